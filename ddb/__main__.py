@@ -1,0 +1,8 @@
+"""`python -m ddb` is the `ddb` command."""
+
+import sys
+
+from ddb.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

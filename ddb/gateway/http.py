@@ -1,0 +1,188 @@
+"""The HTTP face, as an ASGI application: from paths, methods and headers to operations.
+
+On the way of every request, so it is plain ASGI: a framework's routing and request objects cost
+more than all that a read does in the gateway besides.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+from ddb.gateway.conditions import required_tags
+from ddb.gateway.document import GREATEST_DOCUMENT
+from ddb.gateway.errors import Error, Refused, invalid
+from ddb.gateway.records import Applied, Records, Unavailable
+from ddb.gateway.response import Response, plain, refusal
+from ddb.gateway.schema import load
+from ddb.gateway.users import PATH, Users
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+COLLECTION = PATH.rstrip("/")
+COUNT = PATH + "count"
+READING = ("GET", "HEAD")
+_LONGEST_KEY = 255
+
+
+def create_app(records: Records, mint: Callable[[], str]) -> App:
+    """The application; `mint` makes ids for users that come without one."""
+    users = Users(records, load("user"), mint)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await _respond(records, users, scope, receive)
+        except Refused as refused:
+            response = refusal(refused)
+        except Unavailable as unavailable:
+            response = refusal(_unavailable(unavailable))
+        except Exception:
+            # The last line of defence: a defect is logged whole and told without its insides.
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            response = refusal(_defect(scope["method"]))
+        headers = response.headers
+        if response.status not in (204, 304):
+            headers = [*headers, (b"content-length", b"%d" % len(response.body))]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    return app
+
+
+async def _respond(records: Records, users: Users, scope: Scope, receive: Receive) -> Response:
+    method, path = scope["method"], _path(scope)
+    if path.startswith(PATH) and path != COUNT:
+        return await _one(users, path[len(PATH) :], method, scope, receive)
+    if path == COLLECTION:
+        return await _all(users, method, scope, receive)
+    if path not in (COUNT, "/healthz", "/readyz", "/statusz"):
+        raise Refused(Error.NOT_FOUND, "There is nothing at this path")
+    _allow(method, READING)
+    if path == COUNT:
+        return await users.count()
+    if path == "/readyz":
+        ready = records.ready()
+        return plain(200 if ready else 503, {"ready": ready})
+    return plain(200, records.status() if path == "/statusz" else {"healthy": True})
+
+
+async def _one(users: Users, id: str, method: str, scope: Scope, receive: Receive) -> Response:
+    if "/" in id or not id:
+        raise Refused(Error.NOT_FOUND, "There is nothing at this path")
+    match method:
+        case "GET" | "HEAD":
+            return await users.read(id, _header(scope, b"if-none-match"))
+        case "PUT" | "PATCH":
+            tags = required_tags(_header(scope, b"if-match"))
+            return await users.update(id, await _body(scope, receive), tags, _key(scope))
+        case "DELETE":
+            tags = required_tags(_header(scope, b"if-match"))
+            return await users.delete(id, tags, _key(scope))
+    raise _wrong(method, (*READING, "PUT", "PATCH", "DELETE"))
+
+
+async def _all(users: Users, method: str, scope: Scope, receive: Receive) -> Response:
+    match method:
+        case "GET" | "HEAD":
+            return await users.page(scope["query_string"])
+        case "POST":
+            return await users.create(await _body(scope, receive), _key(scope))
+        case "PUT":
+            tags = required_tags(_header(scope, b"if-match"))
+            return await users.update(None, await _body(scope, receive), tags, _key(scope))
+    raise _wrong(method, (*READING, "POST", "PUT"))
+
+
+def _path(scope: Scope) -> str:
+    """The path without a trailing slash; an encoded slash stays one and separates nothing."""
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%" in raw:
+        path = "/".join(
+            unquote(part, errors="replace").replace("/", "\N{REPLACEMENT CHARACTER}")
+            for part in raw.decode("latin-1").split("/")
+        )
+    return path.removesuffix("/")
+
+
+def _allow(method: str, allowed: Iterable[str]) -> None:
+    if method not in allowed:
+        raise _wrong(method, allowed)
+
+
+def _wrong(method: str, allowed: Iterable[str]) -> Refused:
+    methods = ", ".join(allowed)
+    return Refused(
+        Error.WRONG_METHOD,
+        f"{method} is not done here; {methods} are",
+        headers=((b"allow", methods.encode()),),
+    )
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    """A header's value; where it came more than once, all of them, as RFC 9110 joins them."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return b", ".join(values) if values else None
+
+
+def _key(scope: Scope) -> str | None:
+    raw = _header(scope, b"idempotency-key")
+    if raw is None:
+        return None
+    key = raw.decode("latin-1")
+    if not 1 <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise invalid("Idempotency-Key", f"it takes 1 to {_LONGEST_KEY} printable characters")
+    return key
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    declared = _header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and len(declared) > 9:
+        raise _too_large()
+    if declared is not None and declared.isdigit() and int(declared) > GREATEST_DOCUMENT:
+        raise _too_large()
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        whole: bytes = message.get("body", b"")
+        if len(whole) > GREATEST_DOCUMENT:
+            raise _too_large()
+        return whole
+    parts = bytearray(message.get("body", b""))
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        parts += message.get("body", b"")
+        if len(parts) > GREATEST_DOCUMENT:
+            raise _too_large()
+    if message["type"] != "http.request":
+        raise invalid("", "the request ended before its body did")
+    return bytes(parts)
+
+
+def _too_large() -> Refused:
+    return Refused(Error.TOO_LARGE, f"a body takes at most {GREATEST_DOCUMENT} bytes")
+
+
+def _unavailable(unavailable: Unavailable) -> Refused:
+    known = (
+        "nothing was changed"
+        if unavailable.applied is Applied.NO
+        else "the change may have been made or may yet be: read the record, or send the request"
+        " again with the same Idempotency-Key"
+    )
+    return Refused(
+        Error.UNAVAILABLE, f"Not decided: {unavailable}; {known}", applied=unavailable.applied
+    )
+
+
+def _defect(method: str) -> Refused:
+    harmless = method in READING
+    return Refused(
+        Error.DEFECT,
+        "A defect of the gateway; its log says more",
+        applied=Applied.NO if harmless else Applied.UNKNOWN,
+    )

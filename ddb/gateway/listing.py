@@ -1,0 +1,245 @@
+"""LIST and COUNT: reading many records, as exactly as one.
+
+Every record is decided by two of its cell's three nodes, so of any two that answer at least one
+has its newest state. Where two answers agree the record is settled; where they do not, it is read
+like any single record. Summaries say for whole partitions whether they agree.
+"""
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from ddb.gateway.records import Applied, Cursor, Page, Unavailable
+from ddb.record.version import NEVER, Dot
+from ddb.ring.ring import CELL, PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
+from ddb.wire.messages import Reply, Request, Rows, Scan, Tallies, Tally
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+
+PATIENCE = 0.06
+REST = 0.01
+MOST_ROWS = 1000
+"""Rows asked of one node at a time."""
+AT_ONCE = 32
+"""Single records read at the same time."""
+MOST_WALKS = 48
+"""Partitions walked for one COUNT merely because writes to them are under way."""
+WALKS_AT_ONCE = 16
+END = b"\xff\xff\xff"
+_ROW = struct.Struct(">QQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A settled record; `body` is None for a tombstone."""
+
+    key: bytes
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Every record after some key and up to `end` (None: to the last)."""
+
+    rows: list[Row]
+    end: bytes | None
+
+
+class Listing:
+    """Reads many records through the nodes that are up."""
+
+    def __init__(
+        self,
+        ring: Ring,
+        transport: Transport,
+        clock: Clock,
+        read: Callable[[str], Awaitable[bytes | None]],
+    ) -> None:
+        """`read` decides one record by its id."""
+        self._ring = ring
+        self._transport = transport
+        self._clock = clock
+        self._read = read
+
+    async def count(self, deadline: float) -> int:
+        """How many records live. Raises `Unavailable`."""
+        return sum(await self._counts(deadline))
+
+    async def page(self, after: Cursor | None, offset: int, limit: int, deadline: float) -> Page:
+        """Up to `limit` bodies. Raises `Unavailable`."""
+        at = _prefix(after.partition) + after.id.encode() if after else b""
+        if offset:
+            at, offset = _skip(await self._counts(deadline), offset)
+        found: list[Row] = []
+        wanted = offset + limit + 1
+        end: bytes | None = at
+        while end is not None and len(found) < wanted:
+            stretch = await self._stretch(end, END, wanted - len(found), deadline)
+            found += [row for row in stretch.rows if row.body is not None]
+            end = stretch.end
+        page = found[offset : offset + limit]
+        more = len(found) > offset + limit
+        last = page[-1].key if page and more else None
+        return Page(
+            [row.body for row in page if row.body is not None],
+            None if last is None else Cursor(partition_in(last), id_of(last)),
+        )
+
+    # Counting.
+
+    async def _counts(self, deadline: float) -> list[int]:
+        """Live records per partition."""
+        replies = await self._ask_all(Tally(), deadline)
+        answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
+        tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
+        counts, disputed = [0] * PARTITIONS, list[int]()
+        for number, cell in enumerate(self._ring.cells):
+            first, second = (
+                tables[name][number] if name in tables else None for name in cell.homes
+            )
+            if first is not None and first == second:
+                counts[number] = first[0]
+                continue
+            kept = self._kept(number, answers)
+            if kept is None or (first is not None and second is not None):
+                disputed.append(number)
+            if kept is not None:
+                counts[number] = tables[kept][number][0]
+        if len(disputed) > MOST_WALKS:
+            # A home has just come back and is behind on much; the other one, with the standby's
+            # word that it holds every hint, is as good a quorum as the two homes.
+            disputed = [number for number in disputed if self._kept(number, answers) is None]
+        for start in range(0, len(disputed), WALKS_AT_ONCE):
+            part = disputed[start : start + WALKS_AT_ONCE]
+            walked = await asyncio.gather(*(self._walk(number, deadline) for number in part))
+            for number, count in zip(part, walked, strict=True):
+                counts[number] = count
+        return counts
+
+    def _kept(self, number: int, answers: dict[str, Tallies]) -> str | None:
+        """The home that, by the standby's word, holds whatever the standby holds."""
+        cell = self._ring.cells[number]
+        if cell.standby not in answers:
+            return None
+        keeper = answers[cell.standby].hints.get(number)
+        if keeper is None:
+            return next((home for home in cell.homes if home in answers), None)
+        return keeper if keeper in answers else None
+
+    async def _walk(self, number: int, deadline: float) -> int:
+        """Live records of one partition, record by record."""
+        live = 0
+        end: bytes | None = _prefix(number)
+        until = _prefix(number + 1)
+        while end is not None:
+            stretch = await self._stretch(end, until, MOST_ROWS, deadline)
+            live += sum(row.body is not None for row in stretch.rows)
+            end = stretch.end
+        return live
+
+    # Walking.
+
+    async def _stretch(self, after: bytes, until: bytes, wanted: int, deadline: float) -> Stretch:
+        """About `wanted` records after `after`, settled, in order."""
+        share = 2 * wanted / len(self._ring.names)
+        limit = min(MOST_ROWS, int(share * 1.25) + 16)
+        without = tuple(
+            name for name in self._ring.names if self._transport.condition(name) is not Condition.UP
+        )
+        replies = await self._ask_all(Scan(after, until, limit, without), deadline)
+        answers = {name: reply for name, reply in replies.items() if isinstance(reply, Rows)}
+        end = min(
+            (reply.rows[-1][0] for reply in answers.values() if reply.more and reply.rows),
+            default=None,
+        )
+        seen: dict[bytes, dict[str, tuple[Dot, bool, bytes]]] = {}
+        for name, reply in answers.items():
+            for key, dot, live, body in reply.rows:
+                if end is None or key <= end:
+                    seen.setdefault(key, {})[name] = (dot, live, body)
+        rows: list[Row] = []
+        unsettled: list[bytes] = []
+        for key in sorted(seen):
+            row = self._settled(key, seen[key], answers)
+            if row is None:
+                unsettled.append(key)
+            else:
+                rows.append(row)
+        if unsettled:
+            rows += await self._settle(unsettled, deadline)
+            rows.sort(key=lambda row: row.key)
+        return Stretch(rows, end)
+
+    def _settled(
+        self,
+        key: bytes,
+        seen: dict[str, tuple[Dot, bool, bytes]],
+        answers: dict[str, Rows],
+    ) -> Row | None:
+        """The record where the answers agree on it, None where it must be read."""
+        cell = self._ring.cell(key)
+        if sum(name in answers for name in cell.nodes) < CELL - 1:
+            raise Unavailable(Applied.NO, "two nodes of a record's three are out of reach")
+        newest = max((state[0] for state in seen.values()), default=NEVER)
+        holders = [name for name, state in seen.items() if state[0] == newest]
+        if len(holders) < CELL - 1 and answers[holders[0]].node_id != newest.node:
+            return None
+        live = seen[holders[0]][1]
+        if not live:
+            return Row(key, None)
+        body = next((seen[name][2] for name in holders if seen[name][2]), None)
+        return None if body is None else Row(key, body)
+
+    async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:
+        rows: list[Row] = []
+        for start in range(0, len(keys), AT_ONCE):
+            self._check(deadline)
+            part = keys[start : start + AT_ONCE]
+            bodies = await asyncio.gather(*(self._read(id_of(key)) for key in part))
+            rows += map(Row, part, bodies)
+        return rows
+
+    async def _ask_all(self, request: Request, deadline: float) -> dict[str, Reply]:
+        """The replies of all nodes that are up, once two of each cell have answered."""
+        while True:
+            self._check(deadline)
+            names = [
+                name for name in self._ring.names if self._transport.condition(name) is Condition.UP
+            ]
+            asked = [
+                self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
+                for name in names
+            ]
+            replies: Sequence[Reply | BaseException] = await asyncio.gather(
+                *asked, return_exceptions=True
+            )
+            good: dict[str, Reply] = {}
+            for name, reply in zip(names, replies, strict=True):
+                if isinstance(reply, BaseException):
+                    if not isinstance(reply, Silent | Unreachable):
+                        raise reply
+                elif isinstance(reply, Rows | Tallies):
+                    good[name] = reply
+            if all(sum(node in good for node in cell.nodes) >= 2 for cell in self._ring.cells):
+                return good
+            await asyncio.sleep(REST)
+
+    def _check(self, deadline: float) -> None:
+        if self._clock.now() >= deadline:
+            raise Unavailable(Applied.NO, "two nodes of every cell did not answer in time")
+
+    def __repr__(self) -> str:
+        return f"<Listing over {len(self._ring.names)} nodes>"
+
+
+def _prefix(partition: int) -> bytes:
+    return partition.to_bytes(PARTITION_BYTES, "big") if partition < PARTITIONS else END
+
+
+def _skip(counts: list[int], offset: int) -> tuple[bytes, int]:
+    """Where the partition starts that holds the record at `offset`, and how far in it is."""
+    for number, count in enumerate(counts):
+        if offset < count:
+            return _prefix(number), offset
+        offset -= count
+    return END, 0

@@ -1,0 +1,73 @@
+"""A gateway as a process: HTTP in front, links to the nodes behind."""
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+import uuid
+
+import uvicorn
+import uvloop
+
+from ddb.gateway.http import create_app
+from ddb.gateway.router import Router
+from ddb.ring.ring import Ring
+from ddb.settings import GatewaySettings
+from ddb.wire.clock import SystemClock
+from ddb.wire.link import Link, Network
+from ddb.wire.messages import PROTOCOL, Hello
+from ddb.wire.parent import gone
+
+log = logging.getLogger(__name__)
+
+GRACEFUL = 3
+"""Seconds for requests in progress to end when told to stop."""
+
+
+def run(settings: GatewaySettings) -> int:
+    """Run until told to stop; the exit code. What goes wrong is said on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: GatewaySettings) -> int:
+    clock, rng = SystemClock(), random.Random()
+    ring = Ring(tuple(member.name for member in settings.members))
+    hello = Hello(PROTOCOL, ring.digest, "a gateway", 0)
+    network = Network(
+        {
+            member.name: Link(member.name, member.host, member.port, hello, clock)
+            for member in settings.members
+        }
+    )
+    router = Router(ring, network, clock, rng)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))),
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACEFUL,
+            timeout_keep_alive=75,
+        )
+    )
+    if settings.exit_with_parent:
+        gone(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
+    log.info("%r serves %s:%d", router, settings.host, settings.port)
+    try:
+        await server.serve()
+    except SystemExit:
+        # uvicorn's way to say that it could not listen; its log line names the address.
+        print(f"{settings.host}:{settings.port} is already in use", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        network.close()
+        await asyncio.sleep(0)
+    return 0

@@ -1,0 +1,179 @@
+"""The router: the records behind HTTP, reached through whichever coordinator answers.
+
+This is the gateway's request path. An attempt whose coordinator falls silent is given up and made
+again, under the same identity, through another node of the cell; the value itself then tells
+whether the first attempt had taken effect.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ddb.gateway.listing import Listing
+from ddb.gateway.operations import Operations, named_by_client
+from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
+from ddb.record.change import Change
+from ddb.ring.ring import CELL, Ring, key_of
+from ddb.wire.messages import Do, Done, Found, Get, Reply, Request, Undecided
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+
+BUDGET = 0.225
+"""Seconds from a request's arrival to its answer, whatever happens to any one node."""
+PATIENCE = 0.06
+"""Seconds of a coordinator's silence before another is tried."""
+REST = 0.01
+"""Seconds between attempts when no coordinator can be reached."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What this gateway has done since it started."""
+
+    operations: int = 0
+    """Reads and changes of single records."""
+    node_requests: int = 0
+    """Requests to nodes that those took."""
+    retries: int = 0
+    """Attempts beyond the first."""
+    unavailable: int = 0
+    """Operations that could not be decided in time."""
+
+
+class Router:
+    """`Records` over a cluster."""
+
+    def __init__(self, ring: Ring, transport: Transport, clock: Clock, rng: random.Random) -> None:
+        self.counters = Counters()
+        self._ring = ring
+        self._transport = transport
+        self._clock = clock
+        self._operations = Operations(rng)
+        self._listing = Listing(ring, transport, clock, self.read)
+        self._cells = sorted({cell.nodes for cell in ring.cells})
+
+    async def read(self, id: str) -> bytes | None:
+        """As `Records.read`."""
+        self.counters.operations += 1
+        key = key_of(id)
+        request = Get(key)
+        deadline = self._clock.now() + BUDGET
+        for coordinator in self._coordinators(key):
+            reply = await self._ask(coordinator, request, deadline)
+            if isinstance(reply, Found):
+                return reply.body
+            await self._rest(reply, coordinator, key)
+            if self._clock.now() >= deadline:
+                break
+        self.counters.unavailable += 1
+        raise Unavailable(Applied.NO, "no two nodes of the record's three answered in time")
+
+    async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
+        """As `Records.change`."""
+        self.counters.operations += 1
+        sequence = self._operations.begin()
+        deadline = self._clock.now() + BUDGET
+        lingering = False
+        try:
+            operation = (
+                self._operations.name(sequence) if key is None else named_by_client(key, id, change)
+            )
+            place = key_of(id)
+            doubt = False
+            for coordinator in self._coordinators(place):
+                request = Do(
+                    place,
+                    change.kind,
+                    change.body,
+                    change.match,
+                    operation.id,
+                    operation.fingerprint,
+                    # The client itself may have tried before, through whatever gateway.
+                    doubt or key is not None,
+                    self._operations.sender,
+                    self._operations.low,
+                )
+                reply = await self._ask(coordinator, request, deadline)
+                if isinstance(reply, Done):
+                    return Answer(reply.outcome, reply.body)
+                if reply is None:
+                    doubt = lingering = True
+                elif isinstance(reply, Undecided):
+                    doubt = doubt or reply.maybe
+                await self._rest(reply, coordinator, place)
+                if self._clock.now() >= deadline:
+                    break
+        except asyncio.CancelledError:
+            lingering = True
+            raise
+        finally:
+            left = deadline - self._clock.now()
+            self._operations.end(sequence, max(left, 0.0) if lingering else 0.0)
+        self.counters.unavailable += 1
+        raise Unavailable(
+            Applied.UNKNOWN if doubt else Applied.NO,
+            "no two nodes of the record's three answered in time",
+        )
+
+    async def count(self) -> int:
+        """As `Records.count`."""
+        return await self._listing.count(self._clock.now() + BUDGET)
+
+    async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
+        """As `Records.page`."""
+        return await self._listing.page(after, offset, limit, self._clock.now() + BUDGET)
+
+    def ready(self) -> bool:
+        """As `Records.ready`."""
+        condition = self._transport.condition
+        return all(
+            sum(condition(name) is Condition.UP for name in cell) >= CELL - 1
+            for cell in self._cells
+        )
+
+    def status(self) -> dict[str, object]:
+        """As `Records.status`."""
+        return {
+            "nodes": {
+                name: {"state": self._transport.condition(name).name.lower()}
+                for name in self._ring.names
+            },
+            "ready": self.ready(),
+            "counters": {name: getattr(self.counters, name) for name in self.counters.__slots__},
+        }
+
+    def _coordinators(self, key: bytes) -> Iterator[str]:
+        """Whom to try, best first, each time in the light of what is known by then."""
+        tried = dict.fromkeys(self._ring.cell(key).nodes, 0)
+        condition = self._transport.condition
+        while True:
+            best = min(tried, key=lambda name: (tried[name], condition(name)))
+            tried[best] += 1
+            yield best
+            self.counters.retries += 1
+            if all(tried.values()):
+                tried = dict.fromkeys(tried, 0)
+
+    async def _ask(self, to: str, request: Request, deadline: float) -> Reply | Unreachable | None:
+        """The reply; None where there was none and the node may act all the same."""
+        self.counters.node_requests += 1
+        try:
+            return await self._transport.ask(to, request, deadline=deadline, patience=PATIENCE)
+        except Silent:
+            return None
+        except Unreachable as unreachable:
+            self.counters.node_requests -= 1
+            return unreachable
+
+    async def _rest(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
+        """Wait a moment where nobody better is left to try at once."""
+        others = [name for name in self._ring.cell(key).nodes if name != failed]
+        if (
+            (reply is not None
+            and all(self._transport.condition(name) is not Condition.UP for name in others))
+            or isinstance(reply, Undecided)
+        ):
+            await asyncio.sleep(REST)
+
+    def __repr__(self) -> str:
+        return f"<Router {self.counters.operations} operations over {len(self._ring.names)} nodes>"

@@ -1,0 +1,100 @@
+"""The schema of a record type, read once from its JSON Schema file.
+
+One library says quickly whether a document is valid, another says at leisure what is wrong with
+one that is not; both read the same file, and the tests hold them to the same verdicts.
+"""
+
+import copy
+import json
+from importlib import resources
+from typing import Any
+
+import jsonschema
+import jsonschema_rs
+import msgspec
+
+from ddb.gateway.document import Document
+from ddb.gateway.errors import Detail, Error, Refused
+
+_MOST_SHOWN = 60
+
+
+class Schema:
+    """Checks whole records and partial ones (any subset of the fields)."""
+
+    def __init__(self, definition: dict[str, Any]) -> None:
+        """`definition` is a draft-04 JSON Schema of a flat object."""
+        partial = copy.deepcopy(definition)
+        partial.pop("required", None)
+        self.definition = definition
+        properties = definition["properties"]
+        if not isinstance(properties, dict):
+            raise TypeError("a record's schema lists its properties")
+        self._properties: dict[str, dict[str, str]] = properties
+        self._required = [name for name in properties if name in definition.get("required", ())]
+        self._whole = jsonschema_rs.Draft4Validator(definition)
+        self._partial = jsonschema_rs.Draft4Validator(partial)
+        self._explain_whole = jsonschema.Draft4Validator(definition)
+        self._explain_partial = jsonschema.Draft4Validator(partial)
+
+    def whole(self, document: Document) -> bytes:
+        """A whole record as stored: its fields in the schema's order. Raises `Refused` (400)."""
+        if not self._whole.is_valid(document):
+            raise self._refusal(self._explain_whole, document)
+        return msgspec.json.encode(
+            {name: document[name] for name in self._properties if name in document}
+        )
+
+    def partial(self, document: Document) -> None:
+        """Check some fields of a record. Raises `Refused` (400)."""
+        if not self._partial.is_valid(document):
+            raise self._refusal(self._explain_partial, document)
+
+    def is_id(self, text: str) -> bool:
+        """Whether a record can have this id."""
+        valid: bool = self._partial.is_valid({"id": text})
+        return valid
+
+    def _refusal(self, explain: jsonschema.Draft4Validator, document: Document) -> Refused:
+        details: dict[str, str] = {}
+        for error in explain.iter_errors(document):
+            for detail in self._details(error, document):
+                details.setdefault(detail.field, detail.message)
+        said = tuple(Detail(field, message) for field, message in sorted(details.items()))
+        message = "; ".join(f"{detail.field}: {detail.message}" for detail in said[:4])
+        return Refused(Error.INVALID, message or "not a valid record", details=said)
+
+    def _details(self, error: jsonschema.ValidationError, document: Document) -> list[Detail]:
+        if error.validator == "required":
+            return [
+                Detail(name, "this field is missing")
+                for name in self._required
+                if name not in document
+            ]
+        if error.validator == "additionalProperties":
+            known = ", ".join(self._properties)
+            return [
+                Detail(_short(name), f"there is no such field; a record has {known}")
+                for name in document
+                if name not in self._properties
+            ]
+        field = str(error.path[0]) if error.path else ""
+        takes = self._properties.get(field, {}).get("description", "something else")
+        return [Detail(field, f"it takes {takes}; it got {_short(_shown(error.instance))}")]
+
+    def __repr__(self) -> str:
+        return f"<Schema {self.definition.get('title')}: {', '.join(self._properties)}>"
+
+
+def load(name: str) -> Schema:
+    """The schema in the file `NAME.schema.json` beside this module."""
+    text = resources.files("ddb.gateway").joinpath(f"{name}.schema.json").read_text("utf-8")
+    return Schema(json.loads(text))
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -1,0 +1,1 @@
+"""A whole cluster on one machine: started, broken, healed and looked at from the command line."""

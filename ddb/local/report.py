@@ -1,0 +1,77 @@
+"""The status document as a table for people."""
+
+from collections.abc import Iterable
+
+_HEAD = ("NAME", "ADDRESS", "PID", "PROCESS", "STATE", "RECORDS", "DISK", "HINTS")
+_RIGHT = {"PID", "RECORDS", "DISK"}
+_THOUSAND = 1000
+
+
+def report(status: dict[str, object]) -> str:
+    """The table, and below it what is true of the cluster as a whole."""
+    rows = [_HEAD, *(_row(node) for node in _items(status["nodes"]))]
+    gateway = status["gateway"]
+    if isinstance(gateway, dict):
+        address = str(gateway["url"]).removeprefix("http://")
+        rows.append(("gateway", address, *_process(gateway), "", "", ""))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = ["  ".join(_cells(row, widths)).rstrip() for row in rows]
+    requests = status.get("requests_per_operation")
+    if requests is not None:
+        lines.append(f"\n{requests:.2f} requests between processes per operation")
+    return "\n".join(lines)
+
+
+def _row(node: dict[str, object]) -> tuple[str, ...]:
+    state = _process(node)
+    if node.get("phase") == "joining":
+        state = (*state[:2], f"{state[2]}, joining")
+    return (
+        str(node["name"]),
+        str(node["address"]),
+        *state,
+        _grouped(node.get("records")),
+        _size(node.get("disk_bytes")),
+        _hints(node.get("hints")),
+    )
+
+
+def _process(facts: dict[str, object]) -> tuple[str, str, str]:
+    pid = facts.get("pid")
+    return ("-" if pid is None else str(pid), str(facts["process"]), str(facts["state"]))
+
+
+def _cells(row: tuple[str, ...], widths: list[int]) -> Iterable[str]:
+    for head, cell, width in zip(_HEAD, row, widths, strict=True):
+        yield cell.rjust(width) if head in _RIGHT else cell.ljust(width)
+
+
+def _grouped(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "-"
+
+
+def _size(value: object) -> str:
+    if not isinstance(value, int):
+        return "-"
+    size = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < _THOUSAND:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _THOUSAND
+    return f"{size:.1f} TB"
+
+
+def _hints(value: object) -> str:
+    if not isinstance(value, list):
+        return "-"
+    said = [
+        f"{_grouped(hint.get('count'))} for {hint.get('for')}"
+        + (f" since {hint['since']}" if hint.get("since") else "")
+        for hint in _items(value)
+        if hint.get("count")
+    ]
+    return "; ".join(said) or "none"
+
+
+def _items(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""The storage node: replica, coordinator, hints and handoff over an embedded RocksDB."""

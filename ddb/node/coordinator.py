@@ -1,0 +1,294 @@
+"""The coordinator: decides an operation on one record with any one other node of its cell.
+
+CASPaxos (Rystsov 2018), a register per record whose change function is the operation, with the
+two phases folded into one message while the replicas agree. Two orders matter and must not be
+"improved": the partner stores before this node does, so that a stored state whose newest dot is
+one's own is known to be decided; and a partner's answer is held against one's own state as it is
+when the answer comes, not as it was when the question went.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+from ddb.node.ballots import Ballots
+from ddb.node.counters import Counters
+from ddb.node.memory import MOST_KEYED, Memory
+from ddb.node.queue import KeyQueue
+from ddb.node.replica import Replica, Verdict
+from ddb.record.change import Change, Outcome, verdict
+from ddb.record.state import (
+    SETTLE,
+    Intent,
+    Operation,
+    State,
+    Step,
+    decode,
+    encode,
+    peek,
+    remembered,
+    step,
+)
+from ddb.record.version import Order, compare
+from ddb.ring.ring import Ring
+from ddb.wire.messages import (
+    Accept,
+    Failed,
+    Holds,
+    Propose,
+    Read,
+    Refused,
+    Reply,
+    Request,
+    Same,
+    Stored,
+)
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+
+PATIENCE = 0.04
+"""Seconds of a partner's silence before the other partner is asked instead."""
+PAUSE = 0.004
+"""Mean seconds between ballots that met a newer promise."""
+REST = 0.01
+"""Seconds between attempts when neither partner answers."""
+
+
+class Expired(Exception):
+    """Not decided by the deadline. `maybe`: the change may take effect all the same."""
+
+    def __init__(self, maybe: bool, reason: str) -> None:
+        super().__init__(reason)
+        self.maybe = maybe
+
+
+class Coordinator:
+    """Runs operations on records of whose cells the node `name` is one."""
+
+    def __init__(
+        self,
+        name: str,
+        ring: Ring,
+        replica: Replica,
+        ballots: Ballots,
+        transport: Transport,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.counters = Counters()
+        self.memory = Memory(clock)
+        self._name = name
+        self._ring = ring
+        self._replica = replica
+        self._ballots = ballots
+        self._transport = transport
+        self._clock = clock
+        self._rng = rng
+        self._queue = KeyQueue()
+
+    async def read(self, key: bytes, deadline: float) -> State:
+        """The record's decided state. Raises `Expired`, `WrongCell`, `StoreFailed`."""
+        self.counters.operations += 1
+        state = await self._agree(key, deadline)
+        if state is None:
+            async with self._queue.turn(key):
+                state = await self._settle(key, deadline)
+        return state
+
+    async def change(
+        self, key: bytes, change: Change, operation: Operation, retry: bool, deadline: float
+    ) -> tuple[Outcome, State]:
+        """Decide one change; the outcome and the state after it. Raises as `read`.
+
+        `retry`: another attempt at `operation` may be under way or have taken effect.
+        """
+        self.counters.operations += 1
+        async with self._queue.turn(key):
+            self._check(deadline, retry, "its turn on this record came too late")
+            own = self._replica.state(key)
+            if operation.fingerprint and self._overfull(own):
+                raise Expired(retry, "too many named operations on this record in ten minutes")
+            foreseen = remembered(own, operation)
+            if foreseen is not None or (
+                not retry and verdict(change, own.value) is not Outcome.DONE
+            ):
+                try:
+                    own = await self._settle(key, deadline)
+                except Expired as expired:
+                    raise Expired(retry or foreseen is not None, str(expired)) from expired
+                known = remembered(own, operation)
+                if known is not None:
+                    return known, own
+                refusal = verdict(change, own.value)
+                if refusal is not Outcome.DONE and not retry:
+                    return refusal, own
+            made = await self._round(key, Intent(change, operation), deadline, retry)
+            return made.outcome, made.state
+
+    async def refresh(self, key: bytes, deadline: float) -> State:
+        """Give the record's state a new ballot, above whatever held the old one back."""
+        async with self._queue.turn(key):
+            return (await self._round(key, SETTLE, deadline, False)).state
+
+    # Deciding.
+
+    async def _settle(self, key: bytes, deadline: float) -> State:
+        """As `_agree`, with a full round where that is what it takes; for the key's turn only."""
+        state = await self._agree(key, deadline)
+        if state is None:
+            state = (await self._round(key, SETTLE, deadline, False)).state
+        return state
+
+    async def _agree(self, key: bytes, deadline: float) -> State | None:
+        """The state that two replicas hold, one of them repaired if need be.
+
+        None where a replica refused to be repaired, which takes a full round.
+        """
+        partners = self._partners(key)
+        while True:
+            self._check(deadline, False, "no partner answered")
+            partner = next(partners)
+            asked = self._replica.newest(key)
+            reply = await self._ask(partner, Read(key, asked), deadline)
+            if not isinstance(reply, Same | Holds):
+                await self._rest(partner, key)
+                continue
+            raw = self._replica.raw(key)
+            own = peek(raw)
+            theirs = asked if isinstance(reply, Same) else peek(reply.state)
+            if own == theirs:
+                await self._durable(key)
+                return decode(raw)
+            if own > theirs:
+                await self._durable(key)
+                if await self._push(key, partner, raw, reply, deadline):
+                    return decode(raw)
+                return None
+            if isinstance(reply, Same):
+                # Our own copy was a hint, handed off and dropped since we asked.
+                continue
+            self._count_repair(decode(reply.state), decode(raw))
+            if self._replica.offer(key, reply.state) is Verdict.REFUSED:
+                return None
+            await self._durable(key)
+            return decode(reply.state)
+
+    async def _push(
+        self, key: bytes, partner: str, raw: bytes, reply: Same | Holds, deadline: float
+    ) -> bool:
+        """Repair a partner that is behind our copy `raw`; whether that copy is now decided."""
+        decided = peek(raw).node == self._ballots.node_id
+        if decided and partner not in self._ring.cell(key).homes:
+            return True
+        stored = await self._ask(partner, Accept(key, raw), deadline)
+        if isinstance(stored, Stored):
+            theirs = decode(reply.state) if isinstance(reply, Holds) else State()
+            self._count_repair(decode(raw), theirs)
+            return True
+        return decided and not isinstance(stored, Refused)
+
+    async def _round(self, key: bytes, intent: Intent, deadline: float, doubt: bool) -> Step:
+        """Decide `intent` under ballots of our own; for the key's turn only.
+
+        `doubt`: some attempt may have left an undecided state behind, so a refusal must be
+        recorded before it is told.
+        """
+        partners = self._partners(key)
+        replica = self._replica
+        while True:
+            self._check(deadline, doubt, "no second node answered in time")
+            ballot = await self._ballots.issue(above=replica.promised(key))
+            own = replica.state(key)
+            if replica.promised(key) > ballot:
+                continue
+            replica.promise(key, ballot)
+            self.counters.rounds += 1
+            wanted = Intent(intent.change, intent.operation, doubt)
+            made = step(own, own, wanted, ballot, self.memory.forgettable)
+            raw = encode(made.state)
+            partner = next(partners)
+            reply = await self._ask(partner, Propose(key, ballot, own.newest, raw), deadline)
+            if isinstance(reply, Holds):
+                theirs = decode(reply.state)
+                base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
+                made = step(base, other, wanted, ballot, self.memory.forgettable)
+                raw = encode(made.state)
+                reply = await self._ask(partner, Accept(key, raw), deadline)
+                if isinstance(reply, Stored):
+                    self._count_repair(base, other)
+            if isinstance(reply, Refused):
+                self.counters.contended += 1
+                self._ballots.observe(reply.promise.counter)
+                await asyncio.sleep(self._rng.uniform(0, 2 * PAUSE))
+            elif isinstance(reply, Stored):
+                if replica.offer(key, raw) is Verdict.STORED:
+                    await self._durable(key)
+                    return made
+                doubt = True
+            else:
+                doubt = doubt or reply is None
+                await self._rest(partner, key)
+
+    # The partner.
+
+    def _partners(self, key: bytes) -> Iterator[str]:
+        """Whom to decide with, best first, each time in the light of what is known by then."""
+        tried: dict[str, int] = {
+            name: 0 for name in self._ring.cell(key).nodes if name != self._name
+        }
+        while True:
+            best = min(tried, key=lambda name: (tried[name], self._transport.condition(name)))
+            tried[best] += 1
+            yield best
+            if all(tried.values()):
+                tried = dict.fromkeys(tried, 0)
+
+    async def _ask(self, partner: str, request: Request, deadline: float) -> Reply | None:
+        """The partner's reply; None where it may have acted without our knowing.
+
+        A partner that was not reached at all is as good as one that refused to begin.
+        """
+        self.counters.peer_requests += 1
+        try:
+            return await self._transport.ask(partner, request, deadline=deadline, patience=PATIENCE)
+        except Silent:
+            return None
+        except Unreachable as unreachable:
+            self.counters.peer_requests -= 1
+            return Failed(str(unreachable))
+
+    async def _rest(self, partner: str, key: bytes) -> None:
+        """Wait a moment unless the other partner looks no worse than the one that just failed."""
+        (other,) = (
+            name for name in self._ring.cell(key).nodes if name not in (self._name, partner)
+        )
+        hopeful = self._transport.condition(other)
+        if hopeful is Condition.DOWN or hopeful > self._transport.condition(partner):
+            await asyncio.sleep(REST)
+
+    async def _durable(self, key: bytes) -> None:
+        pending = self._replica.durable(key)
+        if pending is not None:
+            await pending
+
+    def _check(self, deadline: float, maybe: bool, reason: str) -> None:
+        if self._clock.now() >= deadline:
+            raise Expired(maybe, reason)
+
+    def _overfull(self, own: State) -> bool:
+        keyed = [entry for entry in own.recent if entry.operation.fingerprint]
+        return (
+            len(keyed) >= MOST_KEYED
+            and sum(not self.memory.forgettable(entry) for entry in keyed) >= MOST_KEYED
+        )
+
+    def _count_repair(self, winner: State, loser: State) -> None:
+        if not loser.version:
+            # A standby beginning a hint, or a home that missed the record's beginning.
+            self.counters.filled += 1
+        elif compare(winner.version, loser.version) is Order.CONCURRENT:
+            self.counters.concurrent_repairs += 1
+        elif winner.newest != loser.newest:
+            self.counters.stale_repairs += 1
+
+    def __repr__(self) -> str:
+        return f"<Coordinator {self._name} {self.counters.operations} operations>"

@@ -1,0 +1,29 @@
+"""What a node has done, counted since it started."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain counts; exposed by name in the node's status."""
+
+    operations: int = 0
+    """Operations coordinated for gateways."""
+    peer_requests: int = 0
+    """Requests sent to other nodes in order to decide operations."""
+    repair_requests: int = 0
+    """Requests sent to other nodes in order to hand off and refill."""
+    rounds: int = 0
+    """Ballots issued."""
+    contended: int = 0
+    """Ballots that met a newer promise."""
+    stale_repairs: int = 0
+    """Replicas found behind another and brought up to it."""
+    filled: int = 0
+    """Replicas found without the record and given it."""
+    concurrent_repairs: int = 0
+    """Replicas found on a branch that an interrupted coordinator left, and settled."""
+    handed_off: int = 0
+    """Hints that both homes confirmed and this node let go of."""
+    refilled: int = 0
+    """Records taken over from others onto a new disk."""

@@ -1,0 +1,158 @@
+"""Hinted handoff: a standby gives home what it holds in a home's stead, and then lets go of it.
+
+A hint is dropped only when *both* homes durably hold a state at least as new as the hint and as
+any promise made on it: one home's word is not enough, since the hint may be one of the two copies
+that the record's quorum rests on. A home that refuses, because it promised something newer or has
+restarted, is brought up by a full round instead.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from ddb.node.coordinator import Coordinator, Expired
+from ddb.node.replica import Replica
+from ddb.node.store import Family, Store
+from ddb.record.state import peek
+from ddb.record.version import Dot
+from ddb.ring.ring import PARTITION_BYTES, PARTITIONS, Ring, partition_in
+from ddb.wire.messages import Hand, Handed
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+
+BOTH = 2
+BATCH_KEYS = 128
+BATCH_BYTES = 1024 * 1024
+IDLE = 0.1
+"""Seconds between looks at the hints when there is nothing to hand off."""
+DUTY = 0.5
+"""Seconds of rest per second of handing off, left to the requests of clients."""
+BATCH_BUDGET = 5.0
+PATIENCE = 1.0
+ROUND_BUDGET = 1.0
+
+Hints = list[tuple[bytes, bytes]]
+
+
+class Handoff:
+    """Hands off the hints of one node, for as long as it runs."""
+
+    def __init__(
+        self,
+        ring: Ring,
+        store: Store,
+        replica: Replica,
+        coordinator: Coordinator,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self._ring = ring
+        self._store = store
+        self._replica = replica
+        self._coordinator = coordinator
+        self._transport = transport
+        self._clock = clock
+        self._targets: dict[int, str] = {}
+
+    def target(self, number: int) -> str:
+        """The home that the hints of a partition wait for, as far as this node can tell."""
+        homes = self._ring.cells[number].homes
+        worst = max(homes, key=self._transport.condition)
+        if self._transport.condition(worst) is not Condition.UP:
+            self._targets[number] = worst
+        return self._targets.get(number, homes[1])
+
+    async def run(self) -> None:
+        """Hand off whatever can be, for ever. Raises `StoreFailed`.
+
+        Looks at what is there rather than at events, so that a home that was up all along, and
+        hints found at start, are served like any other.
+        """
+        while True:
+            if not await self.sweep():
+                await asyncio.sleep(IDLE)
+
+    async def sweep(self) -> int:
+        """One pass over all hints of which a home can be reached; how many were let go of."""
+        dropped = 0
+        for homes, partitions in self._reachable().items():
+            hints = self._hints_of if len(homes) == BOTH else self._alone_in
+            for batch in _batches(hint for number in partitions for hint in hints(number)):
+                began = self._clock.now()
+                done = await self._hand(homes, batch)
+                if done is None:
+                    break
+                dropped += done
+                await asyncio.sleep(DUTY * (self._clock.now() - began))
+        return dropped
+
+    def _reachable(self) -> dict[tuple[str, ...], list[int]]:
+        partitions: dict[tuple[str, ...], list[int]] = {}
+        for number in sorted(self._replica.hints.counts):
+            self.target(number)
+            up = tuple(
+                home
+                for home in self._ring.cells[number].homes
+                if self._transport.condition(home) is Condition.UP
+            )
+            if up:
+                partitions.setdefault(up, []).append(number)
+        return partitions
+
+    def _alone_in(self, number: int) -> Iterator[tuple[bytes, bytes]]:
+        for key in self._replica.hints.alone(number):
+            yield key, self._replica.raw(key)
+
+    def _hints_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
+        after = number.to_bytes(PARTITION_BYTES, "big")
+        stop = (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else b"\xff"
+        while rows := self._store.scan(Family.HINTS, after, stop, BATCH_KEYS):
+            yield from rows
+            after = rows[-1][0] + b"\x00"
+
+    async def _hand(self, homes: tuple[str, ...], batch: Hints) -> int | None:
+        """Offer a batch to one home or both; how many were let go of, None without an answer."""
+        deadline = self._clock.now() + BATCH_BUDGET
+        self._coordinator.counters.repair_requests += len(homes)
+        asked = [
+            self._transport.ask(home, Hand(batch), deadline=deadline, patience=PATIENCE)
+            for home in homes
+        ]
+        replies = await asyncio.gather(*asked, return_exceptions=True)
+        marks: list[list[tuple[Dot, Dot]]] = []
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
+                raise reply
+            if not isinstance(reply, Handed):
+                return None
+            marks.append(reply.marks)
+        dropped, held_back = 0, []
+        for (key, raw), *held in zip(batch, *marks, strict=True):
+            newest = peek(raw)
+            for home, (mark, _) in zip(homes, held, strict=True):
+                self._replica.hints.kept(partition_in(key), key, home, mark)
+            if len(homes) == BOTH and self._replica.drop(key, newest, min(held)[0]):
+                dropped += 1
+            elif self._replica.newest(key) == newest and min(held)[0] < newest:
+                held_back.append(key)
+        self._coordinator.counters.handed_off += dropped
+        for key in held_back:
+            try:
+                await self._coordinator.refresh(key, self._clock.now() + ROUND_BUDGET)
+            except Expired:
+                return None
+        return dropped
+
+    def __repr__(self) -> str:
+        return f"<Handoff {self._replica.hints!r}>"
+
+
+def _batches(hints: Iterable[tuple[bytes, bytes]]) -> Iterator[Hints]:
+    batch: Hints = []
+    size = 0
+    for key, raw in hints:
+        batch.append((key, raw))
+        size += len(raw)
+        if len(batch) >= BATCH_KEYS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,64 @@
+"""What a node knows of itself, on its disk: whose data this is, and how far it has come."""
+
+import random
+from enum import IntEnum
+
+import msgspec
+
+from ddb.node.store import Family, Store
+
+IDENTITY = b"identity"
+CLUSTER_BYTES = 8
+
+
+class Stage(IntEnum):
+    """A node's way into a cluster. Only a READY node votes."""
+
+    BLANK = 0
+    """Its disk is new: it has no part in any cluster, or has lost it."""
+    FOUNDING = 1
+    """It has agreed to a cluster in which nothing has been written yet."""
+    READY = 2
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """`node_id` names this store in dots: minted with it, and never used by another."""
+
+    name: str
+    names: tuple[str, ...]
+    node_id: int
+    stage: Stage
+    cluster: bytes
+
+
+class ForeignData(Exception):
+    """The data directory belongs to another node or cluster; nothing in it was changed."""
+
+
+def recall(store: Store, name: str, names: tuple[str, ...]) -> Identity | None:
+    """The identity on this disk, None on a new one. Raises `ForeignData`."""
+    found = store.get(Family.META, IDENTITY)
+    if found is None:
+        return None
+    identity = msgspec.json.decode(found, type=Identity)
+    if identity.name != name:
+        raise ForeignData(
+            f"the data directory belongs to {identity.name}, not to {name}:"
+            " give each node its own directory"
+        )
+    if identity.names != names:
+        raise ForeignData(
+            f"the data directory was made for the nodes {', '.join(identity.names)}, not for"
+            f" {', '.join(names)}: the set of nodes cannot be changed by configuration"
+        )
+    return identity
+
+
+def mint(name: str, names: tuple[str, ...], rng: random.Random) -> Identity:
+    """The identity of a new disk; id 0 is nobody's."""
+    return Identity(name, names, rng.randrange(1, 2**32), Stage.BLANK, b"")
+
+
+async def keep(store: Store, identity: Identity) -> None:
+    """Write an identity durably. Raises `StoreFailed`."""
+    await store.commit([(Family.META, IDENTITY, msgspec.json.encode(identity))])

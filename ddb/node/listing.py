@@ -1,0 +1,42 @@
+"""What a node contributes to LIST: its rows of a stretch of the key space, durable ones only."""
+
+import heapq
+
+from ddb.node.replica import Replica
+from ddb.node.store import Family, Store
+from ddb.record.state import body_of, is_live, peek
+from ddb.record.version import Dot
+from ddb.ring.ring import Ring
+from ddb.wire.messages import Reply, Rows, Scan
+
+MOST_BYTES = 2 * 1024 * 1024
+"""Bodies per answer; a row is always answered, however large."""
+
+
+async def scan(
+    request: Scan, name: str, node_id: int, ring: Ring, store: Store, replica: Replica
+) -> Reply:
+    """Answer Scan from home copies and hints alike, in key order."""
+    start = request.after + b"\x00" if request.after else b""
+    held = heapq.merge(
+        store.scan(Family.RECORDS, start, request.until, request.limit),
+        store.scan(Family.HINTS, start, request.until, request.limit),
+    )
+    rows: list[tuple[bytes, Dot, bool, bytes]] = []
+    size, more = 0, False
+    for key, raw in held:
+        if len(rows) >= request.limit or size >= MOST_BYTES:
+            more = True
+            break
+        live = is_live(raw)
+        speaks = live and name == next(
+            (node for node in ring.cell(key).nodes if node not in request.without), None
+        )
+        body = body_of(raw) if speaks else b""
+        size += len(body) + len(key)
+        rows.append((key, peek(raw), live, body))
+    for row in rows:
+        pending = replica.durable(row[0])
+        if pending is not None:
+            await pending
+    return Rows(node_id, rows, more or len(rows) >= request.limit)

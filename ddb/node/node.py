@@ -1,0 +1,204 @@
+"""A whole node, on ports: everything but the process, the socket and the disk."""
+
+import datetime as dt
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ddb.node.ballots import Ballots
+from ddb.node.coordinator import Coordinator, Expired
+from ddb.node.formation import Formation
+from ddb.node.handoff import Handoff
+from ddb.node.identity import Identity
+from ddb.node.listing import scan
+from ddb.node.refill import Refiller, refill_rows
+from ddb.node.replica import Replica
+from ddb.node.store import Store
+from ddb.record.change import Change, Kind, Outcome
+from ddb.record.state import Operation
+from ddb.ring.ring import Ring
+from ddb.wire.messages import (
+    PROTOCOL,
+    Accept,
+    Do,
+    Done,
+    Facts,
+    Failed,
+    Form,
+    Found,
+    Get,
+    Hand,
+    Hello,
+    Membership,
+    Ping,
+    Pong,
+    Propose,
+    Read,
+    Refill,
+    Reply,
+    Report,
+    Request,
+    Scan,
+    Tallies,
+    Tally,
+    Undecided,
+    Unwelcome,
+    Welcome,
+)
+from ddb.wire.ports import Clock, Handling, Transport
+
+_ALWAYS = frozenset({Ping, Membership, Form, Report})
+"""Answered before this node votes, too."""
+
+
+class Node:
+    """Answers every request, and runs handoff and formation in between."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        ring: Ring,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.name = identity.name
+        self.store = store
+        self.ring = ring
+        self.ballots = Ballots(identity.node_id, store, clock)
+        self.replica = Replica(self.name, ring, store, self.ballots)
+        self.coordinator = Coordinator(
+            self.name, ring, self.replica, self.ballots, transport, clock, rng
+        )
+        self.handoff = Handoff(ring, store, self.replica, self.coordinator, transport, clock)
+        self.refiller = Refiller(
+            self.name,
+            ring,
+            store,
+            self.replica,
+            self.ballots,
+            transport,
+            clock,
+            self.coordinator.counters,
+        )
+        self.formation = Formation(
+            identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
+        )
+
+        self._answers = self._table()
+
+    def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
+        replica = self.replica
+        return {
+            Ping: lambda _, __: Pong(self.formation.ready),
+            Membership: lambda _, __: self.formation.member(),
+            Form: lambda request, _: self.formation.form(request),
+            Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
+            Read: lambda request, _: replica.read(request),
+            Get: lambda request, deadline: self._get(request.key, deadline),
+            Propose: lambda request, _: replica.propose(request),
+            Do: self._do,
+            Accept: lambda request, _: replica.accept(request),
+            Hand: lambda request, _: replica.hand(request.states),
+            Scan: lambda request, _: scan(
+                request, self.name, self.ballots.node_id, self.ring, self.store, replica
+            ),
+            Tally: lambda _, __: self._tally(),
+            Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),
+        }
+
+    async def run(self) -> None:
+        """Join the cluster, then hand off hints for ever. Raises `StoreFailed`."""
+        await self.formation.run()
+        await self.handoff.run()
+
+    def greet(self, hello: Hello) -> Welcome | Unwelcome:
+        """Whether to talk to a caller at all."""
+        if hello.protocol != PROTOCOL:
+            return Unwelcome(
+                f"{self.name} speaks protocol {PROTOCOL}, the caller {hello.protocol}:"
+                " run the same version everywhere"
+            )
+        if hello.ring != self.ring.digest:
+            return Unwelcome(
+                f"{self.name} is configured with the nodes {', '.join(self.ring.names)},"
+                " the caller with others: give every process the same list"
+            )
+        self.ballots.observe(hello.counter)
+        return Welcome(self.name, self.ballots.node_id, self.ballots.counter)
+
+    def handle(self, request: Request, deadline: float) -> Handling:
+        """Answer one request, at once or by a coroutine."""
+        answer = self._answers.get(type(request))
+        if answer is not None and (self.formation.ready or type(request) in _ALWAYS):
+            return answer(request, deadline)
+        if answer is None:
+            return Failed(f"{type(request).__name__} is not a request to a node")
+        return Failed(f"{self.name} is still joining the cluster")
+
+    async def _get(self, key: bytes, deadline: float) -> Reply:
+        try:
+            state = await self.coordinator.read(key, deadline)
+        except Expired as expired:
+            return Undecided(False, str(expired))
+        return Found(state.value)
+
+    async def _do(self, request: Do, deadline: float) -> Reply:
+        self.coordinator.memory.heard(request.sender, request.low)
+        try:
+            outcome, state = await self.coordinator.change(
+                request.key,
+                Change(request.kind, request.body, request.match),
+                Operation(request.operation, request.fingerprint),
+                request.retry,
+                deadline,
+            )
+        except Expired as expired:
+            return Undecided(expired.maybe, str(expired))
+        if outcome is Outcome.DONE:
+            if request.kind is Kind.DELETE:
+                return Done(outcome, None)
+            return Done(outcome, state.body or None)
+        return Done(outcome, state.value)
+
+    async def _tally(self) -> Reply:
+        reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())
+        await self.replica.all_durable()
+        return reply
+
+    def status(self) -> dict[str, object]:
+        """JSON-ready facts about this node."""
+        hints = self.replica.hints
+        waiting: dict[str, int] = {}
+        since: dict[str, int] = {}
+        for number, count in hints.counts.items():
+            target = self.handoff.target(number)
+            waiting[target] = waiting.get(target, 0) + count
+            since[target] = min(since.get(target, 1 << 62), hints.since_ms[number])
+        return {
+            "name": self.name,
+            "node_id": self.ballots.node_id,
+            "state": "ready" if self.formation.ready else "joining",
+            "stage": self.formation.identity.stage.name.lower(),
+            "records": self.replica.tallies.live,
+            "hints": [
+                {"for": target, "count": waiting[target], "since": _iso(since[target])}
+                for target in sorted(waiting)
+            ],
+            "disk_bytes": self.store.disk_bytes(),
+            "counters": {
+                field: getattr(self.coordinator.counters, field)
+                for field in self.coordinator.counters.__slots__
+            },
+        }
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name} {self.formation!r} {self.replica!r}>"
+
+
+def _iso(milliseconds: int) -> str:
+    moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+    return moment.isoformat(timespec="seconds")

@@ -1,0 +1,101 @@
+"""A node as a process: its disk, its socket, its signals."""
+
+import asyncio
+import errno
+import logging
+import random
+import signal
+import sys
+
+import uvloop
+
+from ddb.node.identity import ForeignData, keep, mint, recall
+from ddb.node.node import Node
+from ddb.node.rocks import RocksStore, StoreRefused
+from ddb.node.store import StoreFailed
+from ddb.ring.ring import Ring
+from ddb.settings import NodeSettings
+from ddb.wire.clock import SystemClock
+from ddb.wire.link import Link, Network
+from ddb.wire.listener import Listener
+from ddb.wire.messages import PROTOCOL, Hello
+from ddb.wire.parent import gone
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: NodeSettings) -> int:
+    """Run until told to stop; the exit code. What goes wrong is said on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        store = RocksStore(settings.data, settings.fsync)
+    except StoreRefused as refused:
+        return _refuse(settings.name, str(refused))
+    try:
+        return uvloop.run(_serve(settings, store))
+    except ForeignData as foreign:
+        return _refuse(settings.name, str(foreign))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return _refuse(settings.name, f"{settings.host}:{settings.port} is already in use")
+    except StoreFailed as failed:
+        return _refuse(
+            settings.name,
+            f"the disk refused a write: {failed}. Nothing unacknowledged was answered as stored;"
+            " the node stops, since what a failed flush left behind is not known",
+        )
+    finally:
+        store.close()
+
+
+async def _serve(settings: NodeSettings, store: RocksStore) -> int:
+    clock, rng = SystemClock(), random.Random()
+    names = tuple(sorted(member.name for member in settings.members))
+    ring = Ring(names)
+    identity = recall(store, settings.name, names)
+    if identity is None:
+        identity = mint(settings.name, names, rng)
+        await keep(store, identity)
+    network = Network({})
+    node = Node(identity, ring, store, network, clock, rng)
+    listener = Listener(node.handle, node.greet, clock)
+    await listener.start(settings.host, settings.port)
+    hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
+    for member in settings.members:
+        if member.name != settings.name:
+            network.links[member.name] = Link(member.name, member.host, member.port, hello, clock)
+    log.info("%s listens on %s:%d", node, settings.host, settings.port)
+    stopped = _when_told(settings.exit_with_parent)
+    store.when_broken(lambda failed: None if stopped.done() else stopped.set_exception(failed))
+    work = asyncio.ensure_future(node.run())
+    await asyncio.wait((stopped, work), return_when=asyncio.FIRST_COMPLETED)
+    listener.stop()
+    network.close()
+    if work.done():
+        work.result()
+    work.cancel()
+    if stopped.done():
+        stopped.result()
+    log.info("%s stops", settings.name)
+    return 0
+
+
+def _when_told(exit_with_parent: bool) -> asyncio.Future[None]:
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not told.done():
+            told.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, tell)
+    if exit_with_parent:
+        gone(sys.stdin.fileno(), tell)
+    return told
+
+
+def _refuse(name: str, reason: str) -> int:
+    print(f"{name}: {reason}", file=sys.stderr, flush=True)
+    return 1

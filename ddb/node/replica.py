@@ -1,0 +1,251 @@
+"""The replica: one node's copies, and the rules by which it promises and accepts.
+
+The acceptor of CASPaxos, per record. A state is accepted under its newest dot; a promise is kept
+in memory and is implied by the accepted state unless a newer one was made. Nothing said by a
+replica to another process depends on a write that is not yet durable.
+"""
+
+import asyncio
+from enum import Enum
+
+from ddb.node.ballots import Ballots
+from ddb.node.hints import HintBook
+from ddb.node.store import Family, Put, Store
+from ddb.node.tally import TallyBook, walk
+from ddb.record.clock import millisecond_of
+from ddb.record.state import State, decode, peek
+from ddb.record.version import NEVER, Dot
+from ddb.ring.ring import Ring, partition_in
+from ddb.wire.messages import (
+    Accept,
+    Failed,
+    Handed,
+    Holds,
+    Propose,
+    Read,
+    Refused,
+    Reply,
+    Same,
+    Stored,
+)
+from ddb.wire.ports import Handling
+
+MOST_PROMISES = 100_000
+"""Unfinished rounds remembered one by one; beyond that the floor covers them all."""
+
+
+class Verdict(Enum):
+    """What became of a state offered to this node."""
+
+    STORED = "stored"
+    """Accepted now or earlier; wait for `Replica.durable` before saying so."""
+    REFUSED = "refused"
+
+
+class WrongCell(Exception):
+    """This node is not one of the key's three: the caller's ring is not ours."""
+
+
+class Replica:
+    """The copies that the node `name` holds."""
+
+    def __init__(self, name: str, ring: Ring, store: Store, ballots: Ballots) -> None:
+        self.name = name
+        self.tallies = TallyBook(store)
+        self.hints = HintBook()
+        self._ring = ring
+        self._store = store
+        self._ballots = ballots
+        self._promises: dict[bytes, Dot] = {}
+        self._pending: dict[bytes, asyncio.Future[None]] = {}
+        self._families = tuple(
+            Family.RECORDS if name in cell.homes else Family.HINTS if name == cell.standby else None
+            for cell in ring.cells
+        )
+        for key, raw in walk(store, Family.HINTS):
+            self._hinted(key, raw, True)
+
+    # What it holds.
+
+    def family(self, key: bytes) -> Family:
+        """Where this node keeps the key: as a home or as a standby. Raises `WrongCell`."""
+        family = self._families[key[0] << 8 | key[1]]
+        if family is None:
+            raise WrongCell(f"{self.name} is not in the cell of partition {key[0] << 8 | key[1]}")
+        return family
+
+    def raw(self, key: bytes) -> bytes:
+        """The encoded state of a key, durable or not; empty where absent."""
+        return self._store.get(self.family(key), key) or b""
+
+    def state(self, key: bytes) -> State:
+        """The state of a key, durable or not."""
+        return decode(self.raw(key))
+
+    def newest(self, key: bytes) -> Dot:
+        """The newest dot of the key's state."""
+        return peek(self._store.get(self.family(key), key))
+
+    def promised(self, key: bytes) -> Dot:
+        """The newest ballot promised or accepted; anything older is refused."""
+        promise = self._promises.get(key, NEVER)
+        return max(promise, self.newest(key))
+
+    def unfinished(self, key: bytes) -> Dot:
+        """The promise made for a round that has not been accepted here, or `NEVER`."""
+        return self._promises.get(key, NEVER)
+
+    def durable(self, key: bytes) -> asyncio.Future[None] | None:
+        """What to wait for before telling anyone of the key's state; None where it is durable."""
+        return self._pending.get(key)
+
+    # What it is asked.
+
+    def read(self, request: Read) -> Handling:
+        """Answer Read with a durable state."""
+        raw = self.raw(request.key)
+        return self._said(request.key, Same() if peek(raw) == request.newest else Holds(raw))
+
+    def propose(self, request: Propose) -> Handling:
+        """Answer Propose: store where the base is our state, otherwise promise and tell."""
+        key, ballot = request.key, request.ballot
+        self._ballots.observe(ballot.counter)
+        raw = self.raw(key)
+        newest = peek(raw)
+        if newest == ballot:
+            return self._said(key, Stored())
+        if self._refuses(key, ballot, newest):
+            return self._said(key, self._refusal(key))
+        if newest == request.base:
+            self._put(key, request.state, raw)
+            return self._said(key, Stored())
+        self.promise(key, ballot)
+        return self._said(key, Holds(raw), self._ballots.cover(ballot.counter))
+
+    def accept(self, request: Accept) -> Handling:
+        """Answer Accept."""
+        self._ballots.observe(peek(request.state).counter)
+        if self.offer(request.key, request.state) is Verdict.STORED:
+            return self._said(request.key, Stored())
+        return self._said(request.key, self._refusal(request.key))
+
+    async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
+        """Answer Hand: take home what may be taken, and say durably what is held of each."""
+        for key, raw in states:
+            if self.family(key) is not Family.RECORDS:
+                return Failed(f"{self.name} is not a home of a key handed to it")
+            self._ballots.observe(peek(raw).counter)
+            self.offer(key, raw)
+        marks = [(self.newest(key), self._bar(key)) for key, _ in states]
+        for future in {self._pending[key] for key, _ in states if key in self._pending}:
+            await future
+        return Handed(marks)
+
+    # What it does.
+
+    def promise(self, key: bytes, ballot: Dot) -> None:
+        """Refuse every older ballot for `key` from now on."""
+        if len(self._promises) >= MOST_PROMISES:
+            self._ballots.floor = max(
+                self._ballots.floor, *(dot.counter for dot in self._promises.values())
+            )
+            self._promises.clear()
+        self._promises[key] = ballot
+
+    def offer(self, key: bytes, raw: bytes) -> Verdict:
+        """Accept an encoded state unless it is below our promise, floor or version."""
+        ballot = peek(raw)
+        held = self.raw(key)
+        newest = peek(held)
+        if newest == ballot:
+            return Verdict.STORED
+        if self._refuses(key, ballot, newest):
+            return Verdict.REFUSED
+        self._put(key, raw, held)
+        return Verdict.STORED
+
+    def restore(self, key: bytes, raw: bytes) -> None:
+        """Take over a state onto a new disk, before this node votes."""
+        held = self.raw(key)
+        if peek(raw) > peek(held):
+            self._put(key, raw, held)
+
+    async def all_durable(self) -> None:
+        """Wait until everything held at this moment is durable."""
+        for future in set(self._pending.values()):
+            await future
+
+    def drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
+        """Let go of a hint whose state is still `newest` and all of which is behind `confirmed`.
+
+        `confirmed` is the older of what both homes hold durably.
+        """
+        held = self.raw(key)
+        if not held or peek(held) != newest or max(newest, self.unfinished(key)) > confirmed:
+            return False
+        if self.family(key) is not Family.HINTS:
+            return False
+        self._promises.pop(key, None)
+        self.hints.dropped(partition_in(key), key)
+        self._commit(key, [(Family.HINTS, key, None)])
+        return True
+
+    def _refuses(self, key: bytes, ballot: Dot, newest: Dot) -> bool:
+        return (
+            ballot.counter <= self._ballots.floor
+            or ballot < newest
+            or ballot < self._promises.get(key, NEVER)
+        )
+
+    def _bar(self, key: bytes) -> Dot:
+        return max(self._promises.get(key, NEVER), Dot(self._ballots.floor, 0))
+
+    def _refusal(self, key: bytes) -> Reply:
+        newest = self.newest(key)
+        return Refused(max(self._bar(key), newest), newest)
+
+    def _put(self, key: bytes, raw: bytes, held: bytes) -> None:
+        family = self.family(key)
+        promise = self._promises.get(key)
+        if promise is not None and promise <= peek(raw):
+            del self._promises[key]
+        puts: list[Put] = [(family, key, raw)]
+        if family is Family.RECORDS:
+            puts.append(self.tallies.changed(key, held, raw))
+        else:
+            self._hinted(key, raw, not held)
+        # The ballot was accepted, so a restart must not take anything older for new.
+        self._ballots.cover(peek(raw).counter)
+        self._commit(key, puts)
+
+    def _hinted(self, key: bytes, raw: bytes, new: bool) -> None:
+        newest = peek(raw)
+        self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
+
+    def _commit(self, key: bytes, puts: list[Put]) -> None:
+        future = self._store.commit(puts)
+        self._pending[key] = future
+        future.add_done_callback(lambda done: self._settled(key, done))
+
+    def _settled(self, key: bytes, future: asyncio.Future[None]) -> None:
+        if self._pending.get(key) is future and future.exception() is None:
+            del self._pending[key]
+
+    def _said(self, key: bytes, reply: Reply, also: asyncio.Future[None] | None = None) -> Handling:
+        pending = self._pending.get(key)
+        if pending is None and also is None:
+            return reply
+        return _after(reply, pending, also)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Replica {self.name} {self.tallies.live} live, {self.hints.total} hints,"
+            f" {len(self._promises)} promises, {len(self._pending)} writes under way>"
+        )
+
+
+async def _after(reply: Reply, *futures: asyncio.Future[None] | None) -> Reply:
+    for future in futures:
+        if future is not None:
+            await future
+    return reply

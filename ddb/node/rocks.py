@@ -1,0 +1,212 @@
+"""The store on RocksDB, with group commit.
+
+A commit writes its batch into the memtable and the log at once; the log's flush to disk runs in a
+thread of its own, one at a time, and everything that was written while it ran is covered by the
+next. So a busy node pays one fsync for hundreds of records and an idle one waits for none.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    ColumnFamily,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    WriteBatch,
+)
+
+from ddb.node.store import Family, Put, StoreFailed
+from ddb.settings import Fsync
+
+BLOCK_CACHE = 64 * 1024 * 1024
+WRITE_BUFFER = 32 * 1024 * 1024
+MOST_LOG = 64 * 1024 * 1024
+
+
+class StoreRefused(Exception):
+    """The data directory cannot be used; nothing in it was changed."""
+
+
+class RocksStore:
+    """A `Store` in a directory of its own."""
+
+    def __init__(self, path: Path, fsync: Fsync) -> None:
+        """Open or create. Raises `StoreRefused`, with a sentence for the operator."""
+        self.path = path
+        self._fsync = fsync is Fsync.ALWAYS
+        self._lock = _lock(path)
+        try:
+            self._db = _open(path / "rocks")
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            os.close(self._lock)
+            raise StoreRefused(
+                f"{path} cannot be opened: {error}. It may be damaged: move it away and start this"
+                " node with an empty directory, and it is refilled from the others"
+            ) from error
+        self._families: dict[Family, Rdict] = {
+            family: self._db.get_column_family(family.value) for family in Family
+        }
+        self._handles: dict[Family, ColumnFamily] = {
+            family: self._db.get_column_family_handle(family.value) for family in Family
+        }
+        self._flusher = ThreadPoolExecutor(1, "flush")
+        self._next: asyncio.Future[None] | None = None
+        self._flushing = False
+        self._broken: str | None = None
+        self._on_failure: Callable[[StoreFailed], None] | None = None
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """As `Store.get`."""
+        value: bytes | None = self._families[family].get(key)
+        return value
+
+    def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
+        """As `Store.commit`."""
+        loop = asyncio.get_running_loop()
+        if self._broken is not None:
+            failed: asyncio.Future[None] = loop.create_future()
+            failed.set_exception(StoreFailed(self._broken))
+            return failed
+        batch = WriteBatch(raw_mode=True)
+        handles = self._handles
+        for family, key, value in puts:
+            if value is None:
+                batch.delete(key, handles[family])
+            else:
+                batch.put(key, value, handles[family])
+        if self._next is None:
+            self._next = loop.create_future()
+            if not self._flushing:
+                loop.call_soon(self._flush)
+        durable = self._next
+        try:
+            self._db.write(batch)
+        except Exception as error:  # noqa: BLE001
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            self._fail(str(error))
+        return durable
+
+    def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
+        """Call `tell` once the disk refuses a write."""
+        self._on_failure = tell
+
+    def _flush(self) -> None:
+        waiting, self._next = self._next, None
+        if waiting is None or self._broken is not None:
+            return
+        self._flushing = True
+        flush = asyncio.get_running_loop().run_in_executor(
+            self._flusher, self._db.flush_wal, self._fsync
+        )
+        flush.add_done_callback(lambda done: self._flushed(done, waiting))
+
+    def _flushed(self, flush: asyncio.Future[None], waiting: asyncio.Future[None]) -> None:
+        self._flushing = False
+        error = flush.exception()
+        if error is not None:
+            # After a failed fsync the kernel may have dropped the pages: trying again would lie.
+            if not waiting.done():
+                waiting.set_exception(StoreFailed(str(error)))
+            self._fail(str(error))
+            return
+        if not waiting.done():
+            waiting.set_result(None)
+        if self._next is not None:
+            self._flush()
+
+    def _fail(self, reason: str) -> None:
+        self._broken = reason
+        if self._on_failure is not None:
+            self._on_failure(StoreFailed(reason))
+        waiting, self._next = self._next, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(StoreFailed(reason))
+
+    def scan(
+        self, family: Family, start: bytes, stop: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """As `Store.scan`."""
+        rows: list[tuple[bytes, bytes]] = []
+        cursor = self._families[family].iter()
+        cursor.seek(start)
+        while len(rows) < limit and cursor.valid():
+            key = cursor.key()
+            if key >= stop:
+                break
+            rows.append((key, cursor.value()))
+            cursor.next()
+        return rows
+
+    def disk_bytes(self) -> int:
+        """As `Store.disk_bytes`."""
+        total = 0
+        for entry in os.scandir(self.path / "rocks"):
+            try:
+                total += entry.stat().st_blocks * 512
+            except FileNotFoundError:
+                # Compaction removed it meanwhile.
+                continue
+        return total
+
+    def close(self) -> None:
+        """As `Store.close`."""
+        self._flusher.shutdown(wait=True)
+        if self._broken is None:
+            self._db.flush_wal(True)
+        self._db.close()
+        os.close(self._lock)
+
+    def __repr__(self) -> str:
+        return f"<RocksStore {self.path} {self._broken or 'healthy'}>"
+
+
+def _lock(path: Path) -> int:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreRefused(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise StoreRefused(f"{path} is in use by another running node") from error
+    return lock
+
+
+def _open(path: Path) -> Rdict:
+    options = _options()
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    # A torn tail is what a crash leaves; damage before the tail must not pass for one.
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    options.set_max_total_wal_size(MOST_LOG)
+    options.set_keep_log_file_num(2)
+    options.set_max_background_jobs(2)
+    return Rdict(
+        str(path), options, column_families={family.value: _options() for family in Family}
+    )
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_bottommost_compression_type(DBCompressionType.zstd())
+    options.set_write_buffer_size(WRITE_BUFFER)
+    options.set_max_write_buffer_number(3)
+    options.set_level_compaction_dynamic_level_bytes(True)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(BLOCK_CACHE))
+    table.set_bloom_filter(10, False)
+    table.set_block_size(16 * 1024)
+    options.set_block_based_table_factory(table)
+    return options

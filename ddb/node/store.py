@@ -1,0 +1,57 @@
+"""The port between a node and its disk."""
+
+import asyncio
+from collections.abc import Sequence
+from enum import Enum
+from typing import Protocol
+
+
+class Family(Enum):
+    """Separate key spaces of one store."""
+
+    RECORDS = "records"
+    """Home copies, by key."""
+    HINTS = "hints"
+    """Copies held in a home's stead, by key."""
+    TALLIES = "tallies"
+    """Per partition, by its two bytes: live count and digest of the home copies."""
+    META = "meta"
+    """What the node knows of itself."""
+
+
+Put = tuple[Family, bytes, bytes | None]
+"""One change to a key: its new value, or None to delete it."""
+
+
+class StoreFailed(Exception):
+    """The disk refused a write or a flush; what of the last writes survives is not known."""
+
+
+class Store(Protocol):
+    """An ordered byte store with atomic batches and group commit."""
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """The last value written, durable or not."""
+        ...
+
+    def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
+        """Write a batch, atomic and visible at once; the future is done once it is durable.
+
+        Batches become durable in the order they were written. The future raises `StoreFailed`,
+        and after that every later commit does.
+        """
+        ...
+
+    def scan(
+        self, family: Family, start: bytes, stop: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` pairs with start <= key < stop, in key order."""
+        ...
+
+    def disk_bytes(self) -> int:
+        """Bytes that the store's files occupy."""
+        ...
+
+    def close(self) -> None:
+        """Make everything durable and let go of the files."""
+        ...

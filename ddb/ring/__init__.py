@@ -1,0 +1,1 @@
+"""Placement: which nodes keep which key."""

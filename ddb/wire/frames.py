@@ -1,0 +1,73 @@
+"""Frames: how messages lie in a byte stream.
+
+    length        4 bytes   of what follows the length
+    correlation   4 bytes   chosen by the caller, repeated in the reply
+    time          8 bytes   microseconds on the callee's clock: in a request the deadline,
+                            in a reply the moment of answering
+    message       the rest  msgpack
+
+A length is checked before anything is read or decoded, so a peer that talks garbage costs one
+closed connection and no memory.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ddb.wire.messages import Reply, Request
+
+GREATEST_FRAME = 8 * 1024 * 1024
+"""Bytes; senders keep batches far below."""
+
+_HEAD = struct.Struct(">IIQ")
+_AFTER_LENGTH = _HEAD.size - 4
+
+T = TypeVar("T", Request, Reply)
+
+
+class DamagedFrame(Exception):
+    """The stream cannot be understood from here on; the connection must be closed."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def frame(correlation: int, time: float, message: Request | Reply) -> bytes:
+    """One message as bytes; `time` in seconds on the callee's clock."""
+    payload = _encode(message)
+    return _HEAD.pack(_AFTER_LENGTH + len(payload), correlation, int(time * 1e6)) + payload
+
+
+class FrameReader(Generic[T]):
+    """Cuts a stream into messages of one union type."""
+
+    __slots__ = ("_buffer", "_decode")
+
+    def __init__(self, kind: object) -> None:
+        self._buffer = bytearray()
+        self._decode: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, float, T]]:
+        """Yield (correlation, time in seconds, message) for each frame that is complete.
+
+        Raises `DamagedFrame`.
+        """
+        buffer = self._buffer
+        buffer += data
+        at, end = 0, len(buffer)
+        try:
+            while end - at >= _HEAD.size:
+                length, correlation, micros = _HEAD.unpack_from(buffer, at)
+                if not _AFTER_LENGTH < length <= GREATEST_FRAME:
+                    raise DamagedFrame(f"a frame of {length} bytes")
+                if end - at < 4 + length:
+                    break
+                payload = bytes(buffer[at + _HEAD.size : at + 4 + length])
+                at += 4 + length
+                yield correlation, micros / 1e6, self._decode.decode(payload)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise DamagedFrame(str(error)) from error
+        finally:
+            del buffer[:at]

@@ -1,0 +1,288 @@
+"""The calling end of the wire: one connection to one node, kept, watched and pipelined.
+
+Deadlines cross the wire on the callee's clock. Every reply carries that clock's reading, which is
+a lower bound of what it reads when the reply arrives; the greatest recent bound turns a local
+deadline into one that the callee reaches no later than the caller does. So a request that lay in
+a socket while its reader was paused is dead on arrival, with no wall clock in it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from ddb.wire.frames import DamagedFrame, FrameReader, frame
+from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
+from ddb.wire.ports import Clock, Condition, Silent, Unreachable
+
+log = logging.getLogger(__name__)
+
+PING_EVERY = 0.1
+SUSPECT_AFTER = 0.25
+"""Seconds without any frame, though pinged."""
+GIVE_UP_AFTER = 1.0
+"""Seconds of silence after which a connection is replaced by a new one."""
+SWEEP_EVERY = 0.01
+OWN_STALL = 5 * SWEEP_EVERY
+HARD_PATIENCE = 3.0
+"""How many times its patience a request may wait on a peer that answers others."""
+RETRY_AFTER = (0.05, 0.1, 0.2, 0.4)
+MOST_UNSENT = 8 * 1024 * 1024
+MOST_BOUNDS = 16
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One request on its way."""
+
+    future: asyncio.Future[Reply]
+    sent: float
+    deadline: float
+    patience: float
+
+
+class Link:
+    """A lasting connection to the node `name` at `host`:`port`."""
+
+    def __init__(self, name: str, host: str, port: int, hello: Hello, clock: Clock) -> None:
+        self.name = name
+        self.requests = 0
+        self._condition = Condition.DOWN
+        self._voting = False
+        self._address = (host, port)
+        self._hello = hello
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: dict[int, Waiting] = {}
+        self._correlation = 0
+        self._out: list[bytes] = []
+        self._heard = 0.0
+        self._bounds: deque[float] = deque(maxlen=MOST_BOUNDS)
+        self._offset = 0.0
+        self._sweeping = False
+        self._swept = 0.0
+        self._task = self._loop.create_task(self._keep())
+        self._task.add_done_callback(self._ended)
+        self._complaint = ""
+
+    @property
+    def condition(self) -> Condition:
+        """As `Transport.condition`; a node that is connected but does not vote yet is suspect."""
+        if self._condition is Condition.UP and not self._voting:
+            return Condition.SUSPECT
+        return self._condition
+
+    def ask(self, request: Request, deadline: float, patience: float) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        transport = self._transport
+        if transport is None or self._condition is Condition.DOWN:
+            future.set_exception(Unreachable(f"{self.name} is not connected"))
+            return future
+        self.requests += 1
+        self._send(request, future, deadline, patience)
+        return future
+
+    def close(self) -> None:
+        """Cut the connection and do not make another."""
+        self._task.cancel()
+        self.lost("closed")
+
+    def __repr__(self) -> str:
+        return f"<Link {self.name} {self.condition.name} {len(self._waiting)} waiting>"
+
+    def _send(
+        self, request: Request, future: asyncio.Future[Reply], deadline: float, patience: float
+    ) -> None:
+        self._correlation = correlation = (self._correlation + 1) & 0xFFFFFFFF
+        self._waiting[correlation] = Waiting(future, self._clock.now(), deadline, patience)
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(frame(correlation, max(0.0, deadline + self._offset), request))
+        if not self._sweeping:
+            self._sweeping = True
+            self._swept = self._clock.now()
+            self._loop.call_later(SWEEP_EVERY, self._sweep)
+
+    def _flush(self) -> None:
+        data = b"".join(self._out)
+        self._out.clear()
+        transport = self._transport
+        if transport is None or not data:
+            return
+        transport.write(data)
+        if transport.get_write_buffer_size() > MOST_UNSENT:
+            self.lost("it does not read what it is sent")
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        now = self._clock.now()
+        if now - self._swept > OWN_STALL:
+            # It was this process that did not listen: what peers sent meanwhile is still unread.
+            self._heard = max(self._heard, now)
+        self._swept = now
+        silent = []
+        for correlation, waiting in self._waiting.items():
+            waited = now - waiting.sent
+            quiet = min(waited, now - self._heard)
+            if (
+                quiet >= waiting.patience
+                or waited >= waiting.patience * HARD_PATIENCE
+                or now >= waiting.deadline
+            ):
+                silent.append(correlation)
+                if quiet >= waiting.patience and self._condition is Condition.UP:
+                    self._condition = Condition.SUSPECT
+        for correlation in silent:
+            waiting = self._waiting.pop(correlation)
+            if not waiting.future.done():
+                waiting.future.set_exception(Silent(f"{self.name} did not answer"))
+        if self._waiting and not self._sweeping:
+            self._sweeping = True
+            self._loop.call_later(SWEEP_EVERY, self._sweep)
+
+    def received(self, data: bytes, reader: FrameReader[Reply]) -> None:
+        """Bytes arrived. Raises `DamagedFrame`."""
+        now = self._heard = self._clock.now()
+        if self._condition is Condition.SUSPECT:
+            self._condition = Condition.UP
+        for correlation, their_time, reply in reader.feed(data):
+            self._bounds.append(their_time - now)
+            waiting = self._waiting.pop(correlation, None)
+            if waiting is not None and not waiting.future.done():
+                waiting.future.set_result(reply)
+        if self._bounds:
+            self._offset = max(self._bounds)
+
+    def holds(self, transport: asyncio.BaseTransport | None) -> bool:
+        """Whether `transport` is the present connection, or there is none yet."""
+        return self._transport is None or self._transport is transport
+
+    def lost(self, reason: str) -> None:
+        """The connection is of no more use: whoever waits on it is told."""
+        transport, self._transport = self._transport, None
+        self._condition = Condition.DOWN
+        self._voting = False
+        self._bounds.clear()
+        self._out.clear()
+        if transport is not None:
+            transport.abort()
+        waiting, self._waiting = self._waiting, {}
+        for request in waiting.values():
+            if not request.future.done():
+                request.future.set_exception(Silent(f"lost {self.name}: {reason}"))
+                # Whoever gave up on this request no longer looks at its end.
+                request.future.exception()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("the link to %s is dead", self.name, exc_info=error)
+
+    async def _keep(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with asyncio.timeout(GIVE_UP_AFTER):
+                    await self._connect()
+                attempt = 0
+                self._complain("")
+                await self._watch()
+            except (OSError, Silent, Unreachable, TimeoutError) as error:
+                self.lost(str(error))
+            await asyncio.sleep(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
+            attempt += 1
+
+    async def _connect(self) -> None:
+        self._bounds.clear()
+        self._offset = 0.0
+        transport, _ = await self._loop.create_connection(lambda: _Calling(self), *self._address)
+        self._transport = transport
+        self._heard = self._clock.now()
+        greeted: asyncio.Future[Reply] = self._loop.create_future()
+        # The callee's clock is not known yet; a greeting does nothing that could come too late.
+        self._send(self._hello, greeted, self._heard + GIVE_UP_AFTER, GIVE_UP_AFTER)
+        welcome = await greeted
+        if isinstance(welcome, Unwelcome):
+            self._complain(f"{self.name} refuses us: {welcome.reason}")
+            raise Unreachable(welcome.reason)
+        if not isinstance(welcome, Welcome) or welcome.name != self.name:
+            self._complain(f"{self._address} answers, but is not {self.name}")
+            raise Unreachable("another process than expected")
+        self._condition = Condition.UP
+
+    def _complain(self, complaint: str) -> None:
+        if complaint and complaint != self._complaint:
+            log.warning("%s", complaint)
+        self._complaint = complaint
+
+    async def _watch(self) -> None:
+        """Ping until the connection is lost or has been silent too long."""
+        while self._transport is not None:
+            now = self._clock.now()
+            if now - self._heard >= GIVE_UP_AFTER:
+                raise Silent("silent")
+            if now - self._heard >= SUSPECT_AFTER and self._condition is Condition.UP:
+                self._condition = Condition.SUSPECT
+            pong: asyncio.Future[Reply] = self._loop.create_future()
+            pong.add_done_callback(self._ponged)
+            self._send(Ping(), pong, now + GIVE_UP_AFTER, GIVE_UP_AFTER)
+            await asyncio.sleep(PING_EVERY)
+
+    def _ponged(self, pong: asyncio.Future[Reply]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            reply = pong.result()
+            self._voting = isinstance(reply, Pong) and reply.ready
+
+
+class _Calling(asyncio.Protocol):
+    """The asyncio face of a link's present connection; outlived by the link."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._reader: FrameReader[Reply] = FrameReader(Reply)
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._current():
+            return
+        try:
+            self._link.received(data, self._reader)
+        except DamagedFrame as error:
+            self._link.lost(f"not understood: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._current():
+            self._link.lost(str(exc or "closed by peer"))
+
+    def _current(self) -> bool:
+        return self._link.holds(self._transport)
+
+
+class Network:
+    """The real `Transport`: a link to each node."""
+
+    def __init__(self, links: dict[str, Link]) -> None:
+        self.links = links
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        return self.links[to].ask(request, deadline, patience)
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        return self.links[to].condition
+
+    def close(self) -> None:
+        """Cut every connection."""
+        for link in self.links.values():
+            link.close()
+
+    def __repr__(self) -> str:
+        return f"<Network {', '.join(map(repr, self.links.values()))}>"

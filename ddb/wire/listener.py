@@ -1,0 +1,145 @@
+"""The accepting end of the wire: frames in, a handler in between, frames out.
+
+This is a node's message path. Replies of one loop tick leave in one write, and a request that can
+be answered at once costs no task.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import cast
+
+from ddb.wire.frames import DamagedFrame, FrameReader, frame
+from ddb.wire.messages import Failed, Hello, Message, Reply, Report, Request, Unwelcome, Welcome
+from ddb.wire.ports import Clock, Handler
+
+log = logging.getLogger(__name__)
+
+MOST_UNREAD = 32 * 1024 * 1024
+"""Bytes of replies a caller may leave unread before its connection is closed."""
+MOST_AT_ONCE = 10_000
+"""Requests in progress per connection; more are refused before anything is done."""
+
+Greet = Callable[[Hello], Welcome | Unwelcome]
+
+
+class Listener:
+    """Serves connections with one handler."""
+
+    def __init__(self, handler: Handler, greet: Greet, clock: Clock) -> None:
+        self.handler = handler
+        self.greet = greet
+        self.clock = clock
+        self.open: set[Serving] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. Raises OSError where the port is taken."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Serving(self), host, port)
+
+    def stop(self) -> None:
+        """Stop listening and cut every connection."""
+        if self._server is not None:
+            self._server.close()
+        for serving in list(self.open):
+            serving.close("stopping")
+
+    def __repr__(self) -> str:
+        return f"<Listener {len(self.open)} connections>"
+
+
+class Serving(asyncio.Protocol):
+    """One accepted connection."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._reader: FrameReader[Request] = FrameReader(Request)
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._out: list[bytes] = []
+        self._tasks: dict[asyncio.Task[Reply], int] = {}
+        self._caller: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._listener.open.add(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Called by the loop. What is in progress goes on: its effects are owed to the cell."""
+        self._listener.open.discard(self)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        try:
+            for correlation, deadline, request in self._reader.feed(data):
+                if self._transport is None:
+                    return
+                self._dispatch(correlation, deadline, request)
+        except DamagedFrame as error:
+            self.close(f"not understood: {error}")
+
+    def close(self, reason: str) -> None:
+        """Cut this connection and nothing else."""
+        if self._transport is not None:
+            log.info("closing the connection from %s: %s", self._caller or "a stranger", reason)
+            self._transport.abort()
+            self._transport = None
+
+    def _dispatch(self, correlation: int, deadline: float, request: Request) -> None:
+        if isinstance(request, Hello):
+            greeting = self._listener.greet(request)
+            self._caller = request.caller
+            self._reply(correlation, greeting)
+            if isinstance(greeting, Unwelcome):
+                log.warning("refused %s: %s", request.caller, greeting.reason)
+                self._flush()
+                if self._transport is not None:
+                    self._transport.close()
+                    self._transport = None
+            return
+        if self._caller is None and not isinstance(request, Report):
+            self.close("it did not introduce itself")
+            return
+        if deadline <= self._listener.clock.now():
+            self._reply(correlation, Failed("the deadline had passed"))
+            return
+        if len(self._tasks) >= MOST_AT_ONCE:
+            self._reply(correlation, Failed("too many requests at once"))
+            return
+        handling = self._listener.handler(request, deadline)
+        if isinstance(handling, Message):
+            self._reply(correlation, handling)
+        else:
+            task = self._loop.create_task(handling)
+            self._tasks[task] = correlation
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Reply]) -> None:
+        correlation = self._tasks.pop(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            # No answer: whether anything was done is not known, and silence says just that.
+            log.error("a request from %s failed", self._caller, exc_info=error)
+            return
+        self._reply(correlation, task.result())
+
+    def _reply(self, correlation: int, reply: Reply) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(frame(correlation, self._listener.clock.now(), reply))
+
+    def _flush(self) -> None:
+        if not self._out:
+            return
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._transport is None:
+            return
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > MOST_UNREAD:
+            self.close("it does not read its replies")

@@ -1,0 +1,301 @@
+"""Every message that processes exchange, as msgspec structs in compact arrays.
+
+A request travels from a gateway or a node to a node; exactly one reply answers it. States travel
+encoded (`ddb.record.state`), so that a node stores the bytes it was sent.
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+from ddb.record.change import Kind, Outcome
+from ddb.record.version import Dot
+
+PROTOCOL = 1
+"""Raised with every incompatible change; processes of different protocols refuse each other."""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of all messages: only the encoding is shared."""
+
+
+# Opening of a connection.
+
+
+class Hello(Message, tag=1, frozen=True):
+    """First request on every connection; `ring` is the digest of the caller's placement."""
+
+    protocol: int
+    ring: bytes
+    caller: str
+    counter: int
+
+
+class Welcome(Message, tag=2, frozen=True):
+    """The callee accepts; `counter` is its hybrid clock, so that ballots start above its floor."""
+
+    name: str
+    node_id: int
+    counter: int
+
+
+class Unwelcome(Message, tag=3, frozen=True):
+    """The callee refuses to talk, and says why to whoever reads the caller's log."""
+
+    reason: str
+
+
+# From a gateway to the coordinator of a key.
+
+
+class Get(Message, tag=10, frozen=True):
+    """Read one record, linearizably."""
+
+    key: bytes
+
+
+class Do(Message, tag=11, frozen=True):
+    """Do one change.
+
+    `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: an earlier
+    attempt may have been delivered somewhere. `sender` and `low`: of the gateway with this id, no
+    operation with a smaller sequence number can still be attempted.
+    """
+
+    key: bytes
+    kind: Kind
+    body: bytes
+    match: tuple[bytes, ...]
+    operation: bytes
+    fingerprint: bytes
+    retry: bool
+    sender: bytes
+    low: int
+
+
+class Scan(Message, tag=12, frozen=True):
+    """List what a node holds from `after` on, in key order, at most `limit` rows.
+
+    A body is wanted of live rows for which the node is the cell's first node not in `without`.
+    """
+
+    after: bytes
+    until: bytes
+    limit: int
+    without: tuple[str, ...]
+
+
+class Tally(Message, tag=13, frozen=True):
+    """Ask for the summaries of all partitions that a node holds anything of."""
+
+
+class Report(Message, tag=14, frozen=True):
+    """Ask a node for its status."""
+
+
+class Ping(Message, tag=15, frozen=True):
+    """Ask for a sign of life."""
+
+
+# Between the nodes of a cell.
+
+
+class Read(Message, tag=20, frozen=True):
+    """Ask for a record's state unless its newest dot is `newest`."""
+
+    key: bytes
+    newest: Dot
+
+
+class Propose(Message, tag=21, frozen=True):
+    """Promise `ballot`; and accept `state` under it if your newest dot is `base`."""
+
+    key: bytes
+    ballot: Dot
+    base: Dot
+    state: bytes
+
+
+class Accept(Message, tag=22, frozen=True):
+    """Accept `state` under its own newest dot."""
+
+    key: bytes
+    state: bytes
+
+
+class Hand(Message, tag=23, frozen=True):
+    """Hints coming home: accept each state as by `Accept`."""
+
+    states: list[tuple[bytes, bytes]]
+
+
+class Form(Message, tag=24, frozen=True):
+    """Formation of a new cluster: the founder asks a blank node to join `cluster`."""
+
+    cluster: bytes
+
+
+class Membership(Message, tag=25, frozen=True):
+    """Ask how far a node has come in joining a cluster."""
+
+
+class Share(IntEnum):
+    """A part of what a node with a new disk should hold, and where the asked node has it."""
+
+    HOMES = 1
+    """States of records it is a home of, from home copies."""
+    HINTS = 2
+    """States of records it is a home of, from hints."""
+    STANDBY = 3
+    """Dots alone of records it is the standby of, from home copies."""
+
+
+class Refill(Message, tag=26, frozen=True):
+    """A node with a new disk asks for a part of its share, in key order after `after`."""
+
+    name: str
+    share: Share
+    after: bytes
+
+
+# Replies.
+
+
+class Found(Message, tag=40, frozen=True):
+    """Answers Get: the body, or None where there is no such record."""
+
+    body: bytes | None
+
+
+class Done(Message, tag=41, frozen=True):
+    """Answers Do: decided, with the record afterwards."""
+
+    outcome: Outcome
+    body: bytes | None
+
+
+class Undecided(Message, tag=42, frozen=True):
+    """Answers Get and Do: not decided in time. `maybe`: the change may take effect all the same."""
+
+    maybe: bool
+    reason: str
+
+
+class Rows(Message, tag=43, frozen=True):
+    """Answers Scan: (key, newest dot, live, body or empty), and whether rows follow the last."""
+
+    node_id: int
+    rows: list[tuple[bytes, Dot, bool, bytes]]
+    more: bool
+
+
+class Tallies(Message, tag=44, frozen=True):
+    """Answers Tally.
+
+    `records` packs, for each partition in order, the live count and the digest (two big-endian
+    64-bit integers) of the node's home copies. `hints` names, for each partition of which the
+    node holds hints, the home that holds all of them too (empty where none is known to).
+    """
+
+    records: bytes
+    hints: dict[int, str]
+
+
+class Facts(Message, tag=45, frozen=True):
+    """Answers Report: a JSON object."""
+
+    json: bytes
+
+
+class Pong(Message, tag=46, frozen=True):
+    """Answers Ping."""
+
+    ready: bool
+
+
+class Same(Message, tag=50, frozen=True):
+    """Answers Read: my newest dot is the one you named."""
+
+
+class Holds(Message, tag=51, frozen=True):
+    """Answers Read and Propose: my state is another one (empty where I have none)."""
+
+    state: bytes
+
+
+class Stored(Message, tag=52, frozen=True):
+    """Answers Propose and Accept: durably accepted."""
+
+
+class Refused(Message, tag=53, frozen=True):
+    """Answers Propose and Accept: not stored, because of a newer promise, floor or version."""
+
+    promise: Dot
+    newest: Dot
+
+
+class Handed(Message, tag=54, frozen=True):
+    """Answers Hand: for each state in order, my newest durable dot and my newest promise."""
+
+    marks: list[tuple[Dot, Dot]]
+
+
+class Member(Message, tag=55, frozen=True):
+    """Answers Form and Membership: the stage (see `ddb.node.identity`) and the cluster's id.
+
+    `counter` is the node's hybrid clock: at or above every ballot it has seen.
+    """
+
+    stage: int
+    cluster: bytes
+    counter: int
+
+
+class Refilling(Message, tag=56, frozen=True):
+    """Answers Refill: (key, newest dot, state or empty), and the key to go on after, if any."""
+
+    rows: list[tuple[bytes, Dot, bytes]]
+    after: bytes | None
+
+
+class Failed(Message, tag=60, frozen=True):
+    """Answers anything that the node would not even begin: nothing was done."""
+
+    reason: str
+
+
+Request = (
+    Hello
+    | Get
+    | Do
+    | Scan
+    | Tally
+    | Report
+    | Ping
+    | Read
+    | Propose
+    | Accept
+    | Hand
+    | Form
+    | Membership
+    | Refill
+)
+Reply = (
+    Welcome
+    | Unwelcome
+    | Found
+    | Done
+    | Undecided
+    | Rows
+    | Tallies
+    | Facts
+    | Pong
+    | Same
+    | Holds
+    | Stored
+    | Refused
+    | Handed
+    | Member
+    | Refilling
+    | Failed
+)

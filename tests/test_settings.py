@@ -1,0 +1,157 @@
+"""Settings from flags and environment."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddb.settings import (
+    DB_N,
+    DB_PORT,
+    DDB_FSYNC,
+    DDB_NAME,
+    DDB_NODES,
+    PORT,
+    Flags,
+    Fsync,
+    Member,
+    NodeSettings,
+    SettingsError,
+    gateway_settings,
+    local_settings,
+    node_settings,
+)
+
+LIST = "a=h1:7001,b=h2:7002,c=h3:7003"
+
+
+def node(
+    environ: dict[str, str] | None = None, flags: Flags | None = None, hostname: str = "db-0"
+) -> NodeSettings:
+    return node_settings(environ or {}, flags or {}, hostname=hostname)
+
+
+def refusal(environ: dict[str, str], hostname: str = "db-0") -> str:
+    with pytest.raises(SettingsError) as caught:
+        node(environ, hostname=hostname)
+    return str(caught.value)
+
+
+def test_defaults() -> None:
+    """A node told nothing is one of three containers named db-0 to db-2 on port 8081."""
+    assert node() == NodeSettings(
+        name="db-0",
+        host="0.0.0.0",
+        port=8081,
+        data=Path("data/db-0"),
+        members=tuple(Member(f"db-{number}", f"db-{number}", 8081) for number in range(3)),
+        fsync=Fsync.ALWAYS,
+        exit_with_parent=False,
+    )
+
+
+def test_count_and_port_make_the_member_list() -> None:
+    """DB_N and DB_PORT name the nodes, their hosts and their common port."""
+    settings = gateway_settings({"DB_N": "5", "DB_PORT": "9001", "PORT": "80"}, {})
+    assert [member.name for member in settings.members] == [f"db-{n}" for n in range(5)]
+    assert {member.port for member in settings.members} == {9001}
+    assert settings.port == 80
+
+
+def test_member_list_wins_over_count() -> None:
+    """DDB_NODES is taken as it is, whatever DB_N and DB_PORT say."""
+    settings = node({"DDB_NODES": LIST, "DB_N": "9", "DB_PORT": "1"}, hostname="b")
+    assert settings.members == (
+        Member("a", "h1", 7001),
+        Member("b", "h2", 7002),
+        Member("c", "h3", 7003),
+    )
+    assert (settings.name, settings.port) == ("b", 7002)
+
+
+def test_name_defaults_to_first_label_of_host() -> None:
+    """A host known by its full domain name is the node of its first label."""
+    assert node(hostname="db-2.ddb.example").name == "db-2"
+
+
+def test_flag_wins_over_environment() -> None:
+    """What the command line says is taken over what the environment says."""
+    flags = {DDB_NAME: "c", DB_PORT: "7777", DDB_NODES: LIST, DDB_FSYNC: "os", PORT: None}
+    settings = node({"DDB_NAME": "a", "DDB_NODES": "x", "DDB_FSYNC": "always"}, flags)
+    assert (settings.name, settings.port, settings.fsync) == ("c", 7777, Fsync.OS)
+
+
+def test_empty_variable_is_not_set() -> None:
+    """An empty variable counts as one that is not there."""
+    assert node({"DB_N": "", "DDB_NODES": "", "DDB_FSYNC": "", "DDB_NAME": ""}) == node()
+
+
+def test_six_bytes_of_address() -> None:
+    """An IPv6 address in the member list stands in brackets."""
+    settings = node({"DDB_NODES": "a=[::1]:1,b=[::1]:2,c=[fe80::1]:3"}, hostname="a")
+    assert settings.members[0] == Member("a", "::1", 1)
+
+
+def test_local_cluster_listens_on_this_machine_only() -> None:
+    """A cluster for one machine is not offered to others unless that is asked for."""
+    settings = local_settings({}, {})
+    assert (settings.host, settings.port, settings.nodes) == ("127.0.0.1", 8080, None)
+    assert settings.data == Path("data")
+    assert local_settings({}, {DB_N: "5"}).nodes == 5
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"DB_N": "2"}, "DB_N is '2'. It takes a whole number from 3 to 255."),
+        ({"DB_N": "256"}, "DB_N is '256'"),
+        ({"DB_N": "three"}, "DB_N is 'three'"),
+        ({"DB_N": "-3"}, "DB_N is '-3'"),
+        ({"DB_N": "³"}, "DB_N is '³'"),
+        ({"DB_N": "9" * 5000}, "It takes a whole number"),
+        ({"DB_PORT": "0"}, "DB_PORT is '0'. It takes a port from 1 to 65535."),
+        ({"DB_PORT": "65536"}, "DB_PORT is '65536'"),
+        ({"DDB_HOST": "a b"}, "DDB_HOST is 'a b'"),
+        ({"DDB_FSYNC": "never"}, "DDB_FSYNC is 'never'. It takes 'always'"),
+        ({"DDB_DATA": "a\0b"}, "It takes the path of a directory"),
+        ({"DDB_NAME": "db-7"}, "DDB_NAME is 'db-7': the cluster's nodes are db-0, db-1, db-2"),
+        ({"DDB_NODES": "a=h:1,b=h:2"}, "3 to 255 nodes, not 2"),
+        ({"DDB_NODES": "a=h:1,a=h:2,c=h:3"}, "a is there more than once"),
+        ({"DDB_NODES": "a=h:1,b=h:1,c=h:3"}, "two nodes cannot share the address h:1"),
+        ({"DDB_NODES": "a=h:1,b=h:2,c=h"}, "'c=h' is not name=host:port"),
+        ({"DDB_NODES": "a=h:1,b=h:2,c=:3"}, "'' cannot be a host"),
+        ({"DDB_NODES": "a=h:1,b=h:2,"}, "'' is not name=host:port"),
+        ({"DDB_NODES": "a=h:1,b=h:2,c=h:x"}, "'x' in 'c=h:x' is not a port"),
+        ({"DDB_NODES": "a=h:1,b=h:2,C=h:3"}, "'C' cannot be a node's name"),
+        ({"DDB_NODES": f"a=h:1,b=h:2,{'c' * 64}=h:3"}, "cannot be a node's name"),
+        ({"DDB_NODES": "a=h:1,b=h:2,c-=h:3"}, "'c-' cannot be a node's name"),
+    ],
+)
+def test_misconfiguration_is_named(environ: dict[str, str], said: str) -> None:
+    """A wrong setting is refused by a sentence with its name, its value and what it takes."""
+    sentence = refusal(environ)
+    assert said in sentence
+    assert next(iter(environ)) in sentence
+    assert "It takes" in sentence
+
+
+def test_flag_is_named_by_its_flag() -> None:
+    """A wrong flag is called by the name under which it was given."""
+    with pytest.raises(SettingsError, match=r"^--port is 'x'"):
+        gateway_settings({}, {PORT: "x"})
+
+
+def test_unknown_host_name_is_explained() -> None:
+    """A node whose host's name is no node's name is told which names there are."""
+    assert "the cluster's nodes are db-0" in refusal({}, hostname="laptop")
+
+
+@given(st.dictionaries(st.sampled_from(["DB_N", "DB_PORT", "DDB_NODES", "DDB_FSYNC"]), st.text()))
+def test_any_text_is_settings_or_a_sentence(environ: dict[str, str]) -> None:
+    """No text in the environment does anything but configure or be refused."""
+    try:
+        settings = node(environ)
+    except SettingsError:
+        return
+    assert 3 <= len(settings.members) <= 255
