@@ -1,0 +1,281 @@
+"""Linearizability of one record's history: POST, PUT, DELETE and GET on the whole record.
+
+A search in the manner of Wing & Gong (1993), made just-in-time and with memory after Lowe (2017):
+calls are put in order only when one of them returns, and two searches that have come to the same
+record with the same open calls done are one. Calls of unknown outcome are *loose*: they may be
+placed anywhere after their invocation, or nowhere. They would double the work each, were they not
+placed only where the next call needs them:
+
+- between two placed calls, loose ones need only do as little as lets the second succeed: at most
+  one DELETE, then one POST, then PUTs that each bring a value the second one saw;
+- of two ways to the same point the one that used fewer loose calls can do all that the other can;
+- loose calls that do the same are interchangeable, and so are all values that nobody ever saw.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tests.sim.expectation import (
+    TURNS,
+    UNSEEN,
+    Expectation,
+    Need,
+    expectation_of,
+    told_by,
+)
+from tests.sim.history import Call, Ended, Method, Record
+
+MOST_STEPS = 1_000_000
+"""Placements tried per history. Without loose calls `n * 2**w * w` suffice for n calls, w of them
+open at once; values that no two calls share (what workloads write) keep it near n * w."""
+
+_TOLD = 8
+
+
+class TooTangled(Exception):
+    """More than `MOST_STEPS`: no verdict. Fewer calls must overlap, or write distinct values."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Placed:
+    """The calls placed so far, last first."""
+
+    call: Call
+    before: "_Placed | None"
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One way to have come here: the record now, which open calls are done, loose ones used."""
+
+    record: int
+    done: frozenset[int]
+    used: int
+    placed: _Placed | None
+
+    def after(self, call: Call) -> _Placed:
+        return _Placed(call, self.placed, self.placed.depth + 1 if self.placed else 1)
+
+
+class _Frontier:
+    """Points, without those that another one outdoes."""
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[int, frozenset[int]], list[int]] = {}
+        self.points: list[_Point] = []
+
+    def add(self, point: _Point) -> bool:
+        rivals = self._used.setdefault((point.record, point.done), [])
+        if any(rival & ~point.used == 0 for rival in rivals):
+            return False
+        rivals.append(point.used)
+        self.points.append(point)
+        return True
+
+
+def check(calls: Sequence[Call]) -> str | None:
+    """None where one order of the calls explains every answer, else what cannot be explained.
+
+    Property: each call took effect at one moment between its invocation and its return, on the
+    record that the calls before it left (none, before the first). OK, ABSENT, EXISTS and MISMATCH
+    were true at that moment, and so was the body answered. NO never took effect. UNKNOWN and
+    unanswered calls took effect at one moment after their invocation, or never.
+
+    `calls` are all calls on one id, in any sequence. A PUT answered OK carries its body. Raises
+    `TooTangled` after `MOST_STEPS`, so that it always finishes.
+    """
+    return _Search(calls).verdict()
+
+
+class _Search:
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._steps = 0
+        self._records: list[Record | None] = [None]
+        self._numbers: dict[str, int] = {}
+        self._firm = [call for call in calls if not _loose(call) and not _certainly_not(call)]
+        self._expected = [expectation_of(call) for call in self._firm]
+        seen = _seen(calls)
+        others_count = any(target.need is Need.OTHER for target in self._expected)
+        pairs = [
+            (call, replace(call, body=_blurred(call.body, seen)) if call.body else call)
+            for call in sorted(calls, key=lambda call: call.invoked)
+            if _loose(call) and call.method is not Method.GET
+        ]
+        pairs = [pair for pair in pairs if others_count or not _unnoticed(pair[1])]
+        self._said = [said for said, _ in pairs]
+        self._loose = [blurred for _, blurred in pairs]
+        self._alike = [
+            f"{call.method}{_text(call.body)}{_text(call.match)}" for call in self._loose
+        ]
+        self._open: set[int] = set()
+        self._known = 0
+
+    def verdict(self) -> str | None:
+        events = [(call.invoked, 0, number) for number, call in enumerate(self._firm)]
+        events += [
+            (call.returned, 1, number)
+            for number, call in enumerate(self._firm)
+            if call.returned is not None
+        ]
+        points = [_Point(0, frozenset(), 0, None)]
+        for moment, returns, number in sorted(events):
+            if not returns:
+                self._open.add(number)
+                points = [self._looked(point) for point in points]
+                continue
+            while self._known < len(self._loose) and (self._loose[self._known].invoked <= moment):
+                self._known += 1
+            tried = _Frontier()
+            reached = self._until(number, points, tried)
+            if not reached:
+                return self._explanation(number, tried.points)
+            self._open.discard(number)
+            points = reached
+        return None
+
+    def _until(self, number: int, points: list[_Point], tried: _Frontier) -> list[_Point]:
+        """Every point at which the firm call `number`, which now returns, is done."""
+        reached = _Frontier()
+        ahead = [point for point in points if tried.add(point)]
+        while ahead:
+            point = ahead.pop()
+            if number in point.done:
+                reached.add(replace(point, done=point.done - {number}))
+                continue
+            ahead += [after for after in self._next(point) if tried.add(after)]
+        return reached.points
+
+    def _next(self, point: _Point) -> Iterator[_Point]:
+        """One more call placed that sees the record, after the loose ones that it needs."""
+        for number in self._open - point.done:
+            call = self._firm[number]
+            for found in self._led(point, self._expected[number]):
+                if number in found.done:
+                    yield found
+                    continue
+                record = self._number(_left(call))
+                done = found.done | {number}
+                yield self._looked(_Point(record, done, found.used, found.after(call)))
+        for loose, call in self._usable(point):
+            if call.match is not None:
+                for found in self._led(point, Expectation(Need.BECOMES, call.match, {})):
+                    yield self._used(found, loose, {**call.match, **(call.body or {})})
+
+    def _led(self, point: _Point, target: Expectation) -> Iterator[_Point]:
+        """The points to which as few loose calls as can be lead, at which `target` is met."""
+        ahead: list[tuple[_Point, int]] = [(point, 0)]
+        tried = _Frontier()
+        while ahead:
+            at, last = ahead.pop()
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                raise TooTangled(f"{len(self._firm)} calls and {len(self._loose)} loose ones")
+            record = self._records[at.record]
+            if target.met(record):
+                yield at
+                continue
+            usable = [(loose, call) for loose, call in self._usable(at) if call.match is None]
+            if target.hopeless(record, [call for _, call in usable]):
+                continue
+            for loose, call in usable:
+                turn = TURNS[call.method]
+                if turn >= last and target.helped(record, call):
+                    after = self._used(at, loose, {**(record or {}), **(call.body or {})})
+                    if tried.add(after):
+                        ahead.append((after, turn))
+
+    def _usable(self, point: _Point) -> Iterator[tuple[int, Call]]:
+        """Loose calls invoked by now and not used yet, of those that are alike the first."""
+        offered = set()
+        for number in range(self._known):
+            if not point.used >> number & 1 and self._alike[number] not in offered:
+                offered.add(self._alike[number])
+                yield number, self._loose[number]
+
+    def _used(self, point: _Point, loose: int, leaves: Record | None) -> _Point:
+        call = self._loose[loose]
+        record = self._number(None if call.method is Method.DELETE else leaves)
+        used = point.used | 1 << loose
+        return self._looked(_Point(record, point.done, used, point.after(self._said[loose])))
+
+    def _looked(self, point: _Point) -> _Point:
+        """`point` with every open call done that changes nothing and is explained by it."""
+        record = self._records[point.record]
+        for number in self._open - point.done:
+            call = self._firm[number]
+            if not _writes(call) and self._expected[number].met(record):
+                done = point.done | {number}
+                point = replace(point, done=done, placed=point.after(call))
+        return point
+
+    def _number(self, record: Record | None) -> int:
+        if record is None:
+            return 0
+        text = _text(record)
+        number = self._numbers.get(text)
+        if number is None:
+            number = self._numbers[text] = len(self._records)
+            self._records.append(record)
+        return number
+
+    def _explanation(self, number: int, tried: list[_Point]) -> str:
+        best = max(tried, key=lambda point: point.placed.depth if point.placed else 0)
+        order: list[Call] = []
+        placed = best.placed
+        while placed is not None and len(order) < _TOLD:
+            order.append(placed.call)
+            placed = placed.before
+        lines = ["no order of the calls explains", f"  {self._firm[number]!r}"]
+        if order:
+            lines.append("the longest order that explains what came before ends with")
+            lines += [f"  {call!r}" for call in reversed(order)]
+        record = self._records[best.record]
+        lines.append(f"which leaves {'no record' if record is None else record}")
+        others = sorted(self._open - best.done - {number})
+        if others:
+            lines.append("beside it, not placed yet")
+            lines += [f"  {self._firm[other]!r}" for other in others[:_TOLD]]
+        return "\n".join(lines)
+
+
+def _text(record: Record | None) -> str:
+    return json.dumps(record, sort_keys=True)
+
+
+def _loose(call: Call) -> bool:
+    return call.answer is None or call.answer.kind is Ended.UNKNOWN
+
+
+def _certainly_not(call: Call) -> bool:
+    return call.answer is not None and call.answer.kind is Ended.NO
+
+
+def _writes(call: Call) -> bool:
+    """Whether a firm call changes the record: refusals only look at it."""
+    ok = call.answer is not None and call.answer.kind is Ended.OK
+    return ok and call.method is not Method.GET
+
+
+def _left(call: Call) -> Record | None:
+    """The record that a firm write leaves."""
+    return None if call.method is Method.DELETE else told_by(call)
+
+
+def _seen(calls: Sequence[Call]) -> set[str]:
+    """Every field with its value that some answer or If-Match compares the record with."""
+    bodies = [body for call in calls for body in (told_by(call), call.match) if body is not None]
+    return {_text({field: value}) for body in bodies for field, value in body.items()}
+
+
+def _blurred(body: Record, seen: set[str]) -> Record:
+    return {
+        field: value if _text({field: value}) in seen else UNSEEN for field, value in body.items()
+    }
+
+
+def _unnoticed(blurred: Call) -> bool:
+    """Whether a loose call brings only values that nobody saw to a record that is there anyway."""
+    values = (blurred.body or {}).values()
+    return blurred.method is Method.PUT and all(value == UNSEEN for value in values)

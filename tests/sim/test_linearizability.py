@@ -1,0 +1,357 @@
+"""The linearizability checker, against every order there is and against planted bad histories."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.sim import linearizability
+from tests.sim.history import Answer, Call, Ended, Method, Record
+from tests.sim.linearizability import TooTangled, check
+
+HISTORIES = 100_000
+ABSENT, EXISTS, NO, UNKNOWN = map(Answer, (Ended.ABSENT, Ended.EXISTS, Ended.NO, Ended.UNKNOWN))
+MISMATCH, GONE = Answer(Ended.MISMATCH), Answer(Ended.OK)
+A: Record = {"x": 1, "y": 1}
+B: Record = {"x": 2, "y": 2}
+
+
+def ok(**fields: object) -> Answer:
+    return Answer(Ended.OK, fields)
+
+
+def call(
+    method: Method,
+    invoked: float,
+    returned: float | None,
+    answer: Answer | None,
+    body: Record | None = None,
+    match: Record | None = None,
+) -> Call:
+    return Call(0, method, "r", body, invoked, returned, answer, match)
+
+
+def get(invoked: float, returned: float, answer: Answer) -> Call:
+    return call(Method.GET, invoked, returned, answer)
+
+
+def post(invoked: float, returned: float | None, body: Record, answer: Answer | None) -> Call:
+    return call(Method.POST, invoked, returned, answer, body)
+
+
+def put(
+    invoked: float,
+    returned: float | None,
+    fields: Record,
+    answer: Answer | None,
+    match: Record | None = None,
+) -> Call:
+    return call(Method.PUT, invoked, returned, answer, fields, match)
+
+
+def delete(
+    invoked: float, returned: float | None, answer: Answer | None, match: Record | None = None
+) -> Call:
+    return call(Method.DELETE, invoked, returned, answer, None, match)
+
+
+MADE = post(0, 1, A, ok(x=1, y=1))
+
+
+# Every order, tried one by one: slow, and too simple to be wrong.
+
+
+def does(record: Record | None, call: Call) -> tuple[Answer, Record | None]:
+    """What a single copy of the record answers, and is afterwards."""
+    if call.method is Method.POST:
+        return (EXISTS, record) if record is not None else (Answer(Ended.OK, call.body), call.body)
+    if record is None:
+        return ABSENT, None
+    if call.method is Method.GET:
+        return Answer(Ended.OK, record), record
+    if call.match is not None and call.match != record:
+        return MISMATCH, record
+    if call.method is Method.DELETE:
+        return GONE, None
+    after = {**record, **(call.body or {})}
+    return Answer(Ended.OK, after), after
+
+
+def explained(calls: Sequence[Call], record: Record | None = None) -> bool:
+    """Whether some order of the calls explains every answer."""
+    firm = [each for each in calls if each.answer not in (None, UNKNOWN, NO)]
+    if not firm:
+        return True
+    soonest = min(each.returned for each in firm if each.returned is not None)
+    for number, each in enumerate(calls):
+        if each.answer == NO or each.invoked > soonest:
+            continue
+        answer, after = does(record, each)
+        if each.answer in (None, UNKNOWN, answer) and explained(
+            [*calls[:number], *calls[number + 1 :]], after
+        ):
+            return True
+    return False
+
+
+# Random histories.
+
+
+def some_record(rng: random.Random) -> Record:
+    return {"x": rng.randrange(3), "y": rng.randrange(3)}
+
+
+def some_call(rng: random.Random, record: Record | None) -> Call:
+    method = rng.choice((Method.GET, Method.POST, Method.PUT, Method.PUT, Method.DELETE))
+    body, match = None, None
+    if method is Method.POST:
+        body = some_record(rng)
+    elif method is Method.PUT:
+        body = some_record(rng)
+        for field in rng.choice(((), ("x",), ("y",))):
+            del body[field]
+    if method in (Method.PUT, Method.DELETE) and rng.random() < 0.2:
+        match = record if record is not None and rng.random() < 0.6 else some_record(rng)
+    return call(method, 0, 0, None, body, match)
+
+
+def some_history(rng: random.Random) -> list[Call]:
+    """Up to seven calls that did happen one at a time, seen through overlapping intervals."""
+    record: Record | None = None
+    calls = []
+    width = rng.choice((0.4, 1.5, 4.0))
+    for moment in range(rng.randint(2, 7)):
+        made = some_call(rng, record)
+        chance = rng.random()
+        answer, after = does(record, made)
+        told: Answer | None = answer
+        if chance < 0.08:
+            told = NO
+        elif chance < 0.3:
+            told = UNKNOWN if rng.random() < 0.5 else None
+            record = after if rng.random() < 0.6 else record
+        else:
+            record = after
+        invoked = moment - rng.random() * width
+        returned = None if told is None else moment + rng.random() * width
+        if told == UNKNOWN and rng.random() < 0.5:
+            # It takes effect after its client was told that nobody knows.
+            invoked, returned = invoked - width, moment - rng.random() * width
+            invoked = min(invoked, returned)
+        calls.append(replace(made, invoked=invoked, returned=returned, answer=told))
+    return calls
+
+
+def bent(rng: random.Random, calls: list[Call]) -> list[Call]:
+    """The history with one thing about one call changed."""
+    number = rng.randrange(len(calls))
+    each = calls[number]
+    way = rng.randrange(4)
+    if way == 0 and each.answer is not None:
+        kinds = {
+            Method.GET: (Answer(Ended.OK, some_record(rng)), ABSENT),
+            Method.POST: (Answer(Ended.OK, each.body), EXISTS, NO),
+            Method.PUT: (Answer(Ended.OK, some_record(rng) | (each.body or {})), ABSENT, NO),
+            Method.DELETE: (GONE, ABSENT, NO),
+        }
+        each = replace(each, answer=rng.choice(kinds[each.method]))
+    elif way == 1 and each.answer is not None and each.answer.body:
+        field = rng.choice("xy")
+        body = each.answer.body | {field: rng.randrange(3)}
+        each = replace(each, answer=Answer(each.answer.kind, body))
+    elif way == 2:
+        shift = rng.uniform(-4, 4)
+        returned = None if each.returned is None else each.returned + shift
+        each = replace(each, invoked=each.invoked + shift, returned=returned)
+    else:
+        return [*calls[:number], *calls[number + 1 :]]
+    return [*calls[:number], each, *calls[number + 1 :]]
+
+
+def test_agrees_with_every_order_there_is() -> None:
+    """On 100,000 random small histories the checker says what trying every order says."""
+    rng = random.Random(2)
+    verdicts: Counter[tuple[bool, bool]] = Counter()
+    for number in range(HISTORIES):
+        calls = some_history(rng)
+        mutated = number % 2 == 1
+        if mutated:
+            calls = bent(rng, calls)
+        rng.shuffle(calls)
+        expected = mutated is False or explained(calls)
+        if number % 8 == 0:
+            assert explained(calls)
+        said = check(calls)
+        assert (said is None) is expected, f"{expected} expected of {calls}: {said}"
+        verdicts[mutated, expected] += 1
+    assert verdicts[False, True] == HISTORIES / 2
+    assert verdicts[True, True] > 5_000
+    assert verdicts[True, False] > 5_000
+
+
+BAD: dict[str, tuple[list[Call], Call]] = {
+    "a stale read": (
+        [MADE, put(2, 3, {"x": 5}, ok(x=5, y=1))],
+        get(4, 5, ok(x=1, y=1)),
+    ),
+    "a read that goes back": (
+        [MADE, put(2, 9, {"x": 5}, ok(x=5, y=1)), get(3, 4, ok(x=5, y=1))],
+        get(5, 6, ok(x=1, y=1)),
+    ),
+    "a read that goes back from an outcome nobody knew": (
+        [MADE, put(2, 3, {"x": 5}, UNKNOWN), get(4, 5, ok(x=5, y=1))],
+        get(6, 7, ok(x=1, y=1)),
+    ),
+    "a lost update": (
+        [MADE, put(2, 5, {"y": 6}, ok(x=1, y=6))],
+        put(2, 5, {"x": 5}, ok(x=5, y=1)),
+    ),
+    "a lost update that only a read shows": (
+        [MADE, put(2, 5, {"y": 6}, ok(x=1, y=6)), put(2, 5, {"x": 5}, ok(x=5, y=6))],
+        get(6, 7, ok(x=5, y=1)),
+    ),
+    "a lost record": ([MADE], get(2, 3, ABSENT)),
+    "a resurrection": ([MADE, delete(2, 3, GONE)], get(4, 5, ok(x=1, y=1))),
+    "a resurrection by an update": (
+        [MADE, delete(2, 3, GONE)],
+        put(4, 5, {"x": 5}, ok(x=5, y=1)),
+    ),
+    "a resurrection by an update that nobody knew the end of": (
+        [MADE, put(2, 3, {"x": 5}, UNKNOWN), delete(4, 5, GONE)],
+        get(6, 7, ok(x=5, y=1)),
+    ),
+    "two creations in one life": ([MADE], post(2, 3, B, ok(x=2, y=2))),
+    "two creations at once": (
+        [post(0, 9, A, ok(x=1, y=1)), get(10, 11, ok(x=1, y=1))],
+        post(0, 9, B, ok(x=2, y=2)),
+    ),
+    "two deletions of one life": ([MADE, delete(2, 5, GONE)], delete(2, 5, GONE)),
+    "a phantom value": ([MADE], get(2, 3, ok(x=7, y=1))),
+    "a value from the future": ([MADE, put(4, 5, {"x": 7}, UNKNOWN)], get(2, 3, ok(x=7, y=1))),
+    "a mixed record": (
+        [
+            MADE,
+            put(2, 9, {"x": 5, "y": 5}, ok(x=5, y=5)),
+            put(2, 9, {"x": 6, "y": 6}, ok(x=6, y=6)),
+        ],
+        get(3, 8, ok(x=5, y=6)),
+    ),
+    "a no that happened": ([MADE, put(2, 3, {"x": 5}, NO)], get(4, 5, ok(x=5, y=1))),
+    "a deletion answered no that happened": ([MADE, delete(2, 3, NO)], get(4, 5, ABSENT)),
+    "a creation answered no that happened": ([post(0, 1, A, NO)], get(2, 3, ok(x=1, y=1))),
+    "an unknown outcome that happened twice": (
+        [MADE, delete(2, 3, UNKNOWN), get(4, 5, ABSENT), post(6, 7, B, ok(x=2, y=2))],
+        get(8, 9, ABSENT),
+    ),
+    "not found though it was there": ([MADE], put(2, 3, {"x": 5}, ABSENT)),
+    "a conflict with nothing": ([MADE, delete(2, 3, GONE)], post(4, 5, B, EXISTS)),
+    "If-Match that ignored another value": (
+        [MADE],
+        put(2, 3, {"x": 5}, ok(x=5, y=1), match={"x": 2, "y": 1}),
+    ),
+    "If-Match that refused the right value": ([MADE], delete(2, 3, MISMATCH, match=A)),
+    "an update that answers another value than it set": (
+        [MADE],
+        put(2, 3, {"x": 5}, ok(x=4, y=1)),
+    ),
+    "a creation that answers another record than was sent": ([], post(0, 1, A, ok(x=1, y=2))),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_planted(name: str) -> None:
+    """A history with this fault is refused, and without its last call it is not."""
+    before, last = BAD[name]
+    said = check([*before, last])
+    assert said is not None
+    assert "no order of the calls explains" in said
+    assert check(before) is None
+
+
+def test_explanation_names_the_call_and_what_came_before() -> None:
+    """A refusal shows the call that fits nowhere, the order before it and the record it left."""
+    said = check([MADE, put(2, 3, {"x": 5}, ok(x=5, y=1)), get(4, 5, ok(x=1, y=1))])
+    assert said is not None
+    assert said.splitlines() == [
+        "no order of the calls explains",
+        "  [4..5] client 0 GET: ok {'x': 1, 'y': 1}",
+        "the longest order that explains what came before ends with",
+        "  [0..1] client 0 POST {'x': 1, 'y': 1}: ok {'x': 1, 'y': 1}",
+        "  [2..3] client 0 PUT {'x': 5}: ok {'x': 5, 'y': 1}",
+        "which leaves {'x': 5, 'y': 1}",
+    ]
+
+
+def test_unknown_outcome_may_come_late_or_never() -> None:
+    """A call of unknown outcome may act long after it was answered, and need not act at all."""
+    late = [MADE, put(2, 3, {"x": 5}, UNKNOWN), get(4, 5, ok(x=1, y=1))]
+    assert check(late) is None
+    assert check([*late, get(6, 7, ok(x=5, y=1))]) is None
+    assert check([MADE, delete(2, None, None), get(9, 10, ABSENT)]) is None
+
+
+@pytest.mark.parametrize("last", [{"x": 2, "y": 1}, {"x": 2, "y": 3}])
+def test_which_unknown_outcome_happened_stays_open(last: Record) -> None:
+    """Where either of two calls of unknown outcome explains a read, the other may come later."""
+    calls = [
+        MADE,
+        put(2, 3, {"x": 2}, UNKNOWN),
+        put(2, 3, {"x": 2, "y": 1}, UNKNOWN),
+        get(4, 5, ok(x=2, y=1)),
+        put(6, 7, {"x": 1, "y": 3}, ok(x=1, y=3)),
+        get(8, 9, Answer(Ended.OK, last)),
+    ]
+    assert check(calls) is None
+    assert check([*calls, get(10, 11, ok(x=2, y=2))]) is not None
+
+
+def test_equal_moments_are_no_order() -> None:
+    """A call that begins at the very moment at which another returns may come before it."""
+    assert check([post(0, 2, A, ok(x=1, y=1)), get(2, 3, ABSENT)]) is None
+    assert check([post(0, 2, A, ok(x=1, y=1)), get(2.01, 3, ABSENT)]) is not None
+
+
+def test_nothing_happened() -> None:
+    """An empty history is explained."""
+    assert check([]) is None
+
+
+def test_hot_record_with_many_lost_clients_is_quick() -> None:
+    """A thousand overlapping calls with hundreds of unknown ends take seconds, not for ever."""
+    rng = random.Random(3)
+    record: Record | None = None
+    calls = []
+    for moment in range(1_500):
+        chance = rng.random()
+        if record is None:
+            made = call(Method.POST, 0, 0, None, {"x": moment, "y": moment})
+        elif chance < 0.05:
+            made = call(Method.DELETE, 0, 0, None)
+        elif chance < 0.4:
+            made = call(Method.GET, 0, 0, None)
+        else:
+            made = call(Method.PUT, 0, 0, None, {rng.choice("xy"): moment})
+        answer, after = does(record, made)
+        told: Answer | None = answer
+        if rng.random() < 0.2:
+            told = rng.choice((UNKNOWN, None))
+        if told is answer or rng.random() < 0.7:
+            record = after
+        returned = None if told is None else moment + rng.random() * 10
+        calls.append(
+            replace(made, invoked=moment - rng.random() * 10, returned=returned, answer=told)
+        )
+    began = time.monotonic()
+    assert check(calls) is None
+    assert time.monotonic() - began < 20
+
+
+def test_gives_up_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history that takes more steps than are allowed gets an error, never a verdict."""
+    monkeypatch.setattr(linearizability, "MOST_STEPS", 100)
+    same = [put(2 + n / 100, 90, {"x": n}, ok(x=n, y=1)) for n in range(20)]
+    with pytest.raises(TooTangled, match="21 calls and 1 loose"):
+        check([MADE, delete(2, None, None), *same])
