@@ -18,6 +18,9 @@ class Family(Enum):
     META = "meta"
     """What the node knows of itself."""
 
+    # Enum's own hash is computed in Python from the name, and a family is looked up at every get.
+    __hash__ = object.__hash__
+
 
 Put = tuple[Family, bytes, bytes | None]
 """One change to a key: its new value, or None to delete it."""

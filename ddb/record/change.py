@@ -6,12 +6,14 @@ the evaluation that two nodes hold takes effect.
 """
 
 import hashlib
-from dataclasses import dataclass
 from enum import IntEnum
 
 import msgspec
 
 Fields = dict[str, object]
+
+_decode = msgspec.json.Decoder(Fields).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Kind(IntEnum):
@@ -53,8 +55,7 @@ ANY = b"*"
 """The If-Match tag that matches every existing record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True):
     """What a change makes of a base: the outcome, and the body afterwards (None: no record)."""
 
     outcome: Outcome
@@ -91,6 +92,6 @@ def evaluate(change: Change, base: bytes | None) -> Effect:
 
 def merge(base: bytes, fields: bytes) -> bytes:
     """Replace the fields named in the JSON object `fields`, keeping `base`'s order of fields."""
-    record = msgspec.json.decode(base, type=Fields)
-    record.update(msgspec.json.decode(fields, type=Fields))
-    return msgspec.json.encode(record)
+    record = _decode(base)
+    record.update(_decode(fields))
+    return _encode(record)

@@ -13,7 +13,8 @@ All integers are big-endian.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from ddb.record.change import Change, Kind, Outcome, evaluate
 from ddb.record.version import NEVER, Dot, Version, advance, join
@@ -27,14 +28,14 @@ FINGERPRINT_BYTES = 4
 _DOT = struct.Struct(">QI")
 _FIRST_DOT = struct.Struct(">BBQI")
 _COUNT = struct.Struct(">H")
+_OUTCOMES = tuple(sorted(Outcome))
 
 
 class DamagedState(Exception):
     """Bytes that are no state of this format; the replica must not guess what they meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """A client operation's identity, the same in every attempt at it.
 
     `id` is 12 bytes: the gateway's 6-byte id and its 6-byte sequence number, or where the client
@@ -46,16 +47,14 @@ class Operation:
     fingerprint: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An operation that this state has behind it, and how it ended."""
 
     operation: Operation
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """What one node holds of one record.
 
     `body` is the JSON of a live record. A tombstone's is empty, except that while operations
@@ -95,16 +94,14 @@ ABSENT = State()
 """A record that a node has never seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One evaluation of an operation: how it ends and the state it leaves, if two nodes hold it."""
 
     outcome: Outcome
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """What a coordinator wants of a record: a change, whose, and how to remember it.
 
     `record_refusal`: an earlier attempt may still be on its way, so a refusal must leave a trace.
@@ -180,7 +177,7 @@ def decode(data: bytes) -> State:
         if data[0] & 0xF0 != FORMAT:
             raise DamagedState(f"unknown format byte {data[0]:#04x}")
         at = 2 + data[1] * _DOT.size
-        version = tuple(Dot(*pair) for pair in _DOT.iter_unpack(data[2:at]))
+        version = tuple(map(Dot._make, _DOT.iter_unpack(data[2:at])))
         (count,) = _COUNT.unpack_from(data, at)
         at += _COUNT.size
         recent = []
@@ -192,7 +189,7 @@ def decode(data: bytes) -> State:
             if flag & KEYED:
                 start, at = at, at + FINGERPRINT_BYTES
                 fingerprint = data[start:at]
-            outcome = Outcome(flag & ~KEYED)
+            outcome = _OUTCOMES[flag & ~KEYED]
             recent.append(Entry(Operation(operation_id, fingerprint), outcome))
     except (IndexError, ValueError, struct.error) as error:
         raise DamagedState(f"truncated or damaged state of {len(data)} bytes") from error
