@@ -11,7 +11,7 @@ closed connection and no memory.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -43,31 +43,33 @@ def frame(correlation: int, time: float, message: Request | Reply) -> bytes:
 class FrameReader(Generic[T]):
     """Cuts a stream into messages of one union type."""
 
-    __slots__ = ("_buffer", "_decode")
+    __slots__ = ("_decode", "_rest")
 
     def __init__(self, kind: object) -> None:
-        self._buffer = bytearray()
-        self._decode: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+        self._rest = b""
+        decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+        self._decode: Callable[[memoryview], T] = decoder.decode
 
     def feed(self, data: bytes) -> Iterator[tuple[int, float, T]]:
         """Yield (correlation, time in seconds, message) for each frame that is complete.
 
         Raises `DamagedFrame`.
         """
-        buffer = self._buffer
-        buffer += data
-        at, end = 0, len(buffer)
+        if self._rest:
+            data = self._rest + data
+        whole, decode = memoryview(data), self._decode
+        at, end = 0, len(data)
         try:
             while end - at >= _HEAD.size:
-                length, correlation, micros = _HEAD.unpack_from(buffer, at)
+                length, correlation, micros = _HEAD.unpack_from(data, at)
                 if not _AFTER_LENGTH < length <= GREATEST_FRAME:
                     raise DamagedFrame(f"a frame of {length} bytes")
-                if end - at < 4 + length:
+                start, after = at + _HEAD.size, at + 4 + length
+                if end < after:
                     break
-                payload = bytes(buffer[at + _HEAD.size : at + 4 + length])
-                at += 4 + length
-                yield correlation, micros / 1e6, self._decode.decode(payload)
+                at = after
+                yield correlation, micros / 1e6, decode(whole[start:after])
         except (msgspec.DecodeError, RecursionError) as error:
             raise DamagedFrame(str(error)) from error
         finally:
-            del buffer[:at]
+            self._rest = data[at:]

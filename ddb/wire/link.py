@@ -9,7 +9,6 @@ a socket while its reader was paused is dead on arrival, with no wall clock in i
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
@@ -31,14 +30,8 @@ MOST_UNSENT = 8 * 1024 * 1024
 MOST_BOUNDS = 16
 
 
-@dataclass(slots=True)
-class Waiting:
-    """One request on its way."""
-
-    future: asyncio.Future[Reply]
-    sent: float
-    deadline: float
-    patience: float
+Waiting = tuple[asyncio.Future[Reply], float, float, float]
+"""One request on its way: its future, when it was sent, its deadline, the patience with it."""
 
 
 class Link:
@@ -96,13 +89,15 @@ class Link:
         self, request: Request, future: asyncio.Future[Reply], deadline: float, patience: float
     ) -> None:
         self._correlation = correlation = (self._correlation + 1) & 0xFFFFFFFF
-        self._waiting[correlation] = Waiting(future, self._clock.now(), deadline, patience)
-        if not self._out:
+        now = self._clock.now()
+        self._waiting[correlation] = (future, now, deadline, patience)
+        out = self._out
+        if not out:
             self._loop.call_soon(self._flush)
-        self._out.append(frame(correlation, max(0.0, deadline + self._offset), request))
+        out.append(frame(correlation, max(0.0, deadline + self._offset), request))
         if not self._sweeping:
             self._sweeping = True
-            self._swept = self._clock.now()
+            self._swept = now
             self._loop.call_later(SWEEP_EVERY, self._sweep)
 
     def _flush(self) -> None:
@@ -123,21 +118,17 @@ class Link:
             self._heard = max(self._heard, now)
         self._swept = now
         silent = []
-        for correlation, waiting in self._waiting.items():
-            waited = now - waiting.sent
+        for correlation, (_, sent, deadline, patience) in self._waiting.items():
+            waited = now - sent
             quiet = min(waited, now - self._heard)
-            if (
-                quiet >= waiting.patience
-                or waited >= waiting.patience * HARD_PATIENCE
-                or now >= waiting.deadline
-            ):
+            if quiet >= patience or waited >= patience * HARD_PATIENCE or now >= deadline:
                 silent.append(correlation)
-                if quiet >= waiting.patience and self._condition is Condition.UP:
+                if quiet >= patience and self._condition is Condition.UP:
                     self._condition = Condition.SUSPECT
         for correlation in silent:
-            waiting = self._waiting.pop(correlation)
-            if not waiting.future.done():
-                waiting.future.set_exception(Silent(f"{self.name} did not answer"))
+            future = self._waiting.pop(correlation)[0]
+            if not future.done():
+                future.set_exception(Silent(f"{self.name} did not answer"))
         if self._waiting and not self._sweeping:
             self._sweeping = True
             self._loop.call_later(SWEEP_EVERY, self._sweep)
@@ -147,12 +138,15 @@ class Link:
         now = self._heard = self._clock.now()
         if self._condition is Condition.SUSPECT:
             self._condition = Condition.UP
+        take, newest = self._waiting.pop, None
         for correlation, their_time, reply in reader.feed(data):
-            self._bounds.append(their_time - now)
-            waiting = self._waiting.pop(correlation, None)
-            if waiting is not None and not waiting.future.done():
-                waiting.future.set_result(reply)
-        if self._bounds:
+            newest = their_time
+            waiting = take(correlation, None)
+            if waiting is not None and not waiting[0].done():
+                waiting[0].set_result(reply)
+        if newest is not None:
+            # The last reply's reading is the greatest, so the tightest bound of them all.
+            self._bounds.append(newest - now)
             self._offset = max(self._bounds)
 
     def holds(self, transport: asyncio.BaseTransport | None) -> bool:
@@ -169,11 +163,11 @@ class Link:
         if transport is not None:
             transport.abort()
         waiting, self._waiting = self._waiting, {}
-        for request in waiting.values():
-            if not request.future.done():
-                request.future.set_exception(Silent(f"lost {self.name}: {reason}"))
+        for future, *_ in waiting.values():
+            if not future.done():
+                future.set_exception(Silent(f"lost {self.name}: {reason}"))
                 # Whoever gave up on this request no longer looks at its end.
-                request.future.exception()
+                future.exception()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

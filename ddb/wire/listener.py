@@ -7,6 +7,7 @@ be answered at once costs no task.
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
@@ -58,7 +59,7 @@ class Serving(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._out: list[bytes] = []
-        self._tasks: dict[asyncio.Task[Reply], int] = {}
+        self._handling: set[asyncio.Future[Reply]] = set()
         self._caller: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -74,10 +75,11 @@ class Serving(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
         try:
+            now = self._listener.clock.now()
             for correlation, deadline, request in self._reader.feed(data):
                 if self._transport is None:
                     return
-                self._dispatch(correlation, deadline, request)
+                self._dispatch(correlation, deadline, request, now)
         except DamagedFrame as error:
             self.close(f"not understood: {error}")
 
@@ -88,45 +90,48 @@ class Serving(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
 
-    def _dispatch(self, correlation: int, deadline: float, request: Request) -> None:
-        if isinstance(request, Hello):
-            greeting = self._listener.greet(request)
-            self._caller = request.caller
-            self._reply(correlation, greeting)
-            if isinstance(greeting, Unwelcome):
-                log.warning("refused %s: %s", request.caller, greeting.reason)
-                self._flush()
-                if self._transport is not None:
-                    self._transport.close()
-                    self._transport = None
-            return
+    def _dispatch(self, correlation: int, deadline: float, request: Request, now: float) -> None:
         if self._caller is None and not isinstance(request, Report):
+            self._greet(correlation, request)
+        elif deadline <= now:
+            self._reply(correlation, Failed("the deadline had passed"))
+        elif len(self._handling) >= MOST_AT_ONCE:
+            self._reply(correlation, Failed("too many requests at once"))
+        else:
+            handling = self._listener.handler(request, deadline)
+            if isinstance(handling, Message):
+                self._reply(correlation, handling)
+                return
+            if not isinstance(handling, asyncio.Future):
+                handling = self._loop.create_task(handling)
+            self._handling.add(handling)
+            handling.add_done_callback(partial(self._finished, correlation))
+
+    def _greet(self, correlation: int, request: Request) -> None:
+        if not isinstance(request, Hello):
             self.close("it did not introduce itself")
             return
-        if deadline <= self._listener.clock.now():
-            self._reply(correlation, Failed("the deadline had passed"))
+        greeting = self._listener.greet(request)
+        self._reply(correlation, greeting)
+        if not isinstance(greeting, Unwelcome):
+            self._caller = request.caller
             return
-        if len(self._tasks) >= MOST_AT_ONCE:
-            self._reply(correlation, Failed("too many requests at once"))
-            return
-        handling = self._listener.handler(request, deadline)
-        if isinstance(handling, Message):
-            self._reply(correlation, handling)
-        else:
-            task = self._loop.create_task(handling)
-            self._tasks[task] = correlation
-            task.add_done_callback(self._finished)
+        log.warning("refused %s: %s", request.caller, greeting.reason)
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
-    def _finished(self, task: asyncio.Task[Reply]) -> None:
-        correlation = self._tasks.pop(task)
-        if task.cancelled():
+    def _finished(self, correlation: int, handling: asyncio.Future[Reply]) -> None:
+        self._handling.discard(handling)
+        if handling.cancelled():
             return
-        error = task.exception()
+        error = handling.exception()
         if error is not None:
             # No answer: whether anything was done is not known, and silence says just that.
             log.error("a request from %s failed", self._caller, exc_info=error)
             return
-        self._reply(correlation, task.result())
+        self._reply(correlation, handling.result())
 
     def _reply(self, correlation: int, reply: Reply) -> None:
         if not self._out:

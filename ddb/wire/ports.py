@@ -62,12 +62,13 @@ class Transport(Protocol):
         ...
 
 
-Handling = Reply | Coroutine[Any, Any, Reply]
+Handling = Reply | asyncio.Future[Reply] | Coroutine[Any, Any, Reply]
+"""A reply that is there, one that will be (a future costs a third of a task), or one to make."""
 
 
 class Handler(Protocol):
     """What a listening process does with requests."""
 
     def __call__(self, request: Request, deadline: float) -> Handling:
-        """The reply, or a coroutine that will make it. `deadline` is on this process's clock."""
+        """The reply, or what will become of it. `deadline` is on this process's clock."""
         ...
