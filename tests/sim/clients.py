@@ -1,0 +1,313 @@
+"""Clients: sequences of requests through gateways, and the history of what they were told."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ddb.gateway.records import Answer as Told
+from ddb.gateway.records import Applied, Cursor, Page, Unavailable
+from ddb.gateway.router import Router
+from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
+from tests.sim.history import Answer, Call, Ended, Method, Record
+from tests.sim.loop import Process
+from tests.sim.observed import Counted, Listed, Timed
+from tests.sim.plan import Action, Match, Op
+from tests.sim.world import Gateway, GatewayGone, World
+
+_METHOD = {
+    Action.GET: Method.GET,
+    Action.POST: Method.POST,
+    Action.PUT: Method.PUT,
+    Action.DELETE: Method.DELETE,
+}
+_KIND = {Action.POST: Kind.CREATE, Action.PUT: Kind.UPDATE, Action.DELETE: Kind.DELETE}
+_ENDED = {
+    Outcome.DONE: Ended.OK,
+    Outcome.ABSENT: Ended.ABSENT,
+    Outcome.EXISTS: Ended.EXISTS,
+    Outcome.MISMATCH: Ended.MISMATCH,
+}
+_UNDECIDED = (Ended.NO, Ended.UNKNOWN)
+_TRAVEL = 0.0002
+_PAUSE = 0.01
+
+Work = Callable[[Router], Coroutine[Any, Any, object]]
+
+
+class Lost(Exception):
+    """The client waited long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one operation asks for, the same in every attempt."""
+
+    client: int
+    serial: int
+    action: Action
+    id: str
+    sent: Record | None
+    match: bytes | None
+    tags: tuple[bytes, ...]
+    key: str | None
+
+    async def work(self, router: Router) -> object:
+        """The request, in a gateway."""
+        if self.action is Action.GET:
+            found = await router.read(self.id)
+            return Told(Outcome.ABSENT if found is None else Outcome.DONE, found)
+        body = b"" if self.sent is None else msgspec.json.encode(self.sent)
+        change = Change(_KIND[self.action], body, self.tags)
+        return await router.change(self.id, change, key=self.key)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the attempts at one operation were told."""
+
+    first: Answer | None = None
+    """The first decision."""
+    last: Answer | None = None
+    unknown: bool = False
+
+    @property
+    def final(self) -> Answer | None:
+        """What the client knows in the end."""
+        if self.first is None and self.unknown and self.last is not None:
+            return Answer(Ended.UNKNOWN)
+        return self.first or self.last
+
+
+def record_id(number: int) -> str:
+    """The id of a plan's record."""
+    return f"u{number}"
+
+
+class Clients:
+    """All clients of a run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._serial = 0
+        self._seen: dict[tuple[int, str], bytes] = {}
+
+    async def run(self, client: int, ops: list[Op]) -> None:
+        """One client's life."""
+        for op in ops:
+            await asyncio.sleep(op.gap)
+            match op.action:
+                case Action.LIST:
+                    await self.list_all(op.gateway, len(op.fields))
+                case Action.COUNT:
+                    await self.count(op.gateway)
+                case _:
+                    await self.act(client, op)
+
+    async def act(self, client: int, op: Op) -> Call:
+        """One operation on one record, to its end."""
+        world, asked = self._world, self._ask(client, op)
+        invoked = world.loop.now
+        told = _Told()
+        gateway = op.gateway
+        for attempt in range(1 + op.retries):
+            if attempt:
+                gateway = (gateway + 1) % len(world.gateways)
+                await asyncio.sleep(_PAUSE)
+            begun = world.loop.now
+            answer = await self._attempt(gateway, asked, op, told)
+            key = f" (key {asked.serial})" if asked.key else ""
+            world.note(
+                f"client {client} {op.action.value} {asked.id} {asked.sent or ''} via"
+                f" gw-{gateway} since {begun:.4f}: {answer or 'no answer'}{key}"
+            )
+            if answer is not None and op.patience >= 1:
+                self._timed(asked.id, begun, answer)
+            if answer is not None and answer.kind not in _UNDECIDED:
+                if told.first is not None and answer.kind is not told.first.kind:
+                    world.violate("once", f"{asked!r}: first {told.first}, then {answer}")
+                told.first = told.first or answer
+                if not op.repeat:
+                    break
+        final = told.final
+        call = Call(
+            client=client,
+            method=_METHOD[op.action],
+            id=asked.id,
+            body=asked.sent,
+            invoked=invoked,
+            returned=None if final is None else world.loop.now,
+            answer=final,
+            match=None if asked.match is None else msgspec.json.decode(asked.match, type=Record),
+        )
+        world.observed.calls.append(call)
+        world.observed.outcomes[f"{op.action.value} {final.kind.value if final else 'lost'}"] += 1
+        return call
+
+    def _ask(self, client: int, op: Op) -> "_Asked":
+        self._serial += 1
+        serial, name = self._serial, record_id(op.record)
+        sent: Record | None = None
+        if op.action in (Action.POST, Action.PUT):
+            whole = {"name": f"n{serial}", "email": f"e{serial}@x.org", "group": serial}
+            fields = op.fields if op.action is Action.PUT else tuple(whole)
+            sent = {"id": name} | {field: whole[field] for field in fields}
+        tags: tuple[bytes, ...] = (ANY,) if op.match is Match.ANY else ()
+        match = self._seen.get((client, name)) if op.match is Match.SEEN else None
+        if match is not None:
+            tags = (tag_of(match),)
+        key = f"key-{serial}" if op.retries else None
+        return _Asked(client, serial, op.action, name, sent, match, tags, key)
+
+    async def _attempt(self, gateway: int, asked: "_Asked", op: Op, told: "_Told") -> Answer | None:
+        """Ask once; what was answered, None where nothing was."""
+        try:
+            answer = await self._through(gateway, asked.work, op.patience, op.cancels)
+        except GatewayGone as gone:
+            told.unknown = told.unknown or gone.begun
+            told.last = None if gone.begun else Answer(Ended.NO)
+        except Lost:
+            told.unknown, told.last = True, None
+        except Unavailable as unavailable:
+            no = unavailable.applied is Applied.NO
+            told.unknown = told.unknown or not no
+            told.last = Answer(Ended.NO if no else Ended.UNKNOWN)
+        else:
+            assert isinstance(answer, Told)
+            if answer.body is not None:
+                self._seen[asked.client, asked.id] = answer.body
+            told.last = self._answer(answer)
+        return told.last
+
+    async def list_all(self, gateway: int, limit: int) -> Listed | None:
+        """Walk through all pages; None where a page was not to be had."""
+        world, loop = self._world, self._world.loop
+        began = loop.now
+        rows: list[Record] = []
+        after: Cursor | None = None
+        while True:
+            invoked = loop.now
+
+            async def work(router: Router, after: Cursor | None = after) -> object:
+                return await router.page(after=after, offset=0, limit=limit)
+
+            try:
+                page = await self._through(gateway, work, 1.5, False)
+            except (GatewayGone, Lost, Unavailable):
+                world.observed.outcomes["list no"] += 1
+                return None
+            assert isinstance(page, Page)
+            for body in page.bodies:
+                row = msgspec.json.decode(body, type=Record)
+                rows.append(row)
+                seen = Call(
+                    -1, Method.GET, str(row["id"]), None, invoked, loop.now, Answer(Ended.OK, row)
+                )
+                world.observed.calls.append(seen)
+            after = page.next
+            if after is None:
+                break
+        listed = Listed(began, loop.now, tuple(rows))
+        world.note(f"list since {began:.4f}: {[row['id'] for row in rows]}")
+        world.observed.listed.append(listed)
+        world.observed.outcomes["list ok"] += 1
+        return listed
+
+    async def count(self, gateway: int) -> Counted | None:
+        """One COUNT; None where it was not to be had."""
+        world, loop = self._world, self._world.loop
+        began = loop.now
+        try:
+            count = await self._through(gateway, lambda router: router.count(), 1.5, False)
+        except (GatewayGone, Lost, Unavailable):
+            world.observed.outcomes["count no"] += 1
+            return None
+        assert isinstance(count, int)
+        counted = Counted(began, loop.now, count)
+        world.note(f"count since {began:.4f}: {count}")
+        world.observed.counted.append(counted)
+        world.observed.outcomes["count ok"] += 1
+        return counted
+
+    async def _through(self, index: int, work: Work, patience: float, cancels: bool) -> object:
+        """Have a gateway do something; raises what it raised, `GatewayGone` or `Lost`."""
+        world, loop = self._world, self._world.loop
+        gateway = world.gateways[index]
+        if not gateway.process.alive:
+            raise GatewayGone(False)
+        done: asyncio.Future[object] = loop.create_future()
+        gateway.waiting[done] = None
+        sent = _Sent(world, loop.current, gateway, done)
+        loop.later_in(gateway.process, _TRAVEL * world.rng.random(), sent.begin, work)
+        timer = loop.call_later(patience, _expire, done)
+        try:
+            return await done
+        except Lost:
+            if cancels:
+                loop.soon_in(gateway.process, sent.cancel)
+            raise
+        finally:
+            timer.cancel()
+            gateway.waiting.pop(done, None)
+
+    def _answer(self, told: Told) -> Answer:
+        if told.outcome is Outcome.REUSED:
+            self._world.violate("once", "a key that was used once is said to be used twice")
+            return Answer(Ended.UNKNOWN)
+        kind = _ENDED[told.outcome]
+        if kind is not Ended.OK or told.body is None:
+            return Answer(kind)
+        return Answer(kind, msgspec.json.decode(told.body, type=Record))
+
+    def _timed(self, name: str, begun: float, answer: Answer) -> None:
+        decided = answer.kind not in (Ended.NO, Ended.UNKNOWN)
+        self._world.observed.timed.append(
+            Timed(name, begun, self._world.loop.now, decided, answer.kind.value)
+        )
+
+
+class _Sent:
+    """One request on its way to a gateway's process and back to the client's."""
+
+    def __init__(
+        self, world: World, client: Process, gateway: Gateway, done: asyncio.Future[object]
+    ) -> None:
+        self._world = world
+        self._client = client
+        self._gateway = gateway
+        self._done = done
+        self._task: asyncio.Task[object] | None = None
+
+    def begin(self, work: Work) -> None:
+        """In the gateway's process."""
+        gateway = self._gateway
+        self._task = self._world.loop.create_task(
+            work(gateway.router), context=gateway.process.context.copy()
+        )
+        self._task.add_done_callback(self._finish)
+
+    def cancel(self) -> None:
+        """In the gateway's process: the client is gone."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _finish(self, task: asyncio.Task[object]) -> None:
+        if not task.cancelled():
+            delay = _TRAVEL * self._world.rng.random()
+            self._world.loop.later_in(self._client, delay, self._deliver, task)
+
+    def _deliver(self, task: asyncio.Task[object]) -> None:
+        error = task.exception()
+        if self._done.done():
+            return
+        if error is None:
+            self._done.set_result(task.result())
+        else:
+            self._done.set_exception(error)
+
+
+def _expire(done: asyncio.Future[object]) -> None:
+    if not done.done():
+        done.set_exception(Lost())

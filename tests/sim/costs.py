@@ -1,0 +1,42 @@
+"""What requests cost, counted as they are sent."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ddb.ring.ring import Ring
+from ddb.wire.messages import Accept, Do, Get, Propose, Read, Request
+
+MOST_ATTEMPTS = 120
+"""Requests of a gateway for one change: about one in 2 ms of its budget, whatever happens."""
+
+
+class Costs:
+    """Watches every request on the network."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._attempts: Counter[tuple[str, bytes, int]] = Counter()
+        self.outside: list[str] = []
+        self._beyond_homes: list[str] = []
+
+    def saw(self, source: str, target: str, request: Request) -> None:
+        """A request was sent."""
+        if not isinstance(request, Get | Do | Read | Propose | Accept):
+            return
+        cell = self._ring.cell(request.key)
+        said = f"{source} asked {target}: {type(request).__name__} {request.key!r}"
+        if target not in cell.nodes:
+            self.outside.append(said)
+        elif target not in cell.homes:
+            self._beyond_homes.append(said)
+        if isinstance(request, Do):
+            self._attempts[source, request.operation, request.low] += 1
+
+    def complaints(self, *, fault_free: bool) -> Iterator[str]:
+        """What was more than it may be."""
+        yield from self.outside
+        if fault_free:
+            yield from self._beyond_homes
+        for (source, _, _), count in self._attempts.items():
+            if count > MOST_ATTEMPTS:
+                yield f"{source} asked {count} times for one change"

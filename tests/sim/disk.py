@@ -1,0 +1,177 @@
+"""The simulated disk: what of a store's writes survives what.
+
+Writes go to a log in the page cache and become durable in order, by flushes that take their time.
+A killed process loses nothing that it wrote. When power fails, what was flushed stays, and of the
+rest a prefix of whole batches: a batch torn in the middle fails its checksum and ends the log.
+Failing flushes lose the same, since the kernel may have dropped the pages.
+"""
+
+import asyncio
+import random
+from bisect import bisect_left, insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ddb.node.store import Family, Put, StoreFailed
+from tests.sim.loop import SimLoop
+
+Batch = tuple[Put, ...]
+
+
+@dataclass(slots=True)
+class Health:
+    """What is wrong with a disk at the moment; times in seconds."""
+
+    fsync: float = 0.0004
+    jitter: float = 0.0004
+    full: bool = False
+    failing: bool = False
+
+
+class SimDisk:
+    """What is on the platters, and in the page cache."""
+
+    def __init__(self, loop: SimLoop, rng: random.Random) -> None:
+        self.loop = loop
+        self.rng = rng
+        self.health = Health()
+        self.unsynced: list[Batch] = []
+        self._durable: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
+
+    def write(self, batch: Batch) -> None:
+        """Put a batch into the page cache."""
+        self.unsynced.append(batch)
+
+    def sync(self, batches: int) -> None:
+        """Make the oldest `batches` durable."""
+        for batch in self.unsynced[:batches]:
+            for family, key, value in batch:
+                if value is None:
+                    self._durable[family].pop(key, None)
+                else:
+                    self._durable[family][key] = value
+        del self.unsynced[:batches]
+
+    def lose_power(self) -> int:
+        """Lose what the page cache held, but for a prefix; how many batches were lost."""
+        kept = self.rng.randint(0, len(self.unsynced))
+        self.sync(kept)
+        lost = len(self.unsynced)
+        self.unsynced.clear()
+        return lost
+
+    def content(self) -> dict[Family, dict[bytes, bytes]]:
+        """All that a process that opens this disk finds."""
+        self.sync(len(self.unsynced))
+        return {family: dict(pairs) for family, pairs in self._durable.items()}
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """What is durable of a key."""
+        return self._durable[family].get(key)
+
+    def __repr__(self) -> str:
+        return f"<SimDisk {len(self.unsynced)} batches not flushed>"
+
+
+class SimStore:
+    """A `Store` opened on a simulated disk, with the group commit of the real one."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk = disk
+        self._view = disk.content()
+        self._order = {family: sorted(pairs) for family, pairs in self._view.items()}
+        self._next: asyncio.Future[None] | None = None
+        self._flushing = False
+        self._broken: str | None = None
+        self._on_failure: Callable[[StoreFailed], None] | None = None
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """As `Store.get`."""
+        return self._view[family].get(key)
+
+    def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
+        """As `Store.commit`."""
+        loop = self._disk.loop
+        if self._broken is not None:
+            failed: asyncio.Future[None] = loop.create_future()
+            failed.set_exception(StoreFailed(self._broken))
+            return failed
+        if self._next is None:
+            self._next = loop.create_future()
+            if not self._flushing:
+                loop.call_soon(self._flush)
+        durable = self._next
+        if self._disk.health.full:
+            self._fail("no space left on device")
+            return durable
+        self._disk.write(tuple(puts))
+        for family, key, value in puts:
+            self._apply(family, key, value)
+        return durable
+
+    def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
+        """Call `tell` once the disk refuses a write."""
+        self._on_failure = tell
+
+    def scan(
+        self, family: Family, start: bytes, stop: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """As `Store.scan`."""
+        order, view = self._order[family], self._view[family]
+        at = bisect_left(order, start)
+        end = min(bisect_left(order, stop), at + limit)
+        return [(key, view[key]) for key in order[at:end]]
+
+    def disk_bytes(self) -> int:
+        """As `Store.disk_bytes`."""
+        return sum(
+            len(key) + len(value) for view in self._view.values() for key, value in view.items()
+        )
+
+    def close(self) -> None:
+        """As `Store.close`."""
+        if self._broken is None:
+            self._disk.sync(len(self._disk.unsynced))
+
+    def _apply(self, family: Family, key: bytes, value: bytes | None) -> None:
+        view, order = self._view[family], self._order[family]
+        if value is None:
+            if view.pop(key, None) is not None:
+                del order[bisect_left(order, key)]
+        else:
+            if key not in view:
+                insort(order, key)
+            view[key] = value
+
+    def _flush(self) -> None:
+        waiting, self._next = self._next, None
+        if waiting is None or self._broken is not None:
+            return
+        self._flushing = True
+        disk = self._disk
+        delay = disk.health.fsync + disk.rng.random() * disk.health.jitter
+        disk.loop.call_later(delay, self._flushed, waiting, len(disk.unsynced))
+
+    def _flushed(self, waiting: asyncio.Future[None], batches: int) -> None:
+        self._flushing = False
+        if self._disk.health.failing:
+            if not waiting.done():
+                waiting.set_exception(StoreFailed("input/output error"))
+            self._fail("input/output error")
+            return
+        self._disk.sync(batches)
+        if not waiting.done():
+            waiting.set_result(None)
+        if self._next is not None:
+            self._flush()
+
+    def _fail(self, reason: str) -> None:
+        self._broken = reason
+        if self._on_failure is not None:
+            self._on_failure(StoreFailed(reason))
+        waiting, self._next = self._next, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(StoreFailed(reason))
+
+    def __repr__(self) -> str:
+        return f"<SimStore {self._broken or 'healthy'}, {self._disk!r}>"

@@ -1,0 +1,100 @@
+"""Knobs: the production code's own constants, drawn anew for every seed.
+
+Half of the seeds run with the constants as they ship. The others have batches of one, tiny
+queues, and time-outs so short that they fire while all is well: safety may depend on none of them.
+"""
+
+import importlib
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+
+Knobs = Mapping[str, float | int]
+
+EVERYWHERE = "PARTITIONS"
+"""Imported by name into many modules, so it is set in each of them."""
+
+_SIZES: dict[str, tuple[float | int, ...]] = {
+    "ddb.node.handoff.BATCH_KEYS": (1, 2, 3),
+    "ddb.node.handoff.BATCH_BYTES": (1, 200),
+    "ddb.node.refill.BATCH": (1, 2, 3),
+    "ddb.node.refill.BATCH_BYTES": (1, 200),
+    "ddb.node.tally._SCAN": (1, 2),
+    "ddb.node.replica.MOST_PROMISES": (1, 2, 5),
+    "ddb.node.ballots.RESERVE": (1 << 16, 20 << 16),
+    "ddb.node.listing.MOST_BYTES": (1, 100),
+    "ddb.gateway.listing.MOST_ROWS": (1, 2, 5),
+    "ddb.gateway.listing.AT_ONCE": (1, 2),
+    "ddb.gateway.listing.MOST_WALKS": (0, 1, 4),
+    "ddb.gateway.listing.WALKS_AT_ONCE": (1, 2),
+}
+_TIMES: dict[str, tuple[float | int, ...]] = {
+    "ddb.node.handoff.IDLE": (0.001, 0.02, 0.5),
+    "ddb.node.handoff.PATIENCE": (0.002, 0.05),
+    "ddb.node.coordinator.PATIENCE": (0.0008, 0.003, 0.01),
+    "ddb.node.coordinator.PAUSE": (0.0001, 0.02),
+    "ddb.node.coordinator.REST": (0.001, 0.03),
+    "ddb.node.memory.MOST_KEYED": (2, 5),
+    "ddb.gateway.router.BUDGET": (0.02, 0.08, 1.0),
+    "ddb.gateway.router.PATIENCE": (0.0015, 0.005, 0.02),
+    "ddb.gateway.router.REST": (0.001, 0.03),
+    "ddb.gateway.listing.PATIENCE": (0.003, 0.02),
+}
+"""What the promised times depend on: as shipped again once faults are over."""
+_SHIPPED: dict[str, float | int] = {}
+
+
+def draw(rng: random.Random) -> dict[str, float | int]:
+    """The knobs of one seed; empty of all but the partitions where they are as shipped."""
+    knobs: dict[str, float | int] = {EVERYWHERE: rng.choice((2, 8, 32))}
+    knobs["ddb.node.memory.KEYED_WINDOW"] = rng.choice((20.0, 600.0))
+    knobs["ddb.node.memory.GATEWAY_WINDOW"] = rng.choice((5.0, 60.0))
+    if rng.random() < 0.5:
+        share = rng.choice((0.2, 0.5, 1.0))
+        for name, choices in {**_SIZES, **_TIMES}.items():
+            if rng.random() < share:
+                knobs[name] = rng.choice(choices)
+    return knobs
+
+
+def shipped(knobs: Knobs) -> bool:
+    """Whether every knob that the promised times depend on is as it ships."""
+    return not any(name in knobs for name in _TIMES)
+
+
+def ship(knobs: Knobs) -> None:
+    """Set the times back to what ships."""
+    for path in knobs:
+        if path in _TIMES:
+            for module, name in _places(path):
+                setattr(module, name, _SHIPPED[path])
+
+
+@contextmanager
+def turned(knobs: Knobs) -> Iterator[None]:
+    """Have the knobs set inside the context."""
+    before: list[tuple[ModuleType, str, float | int]] = []
+    for path, value in knobs.items():
+        for module, name in _places(path):
+            shipped: float | int = getattr(module, name)
+            before.append((module, name, shipped))
+            _SHIPPED[path] = shipped
+            setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, was in reversed(before):
+            setattr(module, name, was)
+
+
+def _places(path: str) -> list[tuple[ModuleType, str]]:
+    if path != EVERYWHERE:
+        module, _, name = path.rpartition(".")
+        return [(importlib.import_module(module), name)]
+    return [
+        (module, path)
+        for name, module in sorted(sys.modules.items())
+        if name.startswith("ddb.") and hasattr(module, path)
+    ]

@@ -1,0 +1,325 @@
+"""A deterministic asyncio loop: virtual time, and every choice from one seeded source.
+
+Many processes share the loop. Within a process callbacks run in the order they were scheduled,
+which asyncio promises; between processes the next to run is drawn. Time stands still while any
+process can run and then jumps to the next timer. A process can be paused (what is due waits) or
+killed (nothing of it ever runs again), between any two callbacks.
+"""
+
+import asyncio
+import contextvars
+import hashlib
+import heapq
+import random
+import struct
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, cast
+
+from ddb.node.store import StoreFailed
+
+_STAMP = struct.Struct("<dI")
+
+
+class Livelock(Exception):
+    """Time does not advance, or the run takes absurdly many steps."""
+
+
+class Process:
+    """One incarnation of one simulated process."""
+
+    __slots__ = (
+        "alive",
+        "context",
+        "fuse",
+        "name",
+        "number",
+        "on_fuse",
+        "paused",
+        "ready",
+        "tasks",
+    )
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name = name
+        self.number = number
+        self.alive = True
+        self.paused = False
+        self.ready: deque[Handle] = deque()
+        self.context = contextvars.copy_context()
+        self.context.run(PROCESS.set, self)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.fuse = -1
+        self.on_fuse: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        state = "dead" if not self.alive else "paused" if self.paused else "running"
+        return f"<Process {self.name}#{self.number} {state}>"
+
+
+PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
+
+
+class Handle:
+    """A scheduled callback; what asyncio needs of `asyncio.TimerHandle`."""
+
+    __slots__ = ("_when", "args", "callback", "context", "process")
+
+    def __init__(
+        self,
+        callback: Callable[..., object] | None,
+        args: tuple[Any, ...],
+        context: Context,
+        process: Process,
+        when: float,
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.process = process
+        self._when = when
+
+    def cancel(self) -> None:
+        """Do not run it."""
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self.callback is None
+
+    def when(self) -> float:
+        """The loop's time at which it is due."""
+        return self._when
+
+
+class SimFuture(asyncio.Future[Any]):
+    """A future whose hash does not depend on its address, so that sets of them keep one order."""
+
+    _made = 0
+
+    def __init__(self, *, loop: "SimLoop") -> None:
+        super().__init__(loop=cast("asyncio.AbstractEventLoop", loop))
+        SimFuture._made += 1
+        self._serial = SimFuture._made
+
+    def __hash__(self) -> int:
+        return self._serial
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class SimLoop:
+    """The loop. `trace` digests every step."""
+
+    def __init__(self, rng: random.Random, most_steps: int = 3_000_000) -> None:
+        SimFuture._made = 0
+        self.now = 0.0
+        self.steps = 0
+        self.trace = hashlib.blake2b(digest_size=8)
+        self.errors: list[str] = []
+        self._most_steps = most_steps
+        self._random = rng.random
+        self._timers: list[tuple[float, int, Handle]] = []
+        self._sequence = 0
+        self._runnable: list[Process] = []
+        self._made = 0
+        self._closed = False
+        self._graves: list[Process] = []
+        self.root = self.process("world")
+        self.current = self.root
+
+    @property
+    def face(self) -> asyncio.AbstractEventLoop:
+        """This loop, as asyncio's types call it; it has what asyncio's own code asks of one."""
+        return cast("asyncio.AbstractEventLoop", self)
+
+    # Processes.
+
+    def process(self, name: str) -> Process:
+        """A new incarnation."""
+        self._made += 1
+        return Process(name, self._made)
+
+    def kill(self, process: Process) -> None:
+        """End a process: what it would have done next never happens."""
+        if process.alive:
+            process.alive = False
+            process.ready.clear()
+            if process in self._runnable:
+                self._runnable.remove(process)
+            # Kept, so that no destructor of a half-done coroutine runs inside the simulation.
+            self._graves.append(process)
+
+    def pause(self, process: Process) -> None:
+        """Stop a process where it is."""
+        process.paused = True
+        if process in self._runnable:
+            self._runnable.remove(process)
+
+    def resume(self, process: Process) -> None:
+        """Let it go on; what became due meanwhile runs now."""
+        process.paused = False
+        if process.alive and process.ready and process not in self._runnable:
+            self._runnable.append(process)
+
+    def spawn(self, process: Process, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine in a process."""
+        return self.create_task(coroutine, context=process.context.copy())
+
+    def soon_in(self, process: Process, callback: Callable[..., object], *args: Any) -> None:
+        """Schedule a callback in a process."""
+        self._enqueue(Handle(callback, args, process.context, process, self.now))
+
+    def later_in(
+        self, process: Process, delay: float, callback: Callable[..., object], *args: Any
+    ) -> Handle:
+        """Schedule a callback in a process after `delay` seconds."""
+        handle = Handle(callback, args, process.context, process, self.now + delay)
+        self._sequence += 1
+        heapq.heappush(self._timers, (handle._when, self._sequence, handle))
+        return handle
+
+    # Running.
+
+    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+        """Run until `main`, in the root process, is done."""
+        asyncio._set_running_loop(self.face)
+        try:
+            task = self.spawn(self.root, main)
+            while not task.done():
+                self._step()
+            return task.result()
+        finally:
+            asyncio._set_running_loop(None)
+            self._closed = True
+
+    def _step(self) -> None:
+        runnable = self._runnable
+        count = len(runnable)
+        if count == 0:
+            self._advance()
+            return
+        at = int(self._random() * count) if count > 1 else 0
+        process = runnable[at]
+        ready = process.ready
+        handle = ready.popleft()
+        if not ready:
+            runnable[at] = runnable[-1]
+            runnable.pop()
+        callback = handle.callback
+        if callback is None:
+            return
+        self.steps += 1
+        if self.steps > self._most_steps:
+            raise Livelock(f"{self.steps} steps by {self.now:.3f} s")
+        self.trace.update(_STAMP.pack(self.now, process.number))
+        self.current = process
+        handle.context.run(callback, *handle.args)
+        self.current = self.root
+        if process.fuse >= 0:
+            process.fuse -= 1
+            if process.fuse < 0 and process.on_fuse is not None and process.alive:
+                process.on_fuse()
+
+    def _advance(self) -> None:
+        timers = self._timers
+        if not timers:
+            raise Livelock(f"nothing left to do at {self.now:.3f} s")
+        self.now = max(self.now, timers[0][0])
+        while timers and timers[0][0] <= self.now:
+            handle = heapq.heappop(timers)[2]
+            if handle.callback is not None:
+                self._enqueue(handle)
+
+    def _enqueue(self, handle: Handle) -> None:
+        process = handle.process
+        if not process.alive:
+            return
+        if not process.ready and not process.paused:
+            self._runnable.append(process)
+        process.ready.append(handle)
+
+    # What asyncio asks of a loop.
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self.now
+
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def is_running(self) -> bool:
+        """Whether `run` is under way."""
+        return not self._closed
+
+    def is_closed(self) -> bool:
+        """Whether `run` has ended."""
+        return self._closed
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return SimFuture(loop=self)
+
+    def create_task(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None
+    ) -> asyncio.Task[Any]:
+        """A task of this loop, in the process of its context."""
+        # A name: asyncio would number the tasks over all loops of the interpreter.
+        task = asyncio.Task(coro, loop=self.face, name=name or "task", context=context)
+        tasks = (context.get(PROCESS, self.root) if context is not None else self.current).tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard, context=context)
+        return task
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """As asyncio's."""
+        if context is None:
+            context, process = self.current.context, self.current
+        else:
+            process = context.get(PROCESS, self.root)
+        handle = Handle(callback, args, context, process, self.now)
+        if not self._closed:
+            self._enqueue(handle)
+        return handle
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> Handle:
+        """As asyncio's."""
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> Handle:
+        """As asyncio's."""
+        if context is None:
+            context, process = self.current.context, self.current
+        else:
+            process = context.get(PROCESS, self.root)
+        handle = Handle(callback, args, context, process, when)
+        self._sequence += 1
+        heapq.heappush(self._timers, (when, self._sequence, handle))
+        return handle
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Collect what nobody else caught."""
+        error = context.get("exception")
+        if not self._closed and error is not None and not isinstance(error, StoreFailed):
+            self.errors.append(f"{context.get('message')}: {error!r}")
+
+    def __repr__(self) -> str:
+        return f"<SimLoop {self.now:.6f} s, {self.steps} steps>"

@@ -1,0 +1,417 @@
+"""The simulated network: `Transport` with every promise of `ddb.wire.ports` and no kindness beyond.
+
+Messages are delayed, lost, doubled and overtaken one by one; connections are made, believed in
+and given up by the rules and limits of the real `Link`. A request that was sent may be acted upon
+at any later time, unless its deadline has passed on the callee's clock.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ddb.node.store import StoreFailed
+from ddb.wire import link
+from ddb.wire.messages import PROTOCOL, Failed, Hello, Message, Reply, Request, Unwelcome
+from ddb.wire.ports import Condition, Handler, Silent, Unreachable
+from tests.sim.clock import SimClock
+from tests.sim.loop import Handle, Process, SimLoop
+
+Greet = Callable[[Hello], object]
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(slots=True)
+class Weather:
+    """What messages meet at the moment; probabilities per message, times in seconds."""
+
+    delay: float = 0.0003
+    jitter: float = 0.0005
+    loss: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    lateness: float = 0.0
+
+
+@dataclass(slots=True)
+class Peer:
+    """What one process knows of another: as the real link does."""
+
+    condition: Condition = Condition.DOWN
+    incarnation: int = 0
+    heard: float = 0.0
+    voting: bool = False
+    broken_since: float | None = None
+    retry_at: float = 0.0
+    attempt: int = 0
+    waiting: dict[int, "Asked"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request on its way."""
+
+    future: asyncio.Future[Reply]
+    sent: float
+    deadline: float
+    patience: float
+    timer: Handle | None = None
+
+
+@dataclass(slots=True)
+class Host:
+    """A process as the network sees it."""
+
+    process: Process
+    clock: SimClock
+    handler: Handler | None
+    greet: Greet | None
+    ready: Callable[[], bool]
+
+
+class SimNetwork:
+    """All hosts, what lies between them, and what has been counted."""
+
+    def __init__(self, loop: SimLoop, rng: random.Random) -> None:
+        self.loop = loop
+        self.rng = rng
+        self.weather = Weather()
+        self.hosts: dict[str, Host] = {}
+        self.cut: Counter[tuple[str, str]] = Counter()
+        self.clogged: Counter[tuple[str, str]] = Counter()
+        self.fired: Counter[str] = Counter()
+        self.watch: list[Callable[[str, str, Request], None]] = []
+        self.failures: list[str] = []
+        self.transports: dict[str, SimTransport] = {}
+
+    def flows(self, source: str, target: str) -> bool:
+        """Whether messages pass at all in that direction."""
+        return not self.cut[source, target]
+
+    def carry(
+        self,
+        source: str,
+        target: str,
+        process: Process,
+        arrive: Callable[..., object],
+        *args: object,
+    ) -> None:
+        """Deliver to a process, as the weather has it."""
+        weather, rng = self.weather, self.rng
+        if self.cut[source, target]:
+            self.fired["cut"] += 1
+            return
+        if weather.loss and rng.random() < weather.loss:
+            self.fired["lost"] += 1
+            return
+        copies = 1
+        if weather.doubled and rng.random() < weather.doubled:
+            self.fired["doubled"] += 1
+            copies = 2
+        for _ in range(copies):
+            delay = weather.delay + rng.random() * weather.jitter
+            if weather.late and rng.random() < weather.late:
+                self.fired["late"] += 1
+                delay += rng.random() * weather.lateness
+            if self.clogged[source, target]:
+                self.fired["clogged"] += 1
+                delay += 0.05 + rng.random() * 0.4
+            self.loop.later_in(process, delay, arrive, *args)
+
+    def reset(self, one: str, other: str) -> None:
+        """Cut the connections between two hosts, both ways; they may be made again at once."""
+        for source, target in ((one, other), (other, one)):
+            host = self.hosts.get(source)
+            if host is not None and host.process.alive:
+                transport = self.transports.get(source)
+                if transport is not None:
+                    transport.lose(target, "connection reset")
+
+    def died(self, name: str) -> None:
+        """A process has ended: its machine resets its connections, where it can be reached."""
+        number = self.hosts[name].process.number
+        for transport in self.transports.values():
+            if transport.name != name and self.flows(name, transport.name):
+                self.carry(name, transport.name, transport.process, transport.bereft, name, number)
+
+    def attach(self, transport: "SimTransport", host: Host) -> None:
+        """Put a process on the network, in place of an earlier incarnation."""
+        self.hosts[transport.name] = host
+        self.transports[transport.name] = transport
+
+    def __repr__(self) -> str:
+        return f"<SimNetwork {len(self.hosts)} hosts, {sum(self.cut.values())} cuts>"
+
+
+class SimTransport:
+    """One process's `Transport` to the nodes `names`."""
+
+    def __init__(
+        self,
+        name: str,
+        names: tuple[str, ...],
+        network: SimNetwork,
+        process: Process,
+        clock: SimClock,
+    ) -> None:
+        self.name = name
+        self.hello: Hello | None = None
+        self._network = network
+        self.process = process
+        self._clock = clock
+        self._loop = network.loop
+        self._peers = {other: Peer() for other in names if other != name}
+        self._correlation = 0
+
+    # The port.
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        peer = self._peers[to]
+        if peer.condition is Condition.DOWN:
+            future.set_exception(Unreachable(f"{to} is not connected"))
+            return future
+        self._correlation += 1
+        now = self._loop.now
+        asked = Asked(future, now, deadline - self._clock.offset, patience)
+        peer.waiting[self._correlation] = asked
+        due = min(max(asked.deadline, now), now + patience) + link.SWEEP_EVERY * self._rng()
+        asked.timer = self._loop.later_in(
+            self.process, due - now, self._look, to, self._correlation
+        )
+        network = self._network
+        for watch in network.watch:
+            watch(self.name, to, request)
+        host = network.hosts.get(to)
+        self._loop.trace.update(_encode(request))
+        if host is not None and host.process.number == peer.incarnation:
+            network.carry(
+                self.name,
+                to,
+                host.process,
+                self._arrived,
+                host,
+                peer.incarnation,
+                self._correlation,
+                asked.deadline,
+                request,
+            )
+        return future
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        peer = self._peers[to]
+        if peer.condition is Condition.UP and not peer.voting:
+            return Condition.SUSPECT
+        return peer.condition
+
+    def all_up(self, names: tuple[str, ...] | None = None) -> bool:
+        """Whether all peers (of those named) are believed up."""
+        return all(
+            self.condition(name) is Condition.UP
+            for name in (self._peers if names is None else names)
+            if name != self.name
+        )
+
+    # Requests and replies.
+
+    def _rng(self) -> float:
+        return self._network.rng.random()
+
+    def _arrived(
+        self, host: Host, incarnation: int, correlation: int, deadline: float, request: Request
+    ) -> None:
+        """In the callee's process."""
+        if host.handler is None:
+            return
+        # The real wire's bound on the callee's clock errs towards an early end.
+        if self._loop.now + 0.0005 >= deadline:
+            self._network.fired["expired"] += 1
+            self._answer(host, correlation, Failed("the deadline had passed"))
+            return
+        try:
+            handling = host.handler(request, deadline + host.clock.offset)
+        except StoreFailed:
+            return
+        if isinstance(handling, Message):
+            self._answer(host, correlation, handling)
+            return
+        task: asyncio.Future[Reply]
+        if isinstance(handling, asyncio.Future):
+            task = handling
+        else:
+            task = self._loop.create_task(handling, context=host.process.context.copy())
+        task.add_done_callback(lambda done: self._done(host, correlation, request, done))
+
+    def _done(
+        self, host: Host, correlation: int, request: Request, task: asyncio.Future[Reply]
+    ) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._answer(host, correlation, task.result())
+        elif not isinstance(error, StoreFailed):
+            self._network.failures.append(f"{host.process.name} on {request!r}: {error!r}")
+
+    def _answer(self, host: Host, correlation: int, reply: Reply) -> None:
+        self._network.carry(
+            host.process.name,
+            self.name,
+            self.process,
+            self._replied,
+            host.process.name,
+            host.process.number,
+            correlation,
+            reply,
+        )
+
+    def _replied(self, source: str, incarnation: int, correlation: int, reply: Reply) -> None:
+        """In the caller's process."""
+        peer = self._peers[source]
+        if peer.incarnation != incarnation or peer.condition is Condition.DOWN:
+            return
+        peer.heard = self._loop.now
+        if peer.condition is Condition.SUSPECT:
+            peer.condition = Condition.UP
+        asked = peer.waiting.pop(correlation, None)
+        if asked is None:
+            return
+        if asked.timer is not None:
+            asked.timer.cancel()
+        self._loop.trace.update(_encode(reply))
+        if not asked.future.done():
+            asked.future.set_result(reply)
+
+    def _look(self, to: str, correlation: int) -> None:
+        """Give a request up once its deadline or the patience with its peer is over."""
+        peer = self._peers[to]
+        asked = peer.waiting.get(correlation)
+        if asked is None:
+            return
+        now = self._loop.now
+        waited = now - asked.sent
+        quiet = min(waited, now - peer.heard)
+        if (
+            quiet >= asked.patience
+            or waited >= asked.patience * link.HARD_PATIENCE
+            or now >= asked.deadline
+        ):
+            del peer.waiting[correlation]
+            if quiet >= asked.patience and peer.condition is Condition.UP:
+                peer.condition = Condition.SUSPECT
+            if not asked.future.done():
+                asked.future.set_exception(Silent(f"{to} did not answer"))
+                asked.future.exception()
+            return
+        asked.timer = self._loop.later_in(
+            self.process, link.SWEEP_EVERY, self._look, to, correlation
+        )
+
+    # The connections.
+
+    async def keep(self) -> None:
+        """Watch the peers, for as long as the process lives."""
+        while True:
+            for name, peer in self._peers.items():
+                self._tend(name, peer)
+            await asyncio.sleep(link.PING_EVERY * (0.7 + 0.3 * self._rng()))
+
+    def _tend(self, name: str, peer: Peer) -> None:
+        """One look at a peer: what pings and a socket would have told the real link by now."""
+        network, now = self._network, self._loop.now
+        host = network.hosts.get(name)
+        there = network.flows(self.name, name)
+        back = network.flows(name, self.name)
+        alive = host is not None and host.process.alive
+        if peer.condition is Condition.DOWN:
+            if now >= peer.retry_at:
+                self._connect(name, peer, host if alive and there and back else None)
+            return
+        if host is None or host.process.number != peer.incarnation or not alive:
+            # The machine that is left resets the connection, if it can be reached.
+            if there and back:
+                self.lose(name, "closed by peer")
+                return
+            host = None
+        if host is not None and there and back and not host.process.paused:
+            peer.broken_since = None
+            peer.heard = max(peer.heard, now - network.weather.delay)
+            peer.voting = host.ready()
+            if peer.condition is Condition.SUSPECT:
+                peer.condition = Condition.UP
+            return
+        if peer.broken_since is None:
+            peer.broken_since = now
+        silent = now - max(peer.heard, peer.broken_since)
+        if silent >= link.GIVE_UP_AFTER:
+            self.lose(name, "silent")
+        elif silent >= link.SUSPECT_AFTER and peer.condition is Condition.UP:
+            peer.condition = Condition.SUSPECT
+
+    def _connect(self, name: str, peer: Peer, host: Host | None) -> None:
+        if host is None or host.process.paused or self.hello is None or host.greet is None:
+            wait = link.RETRY_AFTER[min(peer.attempt, len(link.RETRY_AFTER) - 1)]
+            peer.attempt += 1
+            peer.retry_at = self._loop.now + wait
+            return
+        peer.retry_at = self._loop.now + 0.2
+        self._network.carry(self.name, name, host.process, self._greeted, name, host, self.hello)
+
+    def _greeted(self, name: str, host: Host, hello: Hello) -> None:
+        """In the callee's process."""
+        if host.greet is None:
+            return
+        greeting = host.greet(hello)
+        if isinstance(greeting, Unwelcome):
+            self._network.failures.append(f"{name} refuses {self.name}: {greeting.reason}")
+            return
+        self._network.carry(name, self.name, self.process, self._connected, name, host)
+
+    def _connected(self, name: str, host: Host) -> None:
+        """In the caller's process."""
+        peer = self._peers[name]
+        if peer.condition is not Condition.DOWN or not host.process.alive:
+            return
+        peer.condition = Condition.UP
+        peer.incarnation = host.process.number
+        peer.heard = self._loop.now
+        peer.broken_since = None
+        peer.attempt = 0
+        peer.voting = host.ready()
+
+    def bereft(self, name: str, incarnation: int) -> None:
+        """The peer's process has ended."""
+        peer = self._peers.get(name)
+        if peer is not None and peer.incarnation == incarnation:
+            self.lose(name, "closed by peer")
+
+    def lose(self, name: str, reason: str) -> None:
+        """The connection is gone: so is every answer still owed on it."""
+        peer = self._peers.get(name)
+        if peer is None or peer.condition is Condition.DOWN:
+            return
+        peer.condition = Condition.DOWN
+        peer.voting = False
+        peer.retry_at = self._loop.now + link.RETRY_AFTER[0] * self._rng()
+        waiting, peer.waiting = peer.waiting, {}
+        for asked in waiting.values():
+            if asked.timer is not None:
+                asked.timer.cancel()
+            if not asked.future.done():
+                asked.future.set_exception(Silent(f"lost {name}: {reason}"))
+                asked.future.exception()
+
+    def __repr__(self) -> str:
+        return f"<SimTransport of {self.name}>"
+
+
+def hello_of(name: str, ring: bytes, counter: int) -> Hello:
+    """How a process introduces itself."""
+    return Hello(PROTOCOL, ring, name, counter)

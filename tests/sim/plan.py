@@ -1,0 +1,225 @@
+"""The plan of one run: everything that a seed decides beforehand, so that it can be cut down."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tests.sim import knobs
+
+
+class Action(Enum):
+    """What a client does."""
+
+    GET = "get"
+    POST = "post"
+    PUT = "put"
+    DELETE = "delete"
+    LIST = "list"
+    COUNT = "count"
+
+
+class Match(Enum):
+    """Which If-Match a change carries."""
+
+    NONE = "none"
+    ANY = "any"
+    SEEN = "seen"
+    """The tag of the body that this client saw last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation of a client: `gap` seconds after its last, through `gateway`.
+
+    `retries`: how often it is sent again under one Idempotency-Key (0: without a key); `repeat`:
+    whether even after an answer. `patience`: seconds until the client gives up.
+    """
+
+    client: int
+    gap: float
+    gateway: int
+    action: Action
+    record: int
+    fields: tuple[str, ...] = ()
+    match: Match = Match.NONE
+    retries: int = 0
+    repeat: bool = False
+    patience: float = 1.5
+    cancels: bool = False
+
+
+class FaultKind(Enum):
+    """What can happen."""
+
+    KILL = "kill"
+    """A node's process dies and is restarted; what it wrote stays in the page cache."""
+    POWER = "power"
+    """A node loses power: what was not flushed is gone, but for a prefix."""
+    BLACKOUT = "blackout"
+    """All nodes lose power at once."""
+    DIES_TWICE = "dies twice"
+    """A node is killed, and again while it recovers."""
+    ROLLING = "rolling"
+    """All nodes are restarted one after the other, faster than they hand off."""
+    PAUSE = "pause"
+    """A node stands still."""
+    WIPE = "wipe"
+    """A node's disk is lost."""
+    ISOLATE = "isolate"
+    """A node is cut off from everybody."""
+    CUT = "cut"
+    """Two hosts cannot reach each other."""
+    DEAF = "deaf"
+    """Messages from one host to another are lost, the other way they arrive."""
+    BLIND = "blind"
+    """A gateway cannot reach a node."""
+    CLOG = "clog"
+    """Messages between two hosts take long."""
+    RESET = "reset"
+    """The connections between two hosts break."""
+    STORM = "storm"
+    """Many messages are lost, doubled or overtaken."""
+    SLOW_DISK = "slow disk"
+    IO_ERROR = "io error"
+    DISK_FULL = "disk full"
+    CLOCK = "clock"
+    """A node's wall clock jumps."""
+    GATEWAY = "gateway"
+    """A gateway's process dies and is restarted."""
+    GATEWAY_PAUSE = "gateway pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`at` seconds into the run, for `lasts` seconds; `fuse`: callbacks to wait before a death."""
+
+    at: float
+    kind: FaultKind
+    one: int
+    other: int
+    lasts: float
+    fuse: int
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run. `salt` seeds what is drawn while it runs."""
+
+    seed: int
+    salt: int
+    nodes: int
+    gateways: int
+    records: int
+    skew: float
+    weather: tuple[float, float, float, float, float]
+    """Delay, jitter, loss, doubled, late: while faults are on."""
+    knobs: Mapping[str, float | int] = field(hash=False)
+    ops: tuple[Op, ...]
+    faults: tuple[Fault, ...]
+    early: bool = False
+    """Whether faults begin while the cluster is still forming."""
+    wired: bool = False
+    """Whether the real links and listeners run, over simulated byte streams."""
+
+
+_FIELDS = ("name", "email", "group")
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    rng = random.Random(f"plan {seed}")
+    nodes = rng.choice((3, 3, 3, 4, 5, 5, 7))
+    gateways = rng.choice((1, 2, 2, 3))
+    records = rng.choice((1, 1, 2, 3, 5, 12))
+    calm = rng.random() < 0.1
+    rough = not calm and rng.random() < 0.4
+    weather = (
+        rng.choice((0.0001, 0.0005, 0.002)),
+        rng.choice((0.0002, 0.001, 0.005)),
+        rng.choice((0.0, 0.01, 0.1)) if rough else 0.0,
+        rng.choice((0.0, 0.02, 0.2)) if rough else 0.0,
+        rng.choice((0.0, 0.02, 0.2)) if rough else 0.0,
+    )
+    length = rng.choice((1.0, 2.0, 4.0))
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=nodes,
+        gateways=gateways,
+        records=records,
+        skew=rng.choice((0.0, 0.5, 3600.0)),
+        weather=weather,
+        knobs=knobs.draw(rng),
+        ops=_ops(rng, gateways, records, length),
+        faults=() if calm else _faults(rng, nodes, length),
+        early=rng.random() < 0.1,
+    )
+
+
+def _ops(rng: random.Random, gateways: int, records: int, length: float) -> tuple[Op, ...]:
+    clients = rng.randint(1, 6)
+    weights = [rng.choice((0, 1, 4)) for _ in range(4)]
+    weights[1] += 1
+    weights += [rng.choice((0, 0, 1)), rng.choice((0, 0, 1))]
+    hot = rng.choice((0.0, 0.5, 0.9))
+    keyed = rng.choice((0.0, 0.2, 0.8))
+    matched = rng.choice((0.0, 0.0, 0.3))
+    abandoned = rng.choice((0.0, 0.0, 0.2))
+    count = rng.choice((8, 16, 24))
+    gap = 2 * length / count
+    ops: list[Op] = []
+    for client in range(clients):
+        for _ in range(count):
+            action = rng.choices(tuple(Action), weights)[0]
+            writes = action in (Action.POST, Action.PUT, Action.DELETE)
+            by_key = writes and rng.random() < keyed
+            impatient = rng.random() < abandoned
+            ops.append(
+                Op(
+                    client=client,
+                    gap=gap * rng.random() ** 2,
+                    gateway=rng.randrange(gateways),
+                    action=action,
+                    record=0 if rng.random() < hot else rng.randrange(records),
+                    fields=tuple(rng.sample(_FIELDS, rng.randint(1, 3))),
+                    match=(
+                        rng.choice((Match.ANY, Match.SEEN, Match.SEEN))
+                        if action in (Action.PUT, Action.DELETE) and rng.random() < matched
+                        else Match.NONE
+                    ),
+                    retries=rng.randint(1, 3) if by_key else 0,
+                    repeat=by_key and rng.random() < 0.3,
+                    patience=rng.choice((0.001, 0.003, 0.02, 0.1)) if impatient else 1.5,
+                    cancels=impatient and rng.random() < 0.5,
+                )
+            )
+    return tuple(ops)
+
+
+def _faults(rng: random.Random, nodes: int, length: float) -> tuple[Fault, ...]:
+    kinds = [kind for kind in FaultKind if rng.random() < 0.35]
+    if not kinds:
+        return ()
+    weights = [rng.choice((1, 1, 5)) for _ in kinds]
+    pace = rng.choice((0.1, 0.3, 1.0))
+    spell = rng.choice((0.03, 0.3, 1.5))
+    picky = rng.random() < 0.3
+    faults: list[Fault] = []
+    at = pace * rng.random()
+    while at < length and len(faults) < 24:
+        one = 0 if picky else rng.randrange(nodes)
+        faults.append(
+            Fault(
+                at=at,
+                kind=rng.choices(kinds, weights)[0],
+                one=one,
+                other=(one + rng.randrange(1, nodes)) % nodes,
+                lasts=spell * (0.1 + rng.random()),
+                fuse=rng.choice((0, rng.randrange(1, 60))),
+                amount=rng.random(),
+            )
+        )
+        at += pace * rng.expovariate(1.0)
+    return tuple(faults)

@@ -1,0 +1,138 @@
+"""One run: a plan carried out, a safety phase and then a liveness phase, and its report."""
+
+import asyncio
+import random
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ddb.node.process  # noqa: F401  (so that knobs reach every module)
+from tests.sim import checks, knobs
+from tests.sim.clients import Clients
+from tests.sim.fences import fenced
+from tests.sim.knobs import turned
+from tests.sim.loop import Livelock, SimLoop
+from tests.sim.nemesis import Nemesis
+from tests.sim.plan import Action, Op, Plan
+from tests.sim.world import World
+
+FORMATION = 10.0
+"""Virtual seconds within which blank nodes form a cluster."""
+RECOVERY = 15.0
+"""Virtual seconds, after the last fault, within which every node is ready and believed up."""
+SETTLING = 10.0
+"""Virtual seconds after that within which hints are 0 and homes equal."""
+_SAFETY = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one run."""
+
+    seed: int
+    trace: str
+    violations: tuple[tuple[str, str], ...]
+    operations: int
+    acknowledged: int
+    fired: Counter[str]
+    outcomes: Counter[str]
+    steps: int
+    seconds: float
+    notes: tuple[tuple[float, str], ...]
+
+
+def run(plan: Plan) -> Report:
+    """Carry out a plan. Deterministic: the same plan gives the same report."""
+    with turned(plan.knobs), _quiet(), fenced():
+        loop = SimLoop(random.Random(f"loop {plan.salt}"))
+        world = World(plan, loop)
+        try:
+            loop.run(_main(world))
+        except Livelock as livelock:
+            world.violate("livelock", str(livelock))
+        checks.check_all(world)
+        return _report(world)
+
+
+def _report(world: World) -> Report:
+    observed = world.observed
+    fired = world.fired + world.network.fired
+    writes = sum(
+        count
+        for what, count in observed.outcomes.items()
+        if what in ("post ok", "put ok", "delete ok")
+    )
+    return Report(
+        seed=world.plan.seed,
+        trace=world.loop.trace.hexdigest(),
+        violations=tuple(observed.violations),
+        operations=sum(observed.outcomes.values()),
+        acknowledged=writes,
+        fired=fired,
+        outcomes=observed.outcomes,
+        steps=world.loop.steps,
+        seconds=world.loop.now,
+        notes=tuple(observed.notes),
+    )
+
+
+async def _main(world: World) -> None:
+    plan = world.plan
+    for machine in world.machines.values():
+        world.boot(machine)
+    for index in range(plan.gateways):
+        world.open_gateway(index)
+    if not plan.early and not await world.until(world.sees_all, FORMATION):
+        world.violate("formation", f"not formed: {[m.node for m in world.machines.values()]}")
+        return
+    world.began = world.loop.now
+    world.network.weather = world.rough
+    clients, nemesis = Clients(world), Nemesis(world)
+    by_client: defaultdict[int, list[Op]] = defaultdict(list)
+    for op in plan.ops:
+        by_client[op.client].append(op)
+    work = [
+        world.loop.spawn(world.loop.process(f"client-{client}"), clients.run(client, ops))
+        for client, ops in by_client.items()
+    ]
+    havoc = asyncio.ensure_future(nemesis.run(plan.faults))
+    await asyncio.wait((*work, havoc), timeout=_SAFETY)
+    for task in (*work, havoc):
+        if not task.done():
+            world.violate("safety phase", f"not over after {_SAFETY} s")
+            return
+        task.result()
+    await _liveness(world, clients)
+
+
+async def _liveness(world: World, clients: Clients) -> None:
+    """Faults are over: what must become true does, within the bounds."""
+    world.network.weather = world.mild
+    knobs.ship(world.plan.knobs)
+    world.note("faults are over")
+    if not await world.until(world.sees_all, RECOVERY):
+        states = [machine.node for machine in world.machines.values()]
+        world.violate("liveness", f"not all ready within {RECOVERY} s: {states}")
+        return
+    await asyncio.sleep(1.0)
+    world.trouble().end = world.loop.now
+    for record in range(world.plan.records):
+        for gateway in range(world.plan.gateways):
+            await clients.act(99, Op(99, 0.0, gateway, Action.GET, record))
+    if not await world.until(lambda: checks.at_rest(world) is None, SETTLING):
+        world.violate("convergence", f"after {SETTLING} s: {checks.at_rest(world)}")
+        return
+    await checks.whole_reads(world, clients)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Coroutines of killed processes die unheard, once the run is over."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook

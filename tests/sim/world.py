@@ -1,0 +1,246 @@
+"""The world of one run: machines, the production code on them, and what an observer notes."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ddb.gateway.router import Router
+from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
+from ddb.node.node import Node
+from ddb.node.store import Family, StoreFailed
+from ddb.ring.ring import Ring
+from tests.sim.clock import SimClock
+from tests.sim.costs import Costs
+from tests.sim.disk import SimDisk, SimStore
+from tests.sim.loop import Process, SimLoop
+from tests.sim.network import Host, SimNetwork, SimTransport, Weather, hello_of
+from tests.sim.observed import Observed, Trouble
+from tests.sim.plan import Plan
+
+_LOOK = 0.02
+_rings: dict[tuple[object, ...], Ring] = {}
+
+
+def ring_of(names: tuple[str, ...], partitions: float) -> Ring:
+    """The production ring, made once per set of names and number of partitions."""
+    key = (names, partitions)
+    if key not in _rings:
+        _rings[key] = Ring(names)
+    return _rings[key]
+
+
+@dataclass(slots=True)
+class Machine:
+    """A node's machine: the disk and clock stay, the process comes and goes."""
+
+    name: str
+    disk: SimDisk
+    clock: SimClock
+    process: Process | None = None
+    node: Node | None = None
+    store: SimStore | None = None
+    held_down: int = 0
+    """Faults that keep it from being restarted."""
+
+    @property
+    def up(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.alive
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A gateway's process."""
+
+    name: str
+    clock: SimClock
+    process: Process
+    router: Router
+    transport: SimTransport
+    waiting: dict[asyncio.Future[object], None] = field(default_factory=dict)
+
+
+class GatewayGone(Exception):
+    """The gateway's process died, or was not there. `begun`: it may have seen the request."""
+
+    def __init__(self, begun: bool) -> None:
+        super().__init__("the gateway is gone")
+        self.begun = begun
+
+
+class World:
+    """Everything in one run."""
+
+    def __init__(self, plan: Plan, loop: SimLoop) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.rng = random.Random(f"world {plan.salt}")
+        self.network = SimNetwork(loop, random.Random(f"network {plan.salt}"))
+        self.names = tuple(f"db-{number}" for number in range(plan.nodes))
+        self.ring = ring_of(self.names, plan.knobs["PARTITIONS"])
+        self.observed = Observed()
+        self.costs = Costs(self.ring)
+        self.network.watch.append(self.costs.saw)
+        self.fired: Counter[str] = Counter()
+        self.machines = {name: Machine(name, self.disk(name), self._clock()) for name in self.names}
+        self.gateways: list[Gateway] = []
+        self.began = 0.0
+        """When the plan's times start to count."""
+        delay, jitter, loss, doubled, late = plan.weather
+        self.rough = Weather(delay, jitter, loss, doubled, late, 0.4)
+        self.mild = Weather(delay, jitter)
+        self.network.weather = self.rough if plan.early else self.mild
+
+    def disk(self, name: str) -> SimDisk:
+        """A new, blank disk."""
+        return SimDisk(self.loop, random.Random(f"disk {self.plan.salt} {name} {self.loop.steps}"))
+
+    def _clock(self) -> SimClock:
+        skew = self.plan.skew
+        return SimClock(self.loop, 1000 * self.rng.random(), self.rng.uniform(-skew, skew))
+
+    def violate(self, checker: str, what: str) -> None:
+        """Note that a promise was broken."""
+        self.observed.violate(checker, f"at {self.loop.now:.4f} s: {what}")
+
+    def note(self, what: str) -> None:
+        """A line for the readable trace."""
+        self.observed.note(self.loop.now, what)
+
+    # Nodes.
+
+    def boot(self, machine: Machine) -> None:
+        """Start a node's process unless it runs."""
+        if machine.up or machine.held_down:
+            return
+        loop = self.loop
+        machine.process = process = loop.process(machine.name)
+        machine.store = store = SimStore(machine.disk)
+        machine.node = None
+        store.when_broken(lambda _: self._broke(machine, process))
+        self.note(f"{machine.name} starts")
+        loop.spawn(process, self._node(machine, process, store))
+
+    async def _node(self, machine: Machine, process: Process, store: SimStore) -> None:
+        name = machine.name
+        rng = random.Random(f"{name} {self.plan.salt} {process.number}")
+        transport = SimTransport(name, self.names, self.network, process, machine.clock)
+        try:
+            identity = recall(store, name, self.names)
+            if identity is None:
+                identity = mint(name, self.names, rng)
+                await keep(store, identity)
+            node = Node(identity, self.ring, store, transport, machine.clock, rng)
+            machine.node = node
+            transport.hello = hello_of(name, self.ring.digest, node.ballots.counter)
+            host = Host(
+                process, machine.clock, node.handle, node.greet, lambda: node.formation.ready
+            )
+            self.network.attach(transport, host)
+            self.loop.spawn(process, transport.keep())
+            await node.run()
+        except StoreFailed:
+            self._broke(machine, process)
+        except Exception as error:
+            self.violate("crash", f"{name} ended with {error!r}")
+            raise
+
+    def _broke(self, machine: Machine, process: Process) -> None:
+        """The disk refused: the process ends within some callbacks, the disk has lost something."""
+        if process.alive and process.on_fuse is None:
+            process.on_fuse = lambda: self._end(machine, process)
+            process.fuse = self.rng.randrange(1, 12)
+            self.loop.later_in(self.loop.root, 0.002, self._end, machine, process)
+
+    def _end(self, machine: Machine, process: Process) -> None:
+        if process.alive and machine.process is process:
+            self.die(machine, power=True, lasts=0.1)
+
+    def die(self, machine: Machine, *, power: bool, lasts: float) -> None:
+        """End a node's process now; it is started again after `lasts` seconds."""
+        if machine.up:
+            assert machine.process is not None
+            self.loop.kill(machine.process)
+            if machine.name in self.network.hosts:
+                self.network.died(machine.name)
+        lost = machine.disk.lose_power() if power else 0
+        if lost:
+            self.fired["unsynced writes lost"] += 1
+        self.note(f"{machine.name} dies" + (f", {lost} batches lost" if power else ""))
+        self.loop.later_in(self.loop.root, lasts, self.boot, machine)
+
+    def whole(self, machine: Machine) -> bool:
+        """Whether a disk belongs to the cluster and holds its share."""
+        found = machine.disk.get(Family.META, IDENTITY)
+        return found is not None and msgspec.json.decode(found, type=Identity).stage is Stage.READY
+
+    def ready(self, machine: Machine) -> bool:
+        """Whether a node runs and votes."""
+        node = machine.node
+        return machine.up and node is not None and node.formation.ready
+
+    # Gateways.
+
+    def open_gateway(self, index: int) -> None:
+        """Start a gateway's process, in place of the one that was."""
+        name = f"gw-{index}"
+        process = self.loop.process(name)
+        clock = self.gateways[index].clock if index < len(self.gateways) else self._clock()
+        rng = random.Random(f"{name} {self.plan.salt} {process.number}")
+        transport = SimTransport(name, self.names, self.network, process, clock)
+        transport.hello = hello_of(name, self.ring.digest, 0)
+        router = Router(self.ring, transport, clock, rng)
+        self.network.attach(transport, Host(process, clock, None, None, lambda: True))
+        self.loop.spawn(process, transport.keep())
+        gateway = Gateway(name, clock, process, router, transport)
+        if index < len(self.gateways):
+            self.gateways[index] = gateway
+        else:
+            self.gateways.append(gateway)
+
+    def close_gateway(self, index: int) -> None:
+        """End a gateway's process; whoever waits for it learns that it is gone."""
+        gateway = self.gateways[index]
+        self.loop.kill(gateway.process)
+        self.note(f"{gateway.name} dies")
+        for done in list(gateway.waiting):
+            if not done.done():
+                done.set_exception(GatewayGone(True))
+
+    def sees_all(self) -> bool:
+        """Whether every node is ready and every process believes every node up."""
+        return all(self.ready(machine) for machine in self.machines.values()) and all(
+            self.network.transports[name].all_up()
+            for name in (*self.names, *(gateway.name for gateway in self.gateways))
+        )
+
+    def sees(self, name: str) -> bool:
+        """Whether a node is ready, and it and all others believe each other up."""
+        transports = self.network.transports
+        if not self.ready(self.machines[name]) or not transports[name].all_up(
+            tuple(other for other in self.names if self.ready(self.machines[other]))
+        ):
+            return False
+        askers = [other for other in self.names if self.ready(self.machines[other])]
+        askers += [gateway.name for gateway in self.gateways]
+        return all(transports[other].all_up((name,)) for other in askers)
+
+    async def until(self, what: Callable[[], bool], seconds: float = 1e9) -> bool:
+        """Wait until `what` comes true; whether it has within that time."""
+        end = self.loop.now + seconds
+        while not what():
+            if self.loop.now >= end:
+                return False
+            await asyncio.sleep(_LOOK)
+        return True
+
+    def trouble(self, *nodes: str) -> Trouble:
+        """Note the beginning of trouble with nodes (none named: with everything)."""
+        return self.observed.trouble(self.loop.now, nodes)
+
+    def __repr__(self) -> str:
+        return f"<World of seed {self.plan.seed} at {self.loop.now:.3f} s>"
