@@ -131,7 +131,9 @@ class Handoff:
                 self._replica.hints.kept(partition_in(key), key, home, mark)
             if len(homes) == BOTH and self._replica.drop(key, newest, min(held)[0]):
                 dropped += 1
-            elif self._replica.newest(key) == newest and min(held)[0] < newest:
+            elif self._replica.newest(key) == newest and min(held)[0] < max(
+                newest, self._replica.unfinished(key)
+            ):
                 held_back.append(key)
         self._coordinator.counters.handed_off += dropped
         for key in held_back:
