@@ -7,17 +7,19 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 PORT   ?=
 NODES  ?=
 DATA   ?=
+ARGS   ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help up test clean
+.PHONY: help up test bench clean
 
 help:
 	@echo 'make up      run a cluster here: 3 nodes and a gateway on port 8080, data in ./data'
 	@echo '             make up PORT=9000 NODES=5 DATA=/tmp/ddb'
 	@echo 'make test    lint, types and tests, on every Python from 3.11 to 3.13 found here'
+	@echo 'make bench   measure it beside its peers (bench/README.md); make bench ARGS=--quick'
 	@echo 'make clean   remove what make has made (never the data)'
 
 # exec: signals meant for the cluster reach it, not a shell in between.
@@ -26,6 +28,9 @@ up: .venv/.installed
 
 test: .venv/.developed
 	@exec $(BIN)/python -m tox run
+
+bench: .venv/.benched
+	@exec $(BIN)/python -m bench $(ARGS)
 
 clean:
 	rm -rf .venv .tox build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -52,4 +57,9 @@ clean:
 .venv/.developed: .venv/.installed
 	@echo 'Installing what the tests need ...'
 	@$(PIP) install --constraint requirements.txt --editable '.[dev]'
+	@touch $@
+
+.venv/.benched: .venv/.installed bench/requirements.txt
+	@echo 'Installing what the benchmark needs ...'
+	@$(PIP) install -r bench/requirements.txt
 	@touch $@

@@ -1,0 +1,113 @@
+"""Interleaved rounds: every system under every load, one right after the other, again and again.
+
+Machines drift, so only what ran side by side is compared: a ratio is taken within a round, and its
+median over the rounds is what is told.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.sample import Load, Metric, RoundFailed, Sample, Spread, measure
+from bench.targets.target import Target
+from bench.users import User
+from bench.workload import Operation, create, plan, remove
+from bench.wrk import CONNECTIONS, Wrk
+
+PLACES = 50
+SETTLE = 0.2
+"""Seconds between runs, for what the one before left to be done."""
+_MODELS = 20_000
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Results:
+    """Samples by load and system, one a round."""
+
+    samples: dict[Load, dict[str, list[Sample]]] = field(default_factory=dict)
+    durability: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Why a system was left out."""
+
+    def add(self, load: Load, name: str, sample: Sample) -> None:
+        """Note one more round."""
+        self.samples.setdefault(load, {}).setdefault(name, []).append(sample)
+
+    def spread(self, load: Load, name: str, metric: Metric) -> Spread | None:
+        """A figure over the rounds; None where it was not measured."""
+        samples = self.samples.get(load, {}).get(name)
+        return None if not samples else Spread.over(map(metric.of, samples))
+
+    def ratio(self, load: Load, name: str, other: str, metric: Metric) -> Spread | None:
+        """The one system's figure by the other's, round by round."""
+        pair = [self.samples.get(load, {}).get(each) for each in (name, other)]
+        if not pair[0] or not pair[1]:
+            return None
+        return Spread.over(
+            metric.of(one) / metric.of(two) for one, two in zip(pair[0], pair[1], strict=False)
+        )
+
+
+class Bench:
+    """Systems that run and are loaded, and the plans for them."""
+
+    def __init__(self, wrk: Wrk, targets: Sequence[Target], users: list[User], say: Say) -> None:
+        self._wrk = wrk
+        self._targets = targets
+        self._users = users
+        self._say = say
+        self._places = {target.name: target.places(users, PLACES) for target in targets}
+        self._made = {target.name: 0 for target in targets}
+        self._left = {target.name: (0, 0) for target in targets}
+        self._directory = TemporaryDirectory(prefix="bench-plans-")
+
+    def run(self, loads: Sequence[Load], rounds: int, seconds: float, results: Results) -> None:
+        """Measure. A DELETE follows the POST whose users it deletes. Raises RoundFailed."""
+        for number in range(1, rounds + 1):
+            began = time.monotonic()
+            for load in loads:
+                for target in self._targets:
+                    if load.operation in target.operations:
+                        self._once(target, load, number, seconds, results)
+            self._say(f"round {number} of {rounds}: {time.monotonic() - began:.0f} s")
+
+    def _once(
+        self, target: Target, load: Load, number: int, seconds: float, results: Results
+    ) -> None:
+        plan = self._plan(target, load, number)
+        time.sleep(SETTLE)
+        sample, done = measure(self._wrk, target, load, plan, seconds)
+        results.add(load, target.name, sample)
+        if load.operation is Operation.POST:
+            first = self._made[target.name]
+            self._made[target.name] += done.issued
+            # The last request of each connection may not have taken effect.
+            self._left[target.name] = (first, max(0, done.issued - CONNECTIONS))
+
+    def _plan(self, target: Target, load: Load, number: int) -> Path:
+        path = Path(self._directory.name, f"{target.name} {load}")
+        dialect, name = target.dialect, target.name
+        if load.operation is Operation.POST:
+            create(dialect, self._users[:_MODELS], self._made[name], number).write(
+                path, target.host
+            )
+        elif load.operation is Operation.DELETE:
+            first, count = self._left[name]
+            if not count:
+                raise RoundFailed("delete takes away what post made: name both, post first")
+            remove(dialect, first, count).write(path, target.host)
+        elif not path.exists():
+            planned = plan(
+                dialect, load.operation, load.keys, self._users, self._places[name], seed=1
+            )
+            planned.write(path, target.host)
+        return path
+
+    def close(self) -> None:
+        """Remove what was written for the load generator."""
+        self._directory.cleanup()

@@ -1,0 +1,67 @@
+"""The results as Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from bench.rounds import Results
+from bench.sample import Load, Metric, Spread
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; every column but the first is aligned right."""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def measured(results: Results, load: Load, names: Sequence[str]) -> str:
+    """One load: what each system did."""
+    head = [
+        *(f"**{load}**", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op"),
+        *("× echo CPU", "× ddb CPU", "ddb's rate ×"),
+    ]
+    rows = []
+    for name in names:
+        if name not in results.samples.get(load, {}):
+            continue
+        figures = [spread(results.spread(load, name, metric)) for metric in _SHOWN]
+        rows.append(
+            [
+                name,
+                *figures,
+                spread(results.ratio(load, name, "echo", Metric.CPU), 2),
+                spread(results.ratio(load, name, "ddb", Metric.CPU), 2),
+                spread(results.ratio(load, "ddb", name, Metric.RATE), 2),
+            ]
+        )
+    return table(head, rows)
+
+
+_SHOWN = (Metric.RATE, Metric.P50, Metric.P99, Metric.P999, Metric.CPU)
+
+
+def spread(figures: Spread | None, digits: int = 0) -> str:
+    """The median, and the least and greatest in brackets."""
+    if figures is None:
+        return ""
+    least, median, greatest = (
+        f"{figure:,.{digits}f}" for figure in (figures.least, figures.median, figures.greatest)
+    )
+    return f"{median} ({least} to {greatest})"
+
+
+def all_loads(results: Results, names: Sequence[str]) -> str:
+    """Every load, one table after the other."""
+    return "\n".join(measured(results, load, names) for load in results.samples)
+
+
+def brief(results: Results, names: Sequence[str]) -> str:
+    """Medians alone, one line for each load and system; the ratio with its least and greatest."""
+    head = ["load", "system", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op", "× echo"]
+    rows = []
+    for load, systems in results.samples.items():
+        for name in names:
+            if name in systems:
+                figures = [results.spread(load, name, metric) for metric in _SHOWN]
+                medians = [f"{figure.median:,.0f}" for figure in figures if figure is not None]
+                ratio = spread(results.ratio(load, name, "echo", Metric.CPU), 2)
+                rows.append([str(load), name, *medians, ratio])
+    return table(head, rows)

@@ -1,0 +1,22 @@
+"""The systems by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.targets.ddb import Ddb
+from bench.targets.echo import Echo
+from bench.targets.target import Target
+from ddb.settings import Fsync
+
+_MAKERS: dict[str, Callable[[Path], Target]] = {
+    "echo": Echo,
+    "ddb": Ddb,
+    "ddb-os": lambda directory: Ddb(directory, fsync=Fsync.OS, name="ddb-os"),
+}
+NAMES = tuple(_MAKERS)
+
+
+def make(name: str, directory: Path) -> Target:
+    """A system that has not been started, with its data in a directory of its own."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return _MAKERS[name](directory)
