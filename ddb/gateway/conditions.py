@@ -5,7 +5,8 @@ import re
 from ddb.gateway.errors import Refused, invalid
 from ddb.record.change import ANY, tag_of
 
-_TAG = re.compile(rb'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,|$)')
+# Empty elements of a list are to be passed over (RFC 9110, section 5.6.1).
+_TAG = re.compile(rb'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,[ \t,]*|$)')
 _OURS = re.compile(rb"[0-9a-f]{16}")
 _NOT_OURS = b"none"
 """Stands for a tag that this gateway never gave out: as long as no tag of ours."""
@@ -16,10 +17,8 @@ def etag(body: bytes) -> bytes:
     return b'"%b"' % tag_of(body).hex().encode()
 
 
-def required_tags(header: bytes | None) -> tuple[bytes, ...]:
+def required_tags(header: bytes) -> tuple[bytes, ...]:
     """The tags of an If-Match header, as `Change.match` takes them. Raises `Refused` (400)."""
-    if header is None:
-        return ()
     if header.strip() == b"*":
         return (ANY,)
     # Compared strongly: a weak tag matches nothing.
@@ -29,10 +28,13 @@ def required_tags(header: bytes | None) -> tuple[bytes, ...]:
     )
 
 
-def not_modified(header: bytes | None, tag: bytes) -> bool:
+def fulfilled(required: tuple[bytes, ...], body: bytes) -> bool:
+    """Whether a record is as `required_tags` demand."""
+    return required == (ANY,) or tag_of(body) in required
+
+
+def not_modified(header: bytes, tag: bytes) -> bool:
     """Whether an If-None-Match header names `tag`, an ETag of ours. Raises `Refused` (400)."""
-    if header is None:
-        return False
     if header.strip() == b"*":
         return True
     return any(b'"%b"' % known == tag for _, known in _tags("If-None-Match", header))

@@ -76,13 +76,12 @@ async def _one(users: Users, id: str, method: str, scope: Scope, receive: Receiv
         raise Refused(Error.NOT_FOUND, "There is nothing at this path")
     match method:
         case "GET" | "HEAD":
-            return await users.read(id, _header(scope, b"if-none-match"))
+            return await users.read(id, _if_match(scope), _header(scope, b"if-none-match"))
         case "PUT" | "PATCH":
-            tags = required_tags(_header(scope, b"if-match"))
+            tags = _condition(scope)
             return await users.update(id, await _body(scope, receive), tags, _key(scope))
         case "DELETE":
-            tags = required_tags(_header(scope, b"if-match"))
-            return await users.delete(id, tags, _key(scope))
+            return await users.delete(id, _condition(scope), _key(scope))
     raise _wrong(method, (*READING, "PUT", "PATCH", "DELETE"))
 
 
@@ -93,7 +92,7 @@ async def _all(users: Users, method: str, scope: Scope, receive: Receive) -> Res
         case "POST":
             return await users.create(await _body(scope, receive), _key(scope))
         case "PUT":
-            tags = required_tags(_header(scope, b"if-match"))
+            tags = _condition(scope)
             return await users.update(None, await _body(scope, receive), tags, _key(scope))
     raise _wrong(method, (*READING, "POST", "PUT"))
 
@@ -128,6 +127,19 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
     """A header's value; where it came more than once, all of them, as RFC 9110 joins them."""
     values = [value for key, value in scope["headers"] if key == name]
     return b", ".join(values) if values else None
+
+
+def _if_match(scope: Scope) -> tuple[bytes, ...]:
+    header = _header(scope, b"if-match")
+    return () if header is None else required_tags(header)
+
+
+def _condition(scope: Scope) -> tuple[bytes, ...]:
+    """What a change demands of the record it changes. Raises `Refused` (400)."""
+    if _header(scope, b"if-none-match") is not None:
+        # To ignore a condition would be to make a change that its sender had ruled out.
+        raise invalid("If-None-Match", "it is for GET and HEAD; a change takes If-Match")
+    return _if_match(scope)
 
 
 def _key(scope: Scope) -> str | None:

@@ -14,7 +14,7 @@ import jsonschema_rs
 import msgspec
 
 from ddb.gateway.document import Document
-from ddb.gateway.errors import Detail, Error, Refused
+from ddb.gateway.errors import Detail, Error, Refused, invalid
 
 _MOST_SHOWN = 60
 
@@ -57,9 +57,12 @@ class Schema:
 
     def _refusal(self, explain: jsonschema.Draft4Validator, document: Document) -> Refused:
         details: dict[str, str] = {}
-        for error in explain.iter_errors(document):
-            for detail in self._details(error, document):
-                details.setdefault(detail.field, detail.message)
+        try:
+            for error in explain.iter_errors(document):
+                for detail in self._details(error, document):
+                    details.setdefault(detail.field, detail.message)
+        except RecursionError:
+            raise invalid("", "the body is nested too deeply") from None
         said = tuple(Detail(field, message) for field, message in sorted(details.items()))
         message = "; ".join(f"{detail.field}: {detail.message}" for detail in said[:4])
         return Refused(Error.INVALID, message or "not a valid record", details=said)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ddb.gateway.conditions import etag, not_modified
+from ddb.gateway.conditions import etag, fulfilled, not_modified
 from ddb.gateway.document import Document, parse
 from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.paging import next_link, parse_paging
@@ -33,11 +33,13 @@ class Users:
         self._schema = schema
         self._mint = mint
 
-    async def read(self, id: str, none_match: bytes | None) -> Response:
+    async def read(self, id: str, match: tuple[bytes, ...], none_match: bytes | None) -> Response:
         """GET of one user. Raises `Refused` (404) and `Unavailable`, as all of these."""
         body = await self._records.read(id)
         if body is None:
             raise _absent()
+        if match and not fulfilled(match, body):
+            raise _mismatch()
         tag = etag(body)
         if none_match is not None and not_modified(none_match, tag):
             return Response(304, b"", [(b"etag", tag)])
@@ -73,6 +75,9 @@ class Users:
 
     async def delete(self, id: str, match: tuple[bytes, ...], key: str | None) -> Response:
         """DELETE of one user."""
+        if not self._schema.is_id(id):
+            # A refusal is remembered with its record: none must come to be that never can live.
+            raise _absent()
         answer = await self._records.change(id, Change(Kind.DELETE, b"", match), key=key)
         if answer.outcome is not Outcome.DONE:
             _present(answer.outcome, answer.body)
@@ -99,12 +104,16 @@ def _absent() -> Refused:
     return Refused(Error.NOT_FOUND, "User not found")
 
 
+def _mismatch() -> Refused:
+    return Refused(Error.MISMATCH, "The user is not as If-Match says; nothing was changed")
+
+
 def _present(outcome: Outcome, body: bytes | None) -> bytes:
     """The record after a change that was done; every refusal is raised."""
     if outcome is Outcome.DONE and body is not None:
         return body
     if outcome is Outcome.MISMATCH:
-        raise Refused(Error.MISMATCH, "The user is not as If-Match says; nothing was changed")
+        raise _mismatch()
     if outcome is Outcome.REUSED:
         raise invalid("Idempotency-Key", "this key was used for a different request on this user")
     raise _absent()

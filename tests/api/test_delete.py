@@ -1,0 +1,52 @@
+"""DELETE of one user."""
+
+from tests.api.client import NONE, Api, missing
+
+
+def test_deleted(api: Api) -> None:
+    """A DELETE answers 204 with no body, no content type and no length, and the user is gone."""
+    path = f"/api/users/{api.make()['id']}"
+    answer = api.call("DELETE", path)
+    assert (answer.status, answer.body) == (204, b"")
+    for name in ("content-type", "content-length", "transfer-encoding", "etag"):
+        assert answer.header(name) is None
+    missing(api.call("GET", path))
+
+
+def test_absent(api: Api) -> None:
+    """A DELETE of a user that is not there answers 404."""
+    missing(api.call("DELETE", f"/api/users/{api.fresh()}"))
+
+
+def test_twice(api: Api) -> None:
+    """A DELETE without an Idempotency-Key answers 404 the second time."""
+    path = f"/api/users/{api.make()['id']}"
+    assert api.call("DELETE", path).status == 204
+    missing(api.call("DELETE", path))
+
+
+def test_body_is_ignored(api: Api) -> None:
+    """A DELETE may carry a body, which means nothing."""
+    path = f"/api/users/{api.make()['id']}"
+    assert api.call("DELETE", path, b"whatever").status == 204
+    assert api.call("GET", "/healthz").status == 200
+
+
+def test_one_of_many(api: Api) -> None:
+    """Of many DELETEs of one user at the same time exactly one answers 204."""
+    path = f"/api/users/{api.make()['id']}"
+    answers = api.together(*[("DELETE", path, None, NONE)] * 16)
+    assert sorted(answer.status for answer in answers) == [204] + [404] * 15
+
+
+def test_deleted_stays_deleted(api: Api) -> None:
+    """PUTs at the same time as a DELETE are before it or answer 404; none brings the user back."""
+    for _ in range(10):
+        path = f"/api/users/{api.make()['id']}"
+        delete, *puts = api.together(
+            ("DELETE", path, None, NONE),
+            *(("PUT", path, {"group": number}, NONE) for number in range(4)),
+        )
+        assert delete.status == 204
+        assert {answer.status for answer in puts} <= {200, 404}
+        missing(api.call("GET", path))
