@@ -56,6 +56,11 @@ class Ballots:
             await covered
         return Dot(counter, self.node_id)
 
+    def issue_now(self, above: Dot) -> Dot | None:
+        """As `issue` where the ceiling is high enough already, None where it must be raised."""
+        counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
+        return Dot(counter, self.node_id) if self.cover(counter) is None else None
+
     def cover(self, counter: int) -> asyncio.Future[None] | None:
         """None where the ceiling is durably at or above `counter`; else what to wait for."""
         if counter > self._reserved_next - RESERVE // 2:

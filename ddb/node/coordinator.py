@@ -83,14 +83,14 @@ class Coordinator:
         self._transport = transport
         self._clock = clock
         self._rng = rng
-        self._queue = KeyQueue()
+        self.queue = KeyQueue()
 
     async def read(self, key: bytes, deadline: float) -> State:
         """The record's decided state. Raises `Expired`, `WrongCell`, `StoreFailed`."""
         self.counters.operations += 1
         state = await self._agree(key, deadline)
         if state is None:
-            async with self._queue.turn(key):
+            async with self.queue.turn(key):
                 state = await self._settle(key, deadline)
         return state
 
@@ -102,31 +102,35 @@ class Coordinator:
         `retry`: another attempt at `operation` may be under way or have taken effect.
         """
         self.counters.operations += 1
-        async with self._queue.turn(key):
+        async with self.queue.turn(key):
             self._check(deadline, retry, "its turn on this record came too late")
-            own = self._replica.state(key)
-            if operation.fingerprint and self._overfull(own):
-                raise Expired(retry, "too many named operations on this record in ten minutes")
-            foreseen = remembered(own, operation)
-            if foreseen is not None or (
-                not retry and verdict(change, own.value) is not Outcome.DONE
-            ):
-                try:
-                    own = await self._settle(key, deadline)
-                except Expired as expired:
-                    raise Expired(retry or foreseen is not None, str(expired)) from expired
-                known = remembered(own, operation)
-                if known is not None:
-                    return known, own
-                refusal = verdict(change, own.value)
-                if refusal is not Outcome.DONE and not retry:
-                    return refusal, own
-            made = await self._round(key, Intent(change, operation), deadline, retry)
-            return made.outcome, made.state
+            return await self.decide(key, change, operation, retry, deadline)
+
+    async def decide(
+        self, key: bytes, change: Change, operation: Operation, retry: bool, deadline: float
+    ) -> tuple[Outcome, State]:
+        """As `change`, for whoever has the key's turn."""
+        own = self._replica.state(key)
+        if operation.fingerprint and self._overfull(own):
+            raise Expired(retry, "too many named operations on this record in ten minutes")
+        foreseen = remembered(own, operation)
+        if foreseen is not None or (not retry and verdict(change, own.value) is not Outcome.DONE):
+            try:
+                own = await self._settle(key, deadline)
+            except Expired as expired:
+                raise Expired(retry or foreseen is not None, str(expired)) from expired
+            known = remembered(own, operation)
+            if known is not None:
+                return known, own
+            refusal = verdict(change, own.value)
+            if refusal is not Outcome.DONE and not retry:
+                return refusal, own
+        made = await self._round(key, Intent(change, operation), deadline, retry)
+        return made.outcome, made.state
 
     async def refresh(self, key: bytes, deadline: float) -> State:
         """Give the record's state a new ballot, above whatever held the old one back."""
-        async with self._queue.turn(key):
+        async with self.queue.turn(key):
             return (await self._round(key, SETTLE, deadline, False)).state
 
     # Deciding.
@@ -194,6 +198,7 @@ class Coordinator:
         """
         partners = self._partners(key)
         replica = self._replica
+        failures = 0
         while True:
             self._check(deadline, doubt, "no second node answered in time")
             ballot = await self._ballots.issue(above=replica.promised(key))
@@ -226,7 +231,12 @@ class Coordinator:
                 doubt = True
             else:
                 doubt = doubt or reply is None
-                await self._rest(partner, key)
+                failures += 1
+                if failures % 2:
+                    await self._rest(partner, key)
+                else:
+                    # Both have failed, perhaps at once and looking well: do not hammer them.
+                    await asyncio.sleep(REST)
 
     # The partner.
 

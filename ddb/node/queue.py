@@ -12,24 +12,46 @@ class KeyQueue:
     def __init__(self) -> None:
         self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
 
+    def free(self, key: bytes) -> bool:
+        """Whether nobody has the key's turn, so that `enter` may be called."""
+        return key not in self._waiting
+
+    def enter(self, key: bytes) -> None:
+        """Take the turn of a free key; `leave` must follow."""
+        self._waiting[key] = deque()
+
+    def leave(self, key: bytes) -> None:
+        """Give the turn to whoever has waited longest."""
+        queue = self._waiting[key]
+        while queue:
+            waiting = queue.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+        del self._waiting[key]
+
     @asynccontextmanager
     async def turn(self, key: bytes) -> AsyncIterator[None]:
         """Hold the key's turn inside the context."""
-        queue = self._waiting.get(key)
-        if queue is None:
-            self._waiting[key] = deque()
+        if self.free(key):
+            self.enter(key)
         else:
-            mine = asyncio.get_running_loop().create_future()
-            queue.append(mine)
-            await mine
+            await self._wait(key)
         try:
             yield
         finally:
-            queue = self._waiting[key]
-            if queue:
-                queue.popleft().set_result(None)
-            else:
-                del self._waiting[key]
+            self.leave(key)
+
+    async def _wait(self, key: bytes) -> None:
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[key].append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():
+                # The turn came, and with it the cancellation: it must not be lost.
+                self.leave(key)
+            raise
 
     def length(self, key: bytes) -> int:
         """How many operations wait behind the one whose turn it is."""

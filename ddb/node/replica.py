@@ -7,6 +7,7 @@ replica to another process depends on a write that is not yet durable.
 
 import asyncio
 from enum import Enum
+from functools import partial
 
 from ddb.node.ballots import Ballots
 from ddb.node.hints import HintBook
@@ -225,7 +226,7 @@ class Replica:
     def _commit(self, key: bytes, puts: list[Put]) -> None:
         future = self._store.commit(puts)
         self._pending[key] = future
-        future.add_done_callback(lambda done: self._settled(key, done))
+        future.add_done_callback(partial(self._settled, key))
 
     def _settled(self, key: bytes, future: asyncio.Future[None]) -> None:
         if self._pending.get(key) is future and future.exception() is None:
@@ -233,15 +234,29 @@ class Replica:
 
     def _said(self, key: bytes, reply: Reply, also: asyncio.Future[None] | None = None) -> Handling:
         pending = self._pending.get(key)
-        if pending is None and also is None:
+        if also is not None:
+            return _after(reply, pending, also)
+        if pending is None:
             return reply
-        return _after(reply, pending, also)
+        said: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        pending.add_done_callback(partial(_tell, said, reply))
+        return said
 
     def __repr__(self) -> str:
         return (
             f"<Replica {self.name} {self.tallies.live} live, {self.hints.total} hints,"
             f" {len(self._promises)} promises, {len(self._pending)} writes under way>"
         )
+
+
+def _tell(said: asyncio.Future[Reply], reply: Reply, written: asyncio.Future[None]) -> None:
+    failure = written.exception()
+    if said.done():
+        return
+    if failure is not None:
+        said.set_exception(failure)
+    else:
+        said.set_result(reply)
 
 
 async def _after(reply: Reply, *futures: asyncio.Future[None] | None) -> Reply:
