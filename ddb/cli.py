@@ -34,6 +34,11 @@ _ACTIONS = {
     "resume": "let a paused process run on (SIGCONT)",
     "start": "start a stopped process again",
 }
+_LEVELS = {
+    "alive": "that it answers is enough",
+    "working": "a node votes or is being refilled; a gateway reaches enough nodes (default)",
+    "voting": "a node must vote",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +60,8 @@ def _run(said: argparse.Namespace) -> int:
             return _node(said)
         case "gateway":
             return _gateway(said)
+        case "health":
+            return _health(said)
         case command:
             from ddb.local.layout import LocalError
 
@@ -79,26 +86,48 @@ def _gateway(said: argparse.Namespace) -> int:
     return run(settings)
 
 
+def _health(said: argparse.Namespace) -> int:
+    from ddb.local.health import Level, gateway_health, node_health
+
+    level = Level(said.level)
+    if said.gateway:
+        health = gateway_health(known.gateway_settings(os.environ, {}), level)
+    else:
+        hostname = socket.gethostname()
+        health = node_health(known.node_settings(os.environ, {}, hostname=hostname), level)
+    print(health.reason)
+    return OK if health.good else FAILURE
+
+
 def _local(command: str, said: argparse.Namespace) -> int:
     if command == "up":
         return _up(said)
-    from ddb.local.layout import load
-
-    layout = load(known.local_data(os.environ, _flags(said, (known.DDB_DATA,))))
     if command == "status":
         import json
 
         from ddb.local.report import report
-        from ddb.local.status import gather
 
-        status = gather(layout)
+        status = _status(said)
         print(json.dumps(status, indent=2) if said.json else report(status))
         return OK
+    from ddb.local.layout import load
+
+    layout = load(known.local_data(os.environ, _flags(said, (known.DDB_DATA,))))
     from ddb.local.control import Request, ask
 
     reply = ask(layout.data, Request(command, said.node))
     print(reply.message, file=sys.stdout if reply.ok else sys.stderr)
     return OK if reply.ok else FAILURE
+
+
+def _status(said: argparse.Namespace) -> dict[str, object]:
+    from ddb.local.layout import is_layout, load
+    from ddb.local.status import gather, gather_from
+
+    data = known.local_data(os.environ, _flags(said, (known.DDB_DATA,)))
+    if said.DDB_DATA is None and not is_layout(data) and known.names_cluster(os.environ):
+        return gather_from(known.gateway_settings(os.environ, {}))
+    return gather(load(data))
 
 
 def _up(said: argparse.Namespace) -> int:
@@ -217,6 +246,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, summary in _ACTIONS.items():
         action = command(name, summary, (known.DDB_DATA,))
         action.add_argument("node", metavar="NODE", help="db-0, db-1, ... or gateway")
-    status = command("status", "show what the local cluster is doing", (known.DDB_DATA,))
+    status = command(
+        "status",
+        "show what the local cluster is doing; where there is none, the one of DB_N or DDB_NODES",
+        (known.DDB_DATA,),
+    )
     status.add_argument("--json", action="store_true", help="for programs")
+    health = command("health", "say whether the node beside this process is well", ())
+    health.add_argument("--gateway", action="store_true", help="the gateway, not the node")
+    levels = health.add_mutually_exclusive_group()
+    for level, meaning in _LEVELS.items():
+        levels.add_argument(
+            f"--{level}", dest="level", action="store_const", const=level, help=meaning
+        )
+    health.set_defaults(level="working")
     return parser

@@ -250,6 +250,11 @@ def local_data(environ: Mapping[str, str], flags: Flags) -> Path:
     return _given(DDB_DATA, environ, flags, default="data").path()
 
 
+def names_cluster(environ: Mapping[str, str]) -> bool:
+    """Whether the environment says which nodes there are, as it does in a container."""
+    return bool(environ.get(DB_N.name) or environ.get(DDB_NODES.name))
+
+
 def _given(
     variable: Variable, environ: Mapping[str, str], flags: Flags, *, default: str | None = None
 ) -> _Given:

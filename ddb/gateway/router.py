@@ -15,7 +15,7 @@ from ddb.gateway.operations import Operations, named_by_client
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
 from ddb.record.change import Change
 from ddb.ring.ring import CELL, Ring, key_of
-from ddb.wire.messages import Do, Done, Found, Get, Reply, Request, Undecided
+from ddb.wire.messages import Do, Done, Failed, Found, Get, Reply, Request, Undecided
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BUDGET = 0.225
@@ -80,6 +80,7 @@ class Router:
             )
             place = key_of(id)
             doubt = False
+            declined: dict[str, str] = {}
             for coordinator in self._coordinators(place):
                 request = Do(
                     place,
@@ -100,6 +101,10 @@ class Router:
                     doubt = lingering = True
                 elif isinstance(reply, Undecided):
                     doubt = doubt or reply.maybe
+                elif isinstance(reply, Failed):
+                    declined[coordinator] = reply.reason
+                    if len(declined) == CELL:
+                        break
                 await self._rest(reply, coordinator, place)
                 if self._clock.now() >= deadline:
                     break
@@ -112,7 +117,9 @@ class Router:
         self.counters.unavailable += 1
         raise Unavailable(
             Applied.UNKNOWN if doubt else Applied.NO,
-            "no two nodes of the record's three answered in time",
+            f"all three nodes of the record decline: {', '.join(declined.values())}"
+            if len(declined) == CELL
+            else "no two nodes of the record's three answered in time",
         )
 
     async def count(self) -> int:
@@ -169,10 +176,9 @@ class Router:
         """Wait a moment where nobody better is left to try at once."""
         others = [name for name in self._ring.cell(key).nodes if name != failed]
         if (
-            (reply is not None
-            and all(self._transport.condition(name) is not Condition.UP for name in others))
-            or isinstance(reply, Undecided)
-        ):
+            reply is not None
+            and all(self._transport.condition(name) is not Condition.UP for name in others)
+        ) or isinstance(reply, Undecided):
             await asyncio.sleep(REST)
 
     def __repr__(self) -> str:

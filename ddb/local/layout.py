@@ -77,7 +77,7 @@ class Layout:
 def plan(settings: LocalSettings) -> Layout:
     """The layout that `ddb up` is to start: what was asked for, held against what is on disk."""
     data = settings.data.absolute()
-    made_with = load(data).nodes if (data / _MANIFEST).exists() else None
+    made_with = load(data).nodes if is_layout(data) else None
     nodes = settings.nodes or made_with or MIN_NODES
     if made_with is not None and nodes != made_with:
         raise LocalError(
@@ -108,6 +108,11 @@ def save(layout: Layout) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(target)
+
+
+def is_layout(data: Path) -> bool:
+    """Whether a cluster was ever started in this directory."""
+    return (data / _MANIFEST).exists()
 
 
 def load(data: Path) -> Layout:

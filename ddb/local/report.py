@@ -23,17 +23,28 @@ def report(status: dict[str, object]) -> str:
 
 
 def _row(node: dict[str, object]) -> tuple[str, ...]:
-    state = _process(node)
-    if node.get("phase") == "joining":
-        state = (*state[:2], f"{state[2]}, joining")
+    pid, process, state = _process(node)
     return (
         str(node["name"]),
         str(node["address"]),
-        *state,
+        pid,
+        process,
+        ", ".join((state, *_remarks(node))),
         _grouped(node.get("records")),
         _size(node.get("disk_bytes")),
         _hints(node.get("hints")),
     )
+
+
+def _remarks(node: dict[str, object]) -> Iterable[str]:
+    if node.get("phase") == "joining":
+        match node.get("refill"):
+            case {"done": float(done) | int(done)}:
+                yield f"refilling {done:.0%}"
+            case _:
+                yield "joining"
+    if node.get("room") in ("scarce", "none"):
+        yield "disk full"
 
 
 def _process(facts: dict[str, object]) -> tuple[str, str, str]:

@@ -1,18 +1,20 @@
-"""What a local cluster is doing, put together from its supervisor, its nodes and its gateway."""
+"""What a cluster is doing, from its nodes, its gateway and, if local, its supervisor."""
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ddb.local.child import Process
 from ddb.local.control import Found, Request, ask
-from ddb.local.layout import GATEWAY, Layout
+from ddb.local.layout import GATEWAY, LOOPBACK, Layout
 from ddb.local.probe import HTTP_OK, fetch
-from ddb.settings import Member
+from ddb.settings import GatewaySettings, Member
 from ddb.wire.status import ask_status
 
 _TIMEOUT = 1.0
 _UNKNOWN = Found(None, Process.STOPPED.value)
+_ELSEWHERE = Found(None, "-")
+"""A process that the operating system here cannot be asked about."""
 
 Facts = dict[str, object]
 
@@ -20,16 +22,43 @@ Facts = dict[str, object]
 def gather(layout: Layout) -> Facts:
     """The status document. Raises LocalError where the cluster does not run."""
     processes = ask(layout.data, Request("list")).processes
-    nodes, view = asyncio.run(_ask_all(layout, processes))
-    gateway = _gateway(layout, processes.get(GATEWAY, _UNKNOWN), view)
+
+    def runs(name: str) -> bool:
+        return processes.get(name, _UNKNOWN).process == Process.RUNNING.value
+
+    gateway = Member(GATEWAY, *layout.address(GATEWAY))
+    answers = asyncio.run(_ask_all(layout.members, gateway, runs))
+    return _status(layout.members, processes, layout.url, answers) | {"data": str(layout.data)}
+
+
+def gather_from(settings: GatewaySettings) -> Facts:
+    """The status document of a cluster that others run, by its own word alone.
+
+    `settings` are those of the gateway that runs beside this process, if one does.
+    """
+    host = LOOPBACK if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    gateway = Member(GATEWAY, host, settings.port)
+    answers = asyncio.run(_ask_all(settings.members, gateway, lambda _: True))
+    names = [*(member.name for member in settings.members), GATEWAY]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return _status(settings.members, dict.fromkeys(names, _ELSEWHERE), url, answers)
+
+
+def _status(
+    members: Sequence[Member],
+    processes: Mapping[str, Found],
+    url: str,
+    answers: tuple[list[Facts | None], Facts | None],
+) -> Facts:
+    nodes, view = answers
+    gateway = _gateway(url, processes.get(GATEWAY, _UNKNOWN), view)
     views = _mapping(gateway.get("nodes"))
     status: Facts = {
         "nodes": [
             _node(member, processes.get(member.name, _UNKNOWN), answer, views.get(member.name))
-            for member, answer in zip(layout.members, nodes, strict=True)
+            for member, answer in zip(members, nodes, strict=True)
         ],
         "gateway": gateway,
-        "data": str(layout.data),
     }
     requests = _requests_per_operation(gateway, nodes)
     if requests is not None:
@@ -38,21 +67,20 @@ def gather(layout: Layout) -> Facts:
 
 
 async def _ask_all(
-    layout: Layout, processes: Mapping[str, Found]
+    members: Sequence[Member], gateway: Member, runs: Callable[[str], bool]
 ) -> tuple[list[Facts | None], Facts | None]:
     async def node(member: Member) -> Facts | None:
-        if processes.get(member.name, _UNKNOWN).process != Process.RUNNING.value:
+        if not runs(member.name):
             return None
         try:
             return await ask_status(member.host, member.port, _TIMEOUT)
         except (OSError, TimeoutError):
             return None
 
-    async def gateway() -> Facts | None:
-        if processes.get(GATEWAY, _UNKNOWN).process != Process.RUNNING.value:
+    async def view() -> Facts | None:
+        if not runs(gateway.name):
             return None
-        host, port = layout.address(GATEWAY)
-        answer = await asyncio.to_thread(fetch, host, port, "/statusz", _TIMEOUT)
+        answer = await asyncio.to_thread(fetch, gateway.host, gateway.port, "/statusz", _TIMEOUT)
         if answer is None or answer[0] != HTTP_OK:
             return None
         try:
@@ -60,8 +88,8 @@ async def _ask_all(
         except ValueError:
             return None
 
-    *nodes, view = await asyncio.gather(*(node(member) for member in layout.members), gateway())
-    return nodes, view
+    *nodes, seen = await asyncio.gather(*(node(member) for member in members), view())
+    return nodes, seen
 
 
 def _node(member: Member, found: Found, answer: Facts | None, view: object) -> Facts:
@@ -89,10 +117,10 @@ def _state(found: Found, answer: Facts | None, seen: object) -> str:
     return "up" if answer is not None else "down"
 
 
-def _gateway(layout: Layout, found: Found, view: Facts | None) -> Facts:
+def _gateway(url: str, found: Found, view: Facts | None) -> Facts:
     return {
         **(view or {"nodes": {}, "counters": {}}),
-        "url": layout.url,
+        "url": url,
         "pid": found.pid,
         "process": found.process,
         "state": "up" if view is not None else "down",

@@ -8,6 +8,7 @@ ready has lost its disk.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,8 @@ from ddb.node.identity import CLUSTER_BYTES, Identity, Stage, keep
 from ddb.node.store import Store
 from ddb.wire.messages import Form, Member, Membership, Reply, Request
 from ddb.wire.ports import Clock, Silent, Transport, Unreachable
+
+log = logging.getLogger(__name__)
 
 POLL = 0.1
 PATIENCE = 1.0
@@ -42,6 +45,8 @@ class Formation:
         It is given a counter above every ballot that this node's lost disk can have promised.
         """
         self.identity = identity
+        self.missing: tuple[str, ...] = ()
+        """Nodes that this one, not being ready, waits for: they do not answer."""
         self._store = store
         self._transport = transport
         self._clock = clock
@@ -59,6 +64,7 @@ class Formation:
         """Work towards READY until there. Raises `StoreFailed`."""
         while not self.ready:
             members = dict(zip(self._others, await self._survey(), strict=True))
+            self._miss(tuple(name for name, member in members.items() if member is None))
             established = [
                 member for member in members.values() if member and member.stage == Stage.READY
             ]
@@ -68,6 +74,7 @@ class Formation:
                 await self._found(list(members.values()))
             if not self.ready:
                 await asyncio.sleep(POLL)
+        self.missing = ()
 
     async def form(self, request: Form) -> Reply:
         """Answer the founder."""
@@ -102,6 +109,11 @@ class Formation:
 
     async def _survey(self) -> list[Member | None]:
         return await asyncio.gather(*(self._ask(name, Membership()) for name in self._others))
+
+    def _miss(self, missing: tuple[str, ...]) -> None:
+        if missing and missing != self.missing:
+            log.info("%s waits for %s to join", self.identity.name, ", ".join(missing))
+        self.missing = missing
 
     async def _ask(self, name: str, request: Request) -> Member | None:
         deadline = self._clock.now() + BUDGET

@@ -15,6 +15,7 @@ from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica
+from ddb.node.space import Room
 from ddb.node.store import Store
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import Operation
@@ -51,6 +52,8 @@ from ddb.wire.ports import Clock, Handling, Transport
 
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
+_WRITING = frozenset({Do, Propose, Accept, Hand})
+"""Declined, each at its own point, while the disk fills up."""
 
 
 class Node:
@@ -64,9 +67,12 @@ class Node:
         transport: Transport,
         clock: Clock,
         rng: random.Random,
+        room: Callable[[], Room] = lambda: Room.AMPLE,
     ) -> None:
+        """`room`: what is left on the disk under `store`."""
         self.name = identity.name
         self.store = store
+        self._room = room
         self.ring = ring
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Replica(self.name, ring, store, self.ballots)
@@ -83,6 +89,7 @@ class Node:
             transport,
             clock,
             self.coordinator.counters,
+            room,
         )
         self.formation = Formation(
             identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
@@ -134,6 +141,8 @@ class Node:
         """Answer one request, at once or by a coroutine."""
         answer = self._answers.get(type(request))
         if answer is not None and (self.formation.ready or type(request) in _ALWAYS):
+            if type(request) in _WRITING and not self._takes(request):
+                return Failed(f"the disk of {self.name} is full")
             return answer(request, deadline)
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
@@ -164,6 +173,12 @@ class Node:
             return Done(outcome, state.body or None)
         return Done(outcome, state.value)
 
+    def _takes(self, request: Request) -> bool:
+        room = self._room()
+        # A delete is how a client makes room.
+        grows = isinstance(request, Do) and request.kind is not Kind.DELETE
+        return room is Room.AMPLE or (room is Room.SCARCE and not grows)
+
     async def _tally(self) -> Reply:
         reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())
         await self.replica.all_durable()
@@ -183,6 +198,9 @@ class Node:
             "node_id": self.ballots.node_id,
             "state": "ready" if self.formation.ready else "joining",
             "stage": self.formation.identity.stage.name.lower(),
+            "waits_for": list(self.formation.missing),
+            "refill": self.refiller.status(),
+            "room": self._room().name.lower(),
             "records": self.replica.tallies.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}

@@ -12,6 +12,7 @@ import uvloop
 from ddb.node.identity import ForeignData, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.rocks import RocksStore, StoreRefused
+from ddb.node.space import Space, free_bytes, needed_to_open
 from ddb.node.store import StoreFailed
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 def run(settings: NodeSettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if not uvloop.run(_room_to_open(settings)):
+        return 0
     try:
         store = RocksStore(settings.data, settings.fsync)
     except StoreRefused as refused:
@@ -49,6 +52,30 @@ def run(settings: NodeSettings) -> int:
         store.close()
 
 
+async def _room_to_open(settings: NodeSettings) -> bool:
+    """Wait until the disk has room to open the store; False when told to stop meanwhile.
+
+    On a full disk the attempt to open would itself write, and fail halfway.
+    """
+    stopped = _when_told(settings.exit_with_parent)
+    said = False
+    while settings.data.exists() and not stopped.done():
+        needed, free = needed_to_open(settings.data), free_bytes(settings.data)
+        if free >= needed:
+            break
+        if not said:
+            log.error(
+                "%s waits: %s has %d MB free, and to open what is there may take %d MB",
+                settings.name,
+                settings.data,
+                free >> 20,
+                needed >> 20,
+            )
+            said = True
+        await asyncio.wait((stopped,), timeout=1.0)
+    return not stopped.done()
+
+
 async def _serve(settings: NodeSettings, store: RocksStore) -> int:
     clock, rng = SystemClock(), random.Random()
     names = tuple(sorted(member.name for member in settings.members))
@@ -58,7 +85,7 @@ async def _serve(settings: NodeSettings, store: RocksStore) -> int:
         identity = mint(settings.name, names, rng)
         await keep(store, identity)
     network = Network({})
-    node = Node(identity, ring, store, network, clock, rng)
+    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
     listener = Listener(node.handle, node.greet, clock)
     await listener.start(settings.host, settings.port)
     hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)

@@ -6,16 +6,22 @@ the states; as a standby it need hold only the records on which the two homes di
 may be decided by the home that is ahead and the lost hint.
 """
 
+import logging
+from collections.abc import AsyncIterator, Callable
+
 from ddb.node.ballots import Ballots
 from ddb.node.counters import Counters
 from ddb.node.replica import Replica
+from ddb.node.space import Room
 from ddb.node.store import Family, Store
 from ddb.node.tally import END
 from ddb.record.state import peek
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring
+from ddb.ring.ring import PARTITIONS, Ring, partition_in
 from ddb.wire.messages import Holds, Read, Refill, Refilling, Reply, Request, Share
 from ddb.wire.ports import Clock, Silent, Transport, Unreachable
+
+log = logging.getLogger(__name__)
 
 BATCH = 500
 BATCH_BYTES = 1024 * 1024
@@ -24,7 +30,7 @@ BUDGET = 10.0
 
 
 class NotNow(Exception):
-    """A node that is needed did not answer; what was taken over stays, and is not yet enough."""
+    """What is needed is not to be had now; what was taken over stays, and is not yet enough."""
 
 
 class Refiller:
@@ -40,8 +46,10 @@ class Refiller:
         transport: Transport,
         clock: Clock,
         counters: Counters,
+        room: Callable[[], Room],
     ) -> None:
         self._name = name
+        self._room = room
         self._ring = ring
         self._store = store
         self._replica = replica
@@ -52,62 +60,81 @@ class Refiller:
         self._neighbours = sorted(
             {node for cell in ring.cells if name in cell.nodes for node in cell.nodes} - {name}
         )
+        self._walks: int | None = None
+        """Walks over a neighbour's keys that this refill has finished; None outside of one."""
+        self._partition = 0
+
+    def status(self) -> dict[str, object] | None:
+        """How far this refill has come, None outside of one: the part done, of 1, and records."""
+        if self._walks is None:
+            return None
+        walks = len(self._neighbours) * len(Share)
+        done = (self._walks + self._partition / PARTITIONS) / walks
+        return {"done": round(min(done, 1.0), 3), "records": self._counters.refilled}
 
     async def take_share(self, floor: int) -> bool:
         """Take over everything, from all nodes that share a cell with this one.
 
-        False where one of them did not answer. Raises `StoreFailed`.
+        False where one of them did not answer, or the disk is too small. Raises `StoreFailed`.
         """
+        self._walks = 0
+        self._counters.refilled = 0
         try:
             for neighbour in self._neighbours:
                 await self._take_homes(neighbour, Share.HOMES)
                 await self._take_homes(neighbour, Share.HINTS)
             await self._take_standby()
-        except NotNow:
+        except NotNow as reason:
+            log.warning("%s begins its refill again: %s", self._name, reason)
             return False
+        finally:
+            self._walks = None
         await self._ballots.raise_floor(floor)
         await self._replica.all_durable()
         return True
 
     async def _take_homes(self, neighbour: str, share: Share) -> None:
-        after: bytes | None = b""
-        while after is not None:
-            reply = await self._ask(neighbour, Refill(self._name, share, after))
+        async for reply in self._walk(neighbour, share):
             for key, _, raw in reply.rows:
                 self._replica.restore(key, raw)
                 self._counters.refilled += 1
             await self._replica.all_durable()
-            after = reply.after
 
     async def _take_standby(self) -> None:
         seen: dict[bytes, tuple[Dot, str]] = {}
         for neighbour in self._neighbours:
-            after: bytes | None = b""
-            while after is not None:
-                reply = await self._ask(neighbour, Refill(self._name, Share.STANDBY, after))
+            async for reply in self._walk(neighbour, Share.STANDBY):
                 for key, dot, _ in reply.rows:
                     other = seen.pop(key, None)
                     if other is None:
                         seen[key] = (dot, neighbour)
                     elif other[0] != dot:
                         await self._take_one(key, neighbour if dot > other[0] else other[1])
-                after = reply.after
         for key, (_, only) in seen.items():
             await self._take_one(key, only)
+
+    async def _walk(self, neighbour: str, share: Share) -> AsyncIterator[Refilling]:
+        after: bytes | None = b""
+        self._partition = 0
+        while after is not None:
+            if self._room() is not Room.AMPLE:
+                raise NotNow("its own disk is full")
+            reply = await self._tell(neighbour, Refill(self._name, share, after))
+            if not isinstance(reply, Refilling):
+                raise NotNow(f"{neighbour} declined")
+            yield reply
+            after = reply.after
+            self._partition = partition_in(after) if after else PARTITIONS
+        self._walks = (self._walks or 0) + 1
+        self._partition = 0
 
     async def _take_one(self, key: bytes, holder: str) -> None:
         reply = await self._tell(holder, Read(key, NEVER))
         if not isinstance(reply, Holds):
-            raise NotNow(holder)
+            raise NotNow(f"{holder} declined")
         if reply.state:
             self._replica.restore(key, reply.state)
             self._counters.refilled += 1
-
-    async def _ask(self, neighbour: str, request: Refill) -> Refilling:
-        reply = await self._tell(neighbour, request)
-        if not isinstance(reply, Refilling):
-            raise NotNow(neighbour)
-        return reply
 
     async def _tell(self, neighbour: str, request: Request) -> Reply:
         self._counters.repair_requests += 1
@@ -117,7 +144,7 @@ class Refiller:
                 neighbour, request, deadline=deadline, patience=PATIENCE
             )
         except (Silent, Unreachable) as error:
-            raise NotNow(neighbour) from error
+            raise NotNow(f"{neighbour} did not answer") from error
 
     def __repr__(self) -> str:
         return f"<Refiller {self._name} {self._counters.refilled} taken over>"
