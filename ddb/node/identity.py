@@ -41,17 +41,22 @@ def recall(store: Store, name: str, names: tuple[str, ...]) -> Identity | None:
     if found is None:
         return None
     identity = msgspec.json.decode(found, type=Identity)
-    if identity.name != name:
+    check_owner(identity.name, identity.names, name, names)
+    return identity
+
+
+def check_owner(owner: str, made_for: tuple[str, ...], name: str, names: tuple[str, ...]) -> None:
+    """Raises `ForeignData` unless data of `owner` in a cluster of `made_for` is this node's."""
+    if owner != name:
         raise ForeignData(
-            f"the data directory belongs to {identity.name}, not to {name}:"
+            f"the data directory belongs to {owner}, not to {name}:"
             " give each node its own directory"
         )
-    if identity.names != names:
+    if made_for != names:
         raise ForeignData(
-            f"the data directory was made for the nodes {', '.join(identity.names)}, not for"
+            f"the data directory was made for the nodes {', '.join(made_for)}, not for"
             f" {', '.join(names)}: the set of nodes cannot be changed by configuration"
         )
-    return identity
 
 
 def mint(name: str, names: tuple[str, ...], rng: random.Random) -> Identity:

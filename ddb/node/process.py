@@ -11,9 +11,10 @@ import uvloop
 
 from ddb.node.identity import ForeignData, keep, mint, recall
 from ddb.node.node import Node
-from ddb.node.rocks import RocksStore, StoreRefused
+from ddb.node.owner import claim, claimed
+from ddb.node.rocks import RocksStore
 from ddb.node.space import Space, free_bytes, needed_to_open
-from ddb.node.store import StoreFailed
+from ddb.node.store import StoreFailed, StoreRefused
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
@@ -28,6 +29,12 @@ log = logging.getLogger(__name__)
 def run(settings: NodeSettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    names = tuple(sorted(member.name for member in settings.members))
+    try:
+        # Before the store is opened, which alone would change a directory that is not ours.
+        known = claimed(settings.data, settings.name, names)
+    except ForeignData as foreign:
+        return _refuse(settings.name, str(foreign))
     if not uvloop.run(_room_to_open(settings)):
         return 0
     try:
@@ -35,9 +42,9 @@ def run(settings: NodeSettings) -> int:
     except StoreRefused as refused:
         return _refuse(settings.name, str(refused))
     try:
-        return uvloop.run(_serve(settings, store))
-    except ForeignData as foreign:
-        return _refuse(settings.name, str(foreign))
+        return uvloop.run(_serve(settings, names, store, known))
+    except (ForeignData, StoreRefused) as refused:
+        return _refuse(settings.name, str(refused))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -45,8 +52,8 @@ def run(settings: NodeSettings) -> int:
     except StoreFailed as failed:
         return _refuse(
             settings.name,
-            f"the disk refused a write: {failed}. Nothing unacknowledged was answered as stored;"
-            " the node stops, since what a failed flush left behind is not known",
+            f"the disk failed: {failed}. Nothing unacknowledged was answered as stored;"
+            " the node stops, since what is left on the disk is not known",
         )
     finally:
         store.close()
@@ -76,14 +83,22 @@ async def _room_to_open(settings: NodeSettings) -> bool:
     return not stopped.done()
 
 
-async def _serve(settings: NodeSettings, store: RocksStore) -> int:
+async def _serve(
+    settings: NodeSettings, names: tuple[str, ...], store: RocksStore, known: bool
+) -> int:
     clock, rng = SystemClock(), random.Random()
-    names = tuple(sorted(member.name for member in settings.members))
     ring = Ring(names)
     identity = recall(store, settings.name, names)
+    if identity is None and known:
+        raise StoreRefused(
+            f"{settings.data} has lost the node's identity, and who knows what else: move it away"
+            " and start this node with an empty directory, and it is refilled from the others"
+        )
     if identity is None:
         identity = mint(settings.name, names, rng)
         await keep(store, identity)
+    if not known:
+        claim(settings.data, identity)
     network = Network({})
     node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
     listener = Listener(node.handle, node.greet, clock)

@@ -23,16 +23,15 @@ from rocksdict import (
     WriteBatch,
 )
 
-from ddb.node.store import Family, Put, StoreFailed
+from ddb.node import mark
+from ddb.node.store import Family, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
 
 BLOCK_CACHE = 64 * 1024 * 1024
 WRITE_BUFFER = 32 * 1024 * 1024
 MOST_LOG = 64 * 1024 * 1024
-
-
-class StoreRefused(Exception):
-    """The data directory cannot be used; nothing in it was changed."""
+MARK_EVERY = 1.0
+"""Seconds from a flush to the mark that covers it (see `ddb.node.mark`), at most."""
 
 
 class RocksStore:
@@ -42,16 +41,14 @@ class RocksStore:
         """Open or create. Raises `StoreRefused`, with a sentence for the operator."""
         self.path = path
         self._fsync = fsync is Fsync.ALWAYS
+        self._rocks = path / "rocks"
         self._lock = _lock(path)
+        self._marking: asyncio.TimerHandle | None = None
         try:
-            self._db = _open(path / "rocks")
-        except Exception as error:
-            # rocksdict raises bare Exception for whatever RocksDB reports.
+            self._db = _open_marked(path, self._rocks)
+        except StoreRefused:
             os.close(self._lock)
-            raise StoreRefused(
-                f"{path} cannot be opened: {error}. It may be damaged: move it away and start this"
-                " node with an empty directory, and it is refilled from the others"
-            ) from error
+            raise
         self._families: dict[Family, Rdict] = {
             family: self._db.get_column_family(family.value) for family in Family
         }
@@ -66,7 +63,11 @@ class RocksStore:
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         """As `Store.get`."""
-        value: bytes | None = self._families[family].get(key)
+        try:
+            value: bytes | None = self._families[family].get(key)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._fail(f"{self.path} is damaged: {error}") from error
         return value
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
@@ -109,6 +110,26 @@ class RocksStore:
         )
         flush.add_done_callback(lambda done: self._flushed(done, waiting))
 
+    def _mark_soon(self) -> None:
+        # Without fsync nothing is known to be durable until the store is closed.
+        if self._fsync and self._marking is None:
+            self._marking = asyncio.get_running_loop().call_later(MARK_EVERY, self._mark)
+
+    def _mark(self) -> None:
+        self._marking = None
+        marked = asyncio.get_running_loop().run_in_executor(self._flusher, self._write_mark)
+        marked.add_done_callback(self._was_marked)
+
+    def _was_marked(self, marked: asyncio.Future[None]) -> None:
+        error = marked.exception()
+        if error is not None:
+            self._fail(str(error))
+
+    def _write_mark(self) -> None:
+        found = mark.measure(self._rocks, self._db.latest_sequence_number())
+        self._db.flush_wal(True)
+        mark.write(self.path, found)
+
     def _flushed(self, flush: asyncio.Future[None], waiting: asyncio.Future[None]) -> None:
         self._flushing = False
         error = flush.exception()
@@ -120,16 +141,19 @@ class RocksStore:
             return
         if not waiting.done():
             waiting.set_result(None)
+        self._mark_soon()
         if self._next is not None:
             self._flush()
 
-    def _fail(self, reason: str) -> None:
-        self._broken = reason
+    def _fail(self, reason: str) -> StoreFailed:
+        self._broken = self._broken or reason
+        failed = StoreFailed(self._broken)
         if self._on_failure is not None:
-            self._on_failure(StoreFailed(reason))
+            self._on_failure(failed)
         waiting, self._next = self._next, None
         if waiting is not None and not waiting.done():
-            waiting.set_exception(StoreFailed(reason))
+            waiting.set_exception(failed)
+        return failed
 
     def scan(
         self, family: Family, start: bytes, stop: bytes, limit: int
@@ -144,12 +168,19 @@ class RocksStore:
                 break
             rows.append((key, cursor.value()))
             cursor.next()
+        else:
+            try:
+                # At damage a cursor becomes invalid, just as it does at the end.
+                cursor.status()
+            except Exception as error:
+                # rocksdict raises bare Exception for whatever RocksDB reports.
+                raise self._fail(f"{self.path} is damaged: {error}") from error
         return rows
 
     def disk_bytes(self) -> int:
         """As `Store.disk_bytes`."""
         total = 0
-        for entry in os.scandir(self.path / "rocks"):
+        for entry in os.scandir(self._rocks):
             try:
                 total += entry.stat().st_blocks * 512
             except FileNotFoundError:
@@ -159,9 +190,11 @@ class RocksStore:
 
     def close(self) -> None:
         """As `Store.close`."""
+        if self._marking is not None:
+            self._marking.cancel()
         self._flusher.shutdown(wait=True)
         if self._broken is None:
-            self._db.flush_wal(True)
+            self._write_mark()
         self._db.close()
         os.close(self._lock)
 
@@ -183,12 +216,34 @@ def _lock(path: Path) -> int:
     return lock
 
 
+def _open_marked(path: Path, rocks: Path) -> Rdict:
+    known = mark.read(path)
+    if known is not None:
+        mark.check_files(path, rocks, known)
+    try:
+        database = _open(rocks)
+    except Exception as error:
+        # rocksdict raises bare Exception for whatever RocksDB reports.
+        raise StoreRefused(
+            f"{path} cannot be opened: {error}. It may be damaged: move it away and start this"
+            " node with an empty directory, and it is refilled from the others"
+        ) from error
+    sequence = database.latest_sequence_number()
+    if known is not None and sequence < known.sequence:
+        database.close()
+        raise mark.lost(path, f"it ends at write {sequence} of at least {known.sequence}")
+    # What was recovered from logs has just been written to tables, durably.
+    mark.write(path, mark.measure(rocks, sequence, (mark.MANIFESTS,)))
+    return database
+
+
 def _open(path: Path) -> Rdict:
     options = _options()
     options.create_if_missing(True)
     options.create_missing_column_families(True)
-    # A torn tail is what a crash leaves; damage before the tail must not pass for one.
-    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    # A torn tail is what a crash leaves; damage before the tail must not pass for one, as it
+    # would with point-in-time recovery, which drops whatever follows it.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     options.set_max_total_wal_size(MOST_LOG)
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)

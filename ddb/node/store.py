@@ -27,14 +27,18 @@ Put = tuple[Family, bytes, bytes | None]
 
 
 class StoreFailed(Exception):
-    """The disk refused a write or a flush; what of the last writes survives is not known."""
+    """The disk refused a write or a flush, or what it holds is damaged; nothing more is done."""
+
+
+class StoreRefused(Exception):
+    """The data directory cannot be used; the message is a sentence for the operator."""
 
 
 class Store(Protocol):
     """An ordered byte store with atomic batches and group commit."""
 
     def get(self, family: Family, key: bytes) -> bytes | None:
-        """The last value written, durable or not."""
+        """The last value written, durable or not. Raises `StoreFailed`."""
         ...
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
@@ -48,7 +52,7 @@ class Store(Protocol):
     def scan(
         self, family: Family, start: bytes, stop: bytes, limit: int
     ) -> list[tuple[bytes, bytes]]:
-        """Up to `limit` pairs with start <= key < stop, in key order."""
+        """Up to `limit` pairs with start <= key < stop, in key order. Raises `StoreFailed`."""
         ...
 
     def disk_bytes(self) -> int:
