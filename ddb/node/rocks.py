@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rocksdict import (
@@ -24,6 +24,7 @@ from rocksdict import (
 )
 
 from ddb.node import mark
+from ddb.node.flusher import Flusher
 from ddb.node.store import Family, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
 
@@ -55,7 +56,7 @@ class RocksStore:
         self._handles: dict[Family, ColumnFamily] = {
             family: self._db.get_column_family_handle(family.value) for family in Family
         }
-        self._flusher = ThreadPoolExecutor(1, "flush")
+        self._flusher = Flusher()
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
         self._broken: str | None = None
@@ -105,10 +106,10 @@ class RocksStore:
         if waiting is None or self._broken is not None:
             return
         self._flushing = True
-        flush = asyncio.get_running_loop().run_in_executor(
-            self._flusher, self._db.flush_wal, self._fsync
-        )
-        flush.add_done_callback(lambda done: self._flushed(done, waiting))
+        self._flusher.run(self._flush_log, partial(self._flushed, waiting))
+
+    def _flush_log(self) -> None:
+        self._db.flush_wal(self._fsync)
 
     def _mark_soon(self) -> None:
         # Without fsync nothing is known to be durable until the store is closed.
@@ -117,11 +118,9 @@ class RocksStore:
 
     def _mark(self) -> None:
         self._marking = None
-        marked = asyncio.get_running_loop().run_in_executor(self._flusher, self._write_mark)
-        marked.add_done_callback(self._was_marked)
+        self._flusher.run(self._write_mark, self._marked)
 
-    def _was_marked(self, marked: asyncio.Future[None]) -> None:
-        error = marked.exception()
+    def _marked(self, error: Exception | None) -> None:
         if error is not None:
             self._fail(str(error))
 
@@ -130,9 +129,8 @@ class RocksStore:
         self._db.flush_wal(True)
         mark.write(self.path, found)
 
-    def _flushed(self, flush: asyncio.Future[None], waiting: asyncio.Future[None]) -> None:
+    def _flushed(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         self._flushing = False
-        error = flush.exception()
         if error is not None:
             # After a failed fsync the kernel may have dropped the pages: trying again would lie.
             if not waiting.done():
@@ -192,7 +190,7 @@ class RocksStore:
         """As `Store.close`."""
         if self._marking is not None:
             self._marking.cancel()
-        self._flusher.shutdown(wait=True)
+        self._flusher.close()
         if self._broken is None:
             self._write_mark()
         self._db.close()
