@@ -14,7 +14,8 @@ RUN /tools/bin/pip wheel -q --no-deps --no-build-isolation -w dist . \
  && /tools/bin/pip --python /opt/ddb/bin/python install -q --no-deps dist/*.whl
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent ddb
+RUN groupadd --gid 10001 ddb \
+ && useradd --uid 10001 --gid ddb --no-create-home --home-dir /nonexistent ddb
 COPY --from=build /opt/ddb /opt/ddb
 # `pytest` here tests the running cluster: the API's acceptance tests, through this gateway.
 WORKDIR /app
