@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.keys import Keys
 from bench.machine import describe
 from bench.rounds import Bench, Results
-from bench.sample import Load, Metric, RoundFailed
+from bench.sample import Load, Metric
 from bench.table import all_loads, brief, spread
 from bench.targets.catalogue import NAMES, make
 from bench.targets.target import Failed, Missing, Target
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said = _parser().parse_args(arguments)
     try:
         return _run(said)
-    except (Failed, Missing, RoundFailed, WrkError) as error:
+    except (Failed, Missing, WrkError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
 
@@ -69,7 +69,9 @@ def _run(said: argparse.Namespace) -> int:
         stack.callback(bench.close)
         bench.run(loads, said.rounds, said.seconds, results)
     print((brief if small else all_loads)(results, names))
-    return _judged(results) if said.quick else 0
+    return max(
+        _complete(results, targets, loads, said.rounds), _judged(results) if said.quick else 0
+    )
 
 
 def _started(
@@ -89,6 +91,22 @@ def _started(
         results.versions[name] = target.version()
         targets.append(target)
     return targets
+
+
+def _complete(
+    results: Results, targets: Sequence[Target], loads: Sequence[Load], rounds: int
+) -> int:
+    """1 where a system failed in half of the rounds of a load or more."""
+    poor = [
+        f"{target.name}, {load}"
+        for load in loads
+        for target in targets
+        if load.operation in target.operations
+        and 2 * len(results.samples.get(load, {}).get(target.name, {})) <= rounds
+    ]
+    if poor:
+        _say(f"bench: too few rounds that count: {'; '.join(poor)}")
+    return 1 if poor else 0
 
 
 def _judged(results: Results) -> int:

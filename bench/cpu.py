@@ -74,6 +74,13 @@ def used(roots: Iterable[int], proc: Path = PROC) -> float:
     return sum(process.own + process.ended_children for process in family(roots, processes(proc)))
 
 
+def busy(proc: Path = PROC) -> float:
+    """Seconds that all processors together have worked since the machine's start."""
+    fields = [int(field) for field in (proc / "stat").read_text().partition("\n")[0].split()[1:]]
+    # user, nice, system, then idle and waiting for a disk, then interrupts (proc(5)).
+    return (sum(fields[:3]) + sum(fields[5:7])) / TICKS
+
+
 def memory(pid: int, proc: Path = PROC) -> int:
     """Bytes of memory of one process, pages shared with others by their share."""
     for line in (proc / str(pid) / "smaps_rollup").read_text().splitlines():

@@ -63,6 +63,7 @@ class Plan:
     digits: tuple[bytes, ...] = PLAIN_DIGITS
     """How the numbers 0 to 999 are spelled; all the same width."""
     filler: Call | None = None
+    """What may be sent in between and at the end, without a mark; else the first call."""
 
     def write(self, path: Path, host: str) -> None:
         """Write the file for `replay.lua`."""

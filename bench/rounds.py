@@ -26,31 +26,35 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Results:
-    """Samples by load and system, one a round."""
+    """Samples by load, system and round."""
 
-    samples: dict[Load, dict[str, list[Sample]]] = field(default_factory=dict)
+    samples: dict[Load, dict[str, dict[int, Sample]]] = field(default_factory=dict)
     durability: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     """Why a system was left out."""
+    failed: list[str] = field(default_factory=list)
+    """Runs that do not count, since not every answer in them was good."""
 
-    def add(self, load: Load, name: str, sample: Sample) -> None:
-        """Note one more round."""
-        self.samples.setdefault(load, {}).setdefault(name, []).append(sample)
+    def add(self, load: Load, name: str, number: int, sample: Sample) -> None:
+        """Note what came out of a round."""
+        self.samples.setdefault(load, {}).setdefault(name, {})[number] = sample
 
     def spread(self, load: Load, name: str, metric: Metric) -> Spread | None:
         """A figure over the rounds; None where it was not measured."""
-        samples = self.samples.get(load, {}).get(name)
-        return None if not samples else Spread.over(map(metric.of, samples))
+        samples = self.samples.get(load, {}).get(name, {})
+        return Spread.over(map(metric.of, samples.values())) if samples else None
 
     def ratio(self, load: Load, name: str, other: str, metric: Metric) -> Spread | None:
         """The one system's figure by the other's, round by round."""
-        pair = [self.samples.get(load, {}).get(each) for each in (name, other)]
-        if not pair[0] or not pair[1]:
-            return None
-        return Spread.over(
-            metric.of(one) / metric.of(two) for one, two in zip(pair[0], pair[1], strict=False)
-        )
+        systems = self.samples.get(load, {})
+        ones, others = systems.get(name, {}), systems.get(other, {})
+        ratios = [
+            metric.of(one) / metric.of(others[number])
+            for number, one in ones.items()
+            if number in others
+        ]
+        return Spread.over(ratios) if ratios else None
 
 
 class Bench:
@@ -67,13 +71,19 @@ class Bench:
         self._directory = TemporaryDirectory(prefix="bench-plans-")
 
     def run(self, loads: Sequence[Load], rounds: int, seconds: float, results: Results) -> None:
-        """Measure. A DELETE follows the POST whose users it deletes. Raises RoundFailed."""
+        """Measure. A DELETE follows the POST whose users it deletes."""
+        for load in loads:
+            results.samples.setdefault(load, {})
         for number in range(1, rounds + 1):
             began = time.monotonic()
             for load in loads:
                 for target in self._targets:
                     if load.operation in target.operations:
-                        self._once(target, load, number, seconds, results)
+                        try:
+                            self._once(target, load, number, seconds, results)
+                        except RoundFailed as failed:
+                            results.failed.append(f"round {number}: {failed}")
+                            self._say(f"does not count: round {number}: {failed}")
             self._say(f"round {number} of {rounds}: {time.monotonic() - began:.0f} s")
 
     def _once(
@@ -81,13 +91,16 @@ class Bench:
     ) -> None:
         plan = self._plan(target, load, number)
         time.sleep(SETTLE)
-        sample, done = measure(self._wrk, target, load, plan, seconds)
-        results.add(load, target.name, sample)
-        if load.operation is Operation.POST:
+        run = measure(self._wrk, target, plan, seconds)
+        if load.operation is Operation.DELETE:
+            self._left[target.name] = (0, 0)
+        elif load.operation is Operation.POST:
             first = self._made[target.name]
-            self._made[target.name] += done.issued
+            self._made[target.name] += run.measured.issued
             # The last request of each connection may not have taken effect.
-            self._left[target.name] = (first, max(0, done.issued - CONNECTIONS))
+            certain = max(0, run.measured.issued - CONNECTIONS)
+            self._left[target.name] = (first, 0 if run.measured.failures else certain)
+        results.add(load, target.name, number, run.sample(f"{target.name}, {load}"))
 
     def _plan(self, target: Target, load: Load, number: int) -> Path:
         path = Path(self._directory.name, f"{target.name} {load}")
@@ -99,8 +112,10 @@ class Bench:
         elif load.operation is Operation.DELETE:
             first, count = self._left[name]
             if not count:
-                raise RoundFailed("delete takes away what post made: name both, post first")
-            remove(dialect, first, count).write(path, target.host)
+                raise RoundFailed(
+                    "delete takes away what post made, and there was no good post before"
+                )
+            remove(dialect, self._users[0], first, count).write(path, target.host)
         elif not path.exists():
             planned = plan(
                 dialect, load.operation, load.keys, self._users, self._places[name], seed=1

@@ -1,12 +1,14 @@
 """One system under one load for some seconds: what came out, and what it cost."""
 
+import resource
 import statistics
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from bench.cpu import used
+from bench.cpu import busy, used
 from bench.keys import Keys
 from bench.targets.target import Target
 from bench.workload import Operation
@@ -39,7 +41,8 @@ class Sample:
     """Microseconds."""
     cpu: float
     """Microseconds of processor time for each operation, over all processes of the system."""
-    requests: int
+    others: float
+    """Processors that were busy with anything else meanwhile."""
 
 
 class Metric(Enum):
@@ -50,6 +53,7 @@ class Metric(Enum):
     P50 = "p50"
     P99 = "p99"
     P999 = "p999"
+    OTHERS = "others"
 
     def of(self, sample: Sample) -> float:
         """The sample's figure."""
@@ -76,24 +80,46 @@ class RoundFailed(Exception):
     """A run had answers that it should not have had, so its figures mean nothing."""
 
 
-def measure(
-    wrk: Wrk, target: Target, load: Load, plan: Path, seconds: float
-) -> tuple[Sample, Measured]:
-    """Run the plan. Raises RoundFailed and WrkError."""
-    before = used(target.roots)
-    done = wrk.replay(plan, target.host, seconds)
-    cost = used(target.roots) - before
-    if done.failures or not done.requests:
-        raise RoundFailed(
-            f"{target.name}, {load}: {done.refused} of {done.requests} requests were answered with"
-            f" an error and {done.broken} connections failed; the round does not count"
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the load generator saw, and what it cost the system."""
+
+    measured: Measured
+    cost: float
+    """Seconds of processor time of the system."""
+    others: float
+    """As `Sample.others`."""
+
+    def sample(self, what: str) -> Sample:
+        """The figures. Raises RoundFailed."""
+        done = self.measured
+        if done.failures or not done.requests:
+            raise RoundFailed(
+                f"{what}: {done.refused} of {done.requests} requests were answered with an error"
+                f" and {done.broken} connections failed"
+            )
+        return Sample(
+            rate=done.rate,
+            p50=done.p50_us,
+            p99=done.p99_us,
+            p999=done.p999_us,
+            cpu=self.cost / done.requests * MICRO,
+            others=self.others,
         )
-    sample = Sample(
-        rate=done.rate,
-        p50=done.p50_us,
-        p99=done.p99_us,
-        p999=done.p999_us,
-        cpu=cost / done.requests * MICRO,
-        requests=done.requests,
+
+
+def measure(wrk: Wrk, target: Target, plan: Path, seconds: float) -> Run:
+    """Run a plan. Raises WrkError."""
+    before, before_all, began = used(target.roots), _everything(), time.monotonic()
+    done = wrk.replay(plan, target.host, seconds)
+    cost, all_cost = used(target.roots) - before, _everything() - before_all
+    return Run(done, cost, max(0.0, all_cost - cost) / (time.monotonic() - began))
+
+
+def _everything() -> float:
+    """Seconds of work of the whole machine, without this process and the load generator."""
+    mine = sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
-    return sample, done
+    return busy() - mine

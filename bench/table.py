@@ -55,13 +55,20 @@ def all_loads(results: Results, names: Sequence[str]) -> str:
 
 def brief(results: Results, names: Sequence[str]) -> str:
     """Medians alone, one line for each load and system; the ratio with its least and greatest."""
-    head = ["load", "system", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op", "× echo"]
+    head = ["load", "system", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op"]
     rows = []
     for load, systems in results.samples.items():
         for name in names:
-            if name in systems:
-                figures = [results.spread(load, name, metric) for metric in _SHOWN]
-                medians = [f"{figure.median:,.0f}" for figure in figures if figure is not None]
-                ratio = spread(results.ratio(load, name, "echo", Metric.CPU), 2)
-                rows.append([str(load), name, *medians, ratio])
-    return table(head, rows)
+            if name not in systems:
+                continue
+            figures = [results.spread(load, name, metric) for metric in _SHOWN]
+            others = results.spread(load, name, Metric.OTHERS)
+            rows.append(
+                [
+                    *(str(load), name),
+                    *(f"{figure.median:,.0f}" for figure in figures if figure is not None),
+                    spread(results.ratio(load, name, "echo", Metric.CPU), 2),
+                    "" if others is None else f"{others.median:.1f}",
+                ]
+            )
+    return table([*head, "× echo's CPU", "cores busy otherwise"], rows)

@@ -104,13 +104,23 @@ def create(dialect: Dialect, models: Sequence[User], first: int, seed: int) -> P
         dialect.post(User(FRESH, model.name, model.email, model.group))
         for model in random.Random(seed).sample(models, min(len(models), PLANNED // 2))
     ]
-    return Plan(tuple(calls), first_serial=first, digits=dialect.digits)
+    return Plan(
+        tuple(calls),
+        first_serial=first,
+        digits=dialect.digits,
+        filler=dialect.get(models[0].id),
+    )
 
 
-def remove(dialect: Dialect, first: int, count: int) -> Plan:
+def remove(dialect: Dialect, known: User, first: int, count: int) -> Plan:
     """Delete `count` of the users that `create` made from `first` on."""
     return Plan(
-        (dialect.delete(FRESH),), End.STOP, count, first_serial=first, digits=dialect.digits
+        (dialect.delete(FRESH),),
+        End.STOP,
+        count,
+        first_serial=first,
+        digits=dialect.digits,
+        filler=dialect.get(known.id),
     )
 
 
