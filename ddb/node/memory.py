@@ -13,6 +13,9 @@ KEYED_WINDOW = 600.0
 """Seconds that a client's Idempotency-Key holds."""
 GATEWAY_WINDOW = 60.0
 """Seconds after which the requests of a gateway not heard of are certainly dead."""
+KEPT = KEYED_WINDOW + 2 * GATEWAY_WINDOW
+"""Seconds that an operation is known as watched for long enough; then its watch starts anew, lest
+it run out at once for a key that the client uses for another operation by then."""
 MOST_KEYED = 512
 """Client-named operations that one record remembers; beyond that, writes so named are refused."""
 SENDER_BYTES = 6
@@ -36,7 +39,8 @@ class Memory:
         """Whether no attempt at the entry's operation can arrive any more."""
         operation = entry.operation
         if operation.fingerprint:
-            return self._watched_for(operation.id, KEYED_WINDOW)
+            # A client may use one key for several records: each has a window of its own.
+            return self._watched_for(operation.id + operation.fingerprint, KEYED_WINDOW)
         known = self._low.get(operation.id[:SENDER_BYTES])
         if known is None:
             return self._watched_for(operation.id, GATEWAY_WINDOW)
@@ -54,9 +58,7 @@ class Memory:
             sender: known for sender, known in self._low.items() if now - known[1] < GATEWAY_WINDOW
         }
         self._watched = {
-            operation: since
-            for operation, since in self._watched.items()
-            if now - since < 2 * KEYED_WINDOW
+            operation: since for operation, since in self._watched.items() if now - since < KEPT
         }
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 At rest and on the wire a state is a small binary header and then the body, so that a body whose
 replicas agree travels from disk to client untouched:
 
-    flags            1 byte    format in the high nibble, LIVE in bit 0
+    flags            1 byte    format in the high nibble, LIVE in bit 0, the others 0
     dots             1 byte    how many, newest first; each 8 bytes counter, 4 bytes node id
     recent           2 bytes   how many, oldest first; each 13 bytes, or 17 where keyed
     body             the rest  JSON; of a tombstone, see `State.body`
@@ -133,16 +133,27 @@ def step(
     known = base.recall(intent.operation) if intent.operation else None
     if known is not None:
         outcome = _recalled(known, intent.operation)
-        return Step(outcome, State(version, base.live, base.body, recent))
+        return Step(outcome, _carried(base, version, recent))
     effect = evaluate(intent.change, base.value)
     if intent.operation and (effect.outcome is Outcome.DONE or intent.record_refusal):
         recent = (*recent, Entry(intent.operation, effect.outcome))
     if effect.outcome is not Outcome.DONE or intent.change.kind is Kind.NOTHING:
-        return Step(effect.outcome, State(version, base.live, base.body, recent))
+        return Step(effect.outcome, _carried(base, version, recent))
     if effect.body is None:
-        keyed = any(entry.operation.fingerprint for entry in recent)
-        return Step(effect.outcome, State(version, False, base.body if keyed else b"", recent))
+        return Step(effect.outcome, _tombstone(base, version, recent))
     return Step(effect.outcome, State(version, True, effect.body, recent))
+
+
+def _carried(base: State, version: Version, recent: tuple[Entry, ...]) -> State:
+    """`base` with its value as it is."""
+    if base.live:
+        return State(version, True, base.body, recent)
+    return _tombstone(base, version, recent)
+
+
+def _tombstone(base: State, version: Version, recent: tuple[Entry, ...]) -> State:
+    keyed = any(entry.operation.fingerprint for entry in recent)
+    return State(version, False, base.body if keyed else b"", recent)
 
 
 def _recalled(known: Entry, operation: Operation | None) -> Outcome:
@@ -174,7 +185,7 @@ def decode(data: bytes) -> State:
     if not data:
         return ABSENT
     try:
-        if data[0] & 0xF0 != FORMAT:
+        if data[0] & ~LIVE != FORMAT:
             raise DamagedState(f"unknown format byte {data[0]:#04x}")
         at = 2 + data[1] * _DOT.size
         version = tuple(map(Dot._make, _DOT.iter_unpack(data[2:at])))
@@ -199,11 +210,14 @@ def decode(data: bytes) -> State:
 
 
 def peek(data: bytes | None) -> Dot:
-    """The newest dot of an encoded state, without decoding the rest."""
+    """The newest dot of an encoded state, without decoding the rest. Raises `DamagedState`."""
     if not data:
         return NEVER
-    _, _, counter, node = _FIRST_DOT.unpack_from(data)
-    return Dot(counter, node)
+    try:
+        _, dots, counter, node = _FIRST_DOT.unpack_from(data)
+    except struct.error as error:
+        raise DamagedState(f"truncated state of {len(data)} bytes") from error
+    return Dot(counter, node) if dots else NEVER
 
 
 def is_live(data: bytes | None) -> bool:

@@ -1,0 +1,191 @@
+"""One operation at a time per key."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from ddb.node.queue import KeyQueue
+
+KEY, OTHER = b"key", b"other"
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 10))
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class Worker:
+    """Takes a turn, says so, and keeps it until told to go."""
+
+    def __init__(self, queue: KeyQueue, name: str, log: list[str], key: bytes = KEY) -> None:
+        self.go = asyncio.Event()
+        self.task = asyncio.ensure_future(self._work(queue, name, log, key))
+
+    async def _work(self, queue: KeyQueue, name: str, log: list[str], key: bytes) -> None:
+        async with queue.turn(key):
+            log.append(name)
+            await self.go.wait()
+
+
+def test_turns_come_in_order_of_arrival() -> None:
+    """Whoever asked first is served first, one at a time, and the last leaves nothing behind."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        workers = [Worker(queue, str(number), log) for number in range(5)]
+        await settle()
+        assert log == ["0"]
+        assert queue.length(KEY) == 4
+        for number, worker in enumerate(workers):
+            worker.go.set()
+            await settle()
+            assert log == [str(each) for each in range(min(number + 2, 5))]
+        assert queue.length(KEY) == 0
+        assert repr(queue) == "<KeyQueue 0 keys>"
+
+    run(scenario())
+
+
+def test_keys_do_not_wait_for_each_other() -> None:
+    """A turn on one key holds up no other."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        one = Worker(queue, "one", log)
+        other = Worker(queue, "other", log, OTHER)
+        await settle()
+        assert log == ["one", "other"]
+        for worker in (one, other):
+            worker.go.set()
+            await worker.task
+
+    run(scenario())
+
+
+def test_newcomer_does_not_overtake_whoever_was_called() -> None:
+    """A turn that was handed on but not yet taken is not free for a newcomer."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        queue.enter(KEY)
+        waiter = Worker(queue, "waiter", log)
+        await settle()
+        queue.leave(KEY)
+        assert not queue.free(KEY)
+        newcomer = Worker(queue, "newcomer", log)
+        await settle()
+        assert log == ["waiter"]
+        for worker in (waiter, newcomer):
+            worker.go.set()
+            await worker.task
+        assert log == ["waiter", "newcomer"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_cancelled_waiter_is_passed_over(which: int) -> None:
+    """A waiter that gives up, first in line or last, holds up nobody behind it."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        workers = [Worker(queue, str(number), log) for number in range(4)]
+        await settle()
+        workers[which].task.cancel()
+        for number, worker in enumerate(workers):
+            worker.go.set()
+            if number != which:
+                await worker.task
+        assert log == [str(number) for number in range(4) if number != which]
+        assert queue.free(KEY)
+
+    run(scenario())
+
+
+def test_waiter_cancelled_as_its_turn_comes_hands_it_on() -> None:
+    """A turn that reaches a waiter together with its cancellation goes to the next."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        queue.enter(KEY)
+        gone, kept = Worker(queue, "gone", log), Worker(queue, "kept", log)
+        await settle()
+        queue.leave(KEY)
+        gone.task.cancel()
+        kept.go.set()
+        await kept.task
+        assert log == ["kept"]
+        assert gone.task.cancelled()
+        assert queue.free(KEY)
+
+    run(scenario())
+
+
+def test_turn_ends_however_its_holder_does() -> None:
+    """A holder that fails or is cancelled frees its key like one that is done."""
+
+    async def scenario() -> None:
+        queue = KeyQueue()
+
+        async def fails() -> None:
+            async with queue.turn(KEY):
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            await fails()
+        assert queue.free(KEY)
+        holder = Worker(queue, "holder", [])
+        await settle()
+        holder.task.cancel()
+        await settle()
+        assert queue.free(KEY)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_mixture_of_comings_and_goings(seed: int) -> None:
+    """Under random holds and cancellations turns stay exclusive and in order, and none is lost."""
+
+    async def scenario() -> None:
+        rng, queue = random.Random(seed), KeyQueue()
+        holders: dict[bytes, int] = {KEY: 0, OTHER: 0}
+        asked: dict[bytes, list[int]] = {KEY: [], OTHER: []}
+        served: dict[bytes, list[int]] = {KEY: [], OTHER: []}
+
+        async def work(number: int, key: bytes) -> None:
+            asked[key].append(number)
+            async with queue.turn(key):
+                holders[key] += 1
+                assert holders[key] == 1
+                served[key].append(number)
+                try:
+                    for _ in range(rng.randrange(3)):
+                        await asyncio.sleep(0)
+                finally:
+                    holders[key] -= 1
+
+        tasks = []
+        for number in range(200):
+            tasks.append(asyncio.ensure_future(work(number, rng.choice((KEY, OTHER)))))
+            if rng.random() < 0.4:
+                rng.choice(tasks).cancel()
+            if rng.random() < 0.5:
+                await asyncio.sleep(0)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(end) for end in ended} == {type(None), asyncio.CancelledError}
+        for key in (KEY, OTHER):
+            assert queue.free(key)
+            rest = iter(asked[key])
+            assert all(number in rest for number in served[key])
+        finished = {number for number, end in enumerate(ended) if end is None}
+        assert finished <= {*served[KEY], *served[OTHER]}
+
+    run(scenario())

@@ -1,0 +1,97 @@
+"""Changes: pure functions from one body to the next."""
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddb.record.change import (
+    ANY,
+    Change,
+    Effect,
+    Kind,
+    Outcome,
+    evaluate,
+    merge,
+    tag_of,
+    verdict,
+)
+
+steady = settings(deadline=None)
+names = st.sampled_from(["id", "name", "email", "group", "ключ", 'a"b'])
+values = st.text(max_size=8) | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.none()
+records = st.dictionaries(names, values)
+bases = st.none() | records.map(lambda fields: json.dumps(fields).encode())
+
+
+def body(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields).encode()
+
+
+@steady
+@given(records, records)
+def test_merge_replaces_just_the_fields_named(
+    base: dict[str, object], fields: dict[str, object]
+) -> None:
+    """A merge is the base with the named fields replaced, new ones behind, in the base's order."""
+    merged = json.loads(merge(body(base), body(fields)))
+    assert merged == {**base, **fields}
+    assert list(merged) == list({**base, **fields})
+
+
+@steady
+@given(records, records, records)
+def test_merges_of_different_fields_commute(
+    base: dict[str, object], first: dict[str, object], second: dict[str, object]
+) -> None:
+    """Updates of different fields give one record in either order; and twice is as good as once."""
+    second = {name: value for name, value in second.items() if name not in first}
+    one = merge(merge(body(base), body(first)), body(second))
+    other = merge(merge(body(base), body(second)), body(first))
+    assert json.loads(one) == json.loads(other)
+    assert merge(one, body(second)) == one
+
+
+@steady
+@given(st.sampled_from(Kind), bases, records, st.sampled_from([(), (ANY,), (b"other",)]))
+def test_verdict_foretells_the_effect(
+    kind: Kind, base: bytes | None, fields: dict[str, object], match: tuple[bytes, ...]
+) -> None:
+    """The verdict is the outcome that evaluation comes to, and a refusal leaves the base alone."""
+    change = Change(kind, body(fields), match)
+    effect = evaluate(change, base)
+    assert effect.outcome is verdict(change, base)
+    if effect.outcome is not Outcome.DONE:
+        assert effect.body == base
+
+
+def test_every_kind_on_record_and_on_none() -> None:
+    """Create needs no record, update and delete need one, and nothing is always done."""
+    old, new = b'{"a":1,"b":1}', b'{"b":2}'
+    expected = {
+        Kind.CREATE: (Effect(Outcome.DONE, new), Effect(Outcome.EXISTS, old)),
+        Kind.UPDATE: (Effect(Outcome.ABSENT, None), Effect(Outcome.DONE, b'{"a":1,"b":2}')),
+        Kind.DELETE: (Effect(Outcome.ABSENT, None), Effect(Outcome.DONE, None)),
+        Kind.NOTHING: (Effect(Outcome.DONE, None), Effect(Outcome.DONE, old)),
+    }
+    for kind in Kind:
+        change = Change(kind, new)
+        assert (evaluate(change, None), evaluate(change, old)) == expected[kind]
+
+
+def test_if_match_names_bodies_by_their_tag() -> None:
+    """A condition holds where one of its tags is the body's, or where it matches anything."""
+    old = b'{"a":1}'
+    for kind in (Kind.UPDATE, Kind.DELETE):
+        for match in ((tag_of(old),), (tag_of(b"{}"), tag_of(old)), (ANY,), ()):
+            assert verdict(Change(kind, b"{}", match), old) is Outcome.DONE
+        assert verdict(Change(kind, b"{}", (tag_of(b"{}"),)), old) is Outcome.MISMATCH
+        assert verdict(Change(kind, b"{}", (ANY,)), None) is Outcome.ABSENT
+
+
+@steady
+@given(st.binary(), st.binary())
+def test_tags_tell_bodies_apart(one: bytes, other: bytes) -> None:
+    """Equal bodies have equal tags of eight bytes, and different bodies have different ones."""
+    assert (tag_of(one) == tag_of(other)) is (one == other)
+    assert len(tag_of(one)) == 8
