@@ -15,6 +15,8 @@ Document = dict[str, object]
 GREATEST_DOCUMENT = 64 * 1024
 """Bytes of a request's body."""
 
+_MOST_SHOWN = 60
+
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
@@ -37,6 +39,11 @@ def parse(body: bytes) -> Document:
     return document
 
 
+def short(text: str) -> str:
+    """What a client sent, as an answer may repeat it."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
 def _not_an_object(error: str) -> str:
     if error.startswith("Expected `object`"):
         return "the body must be a JSON object"
@@ -54,6 +61,6 @@ def _pairs(pairs: list[tuple[str, object]]) -> Document:
     found: Document = {}
     for key, value in pairs:
         if key in found:
-            raise invalid(key if key.isprintable() else "", "this field is given twice")
+            raise invalid(short(key), "this field is given twice")
         found[key] = value
     return found

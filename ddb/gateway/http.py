@@ -164,15 +164,16 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
         if len(whole) > GREATEST_DOCUMENT:
             raise _too_large()
         return whole
-    parts = bytearray(message.get("body", b""))
-    while message["type"] == "http.request" and message.get("more_body"):
-        message = await receive()
+    parts = bytearray()
+    while message["type"] == "http.request":
         parts += message.get("body", b"")
         if len(parts) > GREATEST_DOCUMENT:
+            # Before more is awaited, which may never come.
             raise _too_large()
-    if message["type"] != "http.request":
-        raise invalid("", "the request ended before its body did")
-    return bytes(parts)
+        if not message.get("more_body"):
+            return bytes(parts)
+        message = await receive()
+    raise invalid("", "the request ended before its body did")
 
 
 def _too_large() -> Refused:

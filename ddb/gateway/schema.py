@@ -13,10 +13,8 @@ import jsonschema
 import jsonschema_rs
 import msgspec
 
-from ddb.gateway.document import Document
+from ddb.gateway.document import Document, short
 from ddb.gateway.errors import Detail, Error, Refused, invalid
-
-_MOST_SHOWN = 60
 
 
 class Schema:
@@ -77,13 +75,13 @@ class Schema:
         if error.validator == "additionalProperties":
             known = ", ".join(self._properties)
             return [
-                Detail(_short(name), f"there is no such field; a record has {known}")
+                Detail(short(name), f"there is no such field; a record has {known}")
                 for name in document
                 if name not in self._properties
             ]
         field = str(error.path[0]) if error.path else ""
         takes = self._properties.get(field, {}).get("description", "something else")
-        return [Detail(field, f"it takes {takes}; it got {_short(_shown(error.instance))}")]
+        return [Detail(field, f"it takes {takes}; it got {short(_shown(error.instance))}")]
 
     def __repr__(self) -> str:
         return f"<Schema {self.definition.get('title')}: {', '.join(self._properties)}>"
@@ -97,7 +95,3 @@ def load(name: str) -> Schema:
 
 def _shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
