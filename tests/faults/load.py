@@ -1,0 +1,150 @@
+"""A mixed load of a few hundred requests a second, every answer of which is checked."""
+
+import asyncio
+import random
+from typing import Protocol
+
+from tests.faults.client import PATH, Client
+from tests.faults.contest import Contest
+from tests.faults.http import Lateness
+from tests.faults.journal import Journal
+from tests.faults.oracle import Book, Shared
+from tests.faults.owner import FIELDS, FieldOwner, Owner, fresh
+from tests.faults.reader import Lister, Reader
+
+OWNERS = 14
+READERS = 6
+CONTESTANTS = 3
+SHARED = 25
+READ_BACK_AT_ONCE = 8
+_MEAN_PAUSE = {Owner: 0.05, FieldOwner: 0.15, Reader: 0.05, Lister: 0.12, Contest: 0.8}
+
+
+class Worker(Protocol):
+    """Somebody who makes requests, one step after another."""
+
+    async def step(self) -> None:
+        """Make one."""
+        ...
+
+
+class Load:
+    """All workers, over one gateway."""
+
+    def __init__(self, port: int, rng: random.Random) -> None:
+        self.journal = Journal()
+        self.book = Book()
+        self.lateness = Lateness()
+        self._port = port
+        self._rng = rng
+        self._running = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._clients: list[Client] = []
+
+    async def start(self) -> None:
+        """Create the shared records, then let everybody begin."""
+        first = self._client()
+        shared = []
+        for number in range(SHARED):
+            record = Shared(fresh(f"shared-{number}", 0))
+            answer = await first.ask("POST", PATH, fresh(record.id, 0))
+            assert answer.status == 201, answer
+            self.book.add(record)
+            self.book.census.change(None, record)
+            self.book.census.changed(None, record)
+            shared.append(record)
+        workers: list[Worker] = [
+            Owner(f"owner{number}", self._client(), self.book, self._rng)
+            for number in range(OWNERS)
+        ]
+        workers += [FieldOwner(field, shared, self._client(), self._rng) for field in FIELDS]
+        workers += [Reader(self._client(), self.book, self._rng) for _ in range(READERS)]
+        workers.append(Lister(self._client(), self.book, self._rng))
+        workers.append(Contest([self._client() for _ in range(CONTESTANTS)], self.book))
+        self._running = True
+        self._tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
+
+    async def stop(self) -> None:
+        """Let every request under way be answered. Raises what a worker raised."""
+        self._running = False
+        await asyncio.gather(*self._tasks)
+
+    def check(self) -> None:
+        """Raise what a worker raised."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def read_back(self) -> int:
+        """Read every record there ever was, one by one; how many live."""
+        left = list(self.book.ids)
+        return sum(
+            await asyncio.gather(
+                *(self._read_back(self._client(), left) for _ in range(READ_BACK_AT_ONCE))
+            )
+        )
+
+    async def list_all(self, limit: int, by_cursor: bool) -> list[str]:
+        """The ids of all pages, in order; what is wrong with them goes into the journal."""
+        client = self._client()
+        ids: list[str] = []
+        path = f"{PATH}?limit={limit}"
+        while path:
+            answer = await client.ask("GET", path)
+            rows = answer.json
+            ids += [row["id"] for row in rows]
+            for row in rows:
+                record = self.book.records.get(row["id"])
+                if record is None or not record.saw(row, answer.asked, answer.came):
+                    self.journal.violation(f"LIST {path}: {record!r} read as {row}")
+            if by_cursor:
+                path = answer.headers.get(b"link", b"").decode()[1:].partition(">")[0]
+            else:
+                path = f"{PATH}?limit={limit}&offset={len(ids)}" if rows else ""
+        return ids
+
+    async def count(self) -> int:
+        """What COUNT says."""
+        answer = await self._client().ask("GET", PATH + "count")
+        return int(answer.json["count"])
+
+    async def close(self) -> None:
+        """End whatever still runs and hang up everywhere."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.lateness.stop()
+        for client in self._clients:
+            client.close()
+        # The loop closes what was hung up in its next turn.
+        await asyncio.sleep(0.05)
+
+    def _client(self) -> Client:
+        client = Client(self._port, self.lateness, self.journal)
+        self._clients.append(client)
+        return client
+
+    async def _work(self, worker: Worker) -> None:
+        pause = _MEAN_PAUSE[type(worker)]
+        while self._running:
+            await worker.step()
+            await asyncio.sleep(self._rng.expovariate(1 / pause))
+
+    async def _read_back(self, client: Client, left: list[str]) -> int:
+        live = 0
+        while left:
+            record = self.book.records[left.pop()]
+            answer = await client.ask("GET", PATH + record.id)
+            found = answer.json if answer.status == 200 else None
+            live += found is not None
+            if answer.status in (200, 404) and record.saw(found, answer.asked, answer.came):
+                record.checked = record.writes
+            else:
+                self.journal.violation(
+                    f"at the end GET of {record!r}, with {record.writes} acknowledged writes,"
+                    f" was answered {answer.status} {answer.body.decode()}"
+                )
+        return live
+
+    def __repr__(self) -> str:
+        return f"<Load {self.book!r}, {self.journal!r}>"

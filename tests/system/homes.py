@@ -1,0 +1,121 @@
+"""What the nodes of a running cluster hold, asked of the nodes themselves."""
+
+import struct
+from typing import Any
+
+import msgspec
+
+from ddb.record.state import State, decode
+from ddb.record.version import NEVER, Dot
+from ddb.ring.ring import Ring, partition_of
+from ddb.wire.messages import Facts, Holds, Read, Report, Rows, Same, Scan, Tallies, Tally
+from tests.cluster import Cluster
+from tests.system.peer import Peer
+
+_ROW = struct.Struct(">QQ")
+_END = b"\xff\xff\xff"
+_ROWS = 2000
+
+
+class Homes:
+    """Looks at the copies of a cluster, which is up as far as it is looked at."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.ring = Ring(tuple(f"db-{number}" for number in range(cluster.nodes)))
+        self._cluster = cluster
+
+    def peer(self, name: str) -> Peer:
+        """A connection to a node. Raises OSError where it does not run."""
+        return Peer(self._cluster.port + 1 + int(name.removeprefix("db-")), self.ring)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """A node's status by its own word. Raises OSError where it does not run."""
+        with self.peer(name) as peer:
+            reply = peer.ask(Report())
+        assert isinstance(reply, Facts), reply
+        return msgspec.json.decode(reply.json, type=dict[str, Any])
+
+    def counter(self, counter: str) -> int:
+        """A counter, summed over all nodes."""
+        return sum(self.facts(name)["counters"][counter] for name in self.ring.names)
+
+    def hints(self) -> int:
+        """Hints that wait on all nodes together."""
+        return sum(each["count"] for name in self.ring.names for each in self.facts(name)["hints"])
+
+    def settled(self) -> bool:
+        """Whether every node takes part and no hint waits."""
+        try:
+            return self.hints() == 0 and all(
+                self.facts(name)["state"] == "ready" for name in self.ring.names
+            )
+        except OSError:
+            return False
+
+    def state(self, name: str, key: bytes) -> State:
+        """What a node holds of a record."""
+        with self.peer(name) as peer:
+            reply = peer.ask(Read(key, NEVER))
+        if isinstance(reply, Same):
+            return State()
+        assert isinstance(reply, Holds), reply
+        return decode(reply.state)
+
+    def states(self, key: bytes) -> tuple[State, State]:
+        """What both homes hold of a record."""
+        first, second = self.ring.cell(key).homes
+        return self.state(first, key), self.state(second, key)
+
+    def unequal(self) -> set[int]:
+        """The partitions of which the two homes do not hold the same states."""
+        tables = {name: self._tallies(name) for name in self.ring.names}
+        return {
+            number
+            for number, cell in enumerate(self.ring.cells)
+            if tables[cell.home][number] != tables[cell.partner][number]
+        }
+
+    def copies(self, name: str) -> dict[bytes, tuple[Dot, bool]]:
+        """Newest dot and liveness of everything that a node holds as a home, by key."""
+        found: dict[bytes, tuple[Dot, bool]] = {}
+        after: bytes | None = b""
+        with self.peer(name) as peer:
+            while after is not None:
+                reply = peer.ask(Scan(after, _END, _ROWS, ()))
+                assert isinstance(reply, Rows), reply
+                for key, dot, live, _ in reply.rows:
+                    if name in self.ring.cell(key).homes:
+                        found[key] = (dot, live)
+                after = reply.rows[-1][0] if reply.more else None
+        return found
+
+    def differing(self) -> list[bytes]:
+        """The keys of which the two homes hold different states, record by record."""
+        held = {name: self.copies(name) for name in self.ring.names}
+        keys = {key for copies in held.values() for key in copies}
+        return [
+            key
+            for key in sorted(keys)
+            for cell in (self.ring.cell(key),)
+            if held[cell.home].get(key) != held[cell.partner].get(key)
+        ]
+
+    def ids(self, cell: tuple[str, str, str], count: int, stem: str) -> list[str]:
+        """Ids whose homes and standby are these."""
+        found: list[str] = []
+        number = 0
+        while len(found) < count:
+            candidate = f"{stem}-{number}"
+            if self.ring.cells[partition_of(candidate.encode())].nodes == cell:
+                found.append(candidate)
+            number += 1
+        return found
+
+    def _tallies(self, name: str) -> list[tuple[int, int]]:
+        with self.peer(name) as peer:
+            reply = peer.ask(Tally())
+        assert isinstance(reply, Tallies), reply
+        return list(_ROW.iter_unpack(reply.records))
+
+    def __repr__(self) -> str:
+        return f"<Homes of {self.ring!r}>"

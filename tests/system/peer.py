@@ -1,0 +1,54 @@
+"""A caller of one node in a test's own hands: the wire protocol over a blocking socket."""
+
+import socket
+from types import TracebackType
+from typing import Self
+
+from ddb.ring.ring import Ring
+from ddb.wire.frames import FrameReader, frame
+from ddb.wire.messages import PROTOCOL, Hello, Reply, Request, Welcome
+
+FAR = 2.0**40
+"""Seconds: a deadline that no clock has reached."""
+TIMEOUT = 5.0
+
+
+class Peer:
+    """A connection to the node on `port`, introduced as one of a cluster of `ring`."""
+
+    def __init__(self, port: int, ring: Ring) -> None:
+        """Raises OSError where nobody listens."""
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self._frames: FrameReader[Reply] = FrameReader(Reply)
+        self._correlation = 0
+        welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0))
+        assert isinstance(welcome, Welcome), welcome
+        self.welcome = welcome
+
+    def ask(self, request: Request) -> Reply:
+        """The node's reply. Raises OSError where the connection ends or TIMEOUT passes."""
+        self._correlation += 1
+        self._socket.sendall(frame(self._correlation, FAR, request))
+        while data := self._socket.recv(1 << 20):
+            for correlation, _, reply in self._frames.feed(data):
+                if correlation == self._correlation:
+                    return reply
+        raise ConnectionError("the node closed the connection")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Peer of {self.welcome.name}>"
