@@ -10,6 +10,7 @@ import uuid
 import uvicorn
 import uvloop
 
+from ddb.gateway.connection import Connection
 from ddb.gateway.http import create_app
 from ddb.gateway.router import Router
 from ddb.ring.ring import Ring
@@ -47,7 +48,7 @@ async def _serve(settings: GatewaySettings) -> int:
             create_app(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))),
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             access_log=False,

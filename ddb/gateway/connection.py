@@ -1,0 +1,110 @@
+"""One client's connection: uvicorn's, with two cases settled that it leaves to chance.
+
+- What is no HTTP request is answered by 400 in JSON, as every other error is, and only after the
+  requests before it have had their own answers. uvicorn writes plain text at once, which a client
+  must take for the answer to a request that may yet be done.
+- An offer to speak another protocol is passed over and the request done (RFC 9110, section 7.8).
+  Java's client and curl make one to try HTTP/2; uvicorn drops such a request's body, and whatever
+  was sent behind it.
+"""
+
+import logging
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from ddb.gateway.errors import invalid
+
+log = logging.getLogger(__name__)
+
+
+_LINGER = 1.0
+"""Seconds for a client to read why its connection ends."""
+
+_WHY = invalid("", "this is not an HTTP/1.1 request").body()
+_LAST_WORDS = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_WHY), _WHY)
+)
+
+
+class Connection(HttpToolsProtocol):
+    """A protocol for uvicorn's `http` setting, which takes a class."""
+
+    _malformed = False
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self._unset_keepalive_if_required()
+        while data and not self._malformed:
+            data = self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse; what is left to be parsed."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self.parser.get_method() == b"CONNECT":
+                self._end()
+                return b""
+            return self._without_offer() + data[offer.args[0] :]
+        except httptools.HttpParserError:
+            self._end()
+        return b""
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser; a request with an offer is parsed a second time, without it."""
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Called when a request has been answered."""
+        last = not self.pipeline
+        super().on_response_complete()
+        if self._malformed and last:
+            self._close()
+
+    def _without_offer(self) -> bytes:
+        """The head of the request that was parsed last, without what makes an offer of it."""
+        line = b"%b %b HTTP/%b\r\n" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        kept = [b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"".join((line, *kept, b"\r\n"))
+
+    def _end(self) -> None:
+        """Take no more requests, and close after the last answer that is due."""
+        self._malformed = True
+        log.info("closing the connection from %s: not HTTP", self.client)
+        cycle = self._latest()
+        if cycle is None or cycle.response_complete:
+            self._close()
+        elif cycle.more_body:
+            # The malformed part is this request's body: it gets no answer of its own.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if self.pipeline:
+                self.pipeline.popleft()
+            else:
+                self._close()
+
+    def _latest(self) -> RequestResponseCycle | None:
+        return self.cycle
+
+    def _close(self) -> None:
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self.transport.write(_LAST_WORDS)
+        # To close with bytes unread is to reset: the client would lose the answer.
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER, self.transport.close)

@@ -1,0 +1,206 @@
+"""Connections: kept, pipelined, cut and flooded."""
+
+import random
+import secrets
+import threading
+
+import pytest
+
+from tests.api.client import Api, Undecided, answer_in, refusal
+
+MANY = 20_000
+AHEAD = 100
+"""Requests under way at the same time on one connection."""
+
+
+def request(method: str, path: str, body: bytes = b"", extra: str = "") -> bytes:
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}{length}\r\n".encode() + body
+
+
+def test_connection_is_kept(api: Api) -> None:
+    """One connection serves one request after the other, whatever the answers are."""
+    with api.socket() as connection:
+        stream = connection.makefile("rb")
+        for method, path, status in (
+            ("GET", "/healthz", 200),
+            ("GET", "/nothing", 404),
+            ("HEAD", "/healthz", 200),
+            ("POST", "/api/users/", 400),
+            ("DELETE", "/api/users/nobody-is-called-this", 404),
+            ("OPTIONS", "/api/users/", 405),
+            ("GET", "/api/users/count", 200),
+        ):
+            connection.sendall(request(method, path))
+            answer = answer_in(stream, method)
+            assert answer.status == status
+            assert answer.header("connection") is None
+
+
+def test_connection_is_closed_on_request(api: Api) -> None:
+    """After Connection: close, and after an HTTP/1.0 request, the connection is closed."""
+    for head in (b"GET /healthz HTTP/1.1\r\nConnection: close\r\n", b"GET /healthz HTTP/1.0\r\n"):
+        with api.socket() as connection:
+            stream = connection.makefile("rb")
+            connection.sendall(head + b"Host: x\r\n\r\n")
+            answer = answer_in(stream)
+            assert (answer.status, answer.header("connection")) == (200, "close")
+            assert stream.read() == b""
+
+
+def test_pipelined_requests_are_answered_in_order(api: Api) -> None:
+    """Requests sent without waiting are done and answered in their order."""
+    user = api.make(group=0)
+    path = f"/api/users/{user['id']}"
+    parts, methods = [], []
+    for number in range(1, 50):
+        parts.append(request("PUT", path, b'{"group":%d}' % number))
+        parts.append(request("HEAD", path))
+        parts.append(request("GET", path))
+        methods += ["PUT", "HEAD", "GET"]
+    answers = api.raw(b"".join(parts), methods=methods)
+    assert [answer.status for answer in answers] == [200] * len(answers)
+    assert [answer.user["group"] for answer in answers[0::3]] == list(range(1, 50))
+    assert [answer.user["group"] for answer in answers[2::3]] == list(range(1, 50))
+
+
+def test_refusals_do_not_disturb_a_pipeline(api: Api) -> None:
+    """Refused requests between good ones are answered in their place."""
+    user = api.make()
+    path = f"/api/users/{user['id']}"
+    good = request("GET", path)
+    kinds = [
+        (good, 200),
+        (request("PUT", path, b"garbage"), 400),
+        (request("POST", "/api/users/", b" " * 70_000), 413),
+        (request("GET", "/nothing", b"with a body"), 404),
+        (request("DELETE", "/api/users/", b"with a body"), 405),
+        (request("GET", path, extra="If-None-Match: *\r\n"), 304),
+        (request("PUT", path, b"{}", extra='If-Match: "x"\r\n'), 412),
+    ]
+    rng = random.Random(secrets.randbits(32))
+    sent = [kind for kind in kinds * 6 for kind in (kind, kinds[0])]
+    rng.shuffle(sent)
+    answers = api.raw(b"".join(part for part, _ in sent), methods=["GET"] * len(sent))
+    assert [answer.status for answer in answers] == [status for _, status in sent]
+
+
+def test_requests_in_small_pieces(api: Api) -> None:
+    """A request that arrives byte by byte is one request."""
+    user = api.make()
+    path = f"/api/users/{user['id']}"
+    with api.socket() as connection:
+        stream = connection.makefile("rb")
+        for byte in request("PUT", path, b'{"group": 5}'):
+            connection.sendall(bytes([byte]))
+        assert answer_in(stream).user == user | {"group": 5}
+
+
+def test_twenty_thousand_requests_on_one_connection(api: Api) -> None:
+    """One connection carries 20,000 requests, reads and writes, each answered right."""
+    user = api.make(group=7)
+    path = f"/api/users/{user['id']}"
+    get = request("GET", path)
+    put = request("PUT", path, b'{"group":7}')
+    batch = (get * 24 + put) * (AHEAD // 25)
+    window = threading.Semaphore(2)
+    expected = api.call("GET", path).body
+    with api.socket() as connection:
+
+        def send() -> None:
+            for _ in range(MANY // AHEAD):
+                window.acquire()
+                connection.sendall(batch)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        stream = connection.makefile("rb")
+        for number in range(MANY):
+            head = stream.readline()
+            if head.startswith(b"HTTP/1.1 503 "):
+                raise Undecided(f"request {number}")
+            assert head == b"HTTP/1.1 200 OK\r\n", (number, head)
+            length = 0
+            while (line := stream.readline()) != b"\r\n":
+                if line.startswith(b"content-length:"):
+                    length = int(line[15:])
+            assert stream.read(length) == expected
+            if number % AHEAD == AHEAD - 1:
+                window.release()
+        sender.join()
+        connection.sendall(request("GET", "/healthz"))
+        assert answer_in(stream).status == 200
+
+
+def test_half_a_request_and_gone(api: Api) -> None:
+    """Clients that go in the middle of a request, or before its answer, disturb nobody."""
+    user = api.make()
+    path = f"/api/users/{user['id']}"
+    whole = request("PUT", path, b'{"group": 1}')
+    for length in range(1, len(whole) + 1, 3):
+        with api.socket() as connection:
+            connection.sendall(whole[:length])
+    assert api.call("GET", path).user == user
+
+
+MALFORMED = {
+    "garbage": b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+    "no HTTP": b"hello\r\n\r\n",
+    "unknown method": b"FETCH / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "lower case": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "raw bytes in the path": b"GET /api/users/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "raw bytes in the query": b"GET /api/users/?limit=\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    "NUL in the path": b"GET /api/users/a\0b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no path": b"GET  HTTP/1.1\r\nHost: x\r\n\r\n",
+    "path of 200,000 bytes": b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two lengths": b"POST /api/users/ HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "length and chunks": (
+        b"POST /api/users/ HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ),
+    "negative length": b"POST /api/users/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    "length in words": b"POST /api/users/ HTTP/1.1\r\nContent-Length: two\r\n\r\n",
+    "length beyond 64 bits": (
+        b"POST /api/users/ HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n"
+    ),
+    "bad chunk": b"POST /api/users/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "bad second chunk": (
+        b"POST /api/users/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n"
+    ),
+    "control character in a header": b"GET /healthz HTTP/1.1\r\nX: a\x01b\r\n\r\n",
+    "space in a header's name": b"GET /healthz HTTP/1.1\r\nX y: z\r\n\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_request(api: Api, sent: bytes) -> None:
+    """What is no HTTP request answers 400 in JSON, and ends its own connection alone."""
+    with api.socket() as connection:
+        connection.sendall(sent)
+        stream = connection.makefile("rb")
+        answer = answer_in(stream)
+        refusal(answer, 400, "InvalidRequestError")
+        assert answer.header("connection") == "close"
+        assert stream.read() == b""
+    assert api.call("GET", "/healthz").status == 200
+
+
+def test_malformed_after_good_requests(api: Api) -> None:
+    """Requests before a malformed one on the same connection get their own answers first."""
+    path = f"/api/users/{api.make(group=0)['id']}"
+    good = [request("PUT", path, b'{"group":%d}' % number) for number in range(1, 6)]
+    answers = api.raw(b"".join(good) + b"garbage\r\n\r\n", methods=["PUT"] * 6)
+    assert [answer.status for answer in answers] == [200] * 5 + [400]
+    assert [answer.user["group"] for answer in answers[:5]] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "h2c, websocket"])
+def test_offer_of_another_protocol_is_passed_over(api: Api, protocol: str) -> None:
+    """A request that offers to speak another protocol, as Java's and curl's do, is done in HTTP."""
+    user = api.make()
+    path = f"/api/users/{user['id']}"
+    extra = f"Upgrade: {protocol}\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: A\r\n"
+    sent = request("PUT", path, b'{"group":5}', extra) + request("GET", path, extra=extra)
+    changed, found = api.raw(sent, methods=["PUT", "GET"])
+    assert (changed.status, changed.user) == (200, user | {"group": 5})
+    assert found.user == changed.user

@@ -1,0 +1,211 @@
+"""Paths and methods: what is where, and what is refused there."""
+
+import pytest
+
+from tests.api.client import Api, invalid, missing, refusal
+
+ONE = "GET, HEAD, PUT, PATCH, DELETE"
+ALL = "GET, HEAD, POST, PUT"
+READ = "GET, HEAD"
+
+UNKNOWN = [
+    "/",
+    "//",
+    "/api",
+    "/api/",
+    "/api/user",
+    "/api/users.json",
+    "/api/usersx",
+    "/API/users/",
+    "/api/Users/",
+    "//api/users/",
+    "/api//users/",
+    "/api/users//",
+    "/api/users/ada/x",
+    "/api/users/ada//",
+    "/api/users//ada",
+    "/api/users/count/x",
+    "/api/users/%2F/x",
+    "/api%2Fusers/",
+    "/api/./users/",
+    "/api/users/../users/",
+    "/healthz/x",
+    "/health",
+    "/favicon.ico",
+    "/api/users/;x/y",
+    "/%00",
+    "/%FF",
+    "/%",
+    "/" + "x" * 20_000,
+]
+
+
+@pytest.mark.parametrize("path", UNKNOWN, ids=lambda path: path[:30])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
+def test_unknown_path(api: Api, method: str, path: str) -> None:
+    """Where there is nothing, every method answers 404, and nothing is redirected."""
+    assert refusal(api.call(method, path, b"{}"), 404, "NotFoundError") == {}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/users", ALL),
+        ("PATCH", "/api/users", ALL),
+        ("OPTIONS", "/api/users", ALL),
+        ("POST", "/api/users/nobody", ONE),
+        ("OPTIONS", "/api/users/nobody", ONE),
+        ("TRACE", "/api/users/nobody", ONE),
+        ("PROPFIND", "/api/users/nobody", ONE),
+        ("POST", "/api/users/count", READ),
+        ("PUT", "/api/users/count", READ),
+        ("PATCH", "/api/users/count", READ),
+        ("DELETE", "/api/users/count", READ),
+        ("DELETE", "/api/users/%63ount", READ),
+        ("POST", "/healthz", READ),
+        ("PUT", "/readyz", READ),
+        ("DELETE", "/statusz", READ),
+    ],
+)
+def test_wrong_method(api: Api, method: str, path: str, allowed: str, slash: str) -> None:
+    """A method that is not done at a path answers 405 and says in Allow which are."""
+    answer = api.call(method, path + slash, b"{}")
+    refusal(answer, 405, "InvalidRequestError")
+    assert answer.header("allow") == allowed
+
+
+def test_allowed_methods_are_done(api: Api) -> None:
+    """Every method in an Allow header is done there: none of them answers 405."""
+    for path, allowed in (("/api/users/", ALL), ("/api/users/nobody", ONE), ("/healthz", READ)):
+        for method in allowed.split(", "):
+            assert api.call(method, path, b"").status != 405
+
+
+def test_trailing_slash_never_matters(api: Api) -> None:
+    """Every path works with a slash at its end and without, the same and at once."""
+    user = api.valid()
+    for slash in ("", "/"):
+        path = f"/api/users/{user['id']}{slash}"
+        made = api.call("POST", f"/api/users{slash}", user)
+        assert (made.status, made.header("location")) == (201, f"/api/users/{user['id']}")
+        assert api.call("GET", path).user == user
+        assert api.call("HEAD", path).status == 200
+        assert api.call("PUT", path, {"group": 1}).status == 200
+        assert api.call("PATCH", path, {"group": 1}).status == 200
+        assert api.call("PUT", f"/api/users{slash}", user).status == 200
+        assert api.call("GET", f"/api/users{slash}?limit=1").status == 200
+        assert api.call("GET", f"/api/users/count{slash}").status == 200
+        assert api.call("GET", f"/healthz{slash}").status == 200
+        assert api.call("GET", f"/readyz{slash}").status == 200
+        assert api.call("DELETE", path).status == 204
+
+
+def test_percent_encoded_id(api: Api) -> None:
+    """An id may be percent-encoded in the path, in whole or in part, in either case of letter."""
+    user = api.make(id=f"{api.fresh()}.A~b@c:d+e-f_g")
+    plain = str(user["id"])
+    api.forget_later(plain)
+    whole = "".join(f"%{byte:02X}" for byte in plain.encode())
+    for encoded in (plain, whole, whole.lower(), plain.replace("@", "%40").replace("+", "%2B")):
+        assert api.call("GET", f"/api/users/{encoded}").user == user
+        assert api.call("PUT", f"/api/users/{encoded}/", {"group": 1}).user == user
+    assert api.call("DELETE", f"/api/users/{whole}").status == 204
+    missing(api.call("GET", f"/api/users/{plain}"))
+
+
+def test_plus_is_a_plus(api: Api) -> None:
+    """A plus sign in a path is itself and no space."""
+    user = api.make(id=f"{api.fresh()}+plus")
+    api.forget_later(str(user["id"]))
+    assert api.call("GET", f"/api/users/{user['id']}").user == user
+
+
+def test_decoded_once(api: Api) -> None:
+    """A path is decoded once: %2540 is no @."""
+    user = api.make(id=f"{api.fresh()}@x")
+    api.forget_later(str(user["id"]))
+    missing(api.call("GET", f"/api/users/{str(user['id']).replace('@', '%2540')}"))
+
+
+def test_percent_encoded_prefix(api: Api) -> None:
+    """The fixed part of a path may be percent-encoded too: it is the same path."""
+    user = api.make()
+    assert api.call("GET", f"/%61pi/user%73/{user['id']}").user == user
+    assert api.call("GET", "/api/users/c%6Funt").user.keys() == {"count"}
+
+
+IMPOSSIBLE = [
+    "%2F",
+    "ada%2Fx",
+    "%2E%2E",
+    "..",
+    ".",
+    "%",
+    "%4",
+    "%zz",
+    "ada%",
+    "ada%f",
+    "%u0061",
+    "%FF",
+    "%C3%28",
+    "%ED%A0%80",
+    "%C0%AF",
+    "%00",
+    "ada%00",
+    "ada%0A",
+    "%C3%A9",
+    "%F0%9F%98%80",
+    "%EF%BF%BD",
+    "ada%20lovelace",
+    "ada;x=1",
+    "ada,b",
+    "'",
+    "~ada",
+    "-",
+    "x" * 129,
+    "x" * 30_000,
+]
+
+
+@pytest.mark.parametrize("given", IMPOSSIBLE, ids=lambda given: given[:24])
+def test_impossible_id(api: Api, given: str) -> None:
+    """Where the path has what can be no id, GET and DELETE answer 404, and PUT and PATCH 400."""
+    path = f"/api/users/{given}"
+    for method in ("GET", "DELETE"):
+        missing(api.call(method, path))
+        missing(api.call(method, path, headers={"Idempotency-Key": "k"}))
+    assert api.call("HEAD", path).status == 404
+    for method in ("PUT", "PATCH"):
+        assert set(invalid(api.call(method, path, {"group": 1}))) == {"id"}
+
+
+def test_longest_id(api: Api) -> None:
+    """An id of 128 characters is found by its path; one character more names nobody."""
+    user = api.make(id=api.fresh().ljust(128, "x"))
+    path = f"/api/users/{user['id']}"
+    assert api.call("GET", path).user == user
+    missing(api.call("GET", f"{path}x"))
+    assert api.call("DELETE", path).status == 204
+
+
+def test_query_of_one_user_means_nothing(api: Api) -> None:
+    """A query behind a user's path is passed over."""
+    user = api.make()
+    assert api.call("GET", f"/api/users/{user['id']}?x=%FF&limit=0").user == user
+
+
+def test_absolute_form(api: Api) -> None:
+    """A request line with a whole URL is the same as one with its path."""
+    user = api.make()
+    line = f"GET http://{api.host}:{api.port}/api/users/{user['id']} HTTP/1.1\r\n"
+    (answer,) = api.raw(f"{line}Host: {api.host}\r\n\r\n".encode())
+    assert answer.user == user
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health(api: Api, path: str) -> None:
+    """A system that is whole says so with 200 and JSON."""
+    answer = api.call("GET", path)
+    assert answer.status == 200
+    assert list(answer.user.values()) == [True]
