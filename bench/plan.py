@@ -6,7 +6,6 @@ there: three groups of three digits, spelled by a table in the file, since one o
 its keys in base64.
 """
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -24,7 +23,7 @@ class End(Enum):
     STOP = "stop"
     """Nothing: the run ends there, and so does the time that is counted."""
     FILL = "fill"
-    """Harmless requests, until every answer has come; then the run ends."""
+    """Nothing: the run ends when every answer has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,13 @@ class Plan:
     digits: tuple[bytes, ...] = PLAIN_DIGITS
     """How the numbers 0 to 999 are spelled; all the same width."""
     filler: Call | None = None
-    """What may be sent in between and at the end, without a mark; else the first call."""
+    """What may be sent once a plan has stopped, without a mark; else the first call."""
 
     def write(self, path: Path, host: str) -> None:
         """Write the file for `replay.lua`."""
         width = GROUPS * len(self.digits[0])
         lines = [
-            json.dumps({"end": self.end.value}).encode(),
+            self.end.value.encode(),
             b"%d %d %d" % (self.limit, self.first_serial, len(self.calls)),
             b" ".join(self.digits),
         ]

@@ -34,11 +34,30 @@ local calls, digits, filler = {}, {}, nil
 local finish, limit, serial, count
 issued, began, ended = 0, 0, 0
 
+-- Only a plan that must be answered to its end pays for looking at answers.
+local function fill()
+   local granted, answered = 0, 0
+   -- Asked before each request how long that connection shall wait: at the end, for ever.
+   function delay()
+      granted = granted + 1
+      return granted <= limit and 0 or 3600000
+   end
+   function response()
+      answered = answered + 1
+      if answered == limit then finished() end
+   end
+end
+
+function finished()
+   ended = seconds()
+   -- What ends wrk before its time: it takes SIGINT for the end of the run.
+   ffi.C.kill(ffi.C.getpid(), SIGINT)
+end
+
 function init(arguments)
    local file = assert(io.open(arguments[1], "rb"))
-   finish = file:read("*l"):match('"end": "(%a+)"')
-   local numbers = file:read("*l")
-   limit, serial, count = numbers:match("(%d+) (%d+) (%d+)")
+   finish = file:read("*l")
+   limit, serial, count = file:read("*l"):match("(%d+) (%d+) (%d+)")
    limit, serial, count = tonumber(limit), tonumber(serial), tonumber(count)
    for group in file:read("*l"):gmatch("%S+") do digits[#digits + 1] = group end
    for number = 0, count do
@@ -50,6 +69,7 @@ function init(arguments)
    end
    file:close()
    if finish == "cycle" then limit = math.huge end
+   if finish == "fill" then fill() end
 end
 
 local probed = false
@@ -62,10 +82,8 @@ function request()
    if issued == 0 then began = seconds() end
    if issued >= limit then
       if ended == 0 then
-         ended = seconds()
-         if finish == "stop" then wrk.thread:stop() end
-         -- What ends wrk before its time: it takes SIGINT for the end of the run.
-         ffi.C.kill(ffi.C.getpid(), SIGINT)
+         wrk.thread:stop()
+         finished()
       end
       return filler
    end

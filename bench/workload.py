@@ -127,14 +127,14 @@ def remove(dialect: Dialect, known: User, first: int, count: int) -> Plan:
 def load(dialect: Dialect, users: Sequence[User]) -> Plan:
     """Make every one of the users, once."""
     calls = tuple(dialect.post(user) for user in users)
-    return Plan(calls, End.FILL, len(calls), digits=dialect.digits, filler=dialect.count())
+    return Plan(calls, End.FILL, len(calls), digits=dialect.digits)
 
 
 def rewrite(dialect: Dialect, users: Sequence[User], seed: int) -> Plan:
     """Set one field of every one of the users, once."""
     rng = random.Random(seed)
     calls = tuple(_put(dialect, user, rng) for user in users)
-    return Plan(calls, End.FILL, len(calls), digits=dialect.digits, filler=dialect.count())
+    return Plan(calls, End.FILL, len(calls), digits=dialect.digits)
 
 
 def _put(dialect: Dialect, user: User, rng: random.Random) -> Call:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from bench.targets.ddb import Ddb
 from bench.targets.echo import Echo
+from bench.targets.etcd import Etcd
+from bench.targets.fastapi import FastApi
 from bench.targets.target import Target
 from ddb.settings import Fsync
 
@@ -12,6 +14,8 @@ _MAKERS: dict[str, Callable[[Path], Target]] = {
     "echo": Echo,
     "ddb": Ddb,
     "ddb-os": lambda directory: Ddb(directory, fsync=Fsync.OS, name="ddb-os"),
+    "fastapi": FastApi,
+    "etcd": Etcd,
 }
 NAMES = tuple(_MAKERS)
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,13 +102,20 @@ def until(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float 
         time.sleep(_GROWING)
 
 
-def answers(url: str, body: bytes | None = None) -> bool:
+def answers(url: str) -> bool:
     """Whether `url` answers 2xx now."""
     try:
-        with urllib.request.urlopen(url, data=body, timeout=5):  # noqa: S310
-            return True
+        fetch(url)
     except OSError:
         return False
+    return True
+
+
+def fetch(url: str, body: bytes | None = None) -> bytes:
+    """The answer to a GET, or with a body to a POST. Raises OSError."""
+    with urllib.request.urlopen(url, data=body, timeout=5) as answer:  # noqa: S310
+        content: bytes = answer.read()
+    return content
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:

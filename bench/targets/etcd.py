@@ -1,0 +1,162 @@
+"""etcd as a target: three members, asked through the JSON gateway of the one that leads."""
+
+import json
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import said_by
+from bench.plan import GROUPS, MARK, PLAIN_DIGITS, Call, End, Plan
+from bench.targets.target import Failed, Missing, end, fetch, spawn, until
+from bench.users import User
+from bench.workload import PAGE, Operation
+from bench.wrk import Wrk
+from tests.cluster import free_ports
+
+MEMBERS = 3
+PREFIX = b"/users/"
+"""With the `u-` of new users nine bytes: the serial number then has base64 digits to itself."""
+AFTER = b"/users0"
+"""The first key after every one that starts with PREFIX."""
+_IN_ONE = 100
+"""Users of one transaction when loading; etcd takes at most 128."""
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdDialect:
+    """The v3 API as JSON. A record is a key with the user's JSON for a value.
+
+    There is no update of one field: the whole value is put, and without reading it first, which
+    is less than what the others do.
+    """
+
+    digits: tuple[bytes, ...] = tuple(b64encode(digits) for digits in PLAIN_DIGITS)
+
+    def get(self, id: str) -> Call:
+        """As `Dialect.get`: a linearizable read, etcd's default."""
+        return Call("POST", b"/v3/kv/range", b'{"key":"%b"}' % _key(id))
+
+    def put(self, user: User, field: str) -> Call:
+        """As `Dialect.put`, but whole."""
+        del field
+        return Call("POST", b"/v3/kv/put", _pair(user))
+
+    def post(self, user: User) -> Call:
+        """As `Dialect.post`: a transaction that asks for the key's absence."""
+        compare = b'{"target":"CREATE","create_revision":"0","key":"%b"}' % _key(user.id)
+        body = b'{"compare":[%b],"success":[{"request_put":%b}]}' % (compare, _pair(user))
+        return Call("POST", b"/v3/kv/txn", body)
+
+    def delete(self, id: str) -> Call:
+        """As `Dialect.delete`."""
+        return Call("POST", b"/v3/kv/deleterange", b'{"key":"%b"}' % _key(id))
+
+    def page(self, place: str) -> Call:
+        """As `Dialect.page`; a place is an id."""
+        body = b'{"key":"%b","range_end":"%b","limit":"%d"}'
+        return Call("POST", b"/v3/kv/range", body % (_key(place), b64encode(AFTER), PAGE))
+
+    def count(self) -> Call:
+        """As `Dialect.count`."""
+        body = b'{"key":"%b","range_end":"%b","count_only":true}'
+        return Call("POST", b"/v3/kv/range", body % (b64encode(PREFIX), b64encode(AFTER)))
+
+
+class Etcd:
+    """Three members on this machine."""
+
+    name = "etcd"
+    durability = "two members of three, fsync on both"
+    operations = frozenset(Operation)
+    dialect = EtcdDialect()
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._members: list[subprocess.Popen[bytes]] = []
+        self._hosts: list[str] = []
+        self._leader = ""
+
+    @property
+    def host(self) -> str:
+        """As `Target.host`: the leader's, which spares it forwarding."""
+        return self._leader
+
+    @property
+    def roots(self) -> list[int]:
+        """As `Target.roots`."""
+        return [member.pid for member in self._members]
+
+    def version(self) -> str:
+        """As `Target.version`."""
+        return said_by("etcd", "--version").replace(" Version:", "")
+
+    def start(self) -> None:
+        """As `Target.start`."""
+        if shutil.which("etcd") is None:
+            raise Missing("etcd is not installed. On Debian: apt-get install etcd-server")
+        ports = free_ports(2 * MEMBERS)
+        self._hosts = [f"127.0.0.1:{ports + number}" for number in range(MEMBERS)]
+        peers = [f"http://127.0.0.1:{ports + MEMBERS + number}" for number in range(MEMBERS)]
+        cluster = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
+        for number, (host, peer) in enumerate(zip(self._hosts, peers, strict=True)):
+            command = [
+                *("etcd", "--name", f"m{number}", "--logger", "zap", "--log-level", "warn"),
+                *("--data-dir", str(self._directory / f"m{number}")),
+                *("--listen-client-urls", f"http://{host}"),
+                *("--advertise-client-urls", f"http://{host}"),
+                *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+                *("--initial-cluster", cluster, "--initial-cluster-state", "new"),
+            ]
+            self._members.append(spawn(command, self._directory / f"m{number}.log"))
+        for number, host in enumerate(self._hosts):
+            log = self._directory / f"m{number}.log"
+            until(self._members[number], f"http://{host}/health", log)
+        self._leader = next(filter(_leads, self._hosts), self._hosts[0])
+
+    def load(self, users: Sequence[User]) -> None:
+        """As `Target.load`, a hundred at a time."""
+        calls = []
+        for start in range(0, len(users), _IN_ONE):
+            puts = (b'{"request_put":%b}' % _pair(user) for user in users[start : start + _IN_ONE])
+            calls.append(Call("POST", b"/v3/kv/txn", b'{"success":[%b]}' % b",".join(puts)))
+        plan = Plan(tuple(calls), End.FILL, len(calls))
+        done = Wrk.find().run(plan, self.host)
+        body = self.dialect.count().body
+        counted = json.loads(fetch(f"http://{self.host}/v3/kv/range", body)).get("count", "0")
+        if done.failures or int(counted) != len(users):
+            raise Failed(f"etcd holds {counted} of {len(users)} users after loading: {done}")
+
+    def places(self, users: Sequence[User], count: int) -> list[str]:
+        """As `Target.places`."""
+        return [user.id for user in users[:: max(1, len(users) // count)]]
+
+    def stop(self) -> None:
+        """As `Target.stop`."""
+        for member in self._members:
+            end(member)
+
+
+def _leads(host: str) -> bool:
+    status = json.loads(fetch(f"http://{host}/v3/maintenance/status", b"{}"))
+    return bool(status["leader"] == status["header"]["member_id"])
+
+
+def _key(id: str) -> bytes:
+    return _base64(PREFIX + id.encode())
+
+
+def _pair(user: User) -> bytes:
+    return b'{"key":"%b","value":"%b"}' % (_key(user.id), _base64(user.body()))
+
+
+def _base64(text: bytes) -> bytes:
+    """In base64, but for a mark, whose digits are put there later and spelled so by then."""
+    before, mark, after = text.partition(MARK)
+    if not mark:
+        return b64encode(text)
+    if len(before) % GROUPS:
+        raise ValueError(f"the mark in {text!r} is not at a multiple of three bytes")
+    return b64encode(before) + MARK + b64encode(after)
