@@ -1,6 +1,7 @@
 """How the gateway sets up uvicorn: the bare echo and the FastAPI peer run under the very same.
 
-A test compares this with ddb/gateway/process.py.
+All but the parser of connections, where the gateway has its own and these have uvicorn's faster
+one. A test compares this with ddb/gateway/process.py.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ SETTINGS: dict[str, Any] = {
     "log_level": "warning",
     "server_header": False,
     "date_header": False,
+    "proxy_headers": False,
     "timeout_graceful_shutdown": 3,
     "timeout_keep_alive": 75,
 }
