@@ -78,6 +78,7 @@ class Breaker:
             pid = processes[name].pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.5)
         await asyncio.gather(*(self._back(name) for name in self._homes.ring.names))
         await self.heal("all nodes")
 
