@@ -65,9 +65,12 @@ def write(directory: Path, mark: Mark) -> None:
         log.warning("the mark of %s stays behind: %s", directory, error)
 
 
-def check_files(directory: Path, rocks: Path, mark: Mark) -> None:
+def check_files(directory: Path, rocks: Path, mark: Mark | None) -> None:
     """Raises `StoreRefused` where a file is shorter than it was; to be asked before opening."""
-    for name, size in mark.files.items():
+    if not (rocks / "CURRENT").exists() and (mark or _holds_data(rocks)):
+        # RocksDB would begin a new store in its place, and remove the tables of the old one.
+        raise lost(directory, "CURRENT is missing")
+    for name, size in mark.files.items() if mark else ():
         try:
             found = (rocks / name).stat().st_size
         except FileNotFoundError:
@@ -75,6 +78,10 @@ def check_files(directory: Path, rocks: Path, mark: Mark) -> None:
             continue
         if found < size:
             raise lost(directory, f"{name} has {found} bytes left of {size}")
+
+
+def _holds_data(rocks: Path) -> bool:
+    return any(any(rocks.glob(pattern)) for pattern in ("*.log", "*.sst"))
 
 
 def lost(directory: Path, how: str) -> StoreRefused:

@@ -7,9 +7,9 @@ next. So a busy node pays one fsync for hundreds of records and an idle one wait
 
 import asyncio
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from rocksdict import (
@@ -24,9 +24,11 @@ from rocksdict import (
 )
 
 from ddb.node import mark
-from ddb.node.flusher import Flusher
+from ddb.node.group import Fresh, GroupCommit
 from ddb.node.store import Family, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
+
+log = logging.getLogger(__name__)
 
 BLOCK_CACHE = 64 * 1024 * 1024
 WRITE_BUFFER = 32 * 1024 * 1024
@@ -56,14 +58,17 @@ class RocksStore:
         self._handles: dict[Family, ColumnFamily] = {
             family: self._db.get_column_family_handle(family.value) for family in Family
         }
-        self._flusher = Flusher()
-        self._next: asyncio.Future[None] | None = None
-        self._flushing = False
+        self._group = GroupCommit(
+            self._write, self._flush_log if self._fsync else None, self._failed
+        )
         self._broken: str | None = None
         self._on_failure: Callable[[StoreFailed], None] | None = None
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         """As `Store.get`."""
+        fresh = self._group.fresh[family]
+        if fresh and key in fresh:
+            return fresh[key]
         try:
             value: bytes | None = self._families[family].get(key)
         except Exception as error:
@@ -73,90 +78,62 @@ class RocksStore:
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
         """As `Store.commit`."""
-        loop = asyncio.get_running_loop()
-        if self._broken is not None:
-            failed: asyncio.Future[None] = loop.create_future()
-            failed.set_exception(StoreFailed(self._broken))
-            return failed
+        if self._fsync and self._marking is None:
+            # Without fsync nothing is known to be durable until the store is closed.
+            self._marking = asyncio.get_running_loop().call_later(MARK_EVERY, self._mark)
+        return self._group.commit(puts)
+
+    def _write(self, fresh: Fresh) -> None:
         batch = WriteBatch(raw_mode=True)
-        handles = self._handles
-        for family, key, value in puts:
-            if value is None:
-                batch.delete(key, handles[family])
-            else:
-                batch.put(key, value, handles[family])
-        if self._next is None:
-            self._next = loop.create_future()
-            if not self._flushing:
-                loop.call_soon(self._flush)
-        durable = self._next
+        for family, puts in fresh.items():
+            handle = self._handles[family]
+            for key, value in puts.items():
+                if value is None:
+                    batch.delete(key, handle)
+                else:
+                    batch.put(key, value, handle)
         try:
             self._db.write(batch)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # rocksdict raises bare Exception for whatever RocksDB reports.
-            self._fail(str(error))
-        return durable
+            raise StoreFailed(str(error)) from error
 
     def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
         """Call `tell` once the disk refuses a write."""
         self._on_failure = tell
 
-    def _flush(self) -> None:
-        waiting, self._next = self._next, None
-        if waiting is None or self._broken is not None:
-            return
-        self._flushing = True
-        self._flusher.run(self._flush_log, partial(self._flushed, waiting))
-
     def _flush_log(self) -> None:
-        self._db.flush_wal(self._fsync)
-
-    def _mark_soon(self) -> None:
-        # Without fsync nothing is known to be durable until the store is closed.
-        if self._fsync and self._marking is None:
-            self._marking = asyncio.get_running_loop().call_later(MARK_EVERY, self._mark)
+        self._db.flush_wal(True)
 
     def _mark(self) -> None:
         self._marking = None
-        self._flusher.run(self._write_mark, self._marked)
+        self._group.flusher.run(self._write_mark, self._marked)
 
     def _marked(self, error: Exception | None) -> None:
         if error is not None:
-            self._fail(str(error))
+            self._group.fail(StoreFailed(str(error)))
 
     def _write_mark(self) -> None:
         found = mark.measure(self._rocks, self._db.latest_sequence_number())
         self._db.flush_wal(True)
         mark.write(self.path, found)
 
-    def _flushed(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
-        self._flushing = False
-        if error is not None:
-            # After a failed fsync the kernel may have dropped the pages: trying again would lie.
-            if not waiting.done():
-                waiting.set_exception(StoreFailed(str(error)))
-            self._fail(str(error))
-            return
-        if not waiting.done():
-            waiting.set_result(None)
-        self._mark_soon()
-        if self._next is not None:
-            self._flush()
-
     def _fail(self, reason: str) -> StoreFailed:
-        self._broken = self._broken or reason
-        failed = StoreFailed(self._broken)
+        failure = StoreFailed(reason)
+        self._group.fail(failure)
+        return failure
+
+    def _failed(self, failure: StoreFailed) -> None:
+        self._broken = self._broken or str(failure)
         if self._on_failure is not None:
-            self._on_failure(failed)
-        waiting, self._next = self._next, None
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(failed)
-        return failed
+            self._on_failure(failure)
 
     def scan(
         self, family: Family, start: bytes, stop: bytes, limit: int
     ) -> list[tuple[bytes, bytes]]:
         """As `Store.scan`."""
+        if self._group.fresh[family]:
+            self._group.write_out()
         rows: list[tuple[bytes, bytes]] = []
         cursor = self._families[family].iter()
         cursor.seek(start)
@@ -190,10 +167,16 @@ class RocksStore:
         """As `Store.close`."""
         if self._marking is not None:
             self._marking.cancel()
-        self._flusher.close()
-        if self._broken is None:
-            self._write_mark()
-        self._db.close()
+        self._group.close()
+        last = [] if self._broken is not None else [self._write_mark]
+        self._handles.clear()
+        for work in (*last, *(each.close for each in self._families.values()), self._db.close):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001
+                # rocksdict raises bare Exception for whatever RocksDB reports. Nobody was told
+                # that what it could not flush is durable.
+                log.warning("closing %s: %s", self.path, error)
         os.close(self._lock)
 
     def __repr__(self) -> str:
@@ -216,8 +199,7 @@ def _lock(path: Path) -> int:
 
 def _open_marked(path: Path, rocks: Path) -> Rdict:
     known = mark.read(path)
-    if known is not None:
-        mark.check_files(path, rocks, known)
+    mark.check_files(path, rocks, known)
     try:
         database = _open(rocks)
     except Exception as error:

@@ -1,0 +1,76 @@
+"""A process of its own that commits to a store for ever, and says what was acknowledged.
+
+    python -m tests.node.committer DIRECTORY always|os [FILE_LIMIT]
+
+Each batch n writes the same number into three families. One line per acknowledged batch; with a
+limit on the size of files, a line of JSON once the store has broken.
+"""
+
+import asyncio
+import json
+import random
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from ddb.node import rocks
+from ddb.node.rocks import RocksStore
+from ddb.node.store import Family, StoreFailed
+from ddb.settings import Fsync
+
+BATCHES = 200_000
+
+
+def key_of(number: int) -> bytes:
+    """Batch `number`'s key."""
+    return b"%08d" % number
+
+
+def body_of(number: int) -> bytes:
+    """Batch `number`'s record: bytes that no compression makes smaller."""
+    return random.Random(number).randbytes(256)
+
+
+async def commit(store: RocksStore, number: int) -> None:
+    """Write batch `number` durably."""
+    key = key_of(number)
+    await store.commit(
+        [
+            (Family.RECORDS, key, body_of(number)),
+            (Family.HINTS, key, key),
+            (Family.TALLIES, b"count", b"%d" % (number + 1)),
+        ]
+    )
+
+
+async def main(store: RocksStore, limit: int) -> None:
+    """Commit until killed, or until the store breaks."""
+    told: list[str] = []
+    store.when_broken(lambda failed: told.append(str(failed)))
+    if limit:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for number in range(BATCHES):
+        try:
+            await commit(store, number)
+        except StoreFailed as failed:
+            resource.setrlimit(
+                resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
+            later = []
+            for again in range(3):
+                try:
+                    await commit(store, number + 1 + again)
+                except StoreFailed as refusal:
+                    later.append(str(refusal))
+            print(json.dumps({"failed": str(failed), "later": later, "told": told}), flush=True)
+            return
+        print(number, flush=True)
+
+
+if __name__ == "__main__":
+    rocks.MARK_EVERY = 0.02
+    opened = RocksStore(Path(sys.argv[1]), Fsync(sys.argv[2]))
+    asyncio.run(main(opened, int(sys.argv[3]) if len(sys.argv) > 3 else 0))
+    opened.close()

@@ -1,0 +1,203 @@
+"""Damage to a store's files: refused, or found when it is met, and never taken for the end."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from ddb.node.mark import Mark, measure, read, write
+from ddb.node.rocks import RocksStore
+from ddb.node.store import Family, StoreFailed, StoreRefused
+from ddb.settings import Fsync
+from tests.node.committer import body_of, commit, key_of
+from tests.node.test_rocks import TOP, committer
+
+BATCHES = 400
+LOG, MANIFEST, TABLE = "*.log", "MANIFEST-*", "*.sst"
+
+
+def filled(path: Path) -> None:
+    """Make a store and close it."""
+
+    async def fill(store: RocksStore) -> None:
+        for number in range(BATCHES):
+            await commit(store, number)
+
+    store = RocksStore(path, Fsync.ALWAYS)
+    asyncio.run(fill(store))
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with tables and a log, whose process was killed a moment after its last mark."""
+    path = tmp_path_factory.mktemp("killed")
+
+    filled(path)
+    # Opening moves the log into tables; the process then begins a log of its own.
+    process = committer(path, Fsync.ALWAYS)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) > BATCHES:
+            mark = read(path)
+            if mark is not None and any(map(mark.files.get, logs(mark))):
+                break
+    process.send_signal(signal.SIGKILL)
+    process.stdout.close()
+    process.wait(10)
+    return path
+
+
+def logs(mark: Mark) -> list[str]:
+    return [name for name in mark.files if name.endswith(".log")]
+
+
+@pytest.fixture
+def copy(killed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(killed, tmp_path / "copy"))
+
+
+def largest(path: Path, pattern: str) -> Path:
+    return max((path / "rocks").glob(pattern), key=lambda file: file.stat().st_size)
+
+
+def flip(file: Path, at: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[at] ^= 0xFF
+    file.write_bytes(content)
+
+
+def cut(file: Path, size: int) -> None:
+    os.truncate(file, size)
+
+
+def flip_in_the_middle(file: Path) -> None:
+    flip(file, file.stat().st_size // 2)
+
+
+def flip_near_the_end(file: Path) -> None:
+    flip(file, file.stat().st_size - 20)
+
+
+def cut_in_half(file: Path) -> None:
+    cut(file, file.stat().st_size // 2)
+
+
+def cut_to_nothing(file: Path) -> None:
+    cut(file, 0)
+
+
+def overwrite(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def test_undamaged_store_opens(copy: Path) -> None:
+    """The store of a killed process opens with all it had, and again after that."""
+    for _ in range(2):
+        store = RocksStore(copy, Fsync.ALWAYS)
+        assert len(store.scan(Family.RECORDS, b"", TOP, 10**6)) > BATCHES
+        store.close()
+
+
+DAMAGES = (flip_near_the_end, cut_in_half, cut_to_nothing, overwrite, Path.unlink)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        *product((LOG, MANIFEST, "CURRENT", TABLE), DAMAGES),
+        *product((LOG, MANIFEST, "CURRENT"), (flip_in_the_middle,)),
+    ],
+)
+def test_damaged_file_is_refused(copy: Path, pattern: str, damage: Callable[[Path], None]) -> None:
+    """A file that was changed, cut short or removed is refused each time, with what to do."""
+    damage(largest(copy, pattern))
+    for _ in range(2):
+        with pytest.raises(StoreRefused) as refused:
+            RocksStore(copy, Fsync.ALWAYS)
+        assert str(copy) in str(refused.value)
+        assert "start this node with an empty directory" in str(refused.value)
+
+
+def test_unreadable_block_is_found_when_it_is_met(tmp_path: Path) -> None:
+    """A block of a table that cannot be read fails the reads that need it, and then the store."""
+    filled(tmp_path)
+    RocksStore(tmp_path, Fsync.ALWAYS).close()
+    flip_in_the_middle(largest(tmp_path, TABLE))
+
+    async def scenario() -> None:
+        with pytest.raises(StoreFailed):
+            await store.commit([(Family.META, b"a", b"1")])
+
+    store = RocksStore(tmp_path, Fsync.ALWAYS)
+    told: list[StoreFailed] = []
+    store.when_broken(told.append)
+    with pytest.raises(StoreFailed, match="is damaged"):
+        store.scan(Family.RECORDS, b"", TOP, 10**6)
+    unreadable = 0
+    for number in range(BATCHES):
+        try:
+            assert store.get(Family.RECORDS, key_of(number)) == body_of(number)
+        except StoreFailed:
+            unreadable += 1
+    assert 0 < unreadable < BATCHES
+    asyncio.run(scenario())
+    assert told
+    store.close()
+
+
+def test_torn_tail_behind_the_mark_is_what_a_crash_leaves(killed: Path, tmp_path: Path) -> None:
+    """Half a record at the log's very end, never acknowledged, is dropped without complaint."""
+    copy = Path(shutil.copytree(killed, tmp_path / "copy"))
+    log = largest(copy, LOG)
+    whole = log.read_bytes()
+    log.write_bytes(whole + whole[:40])
+    store = RocksStore(copy, Fsync.ALWAYS)
+    assert len(store.scan(Family.RECORDS, b"", TOP, 10**6)) > BATCHES
+    store.close()
+
+
+def test_store_without_a_mark_is_not_begun_anew(copy: Path) -> None:
+    """Where tables are but nothing says which, no new store is begun over them."""
+    (copy / "mark.json").unlink()
+    (copy / "rocks" / "CURRENT").unlink()
+    for log in (copy / "rocks").glob(LOG):
+        log.unlink()
+    before = set((copy / "rocks").iterdir())
+    with pytest.raises(StoreRefused, match="CURRENT is missing"):
+        RocksStore(copy, Fsync.ALWAYS)
+    assert set((copy / "rocks").iterdir()) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sequence":"x"}', b"\xff"])
+def test_unreadable_mark_is_refused(copy: Path, content: bytes) -> None:
+    """A mark that cannot be understood is damage like any other."""
+    (copy / "mark.json").write_bytes(content)
+    with pytest.raises(StoreRefused, match=r"mark\.json cannot be read"):
+        RocksStore(copy, Fsync.ALWAYS)
+
+
+def test_mark_reads_as_written(tmp_path: Path) -> None:
+    """A mark names every growing file with its size, and replaces the one before it."""
+    assert read(tmp_path) is None
+    (tmp_path / "000004.log").write_bytes(b"12345")
+    (tmp_path / "MANIFEST-000001").write_bytes(b"1")
+    (tmp_path / "000009.sst").write_bytes(b"123")
+    mark = measure(tmp_path, 7)
+    assert mark.files == {"000004.log": 5, "MANIFEST-000001": 1}
+    write(tmp_path, measure(tmp_path, 6))
+    write(tmp_path, mark)
+    assert read(tmp_path) == mark
+
+
+def test_mark_that_cannot_be_written_stays_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the disk has no room for a mark the store goes on, and that is said."""
+    write(tmp_path / "absent", measure(tmp_path, 1))
+    assert "stays behind" in caplog.text

@@ -1,0 +1,135 @@
+"""Whose data directory it is: a node that is given another's says so and touches nothing."""
+
+import asyncio
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddb.node.identity import ForeignData, Identity, Stage, keep, mint, recall
+from ddb.node.owner import claim, claimed
+from ddb.node.rocks import RocksStore
+from ddb.settings import Fsync
+from tests.cluster import ROOT, environment, free_ports
+from tests.node.test_rocks import snapshot
+
+NAMES = ("a", "b", "c")
+
+
+def made(path: Path) -> Identity:
+    """A directory such as node `a` of three leaves behind."""
+    identity = mint("a", NAMES, random.Random(1))
+    store = RocksStore(path, Fsync.ALWAYS)
+    asyncio.run(keep(store, identity))
+    store.close()
+    claim(path, identity)
+    return identity
+
+
+def start(
+    path: Path, name: str, names: tuple[str, ...] = NAMES
+) -> subprocess.CompletedProcess[str]:
+    """Run a node process on `path` that is expected to refuse."""
+    port = free_ports(len(names))
+    members = ",".join(f"{each}=127.0.0.1:{port + at}" for at, each in enumerate(names))
+    return subprocess.run(
+        [sys.executable, "-m", "ddb", "node"],
+        env=environment(DDB_NAME=name, DDB_NODES=members, DDB_DATA=str(path), DDB_HOST="127.0.0.1"),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "said"),
+    [
+        ("b", NAMES, "b: the data directory belongs to a, not to b"),
+        ("a", ("a", "b", "d"), "was made for the nodes a, b, c, not for a, b, d"),
+        ("a", (*NAMES, "d"), "the set of nodes cannot be changed by configuration"),
+    ],
+)
+def test_foreign_directory_is_refused_and_not_touched(
+    tmp_path: Path, name: str, names: tuple[str, ...], said: str
+) -> None:
+    """A node started on another's data ends with a sentence and leaves every byte as it was."""
+    made(tmp_path)
+    before = snapshot(tmp_path)
+    ended = start(tmp_path, name, names)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert snapshot(tmp_path) == before
+
+
+def test_directory_in_use_is_refused_and_not_touched(tmp_path: Path) -> None:
+    """A node started on the data of one that runs ends with a sentence and changes nothing."""
+    made(tmp_path)
+    store = RocksStore(tmp_path, Fsync.ALWAYS)
+    before = snapshot(tmp_path)
+    ended = start(tmp_path, "a")
+    assert (ended.returncode, "is in use by another running node" in ended.stderr) == (1, True)
+    assert snapshot(tmp_path) == before
+    store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\x00\xff", b'{"name":1,"names":[]}'])
+def test_unreadable_owner_is_refused(tmp_path: Path, content: bytes) -> None:
+    """A directory whose owner cannot be read is nobody's to use."""
+    made(tmp_path)
+    (tmp_path / "owner.json").write_bytes(content)
+    with pytest.raises(ForeignData, match="Whose data this is cannot be told"):
+        claimed(tmp_path, "a", NAMES)
+
+
+def test_lost_identity_is_refused(tmp_path: Path) -> None:
+    """A directory that was a node's, but whose store is empty, is not taken for a new one."""
+    made(tmp_path)
+    shutil.rmtree(tmp_path / "rocks")
+    (tmp_path / "mark.json").unlink()
+    ended = start(tmp_path, "a")
+    assert ended.returncode == 1
+    assert "has lost the node's identity" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_damaged_store_is_refused_by_the_process(tmp_path: Path) -> None:
+    """A node whose store is damaged ends with a sentence that says what to do."""
+    made(tmp_path)
+    (tmp_path / "rocks" / "CURRENT").write_bytes(b"")
+    ended = start(tmp_path, "a")
+    assert ended.returncode == 1
+    assert "start this node with an empty directory" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_own_directory_is_recognised(tmp_path: Path) -> None:
+    """A directory is nobody's until it is claimed, and then its owner's."""
+    assert not claimed(tmp_path / "new", "a", NAMES)
+    assert not (tmp_path / "new").exists()
+    identity = made(tmp_path)
+    assert claimed(tmp_path, "a", NAMES)
+    store = RocksStore(tmp_path, Fsync.ALWAYS)
+    assert recall(store, "a", NAMES) == identity
+    for name, names in (("b", NAMES), ("a", ("a", "b", "d"))):
+        with pytest.raises(ForeignData):
+            recall(store, name, names)
+    store.close()
+
+
+def test_new_disk_is_nobodys(tmp_path: Path) -> None:
+    """An empty store has no identity; a minted one is blank, and of no other store's number."""
+    store = RocksStore(tmp_path, Fsync.ALWAYS)
+    assert recall(store, "a", NAMES) is None
+    store.close()
+    rng = random.Random(2)
+    minted = [mint("a", NAMES, rng) for _ in range(100)]
+    assert len({identity.node_id for identity in minted}) == 100
+    assert all(0 < identity.node_id < 2**32 for identity in minted)
+    assert {identity.stage for identity in minted} == {Stage.BLANK}

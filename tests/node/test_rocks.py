@@ -1,0 +1,228 @@
+"""The store on RocksDB, for real."""
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddb.node.rocks import RocksStore
+from ddb.node.store import Family, Put, StoreRefused
+from ddb.settings import Fsync
+from tests.cluster import ROOT
+from tests.node.committer import body_of, key_of
+
+TOP = b"\xff"
+KILLS = 4
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 20))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RocksStore]:
+    opened = RocksStore(tmp_path / "data", Fsync.ALWAYS)
+    yield opened
+    opened.close()
+
+
+def committer(path: Path, fsync: Fsync, *limit: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.node.committer", str(path), fsync.value, *limit],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def snapshot(path: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file's bytes and time of change."""
+    return {
+        str(file.relative_to(path)): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in path.rglob("*")
+        if file.is_file()
+    }
+
+
+# Reading and writing.
+
+
+def test_batches_are_visible_at_once_and_all_or_nothing(store: RocksStore) -> None:
+    """What was committed is there before it is durable, deletions and all."""
+
+    async def scenario() -> None:
+        store.commit([(Family.RECORDS, b"a", b"1"), (Family.HINTS, b"a", b"2")])
+        assert store.get(Family.RECORDS, b"a") == b"1"
+        assert store.get(Family.HINTS, b"a") == b"2"
+        assert store.get(Family.META, b"a") is None
+        await store.commit([(Family.RECORDS, b"a", None), (Family.RECORDS, b"b", b"")])
+        assert store.get(Family.RECORDS, b"a") is None
+        assert store.get(Family.RECORDS, b"b") == b""
+
+    run(scenario())
+
+
+def test_scan_is_a_slice_in_key_order(store: RocksStore) -> None:
+    """A scan gives the pairs from its start to before its stop, at most as many as asked for."""
+    rng = random.Random(4)
+    model: dict[bytes, bytes] = {}
+
+    async def scenario() -> None:
+        for _ in range(300):
+            key = rng.randbytes(rng.randrange(1, 3))
+            value = rng.randbytes(3) if rng.random() < 0.7 else None
+            puts: list[Put] = [(Family.RECORDS, key, value), (Family.HINTS, key, b"else")]
+            store.commit(puts)
+            model.pop(key, None)
+            if value is not None:
+                model[key] = value
+            start, stop, limit = rng.randbytes(1), rng.randbytes(1), rng.randrange(20)
+            expected = sorted((k, v) for k, v in model.items() if start <= k < stop)
+            assert store.scan(Family.RECORDS, start, stop, limit) == expected[:limit]
+        await store.commit([])
+
+    run(scenario())
+    assert store.scan(Family.RECORDS, b"", TOP * 3, 1000) == sorted(model.items())
+
+
+def test_durable_in_the_order_written(store: RocksStore) -> None:
+    """Commits become durable in their order, many by one flush."""
+
+    async def scenario() -> None:
+        done: list[int] = []
+
+        def note(number: int, _: asyncio.Future[None]) -> None:
+            done.append(number)
+
+        futures = []
+        for number in range(200):
+            future = store.commit([(Family.RECORDS, key_of(number), b"body")])
+            future.add_done_callback(partial(note, number))
+            futures.append(future)
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+        await asyncio.gather(*futures)
+        await asyncio.sleep(0)
+        assert done == sorted(done)
+        assert len(done) == 200
+        assert len(set(map(id, futures))) < 200
+
+    run(scenario())
+
+
+def test_closed_and_opened_again(tmp_path: Path) -> None:
+    """What was written is there after closing, whether anyone waited for it or not."""
+
+    async def scenario(store: RocksStore) -> None:
+        store.commit([(Family.META, b"a", b"1")])
+
+    first = RocksStore(tmp_path, Fsync.OS)
+    run(scenario(first))
+    assert first.disk_bytes() > 0
+    first.close()
+    again = RocksStore(tmp_path, Fsync.ALWAYS)
+    assert again.get(Family.META, b"a") == b"1"
+    assert repr(again) == f"<RocksStore {tmp_path} healthy>"
+    again.close()
+
+
+# Whose directory.
+
+
+def test_second_opening_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+    """A directory in use is refused with a sentence, and neither store notices."""
+
+    async def scenario(store: RocksStore) -> None:
+        await store.commit([(Family.META, b"a", b"1")])
+        before = snapshot(tmp_path)
+        with pytest.raises(StoreRefused, match="is in use by another running node"):
+            RocksStore(tmp_path, Fsync.ALWAYS)
+        assert snapshot(tmp_path) == before
+        await store.commit([(Family.META, b"b", b"2")])
+
+    first = RocksStore(tmp_path, Fsync.ALWAYS)
+    run(scenario(first))
+    first.close()
+    RocksStore(tmp_path, Fsync.ALWAYS).close()
+
+
+def test_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    """Where no directory can be, the sentence names the path."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreRefused, match="file cannot be written"):
+        RocksStore(tmp_path / "file", Fsync.ALWAYS)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+# Failure.
+
+
+@pytest.mark.parametrize("fsync", Fsync)
+def test_killed_again_and_again(tmp_path: Path, fsync: Fsync) -> None:
+    """After kill -9 at any moment everything acknowledged is there, and no batch is there by half.
+
+    Each life of the process starts over from batch 0 in the same directory.
+    """
+    rng = random.Random(5)
+    most = 0
+    for _ in range(KILLS):
+        process = committer(tmp_path, fsync)
+        assert process.stdout is not None
+        acknowledged = -1
+        for line in process.stdout:
+            acknowledged = int(line)
+            if acknowledged >= 100 and rng.random() < 0.005:
+                break
+        process.send_signal(signal.SIGKILL)
+        acknowledged = max([acknowledged, *map(int, process.stdout.read().split())])
+        process.wait(10)
+        process.stdout.close()
+        most = max(most, acknowledged)
+        store = RocksStore(tmp_path, fsync)
+        try:
+            records = store.scan(Family.RECORDS, b"", TOP, 10**6)
+            assert records == [(key_of(number), body_of(number)) for number in range(len(records))]
+            assert len(records) > most
+            hints = store.scan(Family.HINTS, b"", TOP, 10**6)
+            assert [key for key, _ in hints] == [key for key, _ in records]
+            last = store.get(Family.TALLIES, b"count")
+            assert last is not None
+            assert acknowledged < int(last) <= acknowledged + 2
+        finally:
+            store.close()
+
+
+def test_failed_write_breaks_the_store_for_good(tmp_path: Path) -> None:
+    """Once the disk refused a write, all later ones fail too, and what was acknowledged stays."""
+    process = committer(tmp_path, Fsync.ALWAYS, str(200_000))
+    output, _ = process.communicate(timeout=30)
+    acknowledged, _, rest = output.partition("{")
+    said = json.loads("{" + rest.splitlines()[0])
+    assert "File too large" in said["failed"]
+    assert said["later"] == [said["failed"]] * 3
+    assert set(said["told"]) == {said["failed"]}
+    assert process.returncode == 0
+    store = RocksStore(tmp_path, Fsync.ALWAYS)
+    records = store.scan(Family.RECORDS, b"", TOP, 10**6)
+    store.close()
+    assert len(records) >= len(acknowledged.splitlines()) > 100
+
+
+def test_refused_opening_gives_everything_back(tmp_path: Path) -> None:
+    """A refused opening leaves no file open behind it."""
+    first = RocksStore(tmp_path, Fsync.ALWAYS)
+    before = set(Path("/proc/self/fd").iterdir())
+    for _ in range(5):
+        with pytest.raises(StoreRefused):
+            RocksStore(tmp_path, Fsync.ALWAYS)
+    assert set(Path("/proc/self/fd").iterdir()) == before
+    first.close()
