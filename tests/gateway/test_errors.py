@@ -1,0 +1,158 @@
+"""The table of errors, and the answers to what goes wrong inside."""
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from ddb.gateway.errors import Detail, Error, Refused, invalid
+from ddb.gateway.http import create_app
+from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
+from ddb.record.change import Change
+
+NAMES = {
+    "InvalidRequestError": {400, 405, 413},
+    "NotFoundError": {404},
+    "ConflictError": {409, 412},
+    "UnavailableError": {503},
+    "ApplicationError": {500},
+}
+INSIDES = "the insides"
+
+
+class Failing:
+    """`Records` of which every method fails in one way."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    async def read(self, id: str) -> bytes | None:
+        """As `Records.read`."""
+        raise self._failure
+
+    async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
+        """As `Records.change`."""
+        raise self._failure
+
+    async def count(self) -> int:
+        """As `Records.count`."""
+        raise self._failure
+
+    async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
+        """As `Records.page`."""
+        raise self._failure
+
+    def ready(self) -> bool:
+        """As `Records.ready`."""
+        return False
+
+    def status(self) -> dict[str, object]:
+        """As `Records.status`."""
+        return {}
+
+
+def ask(
+    failure: Exception, method: str, path: str, body: bytes = b""
+) -> tuple[int, dict[str, str], Any]:
+    """One request to a gateway whose records fail: status, headers and JSON."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode()}
+    app = create_app(Failing(failure), lambda: "generated")
+
+    async def request() -> None:
+        await app(scope | {"query_string": b"", "headers": []}, receive, send)
+
+    asyncio.run(request())
+    start, end = sent
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert headers["content-type"] == "application/json"
+    assert headers["content-length"] == str(len(end["body"]))
+    return start["status"], headers, json.loads(end["body"])
+
+
+ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
+READS = [("GET", "/api/users/ada"), ("HEAD", "/api/users/ada")]
+LISTS = [("GET", "/api/users/"), ("GET", "/api/users/count")]
+CHANGES = [
+    ("POST", "/api/users/"),
+    ("PUT", "/api/users/"),
+    ("PUT", "/api/users/ada"),
+    ("PATCH", "/api/users/ada"),
+    ("DELETE", "/api/users/ada"),
+]
+
+
+def test_the_table() -> None:
+    """Every error has one of the five documented names, with a status that belongs to it."""
+    assert {error.label for error in Error} == set(NAMES)
+    for error in Error:
+        assert error.status in NAMES[error.label]
+        assert error.may_have_applied == (error.status >= 500)
+
+
+@pytest.mark.parametrize("error", Error)
+def test_bodies(error: Error) -> None:
+    """An error's body has its name, its message, and what belongs to its kind."""
+    applied = Applied.NO if error.may_have_applied else None
+    refused = Refused(error, "what happened", details=(Detail("x", "wrong"),), applied=applied)
+    body = json.loads(refused.body())
+    assert (body.pop("name"), body.pop("message")) == (error.label, "what happened")
+    expected: dict[str, object] = {}
+    if error.label == "InvalidRequestError":
+        expected = {"details": [{"field": "x", "message": "wrong"}]}
+    if error.may_have_applied:
+        expected = {"applied": "no"}
+    assert body == expected
+
+
+def test_one_wrong_field() -> None:
+    """A refusal for one field says so in its message and in its one detail."""
+    body = json.loads(invalid("group", "too large").body())
+    assert body["message"] == "group: too large"
+    assert body["details"] == [{"field": "group", "message": "too large"}]
+
+
+@pytest.mark.parametrize(("method", "path"), READS + LISTS + CHANGES)
+@pytest.mark.parametrize("applied", Applied)
+def test_undecided(method: str, path: str, applied: Applied) -> None:
+    """What was not decided answers 503, whether it was applied, and when to try again."""
+    status, headers, error = ask(Unavailable(applied, "nobody there"), method, path, ADA)
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert set(error) == {"name", "message", "applied"}
+    assert (error["name"], error["applied"]) == ("UnavailableError", applied.value)
+    assert "nobody there" in error["message"]
+    said = "nothing was changed" in error["message"]
+    assert said == (applied is Applied.NO)
+
+
+@pytest.mark.parametrize(("method", "path"), READS + LISTS)
+def test_defect_on_a_read(method: str, path: str) -> None:
+    """A defect answers 500 without its insides, and a read has changed nothing."""
+    status, _, error = ask(ZeroDivisionError(INSIDES), method, path)
+    assert (status, error["name"], error["applied"]) == (500, "ApplicationError", "no")
+    assert INSIDES not in json.dumps(error)
+    assert set(error) == {"name", "message", "applied"}
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_defect_on_a_change(method: str, path: str) -> None:
+    """After a defect in a change it is unknown whether it was applied, and the answer says so."""
+    status, _, error = ask(ZeroDivisionError(INSIDES), method, path, ADA)
+    assert (status, error["name"], error["applied"]) == (500, "ApplicationError", "unknown")
+    assert INSIDES not in json.dumps(error)
+
+
+def test_not_ready() -> None:
+    """A gateway that cannot decide says so on /readyz, and on /healthz that it lives."""
+    failure = ZeroDivisionError(INSIDES)
+    assert ask(failure, "GET", "/readyz")[::2] == (503, {"ready": False})
+    assert ask(failure, "GET", "/healthz")[::2] == (200, {"healthy": True})
