@@ -1,0 +1,31 @@
+"""One build for all tests here, of the tree as it is."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose.stack import FIVE, PROJECT, Stack, docker
+
+_TAKEN = ("gateway", "gateway-1", *(f"db-{number}" for number in range(5)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def images() -> None:
+    """The images, built; and no container of somebody else's in the way."""
+    mine = f"label=com.docker.compose.project={PROJECT}"
+    names = "--format={{.Names}}"
+    others = set(docker("ps", "-a", names).split())
+    others -= set(docker("ps", "-a", names, "--filter", mine).split())
+    assert not others & set(_TAKEN), (
+        f"containers named {', '.join(sorted(others & set(_TAKEN)))} are there already:"
+        " `docker-compose down` where they belong, and start the tests again"
+    )
+    Stack(FIVE).down()
+    Stack(FIVE).compose("build")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Three nodes and a gateway, new for each file of tests."""
+    with Stack() as stack:
+        yield stack

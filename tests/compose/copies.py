@@ -1,0 +1,76 @@
+"""What the nodes in the containers hold, asked of each on its address on the project's network."""
+
+import asyncio
+import struct
+from typing import Any
+
+from ddb.ring.ring import PARTITIONS, Ring
+from ddb.wire.frames import FrameReader, frame
+from ddb.wire.messages import PROTOCOL, Hello, Reply, Tallies, Tally
+from ddb.wire.status import FAR, ask_status
+from tests.compose.stack import NODE_PORT, address
+
+TIMEOUT = 2.0
+_ROW = struct.Struct(">QQ")
+_READ = 1 << 20
+
+
+class Copies:
+    """Looks at the nodes named."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.ring = Ring(names)
+
+    async def facts(self, name: str) -> dict[str, Any] | None:
+        """A node's status by its own word, None where it does not answer."""
+        host = await asyncio.to_thread(address, name)
+        try:
+            return await ask_status(host, NODE_PORT, TIMEOUT) if host else None
+        except (OSError, TimeoutError):
+            return None
+
+    async def settled(self) -> bool:
+        """Whether every node votes and no hint waits."""
+        facts = await asyncio.gather(*map(self.facts, self.names))
+        return all(
+            each is not None and each["state"] == "ready" and not each["hints"] for each in facts
+        )
+
+    async def unequal(self) -> set[int]:
+        """The partitions of which the two homes do not hold the same states."""
+        tables = dict(
+            zip(self.names, await asyncio.gather(*map(self._tallies, self.names)), strict=True)
+        )
+        if not all(tables.values()):
+            return set(range(PARTITIONS))
+        return {
+            number
+            for number, cell in enumerate(self.ring.cells)
+            if tables[cell.home][number] != tables[cell.partner][number]
+        }
+
+    async def _tallies(self, name: str) -> list[tuple[int, int]]:
+        """Live count and digest of every partition; nothing where there is no answer."""
+        host = await asyncio.to_thread(address, name)
+        if not host:
+            return []
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                reader, writer = await asyncio.open_connection(host, NODE_PORT)
+                hello = Hello(PROTOCOL, self.ring.digest, "a test", 0)
+                writer.write(frame(1, FAR, hello) + frame(2, FAR, Tally()))
+                frames: FrameReader[Reply] = FrameReader(Reply)
+                try:
+                    while data := await reader.read(_READ):
+                        for _, _, reply in frames.feed(data):
+                            if isinstance(reply, Tallies):
+                                return list(_ROW.iter_unpack(reply.records))
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            pass
+        return []
+
+    def __repr__(self) -> str:
+        return f"<Copies of {', '.join(self.names)}>"
