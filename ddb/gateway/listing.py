@@ -7,7 +7,7 @@ like any single record. Summaries say for whole partitions whether they agree.
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 
 from ddb.gateway.records import Applied, Cursor, Page, Unavailable
@@ -60,6 +60,7 @@ class Listing:
         self._transport = transport
         self._clock = clock
         self._read = read
+        self._cells = {cell.nodes for cell in ring.cells}
 
     async def count(self, deadline: float) -> int:
         """How many records live. Raises `Unavailable`."""
@@ -200,12 +201,10 @@ class Listing:
         return rows
 
     async def _ask_all(self, request: Request, deadline: float) -> dict[str, Reply]:
-        """The replies of all nodes that are up, once two of each cell have answered."""
+        """The replies of the nodes that answer, once two of each cell have."""
         while True:
             self._check(deadline)
-            names = [
-                name for name in self._ring.names if self._transport.condition(name) is Condition.UP
-            ]
+            names = self._worth_asking()
             asked = [
                 self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
                 for name in names
@@ -220,9 +219,24 @@ class Listing:
                         raise reply
                 elif isinstance(reply, Rows | Tallies):
                     good[name] = reply
-            if all(sum(node in good for node in cell.nodes) >= 2 for cell in self._ring.cells):
+            if self._suffice(good):
                 return good
             await asyncio.sleep(REST)
+
+    def _worth_asking(self) -> list[str]:
+        """The nodes that are up; where those are too few, the silent ones, too.
+
+        A node that was silent for a moment may be the second one that a cell has left.
+        """
+        conditions = {name: self._transport.condition(name) for name in self._ring.names}
+        up = [name for name, condition in conditions.items() if condition is Condition.UP]
+        if self._suffice(up):
+            return up
+        return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
+
+    def _suffice(self, names: Container[str]) -> bool:
+        """Whether these are two nodes of every cell."""
+        return all(sum(node in names for node in cell) >= CELL - 1 for cell in self._cells)
 
     def _check(self, deadline: float) -> None:
         if self._clock.now() >= deadline:
