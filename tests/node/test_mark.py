@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -40,16 +39,11 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     filled(path)
     # Opening moves the log into tables; the process then begins a log of its own.
-    process = committer(path, Fsync.ALWAYS)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) > BATCHES:
-            mark = read(path)
+    with committer(path, Fsync.ALWAYS) as (_, said):
+        for line in said:
+            mark = read(path) if int(line) > BATCHES else None
             if mark is not None and any(map(mark.files.get, logs(mark))):
                 break
-    process.send_signal(signal.SIGKILL)
-    process.stdout.close()
-    process.wait(10)
     return path
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -34,14 +34,23 @@ def store(tmp_path: Path) -> Iterator[RocksStore]:
     opened.close()
 
 
-def committer(path: Path, fsync: Fsync, *limit: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def committer(
+    path: Path, fsync: Fsync, *limit: str
+) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """A process that commits and what it says; it is killed with -9 behind the context."""
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.node.committer", str(path), fsync.value, *limit],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout
+        finally:
+            process.kill()
 
 
 def snapshot(path: Path) -> dict[str, tuple[bytes, int]]:
@@ -175,17 +184,14 @@ def test_killed_again_and_again(tmp_path: Path, fsync: Fsync) -> None:
     rng = random.Random(5)
     most = 0
     for _ in range(KILLS):
-        process = committer(tmp_path, fsync)
-        assert process.stdout is not None
         acknowledged = -1
-        for line in process.stdout:
-            acknowledged = int(line)
-            if acknowledged >= 100 and rng.random() < 0.005:
-                break
-        process.send_signal(signal.SIGKILL)
-        acknowledged = max([acknowledged, *map(int, process.stdout.read().split())])
-        process.wait(10)
-        process.stdout.close()
+        with committer(tmp_path, fsync) as (process, said):
+            for line in said:
+                acknowledged = int(line)
+                if acknowledged >= 100 and rng.random() < 0.005:
+                    break
+            process.kill()
+            acknowledged = max([acknowledged, *map(int, said.read().split())])
         most = max(most, acknowledged)
         store = RocksStore(tmp_path, fsync)
         try:
@@ -203,14 +209,12 @@ def test_killed_again_and_again(tmp_path: Path, fsync: Fsync) -> None:
 
 def test_failed_write_breaks_the_store_for_good(tmp_path: Path) -> None:
     """Once the disk refused a write, all later ones fail too, and what was acknowledged stays."""
-    process = committer(tmp_path, Fsync.ALWAYS, str(200_000))
-    output, _ = process.communicate(timeout=30)
-    acknowledged, _, rest = output.partition("{")
+    with committer(tmp_path, Fsync.ALWAYS, str(200_000)) as (_, output):
+        acknowledged, _, rest = output.read().partition("{")
     said = json.loads("{" + rest.splitlines()[0])
     assert "File too large" in said["failed"]
     assert said["later"] == [said["failed"]] * 3
     assert set(said["told"]) == {said["failed"]}
-    assert process.returncode == 0
     store = RocksStore(tmp_path, Fsync.ALWAYS)
     records = store.scan(Family.RECORDS, b"", TOP, 10**6)
     store.close()
