@@ -1,0 +1,163 @@
+"""Gateways as processes: several beside one another, and one with nobody behind it."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.api.client import NONE, Answer, Api, refusal
+from tests.cluster import Cluster, free_ports, wait_for
+from tests.process import Process, members
+
+
+def call(api: Api, method: str, path: str, body: object = None, **headers: str) -> Answer:
+    """One request as it is answered, a 503 too."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return api._call(api._connection, method, path, body, given)
+
+
+@pytest.fixture(scope="module")
+def gateways(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Api, Api]]:
+    """Two gateways of one cluster."""
+    port = free_ports(1)
+    one, other = Api(cluster.url), Api(f"http://127.0.0.1:{port}")
+    with Process(
+        tmp_path_factory.mktemp("gateway"),
+        *("gateway", "--host", "127.0.0.1", "--port", str(port)),
+        *("--members", members(cluster.port + 1)),
+    ) as second:
+        assert second.says("serves")
+        assert wait_for(lambda: ready(other), 20)
+        yield one, other
+        one.clean_up()
+        other.clean_up()
+
+
+def listens(api: Api) -> bool:
+    """Whether anything takes connections there."""
+    try:
+        api.socket().close()
+    except ConnectionError:
+        return False
+    return True
+
+
+def ready(api: Api) -> bool:
+    return listens(api) and call(api, "GET", "/readyz").status == 200
+
+
+def test_each_sees_the_others_changes(gateways: tuple[Api, Api]) -> None:
+    """What one gateway has answered the other reads, at once."""
+    for one, other in (gateways, gateways[::-1]):
+        user = one.make(group=0)
+        path = f"/api/users/{user['id']}"
+        for number in range(1, 20):
+            changed = one.call("PUT", path, {"group": number})
+            found = other.call("GET", path)
+            assert (found.user, found.etag) == (user | {"group": number}, changed.etag)
+        assert other.call("DELETE", path).status == 204
+        assert one.call("GET", path).status == 404
+
+
+def test_a_request_is_done_once_through_both(gateways: tuple[Api, Api]) -> None:
+    """A request with an Idempotency-Key sent through both gateways is done once."""
+    one, other = gateways
+    user, key = one.valid(), {"Idempotency-Key": secrets.token_hex()}
+    path = f"/api/users/{user['id']}"
+    first = one.call("POST", "/api/users/", user, key)
+    assert (first.status, first.user) == (201, user)
+    assert other.call("POST", "/api/users/", user, key) == first
+    assert one.call("DELETE", path).status == 204
+    assert other.call("POST", "/api/users/", user, key).status == 201
+    assert other.call("GET", path).status == 404
+
+
+def test_a_generated_id_is_the_same_through_both(gateways: tuple[Api, Api]) -> None:
+    """A POST without an id makes one user when it is sent again through the other gateway."""
+    one, other = gateways
+    user, key = one.valid(), {"Idempotency-Key": secrets.token_hex()}
+    del user["id"]
+    first = one.call("POST", "/api/users/", user, key)
+    one.forget_later(str(first.user["id"]))
+    assert first.status == 201
+    assert other.call("POST", "/api/users/", user, key) == first
+
+
+def test_one_of_two_creates(gateways: tuple[Api, Api]) -> None:
+    """Of creates through both gateways at the same time exactly one answers 201."""
+    one, other = gateways
+    for _ in range(5):
+        users = [one.valid(id="placeholder", group=number) for number in range(8)]
+        given = one.fresh()
+        requests = [("POST", "/api/users/", user | {"id": given}, NONE) for user in users]
+        with ThreadPoolExecutor(2) as pool:
+            halves = pool.map(
+                lambda half: half[0].together(*half[1]),
+                ((one, requests[:4]), (other, requests[4:])),
+            )
+            statuses = [answer.status for half in halves for answer in half]
+        assert sorted(statuses) == [201] + [409] * 7
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    """With no node in reach every request answers 503, and truly says that nothing was done."""
+    ports = free_ports(4)
+    api = Api(f"http://127.0.0.1:{ports}")
+    user = api.valid()
+    with Process(
+        tmp_path,
+        *("gateway", "--host", "127.0.0.1", "--port", str(ports)),
+        *("--members", members(ports + 1)),
+    ) as gateway:
+        assert gateway.says("serves")
+        assert wait_for(lambda: listens(api), 10)
+        assert call(api, "GET", "/readyz").status == 503
+        assert call(api, "GET", "/healthz").status == 200
+        for method, path, body in (
+            ("GET", "/api/users/ada", None),
+            ("GET", "/api/users/", None),
+            ("GET", "/api/users/count", None),
+            ("POST", "/api/users/", user),
+            ("PUT", "/api/users/ada", {"group": 1}),
+            ("DELETE", "/api/users/ada", None),
+        ):
+            answer = call(api, method, path, body)
+            refusal(answer, 503, "UnavailableError")
+            assert answer.user["applied"] == "no"
+            assert answer.header("retry-after") == "1"
+        assert call(api, "GET", "/nothing").status == 404
+        assert call(api, "POST", "/api/users/", b"garbage").status == 400
+        api._connection.close()
+
+
+def test_every_node_paused(tmp_path: Path) -> None:
+    """While no node answers, changes answer 503 soon, and what they say of the outcome is true."""
+    with Cluster(tmp_path) as cluster:
+        api = Api(cluster.url)
+        user = api.make(group=0)
+        path = f"/api/users/{user['id']}"
+        for name in ("db-0", "db-1", "db-2"):
+            cluster.do("pause", name)
+        said = []
+        for number in range(1, 6):
+            start = time.monotonic()
+            answer = call(api, "PUT", path, {"group": number}, Idempotency_Key=f"k{number}")
+            assert time.monotonic() - start < 1
+            refusal(answer, 503, "UnavailableError")
+            said.append(answer.user["applied"])
+        for name in ("db-0", "db-1", "db-2"):
+            cluster.do("resume", name)
+        assert wait_for(lambda: ready(api), 20)
+        time.sleep(0.5)
+        possible = {0} | {at + 1 for at, applied in enumerate(said) if applied == "unknown"}
+        assert api.call("GET", path).user["group"] in possible
+        last = api.call("PUT", path, {"group": 5}, {"Idempotency-Key": "k5"})
+        assert last.status == 200
+        api.call("PUT", path, {"group": 9})
+        assert api.call("PUT", path, {"group": 5}, {"Idempotency-Key": "k5"}).user["group"] == 9
+        api.clean_up()
