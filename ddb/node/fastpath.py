@@ -16,8 +16,18 @@ from ddb.node.ballots import Ballots
 from ddb.node.coordinator import PATIENCE, Coordinator, Expired
 from ddb.node.replica import Replica, Verdict
 from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import Intent, Operation, State, Step, body_of, encode, is_live, peek, step
-from ddb.record.version import Dot
+from ddb.record.state import (
+    Intent,
+    Operation,
+    State,
+    Step,
+    body_of,
+    decode,
+    encode,
+    is_live,
+    peek,
+    step,
+)
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     Do,
@@ -76,19 +86,29 @@ class FastPath:
         raw = replica.raw(key)
         asking = transport.ask(partner, Read(key, peek(raw)), deadline=deadline, patience=PATIENCE)
         self._counters.peer_requests += 1
-        answer: Answer = asyncio.get_running_loop().create_future()
-        asking.add_done_callback(partial(self._compared, answer, key, raw, deadline))
+        answer: Answer = asking.get_loop().create_future()
+        asking.add_done_callback(
+            partial(self._compared, answer, key, raw, replica.writes, deadline)
+        )
         return answer
 
     def _compared(
-        self, answer: Answer, key: bytes, raw: bytes, deadline: float, asked: asyncio.Future[Reply]
+        self,
+        answer: Answer,
+        key: bytes,
+        raw: bytes,
+        writes: int,
+        deadline: float,
+        asked: asyncio.Future[Reply],
     ) -> None:
         """The partner's word on `raw`, held against what is here by now."""
         if answer.done():
             return
         if type(_reply(asked)) is Same:
             replica = self._replica
-            if replica.durable(key) is None and replica.raw(key) == raw:
+            if replica.writes == writes or (
+                replica.durable(key) is None and replica.raw(key) == raw
+            ):
                 self._counters.operations += 1
                 answer.set_result(Found(body_of(raw) if is_live(raw) else None))
                 return
@@ -116,29 +136,26 @@ class FastPath:
         ):
             return self._change(request, deadline)
         replica = self._replica
-        own = replica.state(key)
-        ballot = self._ballots.issue_now(replica.promised(key))
+        held = replica.raw(key)
+        own = decode(held)
+        ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
         if ballot is None:
             return self._change(request, deadline)
         made = step(own, own, _intent(request), ballot, self._coordinator.memory.forgettable)
         if made.outcome is not Outcome.DONE:
             return self._change(request, deadline)
-        return self._propose(request, partner, ballot, own.newest, made, deadline)
-
-    def _propose(
-        self, request: Do, partner: str, ballot: Dot, base: Dot, made: Step, deadline: float
-    ) -> Answer:
-        key, raw = request.key, encode(made.state)
+        raw = encode(made.state)
         self._queue.enter(key)
-        self._replica.promise(key, ballot)
+        replica.promise(key, ballot)
         self._counters.operations += 1
         self._counters.rounds += 1
         self._counters.peer_requests += 1
         asking = self._transport.ask(
-            partner, Propose(key, ballot, base, raw), deadline=deadline, patience=PATIENCE
+            partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=PATIENCE
         )
-        answer: Answer = asyncio.get_running_loop().create_future()
-        asking.add_done_callback(partial(self._proposed, answer, request, made, raw, deadline))
+        answer: Answer = asking.get_loop().create_future()
+        written = (held, raw, replica.writes)
+        asking.add_done_callback(partial(self._proposed, answer, request, made, written, deadline))
         return answer
 
     def _proposed(
@@ -146,13 +163,13 @@ class FastPath:
         answer: Answer,
         request: Do,
         made: Step,
-        raw: bytes,
+        written: tuple[bytes, bytes, int],
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
         """The partner's word on what was proposed; if it has stored it, so does this node."""
         key, reply = request.key, _reply(asked)
-        if type(reply) is Stored and self._replica.offer(key, raw) is Verdict.STORED:
+        if type(reply) is Stored and self._stored(key, made, *written):
             pending = self._replica.durable(key)
             if pending is None:
                 self._done(answer, request, made)
@@ -165,6 +182,12 @@ class FastPath:
         # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
         doubt = reply is None or type(reply) is Stored
         self._pass_on(answer, self._change_in_turn(request, doubt, deadline))
+
+    def _stored(self, key: bytes, made: Step, held: bytes, raw: bytes, writes: int) -> bool:
+        replica = self._replica
+        if replica.writes != writes:
+            held = replica.raw(key)
+        return replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
 
     def _done(
         self, answer: Answer, request: Do, made: Step, written: asyncio.Future[None] | None = None

@@ -6,6 +6,7 @@ replica to another process depends on a write that is not yet durable.
 """
 
 import asyncio
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 
@@ -59,6 +60,9 @@ class Replica:
         self._ballots = ballots
         self._promises: dict[bytes, Dot] = {}
         self._pending: dict[bytes, asyncio.Future[None]] = {}
+        self._batches: dict[asyncio.Future[None], list[bytes]] = {}
+        self.writes = 0
+        """Grows with every change to what is held here, whatever the key."""
         self._families = tuple(
             Family.RECORDS if name in cell.homes else Family.HINTS if name == cell.standby else None
             for cell in ring.cells
@@ -77,7 +81,8 @@ class Replica:
 
     def raw(self, key: bytes) -> bytes:
         """The encoded state of a key, durable or not; empty where absent."""
-        return self._store.get(self.family(key), key) or b""
+        family = self._families[key[0] << 8 | key[1]]
+        return self._store.get(family or self.family(key), key) or b""
 
     def state(self, key: bytes) -> State:
         """The state of a key, durable or not."""
@@ -118,7 +123,7 @@ class Replica:
         if self._refuses(key, ballot, newest):
             return self._said(key, self._refusal(key))
         if newest == request.base:
-            self._put(key, request.state, raw)
+            self._put(key, request.state, ballot, raw)
             return self._said(key, Stored())
         self.promise(key, ballot)
         return self._said(key, Holds(raw), self._ballots.cover(ballot.counter))
@@ -155,21 +160,24 @@ class Replica:
 
     def offer(self, key: bytes, raw: bytes) -> Verdict:
         """Accept an encoded state unless it is below our promise, floor or version."""
-        ballot = peek(raw)
-        held = self.raw(key)
+        return self.replace(key, raw, peek(raw), self.raw(key))
+
+    def replace(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> Verdict:
+        """As `offer`, where the state's ballot and what is held now are known."""
         newest = peek(held)
         if newest == ballot:
             return Verdict.STORED
         if self._refuses(key, ballot, newest):
             return Verdict.REFUSED
-        self._put(key, raw, held)
+        self._put(key, raw, ballot, held)
         return Verdict.STORED
 
     def restore(self, key: bytes, raw: bytes) -> None:
         """Take over a state onto a new disk, before this node votes."""
         held = self.raw(key)
-        if peek(raw) > peek(held):
-            self._put(key, raw, held)
+        ballot = peek(raw)
+        if ballot > peek(held):
+            self._put(key, raw, ballot, held)
 
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""
@@ -188,12 +196,12 @@ class Replica:
             return False
         self._promises.pop(key, None)
         self.hints.dropped(partition_in(key), key)
-        self._commit(key, [(Family.HINTS, key, None)])
+        self._commit(key, ((Family.HINTS, key, None),))
         return True
 
     def _refuses(self, key: bytes, ballot: Dot, newest: Dot) -> bool:
         return (
-            ballot.counter <= self._ballots.floor
+            ballot[0] <= self._ballots.floor
             or ballot < newest
             or ballot < self._promises.get(key, NEVER)
         )
@@ -205,32 +213,39 @@ class Replica:
         newest = self.newest(key)
         return Refused(max(self._bar(key), newest), newest)
 
-    def _put(self, key: bytes, raw: bytes, held: bytes) -> None:
+    def _put(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> None:
         family = self.family(key)
         promise = self._promises.get(key)
-        if promise is not None and promise <= peek(raw):
+        if promise is not None and promise <= ballot:
             del self._promises[key]
-        puts: list[Put] = [(family, key, raw)]
+        # The ballot was accepted, so a restart must not take anything older for new.
+        self._ballots.cover(ballot[0])
         if family is Family.RECORDS:
-            puts.append(self.tallies.changed(key, held, raw))
+            self._commit(key, ((family, key, raw), self.tallies.changed(key, held, raw)))
         else:
             self._hinted(key, raw, not held)
-        # The ballot was accepted, so a restart must not take anything older for new.
-        self._ballots.cover(peek(raw).counter)
-        self._commit(key, puts)
+            self._commit(key, ((family, key, raw),))
 
     def _hinted(self, key: bytes, raw: bytes, new: bool) -> None:
         newest = peek(raw)
         self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
-    def _commit(self, key: bytes, puts: list[Put]) -> None:
-        future = self._store.commit(puts)
-        self._pending[key] = future
-        future.add_done_callback(partial(self._settled, key))
+    def _commit(self, key: bytes, puts: Sequence[Put]) -> None:
+        self.writes += 1
+        future = self._pending[key] = self._store.commit(puts)
+        together = self._batches.get(future)
+        if together is None:
+            self._batches[future] = [key]
+            future.add_done_callback(self._settled)
+        else:
+            together.append(key)
 
-    def _settled(self, key: bytes, future: asyncio.Future[None]) -> None:
-        if self._pending.get(key) is future and future.exception() is None:
-            del self._pending[key]
+    def _settled(self, future: asyncio.Future[None]) -> None:
+        keys, pending = self._batches.pop(future), self._pending
+        if future.exception() is None:
+            for key in keys:
+                if pending.get(key) is future:
+                    del pending[key]
 
     def _said(self, key: bytes, reply: Reply, also: asyncio.Future[None] | None = None) -> Handling:
         pending = self._pending.get(key)
@@ -238,7 +253,7 @@ class Replica:
             return _after(reply, pending, also)
         if pending is None:
             return reply
-        said: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        said: asyncio.Future[Reply] = pending.get_loop().create_future()
         pending.add_done_callback(partial(_tell, said, reply))
         return said
 

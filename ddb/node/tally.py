@@ -5,19 +5,18 @@ of every copy's (key, newest dot). Since a newest dot names one state, equal dig
 mean equal sets of states. A tally changes in the same batch as the copy it counts.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterator
+from hashlib import blake2b
 
 from ddb.node.store import Family, Put, Store
-from ddb.record.state import is_live, peek
+from ddb.record.state import LIVE, NEWEST
 from ddb.ring.ring import PARTITIONS
 
 ROW = struct.Struct(">QQ")
 END = b"\xff\xff\xff"
 """Above every key."""
 _SCAN = 2000
-_ITEM = struct.Struct(">QI")
 
 
 class TallyBook:
@@ -40,12 +39,13 @@ class TallyBook:
     def changed(self, key: bytes, before: bytes, after: bytes) -> Put:
         """A home copy changed; the put that must go into the same batch."""
         number = key[0] << 8 | key[1]
-        self._live[number] += is_live(after) - is_live(before)
-        digest = self._digest[number] ^ _digest(key, after)
+        live, digest = self._live[number], self._digest[number] ^ _digest(key, after)
+        live += after[0] & LIVE
         if before:
+            live -= before[0] & LIVE
             digest ^= _digest(key, before)
-        self._digest[number] = digest
-        return (Family.TALLIES, key[:2], ROW.pack(self._live[number], digest))
+        self._live[number], self._digest[number] = live, digest
+        return (Family.TALLIES, key[:2], ROW.pack(live, digest))
 
     def packed(self) -> bytes:
         """All partitions' rows, in order."""
@@ -63,5 +63,5 @@ def walk(store: Store, family: Family, after: bytes = b"") -> Iterator[tuple[byt
 
 
 def _digest(key: bytes, raw: bytes) -> int:
-    item = key + _ITEM.pack(*peek(raw))
-    return int.from_bytes(hashlib.blake2b(item, digest_size=8).digest(), "big")
+    item = key + raw[NEWEST]
+    return int.from_bytes(blake2b(item, digest_size=8).digest(), "big")
