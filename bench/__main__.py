@@ -1,24 +1,29 @@
 """`python -m bench`: see bench/README.md."""
 
 import argparse
+import importlib.util
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
 
+from bench.growth import Growth, GrowthRun
 from bench.keys import Keys
 from bench.machine import describe
-from bench.rounds import Bench, Results
+from bench.report import report
+from bench.rounds import Bench, Loaded, Results
 from bench.sample import Load, Metric
-from bench.table import all_loads, brief, spread
+from bench.table import brief, spread
 from bench.targets.catalogue import NAMES, make
 from bench.targets.target import Failed, Missing, Target
-from bench.users import Generator
+from bench.users import Generator, User
 from bench.workload import Operation
 from bench.wrk import Wrk, WrkError
 
+RESULTS = Path("bench/results")
 LOADS = (
     Load(Operation.GET, Keys.UNIFORM),
     Load(Operation.GET, Keys.ZIPF),
@@ -31,6 +36,19 @@ LOADS = (
     Load(Operation.LIST, Keys.UNIFORM),
     Load(Operation.COUNT, Keys.UNIFORM),
 )
+
+
+class Stage(Enum):
+    """Parts of the whole, which can be run by themselves."""
+
+    ROUNDS = "rounds"
+    """Every system under every load."""
+    NODES = "nodes"
+    """ddb on more and more nodes."""
+    RECORDS = "records"
+    """ddb with more and more records, then a fault, then its disk."""
+
+
 BOUNDS = {Operation.GET: 2.5, Operation.PUT: 5.0}
 """CPU of an operation by that of the bare echo: wide, because machines are noisy."""
 
@@ -47,31 +65,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(said: argparse.Namespace) -> int:
     small = said.quick or said.only is not None
-    users = Generator().take(said.users or (10_000 if small else 100_000))
+    stages = said.stages or ((Stage.ROUNDS,) if small else tuple(Stage))
     names = said.targets or (("echo", "ddb") if small else NAMES)
+    count = said.users or (10_000 if small else 100_000)
+    wrk = Wrk.find()
+    if not small and importlib.util.find_spec("matplotlib") is None:
+        raise Missing("matplotlib is not installed: pip install -r bench/requirements.txt")
+    _say(f"{describe()}; {wrk.version()}; {count:,} users")
+    results, code = Results(), 0
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        if Stage.ROUNDS in stages:
+            code = _rounds(said, names, Generator().take(count), directory, results)
+        growth = _growth(said, stages, directory)
+    if small:
+        print(brief(results, names))
+        return max(code, _judged(results) if said.quick else 0)
+    said.out.mkdir(parents=True, exist_ok=True)
+    (said.out / "results.md").write_text(report(results, names, growth, count), encoding="utf-8")
+    _say(f"written: {said.out}/results.md")
+    if results.samples:
+        from bench.picture import draw
+
+        draw(results, names, growth, said.out / "results.png")
+        _say(f"drawn: {said.out}/results.png")
+    return code
+
+
+def _rounds(
+    said: argparse.Namespace,
+    names: Sequence[str],
+    users: list[User],
+    directory: Path,
+    results: Results,
+) -> int:
+    small = said.quick or said.only is not None
     only = said.only or tuple(Operation)
     loads = [
         load
         for load in LOADS
         if load.operation in only and (not small or load.keys is Keys.UNIFORM)
     ]
-    wrk = Wrk.find()
-    _say(f"{describe()}; {wrk.version()}; {len(users):,} users")
-    results = Results()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         targets = _started(names, directory, results, stack)
         for target in targets:
             began = time.monotonic()
             target.load(users)
             _say(f"{target.name} is loaded: {time.monotonic() - began:.0f} s")
-        bench = Bench(wrk, targets, users, _say)
+        bench = Bench(Wrk.find(), [Loaded(target, users) for target in targets], _say)
         stack.callback(bench.close)
         bench.run(loads, said.rounds, said.seconds, results)
-    print((brief if small else all_loads)(results, names))
-    return max(
-        _complete(results, targets, loads, said.rounds), _judged(results) if said.quick else 0
-    )
+    return _complete(results, targets, loads, said.rounds)
+
+
+def _growth(said: argparse.Namespace, stages: Sequence[Stage], directory: Path) -> Growth | None:
+    if Stage.NODES not in stages and Stage.RECORDS not in stages:
+        return None
+    run = GrowthRun(directory / "growth", Generator().take(said.most), _say)
+    if Stage.NODES in stages:
+        run.by_nodes(said.rounds)
+    if Stage.RECORDS in stages:
+        run.by_records(said.rounds, said.hints)
+    return run.growth
 
 
 def _started(
@@ -137,6 +192,14 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _stages(text: str) -> tuple[Stage, ...]:
+    try:
+        return tuple(Stage(name) for name in text.split(","))
+    except ValueError:
+        known = ", ".join(stage.value for stage in Stage)
+        raise argparse.ArgumentTypeError(f"{text} is not a list of {known}") from None
+
+
 def _operations(text: str) -> tuple[Operation, ...]:
     try:
         return tuple(Operation(name) for name in text.split(","))
@@ -152,7 +215,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--targets", type=_names, help=f"some of {','.join(NAMES)}")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=int, default=2, help="of each run (2)")
-    parser.add_argument("--users", type=int, help="to load first")
+    parser.add_argument("--users", type=int, help="to load first (100,000; small runs 10,000)")
+    parser.add_argument("--stages", type=_stages, help="some of rounds,nodes,records")
+    parser.add_argument("--most", type=int, default=1_000_000, help="records to grow to (10^6)")
+    parser.add_argument("--hints", type=int, default=100_000, help="to drain; 0: no fault (10^5)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"for the report ({RESULTS})")
     return parser
 
 

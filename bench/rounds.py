@@ -57,39 +57,53 @@ class Results:
         return Spread.over(ratios) if ratios else None
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A system that runs and holds these users."""
+
+    target: Target
+    users: list[User]
+
+
 class Bench:
     """Systems that run and are loaded, and the plans for them."""
 
-    def __init__(self, wrk: Wrk, targets: Sequence[Target], users: list[User], say: Say) -> None:
+    def __init__(self, wrk: Wrk, loaded: Sequence[Loaded], say: Say) -> None:
         self._wrk = wrk
-        self._targets = targets
-        self._users = users
+        self._loaded = loaded
         self._say = say
-        self._places = {target.name: target.places(users, PLACES) for target in targets}
-        self._made = {target.name: 0 for target in targets}
-        self._left = {target.name: (0, 0) for target in targets}
+        self._places = {each.target.name: each.target.places(each.users, PLACES) for each in loaded}
+        self._made = {each.target.name: 0 for each in loaded}
+        self._left = {each.target.name: (0, 0) for each in loaded}
         self._directory = TemporaryDirectory(prefix="bench-plans-")
 
-    def run(self, loads: Sequence[Load], rounds: int, seconds: float, results: Results) -> None:
-        """Measure. A DELETE follows the POST whose users it deletes."""
+    def run(self, loads: Sequence[Load], rounds: int, seconds: int, results: Results) -> None:
+        """Measure: reads and updates for so many seconds, the rest for half as many.
+
+        A DELETE follows the POST whose users it deletes.
+        """
         for load in loads:
             results.samples.setdefault(load, {})
         for number in range(1, rounds + 1):
             began = time.monotonic()
             for load in loads:
-                for target in self._targets:
-                    if load.operation in target.operations:
+                long = load.operation in (Operation.GET, Operation.PUT)
+                for each in self._loaded:
+                    if load.operation in each.target.operations:
                         try:
-                            self._once(target, load, number, seconds, results)
+                            self._once(
+                                each, load, number, seconds if long else -(-seconds // 2), results
+                            )
                         except RoundFailed as failed:
                             results.failed.append(f"round {number}: {failed}")
                             self._say(f"does not count: round {number}: {failed}")
             self._say(f"round {number} of {rounds}: {time.monotonic() - began:.0f} s")
 
     def _once(
-        self, target: Target, load: Load, number: int, seconds: float, results: Results
+        self, loaded: Loaded, load: Load, number: int, seconds: int, results: Results
     ) -> None:
-        plan = self._plan(target, load, number)
+        target = loaded.target
+        plan = self._plan(loaded, load, number)
         time.sleep(SETTLE)
         run = measure(self._wrk, target, plan, seconds)
         if load.operation is Operation.DELETE:
@@ -102,24 +116,21 @@ class Bench:
             self._left[target.name] = (first, 0 if run.measured.failures else certain)
         results.add(load, target.name, number, run.sample(f"{target.name}, {load}"))
 
-    def _plan(self, target: Target, load: Load, number: int) -> Path:
+    def _plan(self, loaded: Loaded, load: Load, number: int) -> Path:
+        target, users = loaded.target, loaded.users
         path = Path(self._directory.name, f"{target.name} {load}")
         dialect, name = target.dialect, target.name
         if load.operation is Operation.POST:
-            create(dialect, self._users[:_MODELS], self._made[name], number).write(
-                path, target.host
-            )
+            create(dialect, users[:_MODELS], self._made[name], number).write(path, target.host)
         elif load.operation is Operation.DELETE:
             first, count = self._left[name]
             if not count:
                 raise RoundFailed(
                     "delete takes away what post made, and there was no good post before"
                 )
-            remove(dialect, self._users[0], first, count).write(path, target.host)
+            remove(dialect, users[0], first, count).write(path, target.host)
         elif not path.exists():
-            planned = plan(
-                dialect, load.operation, load.keys, self._users, self._places[name], seed=1
-            )
+            planned = plan(dialect, load.operation, load.keys, users, self._places[name], seed=1)
             planned.write(path, target.host)
         return path
 

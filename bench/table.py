@@ -38,6 +38,28 @@ def measured(results: Results, load: Load, names: Sequence[str]) -> str:
 _SHOWN = (Metric.RATE, Metric.P50, Metric.P99, Metric.P999, Metric.CPU)
 
 
+def ratios(results: Results, names: Sequence[str]) -> str:
+    """The medians that matter: what ddb costs, and how much faster it is than the others."""
+    ours = [name for name in names if name.startswith("ddb")]
+    peers = [name for name in names if name not in (*ours, "echo")]
+    head = [
+        "load",
+        *(f"{name}: CPU × echo" for name in ours),
+        *(f"ddb's rate × {peer}" for peer in peers),
+        *(f"{peer}: CPU × ddb" for peer in peers),
+    ]
+    rows = [
+        [
+            str(load),
+            *(spread(results.ratio(load, name, "echo", Metric.CPU), 2) for name in ours),
+            *(spread(results.ratio(load, "ddb", peer, Metric.RATE), 1) for peer in peers),
+            *(spread(results.ratio(load, peer, "ddb", Metric.CPU), 1) for peer in peers),
+        ]
+        for load in results.samples
+    ]
+    return table(head, rows)
+
+
 def spread(figures: Spread | None, digits: int = 0) -> str:
     """The median, and the least and greatest in brackets."""
     if figures is None:

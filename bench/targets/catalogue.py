@@ -8,12 +8,15 @@ from bench.targets.echo import Echo
 from bench.targets.etcd import Etcd
 from bench.targets.fastapi import FastApi
 from bench.targets.target import Target
+from bench.workload import Operation
 from ddb.settings import Fsync
 
 _MAKERS: dict[str, Callable[[Path], Target]] = {
     "echo": Echo,
     "ddb": Ddb,
-    "ddb-os": lambda directory: Ddb(directory, fsync=Fsync.OS, name="ddb-os"),
+    "ddb-os": lambda directory: Ddb(
+        directory, fsync=Fsync.OS, name="ddb-os", operations=frozenset({Operation.PUT})
+    ),
     "fastapi": FastApi,
     "etcd": Etcd,
 }

@@ -26,13 +26,18 @@ OK = 200
 class Ddb:
     """Nodes and a gateway on ports and data of their own."""
 
-    operations = frozenset(Operation)
     dialect = Rest()
 
     def __init__(
-        self, directory: Path, nodes: int = 3, fsync: Fsync = Fsync.ALWAYS, name: str = "ddb"
+        self,
+        directory: Path,
+        nodes: int = 3,
+        fsync: Fsync = Fsync.ALWAYS,
+        name: str = "ddb",
+        operations: frozenset[Operation] = frozenset(Operation),
     ) -> None:
         self.name = name
+        self.operations = operations
         self.durability = {
             Fsync.ALWAYS: "two nodes, fsync on both",
             Fsync.OS: "two nodes, page cache of both",
