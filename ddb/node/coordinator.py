@@ -170,9 +170,9 @@ class Coordinator:
             if isinstance(reply, Same):
                 # Our own copy was a hint, handed off and dropped since we asked.
                 continue
-            self._count_repair(decode(reply.state), decode(raw))
             if self._replica.offer(key, reply.state) is Verdict.REFUSED:
                 return None
+            self._count_repair(decode(reply.state), decode(raw))
             await self._durable(key)
             return decode(reply.state)
 
