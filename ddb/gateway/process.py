@@ -55,6 +55,7 @@ async def _serve(settings: GatewaySettings) -> int:
             log_level="warning",
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=GRACEFUL,
             timeout_keep_alive=75,
         )

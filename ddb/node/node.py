@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator, Expired
+from ddb.node.coordinator import Coordinator
+from ddb.node.fastpath import FastPath
 from ddb.node.formation import Formation
 from ddb.node.handoff import Handoff
 from ddb.node.identity import Identity
@@ -17,18 +18,15 @@ from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica
 from ddb.node.space import Room
 from ddb.node.store import Store
-from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import Operation
+from ddb.record.change import Kind
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
     Do,
-    Done,
     Facts,
     Failed,
     Form,
-    Found,
     Get,
     Hand,
     Hello,
@@ -44,7 +42,6 @@ from ddb.wire.messages import (
     Scan,
     Tallies,
     Tally,
-    Undecided,
     Unwelcome,
     Welcome,
 )
@@ -79,6 +76,9 @@ class Node:
         self.coordinator = Coordinator(
             self.name, ring, self.replica, self.ballots, transport, clock, rng
         )
+        self.fast = FastPath(
+            self.name, ring, self.replica, self.ballots, transport, self.coordinator
+        )
         self.handoff = Handoff(ring, store, self.replica, self.coordinator, transport, clock)
         self.refiller = Refiller(
             self.name,
@@ -105,9 +105,9 @@ class Node:
             Form: lambda request, _: self.formation.form(request),
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
             Read: lambda request, _: replica.read(request),
-            Get: lambda request, deadline: self._get(request.key, deadline),
+            Get: self.fast.get,
             Propose: lambda request, _: replica.propose(request),
-            Do: self._do,
+            Do: self.fast.do,
             Accept: lambda request, _: replica.accept(request),
             Hand: lambda request, _: replica.hand(request.states),
             Scan: lambda request, _: scan(
@@ -147,31 +147,6 @@ class Node:
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
         return Failed(f"{self.name} is still joining the cluster")
-
-    async def _get(self, key: bytes, deadline: float) -> Reply:
-        try:
-            state = await self.coordinator.read(key, deadline)
-        except Expired as expired:
-            return Undecided(False, str(expired))
-        return Found(state.value)
-
-    async def _do(self, request: Do, deadline: float) -> Reply:
-        self.coordinator.memory.heard(request.sender, request.low)
-        try:
-            outcome, state = await self.coordinator.change(
-                request.key,
-                Change(request.kind, request.body, request.match),
-                Operation(request.operation, request.fingerprint),
-                request.retry,
-                deadline,
-            )
-        except Expired as expired:
-            return Undecided(expired.maybe, str(expired))
-        if outcome is Outcome.DONE:
-            if request.kind is Kind.DELETE:
-                return Done(outcome, None)
-            return Done(outcome, state.body or None)
-        return Done(outcome, state.value)
 
     def _takes(self, request: Request) -> bool:
         room = self._room()
