@@ -1,0 +1,118 @@
+"""Reads repair what an outage or an interrupted coordinator left behind."""
+
+import itertools
+
+import pytest
+
+from ddb.record.change import Change, Kind
+from ddb.record.state import Intent, Operation, State, encode, step
+from ddb.record.version import Dot, Order, compare
+from ddb.ring.ring import key_of
+from ddb.wire.messages import Propose, Stored
+from tests.cluster import Cluster, wait_for
+from tests.system.batch import user
+from tests.system.homes import Homes
+
+A_CELL = ("db-0", "db-1", "db-2")
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def record_id(homes: Homes, whole: Cluster) -> str:
+    """The id of a record that both homes hold, all nodes being up."""
+    record_id = homes.ids(A_CELL, 1, f"repair{next(_NUMBERS)}")[0]
+    assert whole.request("POST", "/api/users/", user(record_id, 1))[0] == 201
+    return record_id
+
+
+def branch(homes: Homes, name: str, key: bytes, coordinator: int, group: int) -> State:
+    """Leave at one home what an interrupted coordinator leaves: a proposal, stored there alone."""
+    base = homes.state(name, key)
+    with homes.peer(name) as peer:
+        counter = max(peer.welcome.counter, base.newest.counter) + 1 + coordinator
+        ballot = Dot(counter, coordinator)
+        fields = Change(Kind.UPDATE, b'{"group":%d}' % group)
+        operation = Operation(coordinator.to_bytes(12, "big"))
+        made = step(base, base, Intent(fields, operation), ballot, lambda _: False).state
+        assert peer.ask(Propose(key, ballot, base.newest, encode(made))) == Stored()
+    return made
+
+
+@pytest.mark.parametrize("stale", [0, 1], ids=["first home", "second home"])
+def test_one_read_repairs_a_stale_home(
+    whole: Cluster, homes: Homes, record_id: str, stale: int
+) -> None:
+    """A home that missed an update has it after one read through the gateway."""
+    key = key_of(record_id)
+    name, standby = A_CELL[stale], A_CELL[2]
+    whole.do("kill", name)
+    updated = user(record_id, 2)
+    assert whole.request("PUT", "/api/users/", {"id": record_id, "group": 2}) == (200, updated)
+    # Nobody is left to hand the update off.
+    whole.do("kill", standby)
+    whole.do("start", name)
+    other = A_CELL[1 - stale]
+    assert wait_for(lambda: len(seen_up(whole)) == 2, 10)
+    assert homes.state(name, key).version != homes.state(other, key).version
+    before = sum(homes.facts(each)["counters"]["stale_repairs"] for each in A_CELL[:2])
+
+    assert whole.request("GET", f"/api/users/{record_id}") == (200, updated)
+
+    first, second = homes.states(key)
+    assert first == second
+    after = sum(homes.facts(each)["counters"]["stale_repairs"] for each in A_CELL[:2])
+    assert after == before + 1
+
+
+def test_one_read_settles_concurrent_versions(whole: Cluster, homes: Homes, record_id: str) -> None:
+    """Of two branches that interrupted coordinators left, one read leaves one, on both homes."""
+    key = key_of(record_id)
+    older = branch(homes, A_CELL[0], key, 1, 21)
+    newer = branch(homes, A_CELL[1], key, 2, 22)
+    assert compare(older.version, newer.version) is Order.CONCURRENT
+    before = homes.counter("concurrent_repairs")
+
+    status, body = whole.request("GET", f"/api/users/{record_id}")
+
+    first, second = homes.states(key)
+    assert first == second
+    assert (status, body) in ((200, user(record_id, 21)), (200, user(record_id, 22)))
+    assert homes.counter("concurrent_repairs") == before + 1
+    assert whole.request("GET", f"/api/users/{record_id}") == (200, body)
+
+
+def test_a_write_takes_in_concurrent_versions(whole: Cluster, homes: Homes, record_id: str) -> None:
+    """An update over two branches dominates both, and both homes hold it."""
+    key = key_of(record_id)
+    older = branch(homes, A_CELL[1], key, 1, 31)
+    newer = branch(homes, A_CELL[0], key, 2, 32)
+    assert compare(older.version, newer.version) is Order.CONCURRENT
+    before = homes.counter("concurrent_repairs")
+
+    status, body = whole.request("PUT", "/api/users/", {"id": record_id, "name": "Settled"})
+
+    assert status == 200
+    assert isinstance(body, dict)
+    assert body["name"] == "Settled"
+    assert body["group"] in (31, 32)
+    first, second = homes.states(key)
+    assert first == second
+    assert compare(first.version, older.version) is Order.AHEAD
+    assert compare(first.version, newer.version) is Order.AHEAD
+    assert homes.counter("concurrent_repairs") == before + 1
+
+
+def test_status_shows_the_repairs(whole: Cluster, homes: Homes) -> None:
+    """`ddb status --json` has the counters of both kinds of repair for every node."""
+    nodes = whole.status()["nodes"]
+    assert isinstance(nodes, list)
+    for node in nodes:
+        assert {"stale_repairs", "concurrent_repairs"} <= set(node["counters"])
+
+
+def seen_up(cluster: Cluster) -> list[str]:
+    """The nodes that the gateway finds up."""
+    status, view = cluster.request("GET", "/statusz")
+    assert status == 200
+    assert isinstance(view, dict)
+    return [name for name, node in view["nodes"].items() if node["state"] == "up"]
