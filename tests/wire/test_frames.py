@@ -1,0 +1,114 @@
+"""Frames: any cut of the stream gives the same messages, and damage is noticed as such."""
+
+import struct
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddb.wire.frames import GREATEST_FRAME, DamagedFrame, FrameReader, frame
+from ddb.wire.messages import Found, Get, Message, Pong, Reply, Request
+from tests.wire.strategies import REPLIES, REQUESTS, messages
+
+steady = settings(deadline=None)
+Read = tuple[int, float, object]
+correlations = st.integers(0, 2**32 - 1)
+times = st.integers(0, 2**50).map(lambda micros: micros / 1e6)
+framed = st.lists(st.tuples(correlations, times, messages(*REQUESTS)), max_size=5)
+
+
+def read(*chunks: bytes, kind: object = Request) -> list[Read]:
+    reader: FrameReader[Request] = FrameReader(kind)
+    return [each for chunk in chunks for each in reader.feed(chunk)]
+
+
+@steady
+@given(framed, st.data())
+def test_any_cut_gives_the_same_messages(
+    sent: list[tuple[int, float, Message]], data: st.DataObject
+) -> None:
+    """However the bytes are cut on their way, the frames come out whole and in order."""
+    stream = b"".join(frame(*each) for each in sent)  # type: ignore[arg-type]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    chunks = [stream[start:end] for start, end in pairwise([0, *cuts, len(stream)])]
+    received = read(*chunks)
+    assert [(correlation, message) for correlation, _, message in received] == [
+        (correlation, message) for correlation, _, message in sent
+    ]
+    for (_, told, _), (_, time, _) in zip(received, sent, strict=True):
+        assert abs(told - time) <= 1e-6
+
+
+def test_one_byte_at_a_time() -> None:
+    """A frame that arrives byte by byte is one frame."""
+    stream = frame(7, 1.5, Get(b"k")) + frame(8, 2.5, Get(b""))
+    assert read(*(bytes((byte,)) for byte in stream)) == [
+        (7, 1.5, Get(b"k")),
+        (8, 2.5, Get(b"")),
+    ]
+
+
+@steady
+@given(st.lists(st.binary(max_size=60), max_size=4))
+def test_garbage_is_damage_and_nothing_else(chunks: list[bytes]) -> None:
+    """Arbitrary bytes are waited upon or refused; no other error, no message by accident."""
+    try:
+        assert all(isinstance(each, tuple) for each in read(*chunks))
+    except DamagedFrame:
+        pass
+
+
+@steady
+@given(st.tuples(correlations, times, messages(*REPLIES)), st.data())
+def test_flipped_bits_are_damage_or_another_message(
+    sent: tuple[int, float, Message], data: st.DataObject
+) -> None:
+    """A frame with one byte changed is refused, waited upon, or some message: never an error."""
+    stream = bytearray(frame(*sent))  # type: ignore[arg-type]
+    stream[data.draw(st.integers(0, len(stream) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        read(bytes(stream), kind=Reply)
+    except DamagedFrame:
+        pass
+
+
+@pytest.mark.parametrize("length", [0, 11, 12, GREATEST_FRAME + 1, 2**32 - 1])
+def test_impossible_length_is_refused_before_the_rest_comes(length: int) -> None:
+    """A frame too short or too long is refused by its head alone."""
+    with pytest.raises(DamagedFrame, match=f"a frame of {length} bytes"):
+        read(struct.pack(">IIQ", length, 1, 1))
+
+
+def test_greatest_frame_passes() -> None:
+    """A frame of just the greatest size is read, one byte more is not."""
+    overhead = len(frame(1, 1.0, Found(b"x" * 70_000))) - 4 - 70_000
+    fits = Found(b"x" * (GREATEST_FRAME - overhead))
+    ((_, _, message),) = read(frame(1, 1.0, fits), kind=Reply)
+    assert message == fits
+    with pytest.raises(DamagedFrame):
+        read(frame(1, 1.0, Found(b"x" * (GREATEST_FRAME - overhead + 1))), kind=Reply)
+
+
+def test_messages_before_the_damage_are_delivered() -> None:
+    """What was whole before the stream broke is given out first."""
+    reader: FrameReader[Request] = FrameReader(Request)
+    received = []
+    with pytest.raises(DamagedFrame):  # noqa: PT012
+        for each in reader.feed(frame(1, 1.0, Get(b"k")) + b"\xff" * 40):
+            received.append(each)  # noqa: PERF402
+    assert received == [(1, 1.0, Get(b"k"))]
+
+
+def test_reply_in_a_stream_of_requests_is_damage() -> None:
+    """A stream carries one direction's messages only."""
+    with pytest.raises(DamagedFrame):
+        read(frame(1, 1.0, Pong(True)))
+
+
+@pytest.mark.parametrize("opening", [b"\x91", b"\xdc\x00\x01", b"\x81"])
+def test_deep_nesting_is_damage(opening: bytes) -> None:
+    """A payload nested beyond all measure is refused like any other that is not understood."""
+    payload = opening * 100_000
+    with pytest.raises(DamagedFrame):
+        read(struct.pack(">IIQ", 12 + len(payload), 1, 1) + payload)
