@@ -1,7 +1,8 @@
 """The simulated disk: what of a store's writes survives what.
 
-Writes go to a log in the page cache and become durable in order, by flushes that take their time.
-A killed process loses nothing that it wrote. When power fails, what was flushed stays, and of the
+Commits are written to a log in the page cache once per flush and become durable in order, by
+flushes that take their time. A killed process loses at most what it had not written yet, whole
+batches from the end. When power fails, what was flushed stays, and of the
 rest a prefix of whole batches: a batch torn in the middle fails its checksum and ends the log.
 Failing flushes lose the same, since the kernel may have dropped the pages.
 """
@@ -36,11 +37,18 @@ class SimDisk:
         self.rng = rng
         self.health = Health()
         self.unsynced: list[Batch] = []
+        self.cached = 0
+        """How many of those the page cache has for certain, whatever becomes of the process."""
+        self.trap: Callable[[], None] | None = None
+        """Sprung by the next write."""
         self._durable: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
 
     def write(self, batch: Batch) -> None:
         """Put a batch into the page cache."""
         self.unsynced.append(batch)
+        if self.trap is not None:
+            trap, self.trap = self.trap, None
+            trap()
 
     def sync(self, batches: int) -> None:
         """Make the oldest `batches` durable."""
@@ -51,6 +59,7 @@ class SimDisk:
                 else:
                     self._durable[family][key] = value
         del self.unsynced[:batches]
+        self.cached = max(0, self.cached - batches)
 
     def lose_power(self) -> int:
         """Lose what the page cache held, but for a prefix; how many batches were lost."""
@@ -58,6 +67,13 @@ class SimDisk:
         self.sync(kept)
         lost = len(self.unsynced)
         self.unsynced.clear()
+        return lost
+
+    def lose_process(self) -> int:
+        """Lose what had not been written to the page cache; how many batches were lost."""
+        kept = self.rng.randint(min(self.cached, len(self.unsynced)), len(self.unsynced))
+        lost = len(self.unsynced) - kept
+        del self.unsynced[kept:]
         return lost
 
     def content(self) -> dict[Family, dict[bytes, bytes]]:
@@ -150,7 +166,8 @@ class SimStore:
         self._flushing = True
         disk = self._disk
         delay = disk.health.fsync + disk.rng.random() * disk.health.jitter
-        disk.loop.call_later(delay, self._flushed, waiting, len(disk.unsynced))
+        disk.cached = len(disk.unsynced)
+        disk.loop.call_later(delay, self._flushed, waiting, disk.cached)
 
     def _flushed(self, waiting: asyncio.Future[None], batches: int) -> None:
         self._flushing = False

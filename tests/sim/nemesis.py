@@ -5,10 +5,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tests.sim.loop import Process
+from tests.sim.network import Weather
 from tests.sim.observed import Trouble
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.world import Machine, World
 
+_AT_WRITE = 0.6
 _MENDED = 0.1
 """Seconds after everybody believes in a node again until it counts as reachable."""
 
@@ -18,6 +20,7 @@ class Nemesis:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._storms = 0
         self._acts: dict[FaultKind, Callable[[Fault], Coroutine[Any, Any, None]]] = {
             FaultKind.KILL: self._kill,
             FaultKind.POWER: self._power,
@@ -77,15 +80,26 @@ class Nemesis:
 
     # Deaths.
 
-    async def _die(self, fault: Fault, machine: Machine, power: bool) -> None:
-        """Kill a node's process, once the fuse has burnt, and wait until it is started again."""
+    async def _die(self, fault: Fault, machine: Machine, *, power: bool) -> None:
+        """End a node's process once the fuse has burnt, and wait until it is started again.
+
+        The fuse is lit now, or by the next write to the node's disk, for that is when it matters.
+        """
         world = self._world
         process = machine.process
         trouble = world.trouble(machine.name)
         if fault.fuse and process is not None and process.alive and not process.paused:
-            process.on_fuse = lambda: world.die(machine, power=power, lasts=fault.lasts)
-            process.fuse = fault.fuse
+
+            def light(burns: int = fault.fuse) -> None:
+                process.on_fuse = lambda: world.die(machine, power=power, lasts=fault.lasts)
+                process.fuse = burns
+
+            if fault.amount < _AT_WRITE:
+                machine.disk.trap = lambda: light(fault.fuse % 8)
+            else:
+                light()
             await world.until(lambda: not machine.up, 0.5)
+            machine.disk.trap = None
         if machine.process is process and (machine.up or power):
             world.die(machine, power=power, lasts=fault.lasts)
         await asyncio.sleep(fault.lasts)
@@ -105,6 +119,14 @@ class Nemesis:
         self._fired(fault)
         world = self._world
         trouble = world.trouble()
+        machine = self._machine(fault.one)
+        if fault.amount < _AT_WRITE and machine.up:
+            # Some callbacks after a write, when others have it, too, and perhaps not on disk.
+            struck: asyncio.Future[None] = world.loop.create_future()
+            machine.disk.trap = lambda: struck.set_result(None)
+            await asyncio.wait((struck,), timeout=0.5)
+            machine.disk.trap = None
+            await asyncio.sleep(0.002 * world.rng.random())
         for machine in world.machines.values():
             lasts = fault.lasts * (0.5 + world.rng.random())
             world.die(machine, power=True, lasts=lasts)
@@ -224,7 +246,7 @@ class Nemesis:
     async def _clog(self, fault: Fault) -> None:
         self._fired(fault)
         one, other = self._name(fault.one), self._name(fault.other)
-        clogged, trouble = self._world.network.clogged, self._world.trouble(one)
+        clogged, trouble = self._world.network.clogged, self._world.trouble()
         pairs = [(one, other)] + ([(other, one)] if fault.amount < 0.5 else [])
         for pair in pairs:
             clogged[pair] += 1
@@ -248,12 +270,16 @@ class Nemesis:
 
     async def _storm(self, fault: Fault) -> None:
         self._fired(fault)
-        weather, trouble = self._world.network.weather, self._world.trouble()
-        before = weather.loss, weather.doubled, weather.late, weather.lateness
-        weather.loss, weather.doubled, weather.late = 0.3 * fault.amount, 0.2, 0.3
-        weather.lateness = max(weather.lateness, 0.2)
+        world = self._world
+        trouble = world.trouble()
+        self._storms += 1
+        world.network.weather = Weather(
+            world.rough.delay, world.rough.jitter, 0.3 * fault.amount, 0.2, 0.3, 0.2
+        )
         await asyncio.sleep(fault.lasts)
-        weather.loss, weather.doubled, weather.late, weather.lateness = before
+        self._storms -= 1
+        if not self._storms:
+            world.network.weather = world.rough
         await asyncio.sleep(0.5)
         self._mend(trouble)
 
@@ -262,7 +288,7 @@ class Nemesis:
     async def _slow_disk(self, fault: Fault) -> None:
         self._fired(fault)
         machine = self._machine(fault.one)
-        health, trouble = machine.disk.health, self._world.trouble(machine.name)
+        health, trouble = machine.disk.health, self._world.trouble()
         health.fsync, health.jitter = 0.01 + 0.3 * fault.amount**2, 0.1
         await asyncio.sleep(fault.lasts)
         health.fsync, health.jitter = 0.0004, 0.0004

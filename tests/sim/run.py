@@ -24,7 +24,7 @@ RECOVERY = 15.0
 """Virtual seconds, after the last fault, within which every node is ready and believed up."""
 SETTLING = 10.0
 """Virtual seconds after that within which hints are 0 and homes equal."""
-_SAFETY = 60.0
+_SAFETY = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,10 +167,10 @@ class World:
             self.loop.kill(machine.process)
             if machine.name in self.network.hosts:
                 self.network.died(machine.name)
-        lost = machine.disk.lose_power() if power else 0
+        lost = machine.disk.lose_power() if power else machine.disk.lose_process()
         if lost:
             self.fired["unsynced writes lost"] += 1
-        self.note(f"{machine.name} dies" + (f", {lost} batches lost" if power else ""))
+        self.note(f"{machine.name} dies" + (f", {lost} batches lost" if lost else ""))
         self.loop.later_in(self.loop.root, lasts, self.boot, machine)
 
     def whole(self, machine: Machine) -> bool:

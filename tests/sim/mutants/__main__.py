@@ -1,0 +1,73 @@
+"""The gate: `python -m tests.sim.mutants` plants every bug in turn and must find each of them.
+
+Prints how many seeds each one takes. `--only NAME ...` for some; `--shrink` cuts the finding down.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.sim.mutants.table import MUTANTS
+
+_LIMIT = 3600
+
+
+def hunt(name: str, seeds: int, shrink: bool) -> dict[str, object]:
+    """One mutant in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.sim.mutants.one", name, str(seeds)]
+    done = subprocess.run(
+        command + (["shrink"] if shrink else []),
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+        check=False,
+    )
+    lines = done.stdout.strip().splitlines()
+    if not lines:
+        return {"name": name, "applies": False, "said": done.stderr[-600:]}
+    found: dict[str, object] = json.loads(lines[-1])
+    return found
+
+
+def hunts(names: list[str], seeds: int, jobs: int, shrink: bool) -> Iterator[dict[str, object]]:
+    """All of them, `jobs` at a time."""
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(lambda name: hunt(name, seeds, shrink), names)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.mutants", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=4000, help="most seeds per mutant")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", nargs="*", default=None)
+    parser.add_argument("--shrink", action="store_true")
+    given = parser.parse_args()
+    names = [mutant.name for mutant in MUTANTS if given.only is None or mutant.name in given.only]
+    survivors, sizes = [], []
+    for found in hunts(names, given.seeds, given.jobs, given.shrink):
+        name = str(found["name"])
+        if found.get("seeds") is None:
+            survivors.append(name)
+            why = f"does not apply: {found.get('said')}" if not found["applies"] else "SURVIVES"
+            print(f"{name:32} {why}", flush=True)
+            continue
+        size = ""
+        if "operations" in found:
+            sizes.append(int(str(found["operations"])))
+            size = f", shrunk to {found['operations']} operations and {found['faults']} faults"
+        said = str(found["said"]).splitlines()[0][:110]
+        print(f"{name:32} {found['seeds']:5} seeds  {found['checker']}: {said}{size}", flush=True)
+    median = f", median {statistics.median(sizes):g} operations" if sizes else ""
+    print(f"{len(names) - len(survivors)} of {len(names)} mutants found{median}", flush=True)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Bugs in the gateway, and in what it asks of nodes as a whole: retries, LIST, COUNT."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_ROUTER = "ddb.gateway.router"
+_LISTING = "ddb.gateway.listing"
+_OPERATIONS = "ddb.gateway.operations"
+
+GATEWAY = (
+    Mutant(
+        "unknown-is-no",
+        "a gateway whose coordinator fell silent says that nothing was done",
+        (
+            Patch(
+                _ROUTER,
+                "                    doubt = lingering = True\n",
+                "                    lingering = True\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "low-passes-the-open",
+        "a gateway says that operations are over which it still attempts",
+        (
+            Patch(
+                _OPERATIONS,
+                "        return next(iter(self._open), self._last + 1)\n",
+                "        return self._last + 1\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "low-passes-the-lingering",
+        "a gateway says that an operation is over while an attempt at it may still be under way",
+        (Patch(_OPERATIONS, "        if linger > 0:\n", "        if False:\n"),),
+    ),
+    Mutant(
+        "new-name-per-attempt",
+        "a gateway names each attempt at one operation differently",
+        (
+            Patch(
+                _ROUTER,
+                "                    operation.id,\n",
+                "                    operation.id if not doubt else self._operations.name("
+                "self._operations.begin()).id,\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "one-coordinator-only",
+        "a gateway tries the first home only",
+        (Patch(_ROUTER, "            tried[best] += 1\n", ""),),
+    ),
+    Mutant(
+        "list-takes-any-row",
+        "LIST shows the row of one node that may be behind",
+        (
+            Patch(
+                _LISTING,
+                "        newest = max((state[0] for state in seen.values()), default=NEVER)\n",
+                "        newest = next((state[0] for state in seen.values()), NEVER)\n",
+            ),
+            Patch(
+                _LISTING,
+                "        if len(holders) < CELL - 1 and answers[holders[0]].node_id != newest.node:\n            return None\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "list-shows-the-undecided",
+        "LIST shows a row that one node alone has",
+        (
+            Patch(
+                _LISTING,
+                "        if len(holders) < CELL - 1 and answers[holders[0]].node_id != newest.node:\n            return None\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "list-skips-ahead",
+        "LIST goes on after the last row of the node that told most",
+        (Patch(_LISTING, "        end = min(\n", "        end = max(\n"),),
+    ),
+    Mutant(
+        "list-from-one-node",
+        "LIST is content with one node of a cell",
+        (
+            Patch(
+                _LISTING,
+                "        if sum(name in answers for name in cell.nodes) < CELL - 1:\n",
+                "        if False:\n",
+            ),
+            Patch(
+                _LISTING,
+                "        return all(sum(node in names for node in cell) >= CELL - 1 for cell in self._cells)\n",
+                "        return all(any(node in names for node in cell) for cell in self._cells)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "list-of-the-volatile",
+        "a node lists rows that its disk does not have yet",
+        (Patch("ddb.node.listing", "            await pending\n", "            pass\n"),),
+    ),
+    Mutant(
+        "count-asks-one-home",
+        "COUNT believes the first home's summary alone",
+        (
+            Patch(
+                _LISTING,
+                "            if first is not None and first == second:\n",
+                "            if first is not None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "count-without-hints",
+        "COUNT believes one home without the standby's word",
+        (Patch(_LISTING, "        if keeper is None:\n", "        if not keeper:\n"),),
+    ),
+)

@@ -1,0 +1,337 @@
+"""Bugs in how one record is decided: coordinator, replica, ballots, the record's own rules."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_COORDINATOR = "ddb.node.coordinator"
+_FAST = "ddb.node.fastpath"
+_REPLICA = "ddb.node.replica"
+_BALLOTS = "ddb.node.ballots"
+
+_ASKS_FAST = """        asking = self._transport.ask(
+            partner, Propose(key, ballot, own.newest, raw)"""
+_ASKS_SLOW = "            reply = await self._ask(partner, Propose("
+
+NODE = (
+    Mutant(
+        "own-copy-first",
+        "the coordinator stores its own copy before the partner has stored",
+        (
+            Patch(_FAST, _ASKS_FAST, "        self._replica.offer(key, raw)\n" + _ASKS_FAST),
+            Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
+        ),
+    ),
+    Mutant(
+        "own-copy-first-in-rounds",
+        "the coordinator stores its own copy first where it takes more than one message",
+        (Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
+    ),
+    Mutant(
+        "answers-before-the-partner",
+        "a change is answered before the partner has stored it",
+        (
+            Patch(
+                _FAST,
+                "        asking.add_done_callback(partial(self._proposed,",
+                "        answer.set_result(_told(request.kind, made.outcome, made.state))\n"
+                "        asking.add_done_callback(partial(self._proposed,",
+            ),
+        ),
+    ),
+    Mutant(
+        "no-own-promise",
+        "the coordinator does not promise its ballot to itself",
+        (
+            Patch(
+                _FAST,
+                "        replica.promise(key, ballot)\n        self._counters",
+                "        self._counters",
+            ),
+            Patch(_COORDINATOR, "            replica.promise(key, ballot)\n", ""),
+        ),
+    ),
+    Mutant(
+        "own-copy-against-a-promise",
+        "the coordinator stores its own copy though it has promised something newer meanwhile",
+        (
+            Patch(
+                _FAST,
+                "replica.replace(key, raw, made.state.newest, held) is Verdict.STORED",
+                "(replica.restore(key, raw) or True)",
+            ),
+            Patch(
+                _COORDINATOR,
+                "if replica.offer(key, raw) is Verdict.STORED:",
+                "if replica.restore(key, raw) or True:",
+            ),
+        ),
+    ),
+    Mutant(
+        "forgets-promises",
+        "a restarted node takes ballots that it may have promised to refuse",
+        (
+            Patch(
+                _REPLICA,
+                "            ballot[0] <= self._ballots.floor\n            or ",
+                "            ",
+            ),
+        ),
+    ),
+    Mutant(
+        "ceiling-never-written",
+        "promises are told before the ceiling above them is on disk",
+        (
+            Patch(
+                _BALLOTS,
+                "        return None if counter <= self._ceiling else self._reserving",
+                "        return None",
+            ),
+        ),
+    ),
+    Mutant(
+        "takes-below-its-promise",
+        "a replica accepts what is older than its promise",
+        (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
+    ),
+    Mutant(
+        "takes-below-its-version",
+        "a replica accepts what is older than what it has",
+        (Patch(_REPLICA, "            or ballot < newest\n", ""),),
+    ),
+    Mutant(
+        "no-promise-to-a-stranger",
+        "a replica whose base differs tells its state without promising",
+        (
+            Patch(
+                _REPLICA,
+                "        self.promise(key, ballot)\n        return self._said(",
+                "        return self._said(",
+            ),
+        ),
+    ),
+    Mutant(
+        "propose-without-base",
+        "a replica stores a proposal that was made on another base than its state",
+        (Patch(_REPLICA, "        if newest == request.base:\n", "        if True:\n"),),
+    ),
+    Mutant(
+        "acknowledges-before-fsync",
+        "a replica says that it has stored before its disk has",
+        (
+            Patch(
+                _REPLICA,
+                "        pending = self._pending.get(key)\n        if also",
+                "        pending = None\n        if also",
+            ),
+        ),
+    ),
+    Mutant(
+        "own-fsync-not-awaited",
+        "a coordinator answers before its own disk has the copy",
+        (
+            Patch(
+                _FAST,
+                "            pending = self._replica.durable(key)\n",
+                "            pending = None\n",
+            ),
+            Patch(
+                _COORDINATOR,
+                "        pending = self._replica.durable(key)\n",
+                "        pending = None\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "own-version-as-it-was",
+        "a read holds the partner's answer against the own version of when it asked",
+        (
+            Patch(
+                _COORDINATOR,
+                "            asked = self._replica.newest(key)\n",
+                "            raw = self._replica.raw(key)\n            asked = peek(raw)\n",
+            ),
+            Patch(
+                _COORDINATOR,
+                "            raw = self._replica.raw(key)\n            own = peek(raw)\n",
+                "            own = peek(raw)\n",
+            ),
+            Patch(_FAST, "if replica.writes == writes or (", "if True or ("),
+        ),
+    ),
+    Mutant(
+        "acceptance-proves-a-retry",
+        "a retry is taken for done because this replica once accepted it",
+        (
+            Patch(
+                _COORDINATOR,
+                "        foreseen = remembered(own, operation)\n",
+                "        foreseen = remembered(own, operation)\n"
+                "        if foreseen is not None:\n            return foreseen, own\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "refusals-leave-no-trace",
+        "a refusal is told though an earlier attempt may still arrive, and is not recorded",
+        (
+            Patch(
+                "ddb.record.state",
+                "(effect.outcome is Outcome.DONE or intent.record_refusal)",
+                "effect.outcome is Outcome.DONE",
+            ),
+        ),
+    ),
+    Mutant(
+        "own-attempts-leave-no-doubt",
+        "a coordinator forgets that its own unanswered proposal may still be stored",
+        (
+            Patch(_COORDINATOR, "                doubt = doubt or reply is None\n", ""),
+            Patch(
+                _FAST,
+                "        doubt = reply is None or type(reply) is Stored\n",
+                "        doubt = False\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "silence-is-a-refusal",
+        "a partner that did not answer counts as one that did nothing",
+        (
+            Patch(
+                _COORDINATOR,
+                "        except Silent:\n            return None\n",
+                '        except Silent:\n            return Failed("")\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "undecided-is-no",
+        "a coordinator that ran out of time says that nothing will have happened",
+        (Patch(_COORDINATOR, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
+    ),
+    Mutant(
+        "a-refusal-is-a-yes",
+        "a coordinator takes a refusing partner for one that has stored",
+        (
+            Patch(
+                _COORDINATOR,
+                "            elif isinstance(reply, Stored):\n                if replica",
+                "            elif reply is not None:\n                if replica",
+            ),
+            Patch(
+                _COORDINATOR,
+                "            if isinstance(reply, Refused):\n",
+                "            if False:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "own-state-wins",
+        "a round builds on the coordinator's state though the partner's is newer",
+        (
+            Patch(
+                _COORDINATOR,
+                "(own, theirs) if own.newest >= theirs.newest else (theirs, own)",
+                "(own, theirs)",
+            ),
+        ),
+    ),
+    Mutant(
+        "read-without-repair",
+        "a read answers from an own copy that nobody else is known to have",
+        (
+            Patch(
+                _COORDINATOR,
+                "        return decided and not isinstance(stored, Refused)\n",
+                "        return True\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "read-does-not-store",
+        "a read answers with the partner's newer state without storing it",
+        (
+            Patch(
+                _COORDINATOR,
+                "            if self._replica.offer(key, reply.state) is Verdict.REFUSED:\n"
+                "                return None\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "never-asks-the-standby",
+        "a coordinator whose partner is silent asks it again and again",
+        (Patch(_COORDINATOR, "            tried[best] += 1\n", ""),),
+    ),
+    Mutant(
+        "ignores-the-deadline",
+        "a coordinator goes on when the client's time is over",
+        (
+            Patch(
+                _COORDINATOR,
+                "        if self._clock.now() >= deadline:\n            raise Expired",
+                "        if False:\n            raise Expired",
+            ),
+        ),
+    ),
+    Mutant(
+        "update-revives",
+        "an update of a deleted record brings it back",
+        (
+            Patch(
+                "ddb.record.change",
+                "    if base is None:\n        return Outcome.ABSENT\n",
+                "    if base is None:\n"
+                "        return Outcome.DONE if change.kind is Kind.UPDATE else Outcome.ABSENT\n",
+            ),
+            Patch(
+                "ddb.record.change",
+                "change.body if change.kind is Kind.CREATE else None",
+                "change.body if change.kind is not Kind.DELETE else None",
+            ),
+        ),
+    ),
+    Mutant(
+        "update-replaces",
+        "of two updates of different fields one is lost",
+        (
+            Patch(
+                "ddb.record.change",
+                "    record = _decode(base)\n",
+                "    record = {**_decode(fields)}\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "forgets-operations-at-once",
+        "an operation is forgotten while it can still be attempted again",
+        (
+            Patch(
+                "ddb.node.memory",
+                "        operation = entry.operation\n",
+                "        operation = entry.operation\n        return True\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "turns-not-kept",
+        "two operations of one coordinator on one record run at once",
+        (
+            Patch(
+                "ddb.node.queue",
+                "        return key not in self._waiting\n",
+                "        return True\n",
+            ),
+            Patch(
+                "ddb.node.queue",
+                "        queue = self._waiting[key]\n        while queue:",
+                "        queue = self._waiting.get(key, ())\n        while queue:",
+            ),
+            Patch(
+                "ddb.node.queue",
+                "        del self._waiting[key]\n",
+                "        self._waiting.pop(key, None)\n",
+            ),
+        ),
+    ),
+)

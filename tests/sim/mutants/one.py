@@ -1,0 +1,45 @@
+"""One mutant against as many seeds as it takes: `python -m tests.sim.mutants.one NAME SEEDS`."""
+
+import json
+import os
+import sys
+import time
+
+from tests.sim.mutants.plant import DoesNotApply, plant
+from tests.sim.mutants.table import MUTANTS
+
+
+def main(name: str, most: int, shrinks: bool) -> int:
+    """Print one line of JSON: how many seeds it took, and which promise broke."""
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
+    plant(mutant)
+    began = time.monotonic()
+    try:
+        from tests.sim.plan import draw
+        from tests.sim.run import run
+        from tests.sim.shrink import shrink
+    except DoesNotApply as error:
+        print(json.dumps({"name": name, "applies": False, "said": str(error)}), flush=True)
+        return 1
+    for seed in range(most):
+        violations = run(draw(seed)).violations
+        if violations:
+            found: dict[str, object] = {
+                "name": name,
+                "applies": True,
+                "seeds": seed + 1,
+                "checker": violations[0][0],
+                "said": violations[0][1][:300],
+            }
+            if shrinks:
+                small = shrink(draw(seed))
+                found |= {"operations": len(small.ops), "faults": len(small.faults)}
+            print(json.dumps(found | {"seconds": round(time.monotonic() - began, 1)}), flush=True)
+            return 0
+    print(json.dumps({"name": name, "applies": True, "seeds": None, "tried": most}), flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    assert os.environ.get("PYTHONHASHSEED") == "0", "the gate pins the hash seed"
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), "shrink" in sys.argv[3:]))

@@ -1,0 +1,131 @@
+"""Bugs in what brings copies home: hints, handoff, refill, formation, summaries."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_REPLICA = "ddb.node.replica"
+_HANDOFF = "ddb.node.handoff"
+_REFILL = "ddb.node.refill"
+
+REPAIR = (
+    Mutant(
+        "one-home-is-enough",
+        "the standby drops its copy when one home confirms it",
+        (
+            Patch(
+                _HANDOFF,
+                "if len(homes) == BOTH and self._replica.drop(key, newest, min(held)[0]):",
+                "if self._replica.drop(key, newest, max(held)[0]):",
+            ),
+        ),
+    ),
+    Mutant(
+        "drops-below-its-promise",
+        "the standby drops its copy though it has promised something newer",
+        (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
+    ),
+    Mutant(
+        "drops-what-changed",
+        "the standby drops its copy though it has changed since it was sent",
+        (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
+    ),
+    Mutant(
+        "hand-off-below-the-promise",
+        "a home takes a handed-off state below its promise or floor",
+        (
+            Patch(
+                _REPLICA,
+                "            self.offer(key, raw)\n",
+                "            self.restore(key, raw)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "hand-off-not-durable",
+        "a home confirms a handed-off state before its disk has it",
+        (
+            Patch(
+                _REPLICA,
+                "            await future\n        return Handed(marks)",
+                "            pass\n        return Handed(marks)",
+            ),
+        ),
+    ),
+    Mutant(
+        "hints-not-scanned-at-boot",
+        "a standby that restarts knows nothing of its hints",
+        (Patch(_REPLICA, "            self._hinted(key, raw, True)\n", "            pass\n"),),
+    ),
+    Mutant(
+        "absent-without-looking",
+        "a standby says that it has nothing without looking through its hints",
+        (
+            Patch(
+                _REPLICA,
+                "        raw = self.raw(request.key)\n        return self._said(",
+                "        raw = self.raw(request.key)\n"
+                "        if self.family(request.key) is Family.HINTS:\n"
+                '            raw = b""\n'
+                "        return self._said(",
+            ),
+        ),
+    ),
+    Mutant(
+        "held-back-for-ever",
+        "a hint that a home refuses is offered again and again, never settled by a round",
+        (Patch(_HANDOFF, "                held_back.append(key)\n", "                pass\n"),),
+    ),
+    Mutant(
+        "votes-before-refill",
+        "a node with a new disk votes before it has taken over its share",
+        (
+            Patch(
+                "ddb.node.formation",
+                "            if await self._refill(floor):\n",
+                "            if True:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "refill-without-hints",
+        "a node with a new disk takes over what homes have, not what standbys keep for it",
+        (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
+    ),
+    Mutant(
+        "refill-without-standby",
+        "a node with a new disk does not restore the hints that it lost",
+        (Patch(_REFILL, "            await self._take_standby()\n", ""),),
+    ),
+    Mutant(
+        "refill-without-floor",
+        "a node with a new disk takes ballots that its lost disk may have promised to refuse",
+        (Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),),
+    ),
+    Mutant(
+        "tally-not-updated",
+        "a record changes and its partition's summary does not",
+        (
+            Patch(
+                _REPLICA,
+                "((family, key, raw), self.tallies.changed(key, held, raw))",
+                "((family, key, raw), self.tallies.changed(key, held, raw))[:1]",
+            ),
+        ),
+    ),
+    Mutant(
+        "tally-in-its-own-batch",
+        "a record's summary is written apart from it, and a crash falls between",
+        (
+            Patch(
+                _REPLICA,
+                "self._commit(key, ((family, key, raw), self.tallies.changed(key, held, raw)))",
+                "self._commit(key, ((family, key, raw),))\n"
+                "            self._commit(key, (self.tallies.changed(key, held, raw),))",
+            ),
+        ),
+    ),
+    Mutant(
+        "tally-counts-writes",
+        "a summary counts what is written as live, whatever was there before",
+        (Patch("ddb.node.tally", "            live -= before[0] & LIVE\n", ""),),
+    ),
+)

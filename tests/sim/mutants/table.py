@@ -1,0 +1,7 @@
+"""The planted bugs. Each is wrong in a way that somebody once was, or easily could be."""
+
+from tests.sim.mutants.gateway import GATEWAY
+from tests.sim.mutants.node import NODE
+from tests.sim.mutants.repair import REPAIR
+
+MUTANTS = NODE + REPAIR + GATEWAY
