@@ -69,7 +69,7 @@ class FrameReader(Generic[T]):
                     break
                 at = after
                 yield correlation, micros / 1e6, decode(whole[start:after])
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DamagedFrame(str(error)) from error
         finally:
             self._rest = data[at:]

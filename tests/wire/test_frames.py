@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddb.wire.frames import GREATEST_FRAME, DamagedFrame, FrameReader, frame
-from ddb.wire.messages import Found, Get, Message, Pong, Reply, Request
+from ddb.wire.messages import Found, Get, Message, Pong, Reply, Request, Unwelcome
 from tests.wire.strategies import REPLIES, REQUESTS, messages
 
 steady = settings(deadline=None)
@@ -104,6 +104,13 @@ def test_reply_in_a_stream_of_requests_is_damage() -> None:
     """A stream carries one direction's messages only."""
     with pytest.raises(DamagedFrame):
         read(frame(1, 1.0, Pong(True)))
+
+
+def test_broken_text_is_damage() -> None:
+    """Text that is not UTF-8 is refused as damage, like any other bytes that are no message."""
+    stream = frame(1, 1.0, Unwelcome("héllo")).replace("é".encode(), b"\xc3\x28")
+    with pytest.raises(DamagedFrame):
+        read(stream, kind=Reply)
 
 
 @pytest.mark.parametrize("opening", [b"\x91", b"\xdc\x00\x01", b"\x81"])
