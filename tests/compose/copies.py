@@ -21,14 +21,19 @@ class Copies:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.ring = Ring(names)
+        self._addresses: dict[str, str] = {}
 
     async def facts(self, name: str) -> dict[str, Any] | None:
         """A node's status by its own word, None where it does not answer."""
-        host = await asyncio.to_thread(address, name)
         try:
-            return await ask_status(host, NODE_PORT, TIMEOUT) if host else None
+            facts = await ask_status(await self._address(name), NODE_PORT, TIMEOUT)
         except (OSError, TimeoutError):
+            self._addresses.pop(name, None)
             return None
+        if facts["name"] != name:
+            self._addresses.pop(name, None)
+            return None
+        return facts
 
     async def settled(self) -> bool:
         """Whether every node votes and no hint waits."""
@@ -52,10 +57,8 @@ class Copies:
 
     async def _tallies(self, name: str) -> list[tuple[int, int]]:
         """Live count and digest of every partition; nothing where there is no answer."""
-        host = await asyncio.to_thread(address, name)
-        if not host:
-            return []
         try:
+            host = await self._address(name)
             async with asyncio.timeout(TIMEOUT):
                 reader, writer = await asyncio.open_connection(host, NODE_PORT)
                 hello = Hello(PROTOCOL, self.ring.digest, "a test", 0)
@@ -69,8 +72,17 @@ class Copies:
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
-            pass
+            self._addresses.pop(name, None)
         return []
+
+    async def _address(self, name: str) -> str:
+        """Where the container is; it may come back at another address. Raises OSError."""
+        if name not in self._addresses:
+            host = await asyncio.to_thread(address, name)
+            if not host:
+                raise ConnectionError(f"{name} is not connected")
+            self._addresses[name] = host
+        return self._addresses[name]
 
     def __repr__(self) -> str:
         return f"<Copies of {', '.join(self.names)}>"

@@ -1,0 +1,158 @@
+"""Disks that fill up: what is refused, what goes on, and what is there when space returns."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster import wait_for
+from tests.compose.stack import SMALL, Stack, docker, fetch, inspect, user
+
+PATH = "/api/users/"
+NODES = ("db-0", "db-1", "db-2")
+KNOWN = 200
+SCARCE = 100
+"""Megabytes left at which changes are declined and deletes are not."""
+
+
+@pytest.fixture
+def small() -> Iterator[Stack]:
+    """A cluster on small disks, with some users."""
+    with Stack(SMALL) as stack:
+        for number in range(KNOWN):
+            assert fetch("POST", PATH, user(f"known-{number}"))[0] == 201
+        yield stack
+
+
+def test_all_disks_full(small: Stack) -> None:
+    """On full disks changes are refused as not applied, reads go on, and space brings all back."""
+    leave_free(SCARCE)
+    assert_declined("POST", PATH, user("too-much"))
+    assert_declined("PUT", PATH, {"id": "known-1", "group": 2})
+    assert_reads_go_on(KNOWN)
+    assert fetch("DELETE", PATH + "known-0")[0] == 204, "a delete is how a client makes room"
+    table = small.compose("exec", "-T", "gateway", "ddb", "status")
+    print(table)
+    assert table.count("disk full") == len(NODES)
+
+    leave_free(0)
+    assert_declined("DELETE", PATH + "known-1", None)
+    assert_declined("POST", PATH, user("too-much"))
+    assert_reads_go_on(KNOWN - 1)
+    assert restarts() == [0, 0, 0], "no node has stopped for want of space"
+
+    docker("restart", "-t", "5", "db-1")
+    assert wait_for(lambda: "db-1 waits: /data has 0 MB free" in small.logs("db-1"), 20)
+    # Its copies would have to be made again elsewhere, and there is no room for that.
+    status, answer = fetch("GET", PATH + "known-7")
+    assert (status, answer) == (200, user("known-7")) or answer["applied"] == "no"
+
+    make_room()
+    assert wait_for(lambda: fetch("POST", PATH, user("room-again"))[0] == 201, 20)
+    assert wait_for(lambda: small.facts("db-1")["state"] == "up", 20)
+    assert fetch("GET", PATH + "too-much")[0] == 404
+    assert_reads_go_on(KNOWN)
+
+
+def test_one_disk_full(small: Stack) -> None:
+    """While one node's disk is full the other two go on with everything."""
+    leave_free(0, NODES[:1])
+    for number in range(30):
+        assert fetch("POST", PATH, user(f"others-{number}"))[0] == 201
+        assert fetch("PUT", PATH, {"id": f"known-{number}", "group": 2})[0] == 200
+    assert fetch("GET", PATH + "count") == (200, {"count": KNOWN + 30})
+    make_room()
+    assert wait_for(lambda: not any(small.facts(name)["hints"] for name in NODES), 20)
+
+
+def test_disks_fail_under_writes(small: Stack) -> None:
+    """Disks that fill at once, in the middle of writes, lose nothing that was acknowledged."""
+    kept: dict[str, Any] = {}
+    unknown: set[str] = set()
+    stop = threading.Event()
+
+    def write(writer: int) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            sent = user(f"writer{writer}-{number}", number)
+            status, answer = fetch("POST", PATH, sent)
+            if status == 201:
+                kept[str(sent["id"])] = sent
+            elif status != 503 or answer["applied"] != "no":
+                unknown.add(str(sent["id"]))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    try:
+        assert wait_for(lambda: len(kept) > 200, 20)
+        take_everything()
+        before = len(kept)
+        assert wait_for(lambda: fetch("POST", PATH, user("probe"))[0] == 503, 20)
+        make_room()
+        assert wait_for(lambda: len(kept) > before + 100, 90), "writes have not come back"
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    print(
+        f"{len(kept)} acknowledged, {before} of them before the disks were full;"
+        f" {len(unknown)} of unknown outcome; restarts {restarts()}"
+    )
+    small.wait_ready()
+    for name, sent in kept.items():
+        assert fetch("GET", PATH + name) == (200, sent)
+    assert wait_for(lambda: not any(small.facts(name)["hints"] for name in NODES), 20)
+
+
+def assert_declined(method: str, path: str, body: object) -> None:
+    """A change is refused, as not applied, for the reason that it is."""
+    status, answer = fetch(method, path, body)
+    assert (status, answer["applied"]) == (503, "no"), answer
+    assert "the disk of db-" in answer["message"]
+
+
+def assert_reads_go_on(count: int) -> None:
+    """Single reads, the count and the list."""
+    assert fetch("GET", PATH + "known-7") == (200, user("known-7"))
+    assert fetch("GET", PATH + "never-was")[0] == 404
+    assert fetch("GET", PATH + "count") == (200, {"count": count})
+    status, rows = fetch("GET", PATH + "?limit=1000")
+    assert status == 200
+    assert len(rows) == count
+
+
+def leave_free(megabytes: int, names: tuple[str, ...] = NODES) -> None:
+    """Fill the disks from outside but for so much, and let the nodes notice."""
+    for name in names:
+        disk = f"/disks/{name}"
+        leave = megabytes << 20
+        _keeper(
+            f"rm -f {disk}/ballast*; free=$(df -B1 --output=avail {disk} | tail -1);"
+            f" fallocate -l $((free - {leave})) {disk}/ballast; df -h {disk} | tail -1"
+        )
+    threading.Event().wait(0.5)
+
+
+def take_everything() -> None:
+    """Fill all disks to the last byte, faster than a node can notice."""
+    _keeper(
+        "for disk in /disks/*; do (free=$(df -B1 --output=avail $disk | tail -1);"
+        " fallocate -l $free $disk/ballast; cat /dev/zero > $disk/ballast.more) & done; wait; true"
+    )
+
+
+def make_room() -> None:
+    """Take the filling away."""
+    _keeper("rm -f /disks/*/ballast*")
+
+
+def restarts() -> list[int]:
+    """How often the engine has restarted each node."""
+    return [int(inspect(name, ".RestartCount")) for name in NODES]
+
+
+def _keeper(script: str) -> None:
+    docker("exec", "keeper", "sh", "-c", script)

@@ -1,0 +1,125 @@
+"""Five nodes and two gateways, by the override file."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.compose.stack import FIVE, PORT, Stack, docker, fetch, user
+from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
+
+SECOND = 8090
+WRITERS = 40
+PATH = "/api/users/"
+
+
+@pytest.fixture(scope="module")
+def five() -> Iterator[Stack]:
+    """The cluster of the override file."""
+    with Stack(FIVE, nodes=5) as stack:
+        stack.wait_ready(SECOND)
+        yield stack
+
+
+def test_reads_see_writes_of_the_other_gateway(five: Stack) -> None:
+    """What one gateway has acknowledged the other one answers at once."""
+
+    def there_and_back(number: int) -> None:
+        for step in range(10):
+            here, there = (PORT, SECOND) if step % 2 else (SECOND, PORT)
+            name = f"both-{number}-{step}"
+            assert fetch("POST", PATH, user(name), port=here) == (201, user(name))
+            assert fetch("GET", PATH + name, port=there) == (200, user(name))
+            changed = fetch("PUT", PATH, {"id": name, "group": 7}, port=there)
+            assert changed == (200, user(name, 7))
+            assert fetch("GET", PATH + name, port=here) == (200, user(name, 7))
+            assert fetch("DELETE", PATH + name, port=here) == (204, None)
+            assert fetch("GET", PATH + name, port=there)[0] == 404
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(there_and_back, range(4)))
+
+
+def test_all_five_nodes_take_part(five: Stack) -> None:
+    """Every one of the five nodes holds records, each record twice."""
+    for number in range(50):
+        assert fetch("POST", PATH, user(f"spread-{number}"))[0] == 201
+    status = json.loads(five.compose("exec", "-T", "gateway-1", "ddb", "status", "--json"))
+    held = [node["records"] for node in status["nodes"]]
+    assert len(held) == 5
+    assert all(held)
+    assert sum(held) == 2 * fetch("GET", PATH + "count")[1]["count"]
+
+
+def test_gateway_killed_in_mid_request(five: Stack) -> None:
+    """A request that died with its gateway is applied once when sent again through the other."""
+    answered, lost = asyncio.run(_kill_under_writes())
+    applied = 0
+    for number in sorted(lost):
+        name, key = f"mid-{number}", f"key-{number}"
+        applied += insist("GET", name, SECOND)[0] == 200
+        again = insist("POST", name, SECOND, key)
+        assert again == (201, user(name)), (
+            f"{name} is answered {again}, not as the first would have been"
+        )
+    five.compose("start", "gateway")
+    five.wait_ready()
+    for number in sorted(answered | lost):
+        name, key = f"mid-{number}", f"key-{number}"
+        # Without the key the same request is another one, and the id is taken.
+        for port in (PORT, SECOND):
+            assert insist("POST", name, port, key)[0] == 201
+            assert insist("POST", name, port)[0] == 409
+    print(
+        f"{len(answered)} answered, {len(lost)} lost with the gateway, {applied} of those applied"
+    )
+    assert lost
+
+
+def insist(method: str, name: str, port: int, key: str = "") -> tuple[int, Any]:
+    """The answer, where need be at a later try: this is not about how soon it comes."""
+    path, body = (PATH, user(name)) if method == "POST" else (PATH + name, None)
+    headers = {"idempotency_key": key} if key else {}
+    for _ in range(20):
+        status, answer = fetch(method, path, body, port=port, **headers)
+        if status != 503:
+            break
+    return status, answer
+
+
+async def _kill_under_writes() -> tuple[set[int], set[int]]:
+    """Create records while the first gateway is killed; which were answered and which were lost."""
+    answered: set[int] = set()
+    lost: set[int] = set()
+    lateness = Lateness()
+    numbers = iter(range(100_000))
+    over = threading.Event()
+
+    async def write() -> None:
+        connection = Connection(PORT, lateness)
+        while not over.is_set():
+            number = next(numbers)
+            body = json.dumps(user(f"mid-{number}")).encode()
+            try:
+                answer: Answer = await connection.ask(
+                    "POST", PATH, body, idempotency_key=f"key-{number}"
+                )
+            except Lost:
+                lost.add(number)
+                return
+            except Refused:
+                return
+            assert answer.status == 201, answer
+            answered.add(number)
+
+    writing = [asyncio.create_task(write()) for _ in range(WRITERS)]
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(docker, "kill", "-s", "KILL", "gateway")
+    over.set()
+    await asyncio.gather(*writing)
+    lateness.stop()
+    return answered, lost
