@@ -60,6 +60,16 @@ def succeed(cluster: Cluster, calls: Iterable[Call]) -> None:
     raise AssertionError(f"{len(left)} requests were not decided")
 
 
+def get(cluster: Cluster, path: str) -> Answer:
+    """The answer to one GET. How soon it comes is not asked here: undecided, it is sent again."""
+    for _ in range(50):
+        (answer,) = send(cluster, [Call("GET", path)])
+        if answer is not None and answer.status != 503:
+            assert answer.status == 200, answer
+            return answer
+    raise AssertionError(f"GET {path} was not decided: {answer}")
+
+
 async def _send(port: int, calls: list[Call]) -> list[Answer | None]:
     lateness = Lateness()
     answers: list[Answer | None] = [None] * len(calls)

@@ -1,0 +1,128 @@
+"""LIST and COUNT say exactly what is there, whatever is out or has just come back."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from ddb.ring.ring import key_of
+from tests.cluster import Cluster, wait_for
+from tests.system.batch import PATH, Call, create, get, send, succeed, user
+from tests.system.homes import Homes
+
+SOME = 600
+MANY = 3000
+"""Enough that handing them off takes longer than listing them."""
+
+
+class Expected:
+    """The ids that live, across the tests of this module."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.live: set[str] = set()
+        self._cluster = cluster
+        self._made = 0
+
+    def change(self, count: int) -> None:
+        """Create `count` records; update some older ones and delete some of either."""
+        older = sorted(self.live)[: count // 4]
+        made = [f"list-{number}" for number in range(self._made, self._made + count)]
+        self._made += count
+        gone = [*older[::3], *made[::5]]
+        succeed(self._cluster, create(made))
+        succeed(
+            self._cluster,
+            (Call("PUT", PATH, {"id": each, "group": self._made}) for each in older),
+        )
+        self._delete(gone)
+        self.live |= set(made)
+        self.live -= set(gone)
+
+    def _delete(self, ids: Iterable[str]) -> None:
+        left = list(ids)
+        while left:
+            answers = send(self._cluster, [Call("DELETE", PATH + each) for each in left])
+            left = [
+                each
+                for each, answer in zip(left, answers, strict=True)
+                # Not found: an earlier attempt was undecided and did take effect.
+                if answer is None or answer.status not in (204, 404)
+            ]
+
+
+@pytest.fixture(scope="module")
+def expected(trio: Cluster) -> Expected:
+    """What lives, and a way to change it."""
+    made = Expected(trio)
+    made.change(SOME)
+    return made
+
+
+def pages(cluster: Cluster, limit: int, by: str) -> list[str]:
+    """The ids of all pages, by "cursor" or by "offset"."""
+    found: list[str] = []
+    path = f"{PATH}?limit={limit}"
+    while path:
+        answer = get(cluster, path)
+        rows = answer.json
+        assert all(row == user(row["id"], row["group"]) for row in rows)
+        found += [row["id"] for row in rows]
+        if by == "cursor":
+            path = answer.headers.get(b"link", b"").decode()[1:].partition(">")[0]
+        else:
+            path = f"{PATH}?limit={limit}&offset={len(found)}" if rows else ""
+    return found
+
+
+def exact(cluster: Cluster, live: set[str]) -> None:
+    """COUNT, and LIST both ways, say what is live: all of it, in order, and nothing twice."""
+    ordered = sorted(live, key=key_of)
+    assert get(cluster, f"{PATH}count").json == {"count": len(live)}
+    assert pages(cluster, 1000, "cursor") == ordered
+    assert pages(cluster, 997, "offset") == ordered
+
+
+def test_exact_with_all_nodes_up(whole: Cluster, expected: Expected) -> None:
+    """With all nodes up LIST and COUNT are exact, and pages of any size agree."""
+    exact(whole, expected.live)
+    assert pages(whole, 7, "cursor") == pages(whole, 500, "offset")
+
+
+@pytest.mark.parametrize("name", ["db-0", "db-1", "db-2"])
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_exact_with_one_node_out(whole: Cluster, expected: Expected, name: str, fault: str) -> None:
+    """With any node killed or paused they are exact, before and after writes that it misses."""
+    whole.do(fault, name)
+    exact(whole, expected.live)
+    expected.change(60)
+    exact(whole, expected.live)
+
+
+def test_exact_before_handoff_has_finished(
+    whole: Cluster, homes: Homes, expected: Expected
+) -> None:
+    """Right after a node's return, while thousands of hints wait for it, they are exact."""
+    whole.do("kill", "db-1")
+    expected.change(MANY)
+    whole.do("start", "db-1")
+    assert wait_for(lambda: whole.request("GET", "/readyz")[0] == 200, 10)
+    waiting = [homes.hints()]
+    while waiting[-1]:
+        exact(whole, expected.live)
+        waiting.append(homes.hints())
+    print(f"hints before and after each look: {waiting}")
+    assert waiting[0] > MANY / 4
+    assert len(waiting) > 2
+    exact(whole, expected.live)
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_exact_with_another_out_before_handoff(
+    whole: Cluster, homes: Homes, expected: Expected, fault: str
+) -> None:
+    """When a holder of its hints goes out as a node returns, they are exact all the same."""
+    whole.do("kill", "db-1")
+    expected.change(MANY // 5)
+    whole.do(fault, "db-2")
+    whole.do("start", "db-1")
+    for _ in range(3):
+        exact(whole, expected.live)
