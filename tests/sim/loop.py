@@ -15,10 +15,14 @@ import struct
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ddb.node.store import StoreFailed
 
+if TYPE_CHECKING:
+    from tests.sim.streams import End, Factory, Server, Wires
+
+T = TypeVar("T")
 _STAMP = struct.Struct("<dI")
 
 
@@ -128,6 +132,7 @@ class SimLoop:
         self._made = 0
         self._closed = False
         self._graves: list[Process] = []
+        self.wires: Wires | None = None
         self.root = self.process("world")
         self.current = self.root
 
@@ -181,6 +186,14 @@ class SimLoop:
         self._sequence += 1
         heapq.heappush(self._timers, (handle._when, self._sequence, handle))
         return handle
+
+    def inside(self, process: Process, make: Callable[[], T]) -> T:
+        """Call `make` as if it ran in a process: what it starts runs there."""
+        before, self.current = self.current, process
+        try:
+            return process.context.copy().run(make)
+        finally:
+            self.current = before
 
     # Running.
 
@@ -314,6 +327,18 @@ class SimLoop:
         self._sequence += 1
         heapq.heappush(self._timers, (when, self._sequence, handle))
         return handle
+
+    async def create_connection(
+        self, protocol_factory: "Factory", host: str, port: int
+    ) -> tuple["End", asyncio.Protocol]:
+        """As asyncio's, over simulated streams; hosts are named like processes."""
+        assert self.wires is not None
+        return await self.wires.connect(protocol_factory, host)
+
+    async def create_server(self, protocol_factory: "Factory", host: str, port: int) -> "Server":
+        """As asyncio's, over simulated streams."""
+        assert self.wires is not None
+        return await self.wires.listen(protocol_factory, host)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Collect what nobody else caught."""

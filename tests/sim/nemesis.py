@@ -264,7 +264,7 @@ class Nemesis:
         if fault.amount < 0.3:
             other = world.gateways[fault.other % len(world.gateways)].name
         trouble = world.trouble(one)
-        world.network.reset(one, other)
+        world.reset(one, other)
         await asyncio.sleep(0.02)
         self._mend(trouble)
 

@@ -155,6 +155,7 @@ def draw(seed: int) -> Plan:
         ops=_ops(rng, gateways, records, length),
         faults=() if calm else _faults(rng, nodes, length),
         early=rng.random() < 0.1,
+        wired=rng.random() < 0.3,
     )
 
 

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -13,6 +14,9 @@ from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.store import Family, StoreFailed
 from ddb.ring.ring import Ring
+from ddb.wire.listener import Listener
+from ddb.wire.messages import Hello, Reply, Request
+from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
 from tests.sim.disk import SimDisk, SimStore
@@ -20,6 +24,8 @@ from tests.sim.loop import Process, SimLoop
 from tests.sim.network import Host, SimNetwork, SimTransport, Weather, hello_of
 from tests.sim.observed import Observed, Trouble
 from tests.sim.plan import Plan
+from tests.sim.streams import Wires
+from tests.sim.wired import WiredTransport
 
 _LOOK = 0.02
 _rings: dict[tuple[object, ...], Ring] = {}
@@ -60,8 +66,31 @@ class Gateway:
     clock: SimClock
     process: Process
     router: Router
-    transport: SimTransport
     waiting: dict[asyncio.Future[object], None] = field(default_factory=dict)
+
+
+class View(Transport, Protocol):
+    """A process's transport, as an observer sees it."""
+
+    def all_up(self, names: tuple[str, ...] | None = None) -> bool:
+        """Whether all peers (of those named) are believed up."""
+        ...
+
+
+class Late:
+    """The transport of a node whose links are made once it listens."""
+
+    real: View
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        return self.real.ask(to, request, deadline=deadline, patience=patience)
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        return self.real.condition(to)
 
 
 class GatewayGone(Exception):
@@ -88,6 +117,11 @@ class World:
         self.fired: Counter[str] = Counter()
         self.machines = {name: Machine(name, self.disk(name), self._clock()) for name in self.names}
         self.gateways: list[Gateway] = []
+        self.views: dict[str, View] = {}
+        """Every process's transport, as it believes its peers to be."""
+        self.wires: Wires | None = None
+        if plan.wired:
+            self.wires = loop.wires = Wires(self.network, loop, random.Random(f"wires {plan.salt}"))
         self.began = 0.0
         """When the plan's times start to count."""
         delay, jitter, loss, doubled, late = plan.weather
@@ -128,20 +162,24 @@ class World:
     async def _node(self, machine: Machine, process: Process, store: SimStore) -> None:
         name = machine.name
         rng = random.Random(f"{name} {self.plan.salt} {process.number}")
-        transport = SimTransport(name, self.names, self.network, process, machine.clock)
         try:
             identity = recall(store, name, self.names)
             if identity is None:
                 identity = mint(name, self.names, rng)
                 await keep(store, identity)
+            transport = Late()
             node = Node(identity, self.ring, store, transport, machine.clock, rng)
             machine.node = node
-            transport.hello = hello_of(name, self.ring.digest, node.ballots.counter)
-            host = Host(
-                process, machine.clock, node.handle, node.greet, lambda: node.formation.ready
-            )
-            self.network.attach(transport, host)
-            self.loop.spawn(process, transport.keep())
+            hello = hello_of(name, self.ring.digest, node.ballots.counter)
+            if self.wires is not None:
+                listener = Listener(node.handle, node.greet, machine.clock)
+                await listener.start(name, 0)
+                transport.real = self._wired(name, process, hello, machine.clock)
+            else:
+                host = Host(
+                    process, machine.clock, node.handle, node.greet, lambda: node.formation.ready
+                )
+                transport.real = self._attached(name, process, hello, host)
             await node.run()
         except StoreFailed:
             self._broke(machine, process)
@@ -165,7 +203,9 @@ class World:
         if machine.up:
             assert machine.process is not None
             self.loop.kill(machine.process)
-            if machine.name in self.network.hosts:
+            if self.wires is not None:
+                self.wires.died(machine.process)
+            elif machine.name in self.network.hosts:
                 self.network.died(machine.name)
         lost = machine.disk.lose_power() if power else machine.disk.lose_process()
         if lost:
@@ -191,21 +231,45 @@ class World:
         process = self.loop.process(name)
         clock = self.gateways[index].clock if index < len(self.gateways) else self._clock()
         rng = random.Random(f"{name} {self.plan.salt} {process.number}")
-        transport = SimTransport(name, self.names, self.network, process, clock)
-        transport.hello = hello_of(name, self.ring.digest, 0)
-        router = Router(self.ring, transport, clock, rng)
-        self.network.attach(transport, Host(process, clock, None, None, lambda: True))
-        self.loop.spawn(process, transport.keep())
-        gateway = Gateway(name, clock, process, router, transport)
+        hello = hello_of(name, self.ring.digest, 0)
+        transport: View
+        if self.wires is not None:
+            transport = self.loop.inside(process, lambda: self._wired(name, process, hello, clock))
+        else:
+            host = Host(process, clock, None, None, lambda: True)
+            transport = self._attached(name, process, hello, host)
+        gateway = Gateway(name, clock, process, Router(self.ring, transport, clock, rng))
         if index < len(self.gateways):
             self.gateways[index] = gateway
         else:
             self.gateways.append(gateway)
 
+    def _attached(self, name: str, process: Process, hello: Hello, host: Host) -> "View":
+        transport = SimTransport(name, self.names, self.network, process, host.clock)
+        transport.hello = hello
+        self.network.attach(transport, host)
+        self.loop.spawn(process, transport.keep())
+        self.views[name] = transport
+        return transport
+
+    def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> "View":
+        transport = WiredTransport(name, self.names, process, hello, clock, self.network.watch)
+        self.views[name] = transport
+        return transport
+
+    def reset(self, one: str, other: str) -> None:
+        """Break the connections between two hosts."""
+        if self.wires is not None:
+            self.wires.reset(one, other)
+        else:
+            self.network.reset(one, other)
+
     def close_gateway(self, index: int) -> None:
         """End a gateway's process; whoever waits for it learns that it is gone."""
         gateway = self.gateways[index]
         self.loop.kill(gateway.process)
+        if self.wires is not None:
+            self.wires.died(gateway.process)
         self.note(f"{gateway.name} dies")
         for done in list(gateway.waiting):
             if not done.done():
@@ -214,13 +278,13 @@ class World:
     def sees_all(self) -> bool:
         """Whether every node is ready and every process believes every node up."""
         return all(self.ready(machine) for machine in self.machines.values()) and all(
-            self.network.transports[name].all_up()
+            self.views[name].all_up()
             for name in (*self.names, *(gateway.name for gateway in self.gateways))
         )
 
     def sees(self, name: str) -> bool:
         """Whether a node is ready, and it and all others believe each other up."""
-        transports = self.network.transports
+        transports = self.views
         if not self.ready(self.machines[name]) or not transports[name].all_up(
             tuple(other for other in self.names if self.ready(self.machines[other]))
         ):

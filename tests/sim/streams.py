@@ -1,0 +1,212 @@
+"""Simulated byte streams, for the real links and listeners to run on.
+
+Bytes of one direction arrive in order or not at all, cut anywhere, and late: while a direction is
+cut, or a packet is lost, what was written waits for its retransmission. A connection that is
+reset loses what is under way, in the middle of a frame if it so happens.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.sim.loop import Process, SimLoop
+
+if TYPE_CHECKING:
+    from tests.sim.network import SimNetwork
+
+_AGAIN = 0.2
+"""Seconds until what was lost is sent again."""
+_FRAGMENTED = 0.1
+
+Factory = Callable[[], asyncio.Protocol]
+
+
+@dataclass(slots=True)
+class Server:
+    """What `create_server` returns; the process that listens."""
+
+    process: Process
+    factory: Factory
+
+    def close(self) -> None:
+        """Listen no more: the process ends with it here."""
+
+
+class Wires:
+    """All connections of a run."""
+
+    def __init__(self, network: "SimNetwork", loop: SimLoop, rng: random.Random) -> None:
+        self.network = network
+        self.loop = loop
+        self.rng = rng
+        self._servers: dict[str, Server] = {}
+        self._ends: list[End] = []
+
+    async def listen(self, factory: Factory, host: str) -> Server:
+        """As `create_server`."""
+        server = self._servers[host] = Server(self.loop.current, factory)
+        return server
+
+    async def connect(self, factory: Factory, host: str) -> tuple["End", asyncio.Protocol]:
+        """As `create_connection`. Raises OSError, or waits for ever where nobody answers."""
+        network, near = self.network, self.loop.current
+        there, back = network.flows(near.name, host), network.flows(host, near.name)
+        await asyncio.sleep(2 * network.weather.delay + self.rng.random() * network.weather.jitter)
+        server = self._servers.get(host)
+        if not (there and back):
+            await self.loop.create_future()
+        if server is None or not server.process.alive:
+            raise ConnectionRefusedError(f"nobody listens at {host}")
+        protocol = factory()
+        end = End(self, near, server.process, protocol)
+        far = End(self, server.process, near, None)
+        end.peer, far.peer = far, end
+        self._ends = [kept for kept in self._ends if not kept.closed]
+        self._ends += [end, far]
+        protocol.connection_made(end)
+        self.loop.soon_in(server.process, far.accept, server.factory)
+        return end, protocol
+
+    def reset(self, one: str, other: str) -> None:
+        """Break every connection between two hosts."""
+        for end in self._ends:
+            if not end.closed and {end.process.name, end.far.name} == {one, other}:
+                end.broken(ConnectionResetError("reset"))
+
+    def died(self, process: Process) -> None:
+        """A process has ended; its machine resets its connections where it can be reached."""
+        for end in self._ends:
+            if end.far is process and not end.closed:
+                end.bereft()
+
+    def __repr__(self) -> str:
+        return f"<Wires {len(self._ends)} ends>"
+
+
+class End(asyncio.Transport):
+    """One end of a connection, in `process`; `far` is the other end's."""
+
+    def __init__(
+        self, wires: Wires, process: Process, far: Process, protocol: asyncio.Protocol | None
+    ) -> None:
+        super().__init__()
+        self.process = process
+        self.far = far
+        self.closed = False
+        self.peer: End | None = None
+        self._wires = wires
+        self._protocol = protocol
+        self._arrives = 0.0
+        self._held: list[bytes] = []
+        self._early: list[bytes] = []
+
+    def accept(self, factory: Factory) -> None:
+        """In the accepting process: the connection is there."""
+        if self.closed:
+            return
+        self._protocol = factory()
+        self._protocol.connection_made(self)
+        early, self._early = self._early, []
+        for data in early:
+            self._protocol.data_received(data)
+
+    # What asyncio's protocols call.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """As asyncio's."""
+        if not self.closed:
+            self._held.append(bytes(data))
+            if len(self._held) == 1:
+                self._send()
+
+    def get_write_buffer_size(self) -> int:
+        """As asyncio's."""
+        return sum(map(len, self._held))
+
+    def is_closing(self) -> bool:
+        """As asyncio's."""
+        return self.closed
+
+    def close(self) -> None:
+        """As asyncio's: what was written is still sent."""
+        self.abort()
+
+    def abort(self) -> None:
+        """As asyncio's."""
+        if not self.closed:
+            self._end(None)
+            if self.peer is not None and not self.peer.closed:
+                self.peer.bereft()
+
+    # What the network does.
+
+    def bereft(self) -> None:
+        """The other end is no more; word of it arrives if the way is open."""
+        wires = self._wires
+        if wires.network.flows(self.far.name, self.process.name):
+            delay = wires.network.weather.delay + wires.rng.random() * wires.network.weather.jitter
+            wires.loop.later_in(self.process, delay, self._end, None)
+
+    def broken(self, error: Exception) -> None:
+        """The connection is reset, at both ends."""
+        for end in (self, self.peer):
+            if end is not None and not end.closed:
+                end._wires.loop.soon_in(end.process, end._end, error)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._held.clear()
+        if self._protocol is not None:
+            self._wires.loop.soon_in(self.process, self._protocol.connection_lost, error)
+
+    def _send(self) -> None:
+        """Send what is held; try again later what the network swallows."""
+        wires, network = self._wires, self._wires.network
+        if self.closed or not self._held:
+            return
+        weather, rng, loop = network.weather, wires.rng, wires.loop
+        if not network.flows(self.process.name, self.far.name):
+            network.fired["cut"] += 1
+            loop.later_in(self.process, _AGAIN, self._send)
+            return
+        if weather.loss and rng.random() < weather.loss:
+            network.fired["lost"] += 1
+            loop.later_in(self.process, _AGAIN * rng.random(), self._send)
+            return
+        if not self.far.alive:
+            self._end(ConnectionResetError("nobody there"))
+            return
+        data = b"".join(self._held)
+        self._held.clear()
+        loop.trace.update(data)
+        pieces = [data]
+        if len(data) > 1 and rng.random() < _FRAGMENTED:
+            at = rng.randrange(1, len(data))
+            pieces = [data[:at], data[at:]]
+        for piece in pieces:
+            delay = weather.delay + rng.random() * weather.jitter
+            if weather.late and rng.random() < weather.late:
+                network.fired["late"] += 1
+                delay += rng.random() * weather.lateness
+            if network.clogged[self.process.name, self.far.name]:
+                network.fired["clogged"] += 1
+                delay += 0.05 + rng.random() * 0.4
+            self._arrives = max(self._arrives + 1e-9, loop.now + delay)
+            if self.peer is not None:
+                loop.later_in(self.far, self._arrives - loop.now, self.peer.arrived, piece)
+
+    def arrived(self, data: bytes) -> None:
+        """In this end's process: bytes."""
+        if self.closed:
+            return
+        if self._protocol is None:
+            self._early.append(data)
+        else:
+            self._protocol.data_received(data)
+
+    def __repr__(self) -> str:
+        return f"<End {self.process.name} to {self.far.name}{' closed' if self.closed else ''}>"

@@ -1,0 +1,55 @@
+"""A process on the real wire: production links and listener over simulated streams."""
+
+import asyncio
+from collections.abc import Callable
+
+from ddb.wire.link import Link, Network
+from ddb.wire.messages import Hello, Reply, Request
+from ddb.wire.ports import Clock, Condition
+from tests.sim.loop import Process
+
+Watch = Callable[[str, str, Request], None]
+
+
+class WiredTransport:
+    """The real `Network`, and what an observer asks of a process's transport."""
+
+    def __init__(
+        self,
+        name: str,
+        names: tuple[str, ...],
+        process: Process,
+        hello: Hello,
+        clock: Clock,
+        watches: list[Watch],
+    ) -> None:
+        """In the process itself: the links begin to connect at once."""
+        self.name = name
+        self.process = process
+        self._watches = watches
+        self._network = Network(
+            {other: Link(other, other, 0, hello, clock) for other in names if other != name}
+        )
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        for watch in self._watches:
+            watch(self.name, to, request)
+        return self._network.ask(to, request, deadline=deadline, patience=patience)
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        return self._network.condition(to)
+
+    def all_up(self, names: tuple[str, ...] | None = None) -> bool:
+        """Whether all peers (of those named) are believed up."""
+        return all(
+            self.condition(name) is Condition.UP
+            for name in (self._network.links if names is None else names)
+            if name != self.name
+        )
+
+    def __repr__(self) -> str:
+        return f"<WiredTransport of {self.name}: {self._network!r}>"
