@@ -1,0 +1,122 @@
+"""Strangers at a node's port: garbage, oversized frames, silence."""
+
+import random
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from ddb.wire.frames import GREATEST_FRAME, frame
+from ddb.wire.messages import PROTOCOL, Hello, Ping
+from tests.api.client import Undecided
+from tests.cluster import Cluster, wait_for
+
+HELLO = frame(1, 0.0, Hello(PROTOCOL, b"", "a stranger", 0))
+MORE = 10
+RNG = random.Random(2)
+
+STRANGERS = {
+    "garbage": RNG.randbytes(100_000),
+    "zeros": b"\0" * 64,
+    "HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TLS": bytes.fromhex("16030100c8010000c40303") + RNG.randbytes(200),
+    "a length beyond all bounds": b"\xff" * 16,
+    "a length just too large": (GREATEST_FRAME + 1).to_bytes(4, "big") + b"\0" * 12,
+    "an empty frame": b"\0\0\0\0" + b"\0" * 12,
+    "a frame of nonsense": b"\0\0\0\x20" + b"\xc1" * 32,
+    "a message of no known kind": b"\0\0\0\x0e" + b"\0" * 12 + b"\x91\x7f",
+    "a message before any greeting": frame(1, time.monotonic() + 1e6, Ping()),
+    "the greeting of another ring": HELLO,
+    "the greeting of another protocol": frame(1, 0.0, Hello(99, b"", "a stranger", 0)),
+    "nesting without end": (4096 + 12).to_bytes(4, "big") + b"\0" * 12 + b"\x91" * 4096,
+}
+
+
+def closed_by(port: int, sent: bytes) -> bool:
+    """Whether a node closes a connection on which this was sent."""
+    with socket.create_connection(("127.0.0.1", port), 10) as stranger:
+        try:
+            stranger.sendall(sent)
+            while stranger.recv(65_536):
+                pass
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+    return True
+
+
+class Traffic:
+    """Somebody who works with the cluster all the while."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.statuses: list[int] = []
+        self._cluster = cluster
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def _work(self) -> None:
+        number = 0
+        while not self._done.is_set():
+            number += 1
+            path = f"/api/users/traffic-{number % 20}"
+            status, _ = self._cluster.request("PUT", path, {"group": number})
+            self.statuses.append(status)
+
+    def goes_on(self) -> None:
+        """Check that every request until now and some more are done."""
+        enough = len(self.statuses) + MORE
+        assert wait_for(lambda: len(self.statuses) >= enough, 20)
+        if 503 in self.statuses:
+            raise Undecided("a request was not decided in time")
+        assert set(self.statuses) == {200}
+
+    def __enter__(self) -> "Traffic":
+        for number in range(20):
+            user = {"id": f"traffic-{number}", "name": "A", "email": "a@b.co", "group": 0}
+            assert self._cluster.request("POST", "/api/users/", user)[0] in (201, 409)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def cut_by_nodes(cluster: Cluster) -> set[str]:
+    """Whose connections the nodes have cut."""
+    logs = "".join(log.read_text(encoding="utf-8") for log in cluster.data.glob("db-*.log"))
+    return set(re.findall(r"closing the connection from (.+?): ", logs))
+
+
+@pytest.mark.parametrize("sent", STRANGERS.values(), ids=STRANGERS.keys())
+def test_stranger_at_a_nodes_port(cluster: Cluster, sent: bytes) -> None:
+    """Whoever talks nonsense to a node loses that connection; no other is cut, no request lost."""
+    pids = cluster.pids()
+    with Traffic(cluster) as traffic:
+        for number in range(3):
+            assert closed_by(cluster.port + 1 + number, sent)
+        traffic.goes_on()
+    assert cut_by_nodes(cluster) <= {"a stranger"}
+    assert cluster.pids() == pids
+
+
+def test_frame_that_never_ends(cluster: Cluster) -> None:
+    """A frame that is announced and never comes holds up nobody else."""
+    with socket.create_connection(("127.0.0.1", cluster.port + 1), 10) as stranger:
+        stranger.sendall(GREATEST_FRAME.to_bytes(4, "big") + b"\0" * 1000)
+        with Traffic(cluster) as traffic:
+            traffic.goes_on()
+
+
+def test_many_silent_connections(cluster: Cluster) -> None:
+    """A hundred connections that say nothing hold up nobody else."""
+    silent = [socket.create_connection(("127.0.0.1", cluster.port + 2), 10) for _ in range(100)]
+    try:
+        with Traffic(cluster) as traffic:
+            traffic.goes_on()
+    finally:
+        for each in silent:
+            each.close()
