@@ -60,14 +60,32 @@ def succeed(cluster: Cluster, calls: Iterable[Call]) -> None:
     raise AssertionError(f"{len(left)} requests were not decided")
 
 
+def read(cluster: Cluster, ids: list[str]) -> list[Answer]:
+    """The answer to one GET of each id, 200 or 404; what was not decided is asked again."""
+    return _decided(cluster, [Call("GET", PATH + each) for each in ids])
+
+
 def get(cluster: Cluster, path: str) -> Answer:
-    """The answer to one GET. How soon it comes is not asked here: undecided, it is sent again."""
+    """The answer to one GET, which must succeed; not decided, it is asked again."""
+    (answer,) = _decided(cluster, [Call("GET", path)])
+    assert answer.status == 200, answer
+    return answer
+
+
+def _decided(cluster: Cluster, calls: list[Call]) -> list[Answer]:
+    """How soon answers come is not asked here: of that there is a test of its own."""
+    decided: dict[int, Answer] = {}
     for _ in range(50):
-        (answer,) = send(cluster, [Call("GET", path)])
-        if answer is not None and answer.status != 503:
-            assert answer.status == 200, answer
-            return answer
-    raise AssertionError(f"GET {path} was not decided: {answer}")
+        left = [number for number in range(len(calls)) if number not in decided]
+        answers = send(cluster, [calls[number] for number in left])
+        decided |= {
+            number: answer
+            for number, answer in zip(left, answers, strict=True)
+            if answer is not None and answer.status != 503
+        }
+        if len(decided) == len(calls):
+            return [decided[number] for number in range(len(calls))]
+    raise AssertionError(f"{len(calls) - len(decided)} requests were not decided")
 
 
 async def _send(port: int, calls: list[Call]) -> list[Answer | None]:

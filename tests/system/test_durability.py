@@ -1,0 +1,85 @@
+"""What was acknowledged survives the end of every process at once, and is flushed before."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster, wait_for
+from tests.faults.http import Answer
+from tests.system.batch import create, read, send, succeed, user
+from tests.system.conftest import restore
+from tests.system.homes import Homes
+from tests.system.tracer import Flushes
+
+CHUNK = 80
+POSTS = 20
+
+
+def test_kill_of_all_nodes_loses_nothing(whole: Cluster, homes: Homes) -> None:
+    """After kill -9 of all nodes amid writes every acknowledged one is there."""
+    pids = [whole.pids()[name] for name in homes.ring.names]
+
+    def kill() -> None:
+        time.sleep(0.7)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ids: list[str] = []
+    answers: list[Answer | None] = []
+    while killer.is_alive():
+        chunk = [f"lost-{number}" for number in range(len(ids), len(ids) + CHUNK)]
+        answers += send(whole, create(chunk))
+        ids += chunk
+    acknowledged = {
+        each
+        for each, answer in zip(ids, answers, strict=True)
+        if answer is not None and answer.status == 201
+    }
+    refused = {
+        each
+        for each, answer in zip(ids, answers, strict=True)
+        if answer is not None and answer.status == 503 and answer.json["applied"] == "no"
+    }
+    print(f"{len(acknowledged)} acknowledged, {len(refused)} certainly not done")
+    assert acknowledged
+    assert refused
+    restore(whole)
+    assert wait_for(homes.settled, 20)
+    found = {
+        each: answer.json
+        for each, answer in zip(ids, read(whole, ids), strict=True)
+        if answer.status == 200
+    }
+    assert {each for each in acknowledged if found.get(each) != user(each)} == set()
+    assert refused & set(found) == set()
+    assert homes.unequal() == set()
+
+
+@pytest.mark.parametrize(("mode", "least"), [("always", POSTS), ("os", 0)])
+def test_both_homes_flush_before_the_answer(tmp_path: Path, mode: str, least: int) -> None:
+    """Before an answer both homes flush their logs, unless told to leave that to the system."""
+    with Cluster(tmp_path, DDB_FSYNC=mode) as cluster:
+        homes = Homes(cluster)
+        assert wait_for(homes.settled, 20)
+        ids = homes.ids(("db-0", "db-1", "db-2"), POSTS, "flushed")
+        pids = cluster.pids()
+        with Flushes(pids["db-0"]) as first, Flushes(pids["db-1"]) as second:
+            for number, each in enumerate(ids, 1):
+                succeed(cluster, create([each]))
+                if mode == "always":
+                    assert logs(first) >= number
+                    assert logs(second) >= number
+        print(first, second)
+        assert (logs(first) >= least, logs(second) >= least) == (True, True)
+        assert mode == "always" or logs(first) + logs(second) == 0
+
+
+def logs(flushes: Flushes) -> int:
+    """Flushes of the store's write-ahead logs."""
+    return sum(count for name, count in flushes.files.items() if name.endswith(".log"))

@@ -1,0 +1,80 @@
+"""Hints: kept while a home is out, shown, and brought home by themselves."""
+
+import datetime as dt
+
+from ddb.ring.ring import key_of
+from tests.cluster import Cluster, wait_for
+from tests.system.batch import PATH, Call, create, read, succeed, user
+from tests.system.homes import Homes
+
+CELL = ("db-0", "db-1", "db-2")
+SOME = 40
+
+
+def test_status_tells_of_hints(whole: Cluster, homes: Homes) -> None:
+    """While a home is out the status shows how many hints wait where, for whom, and since when."""
+    ids = homes.ids(CELL, SOME, "shown")
+    began = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    whole.do("kill", "db-1")
+    succeed(whole, create(ids))
+    succeed(whole, [Call("PUT", PATH, {"id": each, "group": 2}) for each in ids])
+    hints = whole.node("db-2")["hints"]
+    assert isinstance(hints, list)
+    (shown,) = hints
+    assert (shown["for"], shown["count"]) == ("db-1", SOME)
+    since = dt.datetime.fromisoformat(shown["since"])
+    assert began <= since <= dt.datetime.now(dt.UTC)
+    assert "db-1" in whole.ctl("status").stdout
+
+
+def test_hints_come_home_when_the_node_returns(whole: Cluster, homes: Homes) -> None:
+    """After an outage the returned home gets what it missed, deletions too, and no hint stays."""
+    ids = homes.ids(CELL, SOME, "home")
+    succeed(whole, create(ids))
+    whole.do("stop", "db-1")
+    succeed(whole, [Call("PUT", PATH, {"id": each, "group": 3}) for each in ids[::2]])
+    succeed(whole, [Call("DELETE", PATH + each) for each in ids[1::2]])
+    assert homes.facts("db-2")["hints"]
+    before = homes.facts("db-2")["counters"]["handed_off"]
+    whole.do("start", "db-1")
+    assert wait_for(homes.settled, 20)
+    assert homes.facts("db-2")["counters"]["handed_off"] >= before + SOME
+    for number, each in enumerate(ids):
+        first, second = homes.states(key_of(each))
+        assert first == second
+        assert second.live is (number % 2 == 0)
+    assert homes.unequal() == set()
+
+
+def test_hints_found_at_boot_go_home(whole: Cluster, homes: Homes) -> None:
+    """A holder that restarts hands off to a home that has been up all along."""
+    ids = homes.ids(CELL, SOME, "boot")
+    whole.do("kill", "db-1")
+    succeed(whole, create(ids))
+    whole.do("kill", "db-2")
+    whole.do("start", "db-1")
+    assert wait_for(lambda: whole.request("GET", "/readyz")[0] == 200, 10)
+    assert not homes.state("db-1", key_of(ids[0])).live
+    whole.do("start", "db-2")
+    assert wait_for(homes.settled, 20)
+    assert homes.unequal() == set()
+    assert all(homes.state("db-1", key_of(each)).live for each in ids)
+
+
+def test_any_one_node_may_be_out(whole: Cluster, homes: Homes) -> None:
+    """With each node out in turn all operations are done, and later found done."""
+    kept: list[str] = []
+    for name in homes.ring.names:
+        whole.do("kill", name)
+        ids = [f"out-{name}-{number}" for number in range(SOME)]
+        succeed(whole, create(ids))
+        succeed(whole, [Call("DELETE", PATH + each) for each in ids[::2]])
+        succeed(whole, [Call("PUT", PATH, {"id": each, "group": 5}) for each in ids[1::2]])
+        kept += ids[1::2]
+        found = [answer.json for answer in read(whole, kept)]
+        assert found == [user(each, 5) for each in kept]
+        whole.do("start", name)
+        assert wait_for(homes.settled, 20)
+    assert homes.unequal() == set()
+    gone = read(whole, [f"out-db-0-{number}" for number in range(0, SOME, 2)])
+    assert {answer.status for answer in gone} == {404}
