@@ -7,6 +7,7 @@ import pytest
 from ddb.ring.ring import key_of
 from tests.cluster import Cluster, wait_for
 from tests.system.batch import PATH, Call, create, get, send, succeed, user
+from tests.system.branch import branch
 from tests.system.homes import Homes
 
 SOME = 600
@@ -112,6 +113,28 @@ def test_exact_before_handoff_has_finished(
     print(f"hints before and after each look: {waiting}")
     assert waiting[0] > MANY / 4
     assert len(waiting) > 2
+    exact(whole, expected.live)
+
+
+def test_what_a_listing_shows_two_nodes_hold(
+    whole: Cluster, homes: Homes, expected: Expected
+) -> None:
+    """A state that an interrupted coordinator left on one home is settled before it is shown."""
+    name = homes.ring.names[0]
+    key = next(key_of(each) for each in expected.live if homes.ring.cell(key_of(each)).home == name)
+    left = branch(homes, name, key, 1, 77)
+    first, second = homes.states(key)
+    assert first == left != second
+
+    rows = [
+        row
+        for start in range(0, len(expected.live), 1000)
+        for row in get(whole, f"{PATH}?limit=1000&offset={start}").json
+    ]
+
+    first, second = homes.states(key)
+    assert first == second
+    assert [row["group"] for row in rows if key_of(row["id"]) == key] == [77]
     exact(whole, expected.live)
 
 

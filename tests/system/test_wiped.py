@@ -50,3 +50,25 @@ def test_a_wiped_node_refills_and_nothing_is_missed(tmp_path: Path, nodes: int) 
         cluster.do("kill", "db-0")
         found = read(cluster, kept)
         assert [answer.json for answer in found] == [user(each, 9) for each in kept]
+
+
+def test_hints_are_copies_that_a_wiped_node_is_given(tmp_path: Path) -> None:
+    """What a lost disk and a hint held while the other home was out is never read stale."""
+    with Cluster(tmp_path) as cluster:
+        homes = Homes(cluster)
+        assert wait_for(homes.settled, 20)
+        ids = [f"hint-{number}" for number in range(RECORDS)]
+        succeed(cluster, create(ids))
+        cluster.do("kill", "db-0")
+        succeed(cluster, [Call("PUT", PATH, {"id": each, "group": 9}) for each in ids])
+        cluster.do("kill", "db-1")
+        shutil.rmtree(cluster.data / "db-1")
+        cluster.do("start", "db-1")
+        cluster.do("start", "db-0")
+        looks = 0
+        while not homes.settled() or not looks:
+            looks += 1
+            for answer in read(cluster, ids[looks % 5 :: 5]):
+                assert (answer.status, answer.json["group"]) == (200, 9)
+            assert looks < 100
+        assert homes.unequal() == set()

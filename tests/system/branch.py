@@ -1,0 +1,20 @@
+"""What a coordinator leaves behind that is interrupted in the middle of a change."""
+
+from ddb.record.change import Change, Kind
+from ddb.record.state import Intent, Operation, State, encode, step
+from ddb.record.version import Dot
+from ddb.wire.messages import Propose, Stored
+from tests.system.homes import Homes
+
+
+def branch(homes: Homes, name: str, key: bytes, coordinator: int, group: int) -> State:
+    """Have one home store a change of `group` that no other node has heard of; the state."""
+    base = homes.state(name, key)
+    with homes.peer(name) as peer:
+        counter = max(peer.welcome.counter, base.newest.counter) + 1 + coordinator
+        ballot = Dot(counter, coordinator)
+        fields = Change(Kind.UPDATE, b'{"group":%d}' % group)
+        operation = Operation(coordinator.to_bytes(12, "big"))
+        made = step(base, base, Intent(fields, operation), ballot, lambda _: False).state
+        assert peer.ask(Propose(key, ballot, base.newest, encode(made))) == Stored()
+    return made
