@@ -133,6 +133,18 @@ def fetch(
         return 0, str(error)
 
 
+def insist(
+    method: str, path: str, body: object = None, *, port: int = PORT, **headers: str
+) -> tuple[int, Any]:
+    """As `fetch`, sent again where it is answered by 503: for what is not about how soon."""
+    for _ in range(40):
+        status, answer = fetch(method, path, body, port=port, **headers)
+        if status != 503:
+            break
+        time.sleep(0.05)
+    return status, answer
+
+
 def timed(what: Callable[[], object]) -> float:
     """Seconds that it takes."""
     began = time.monotonic()

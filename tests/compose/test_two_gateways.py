@@ -5,11 +5,10 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
-from tests.compose.stack import FIVE, PORT, Stack, docker, fetch, user
+from tests.compose.stack import FIVE, PORT, Stack, docker, fetch, insist, user
 from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
 
 SECOND = 8090
@@ -61,8 +60,8 @@ def test_gateway_killed_in_mid_request(five: Stack) -> None:
     applied = 0
     for number in sorted(lost):
         name, key = f"mid-{number}", f"key-{number}"
-        applied += insist("GET", name, SECOND)[0] == 200
-        again = insist("POST", name, SECOND, key)
+        applied += insist("GET", PATH + name, port=SECOND)[0] == 200
+        again = insist("POST", PATH, user(name), port=SECOND, idempotency_key=key)
         assert again == (201, user(name)), (
             f"{name} is answered {again}, not as the first would have been"
         )
@@ -72,23 +71,12 @@ def test_gateway_killed_in_mid_request(five: Stack) -> None:
         name, key = f"mid-{number}", f"key-{number}"
         # Without the key the same request is another one, and the id is taken.
         for port in (PORT, SECOND):
-            assert insist("POST", name, port, key)[0] == 201
-            assert insist("POST", name, port)[0] == 409
+            assert insist("POST", PATH, user(name), port=port, idempotency_key=key)[0] == 201
+            assert insist("POST", PATH, user(name), port=port)[0] == 409
     print(
         f"{len(answered)} answered, {len(lost)} lost with the gateway, {applied} of those applied"
     )
     assert lost
-
-
-def insist(method: str, name: str, port: int, key: str = "") -> tuple[int, Any]:
-    """The answer, where need be at a later try: this is not about how soon it comes."""
-    path, body = (PATH, user(name)) if method == "POST" else (PATH + name, None)
-    headers = {"idempotency_key": key} if key else {}
-    for _ in range(20):
-        status, answer = fetch(method, path, body, port=port, **headers)
-        if status != 503:
-            break
-    return status, answer
 
 
 async def _kill_under_writes() -> tuple[set[int], set[int]]:

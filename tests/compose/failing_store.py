@@ -1,0 +1,74 @@
+"""Run inside a container on a small disk: writes to a store until its disk is full, and after."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from ddb.node.rocks import RocksStore
+from ddb.node.store import Family, StoreFailed
+from ddb.settings import Fsync
+
+DATA = Path("/data/store")
+BALLAST = Path("/data/ballast")
+VALUE = bytes(range(256)) * 16
+
+
+async def _write_until_failure(store: RocksStore) -> tuple[int, str]:
+    """How many writes were said to be durable before one failed, and why that one did."""
+    told: list[StoreFailed] = []
+    store.when_broken(told.append)
+    number = 0
+    while True:
+        try:
+            await store.commit([(Family.RECORDS, _key(number), VALUE)])
+        except StoreFailed as failed:
+            assert told, "the node was not told"
+            return number, str(failed)
+        number += 1
+
+
+async def _refuses(store: RocksStore) -> bool:
+    try:
+        await store.commit([(Family.META, b"later", b"1")])
+    except StoreFailed:
+        return True
+    return False
+
+
+def _key(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
+def fill() -> str:
+    """Write until a write fails; how many were durable before, and why it failed."""
+    BALLAST.write_bytes(bytes(4 << 20))
+    store = RocksStore(DATA, Fsync.ALWAYS)
+    count, reason = asyncio.run(_write_until_failure(store))
+    BALLAST.unlink()
+    assert asyncio.run(_refuses(store)), "a store that had failed a write took another one"
+    store.close()
+    return f"{count} {reason}"
+
+
+def check(count: int) -> None:
+    """Look for what was durable in the store opened again."""
+    store = RocksStore(DATA, Fsync.ALWAYS)
+    lost = [number for number in range(count) if store.get(Family.RECORDS, _key(number)) != VALUE]
+    store.close()
+    assert not lost, f"{len(lost)} of {count} writes are lost"
+
+
+def main() -> None:
+    """Fill in one process, as a node would until it ends, and check in another."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.write(writing, fill().encode())
+        sys.exit()
+    assert os.wait()[1] == 0, "the process did not end well"
+    count, _, reason = os.read(reading, 4096).decode().partition(" ")
+    check(int(count))
+    print(f"{count} writes were durable before: {reason}; every one of them is there")
+
+
+main()
