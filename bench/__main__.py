@@ -14,11 +14,11 @@ from bench.growth import Growth, GrowthRun
 from bench.keys import Keys
 from bench.machine import describe
 from bench.report import report
-from bench.rounds import Bench, Loaded, Results
+from bench.rounds import Bench, Loaded, Results, verify
 from bench.sample import Load, Metric
 from bench.table import brief, spread
 from bench.targets.catalogue import NAMES, make
-from bench.targets.target import Failed, Missing, Target
+from bench.targets.target import Failed, Missing, Target, end_in_order
 from bench.users import Generator, User
 from bench.workload import Operation
 from bench.wrk import Wrk, WrkError
@@ -56,10 +56,13 @@ BOUNDS = {Operation.GET: 2.5, Operation.PUT: 5.0}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 0 done, 1 failed or out of bounds."""
     said = _parser().parse_args(arguments)
+    end_in_order()
     try:
         return _run(said)
     except (Failed, Missing, WrkError) as error:
         print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
         return 1
 
 
@@ -111,6 +114,8 @@ def _rounds(
         for target in targets:
             began = time.monotonic()
             target.load(users)
+            if Operation.POST in target.operations:
+                verify(Loaded(target, users))
             _say(f"{target.name} is loaded: {time.monotonic() - began:.0f} s")
         bench = Bench(Wrk.find(), [Loaded(target, users) for target in targets], _say)
         stack.callback(bench.close)

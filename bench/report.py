@@ -29,7 +29,7 @@ def report(results: Results, names: Sequence[str], growth: Growth | None, users:
     ]
     parts = ["# ddb beside its peers and its limit\n", conditions]
     if systems:
-        parts.append(table(["system", "a write is answered by", "version"], systems))
+        parts.append(table(["system", "a write is answered by", "version"], systems, texts=3))
     parts += [f"Skipped: **{name}**: {why}\n" for name, why in results.skipped.items()]
     if results.samples:
         parts += ["## Ratios\n", ratios(results, names), "## All figures\n"]

@@ -4,19 +4,22 @@ Machines drift, so only what ran side by side is compared: a ratio is taken with
 median over the rounds is what is told.
 """
 
+import http.client
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.plan import Call
 from bench.sample import Load, Metric, RoundFailed, Sample, Spread, measure
-from bench.targets.target import Target
+from bench.targets.target import Failed, Target
 from bench.users import User
 from bench.workload import Operation, create, plan, remove
 from bench.wrk import CONNECTIONS, Wrk
 
 PLACES = 50
+CHECKED = 20
 SETTLE = 0.2
 """Seconds between runs, for what the one before left to be done."""
 _MODELS = 20_000
@@ -63,6 +66,33 @@ class Loaded:
 
     target: Target
     users: list[User]
+
+
+def verify(loaded: Loaded) -> None:
+    """See that a system holds its users and keeps a change. Raises Failed."""
+    target = loaded.target
+    dialect = target.dialect
+    connection = http.client.HTTPConnection(target.host, timeout=5)
+    try:
+        for user in loaded.users[:: max(1, len(loaded.users) // CHECKED)]:
+            found = dialect.user(_ask(connection, dialect.get(user.id)))
+            changed = User(user.id, user.name, user.email, user.group + 1)
+            _ask(connection, dialect.put(changed, "group"))
+            then = dialect.user(_ask(connection, dialect.get(user.id)))
+            _ask(connection, dialect.put(user, "group"))
+            if (found, then) != (user, changed):
+                raise Failed(f"{target.name} answers {found}, then {then}, not {user}, {changed}")
+    finally:
+        connection.close()
+
+
+def _ask(connection: http.client.HTTPConnection, call: Call) -> bytes:
+    connection.request(call.method, call.path.decode(), call.body)
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status != 200:
+        raise Failed(f"{call.method} {call.path!r} is answered with {answer.status}: {content!r}")
+    return content
 
 
 class Bench:

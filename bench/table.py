@@ -6,9 +6,9 @@ from bench.rounds import Results
 from bench.sample import Load, Metric, Spread
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first is aligned right."""
-    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """A Markdown table; the first columns are text and the others, aligned right, figures."""
+    lines = [head, [*["---"] * texts, *["---:"] * (len(head) - texts)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -93,4 +93,4 @@ def brief(results: Results, names: Sequence[str]) -> str:
                     "" if others is None else f"{others.median:.1f}",
                 ]
             )
-    return table([*head, "× echo's CPU", "cores busy otherwise"], rows)
+    return table([*head, "× echo's CPU", "cores busy otherwise"], rows, texts=2)

@@ -67,6 +67,10 @@ class Dialect(Protocol):
         """Count all users."""
         ...
 
+    def user(self, answer: bytes) -> User:
+        """The user in the answer to a `get`."""
+        ...
+
 
 def plan(
     dialect: Dialect,

@@ -3,10 +3,12 @@
 import json
 import shutil
 import subprocess
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bench.machine import said_by
 from bench.plan import GROUPS, MARK, PLAIN_DIGITS, Call, End, Plan
@@ -63,6 +65,11 @@ class EtcdDialect:
         """As `Dialect.count`."""
         body = b'{"key":"%b","range_end":"%b","count_only":true}'
         return Call("POST", b"/v3/kv/range", body % (b64encode(PREFIX), b64encode(AFTER)))
+
+    def user(self, answer: bytes) -> User:
+        """As `Dialect.user`."""
+        value = json.loads(answer)["kvs"][0]["value"]
+        return msgspec.json.decode(b64decode(value), type=User)
 
 
 class Etcd:

@@ -42,3 +42,7 @@ class Rest:
     def count(self) -> Call:
         """As `Dialect.count`."""
         return Call("GET", USERS + b"count")
+
+    def user(self, answer: bytes) -> User:
+        """As `Dialect.user`."""
+        return msgspec.json.decode(answer, type=User)
