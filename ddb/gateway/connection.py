@@ -8,12 +8,15 @@
   was sent behind it.
 """
 
+import asyncio
 import logging
+from typing import cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ddb.gateway.errors import invalid
+from ddb.gateway.gathering import GatheringTransport
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,11 @@ class Connection(HttpToolsProtocol):
     """A protocol for uvicorn's `http` setting, which takes a class."""
 
     _malformed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        whole = cast("asyncio.Transport", transport)
+        super().connection_made(GatheringTransport(whole, self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""

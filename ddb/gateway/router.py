@@ -14,8 +14,24 @@ from ddb.gateway.listing import Listing
 from ddb.gateway.operations import Operations, named_by_client
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
 from ddb.record.change import Change
+from ddb.record.state import body_of, is_live, peek
+from ddb.record.version import NEVER
 from ddb.ring.ring import CELL, Ring, key_of
-from ddb.wire.messages import Do, Done, Failed, Found, Get, Reply, Request, Undecided
+from ddb.wire.messages import (
+    Do,
+    Done,
+    Failed,
+    Found,
+    Get,
+    Holds,
+    Newest,
+    Peek,
+    Read,
+    Reply,
+    Request,
+    Same,
+    Undecided,
+)
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BUDGET = 0.225
@@ -56,8 +72,11 @@ class Router:
         """As `Records.read`."""
         self.counters.operations += 1
         key = key_of(id)
-        request = Get(key)
         deadline = self._clock.now() + BUDGET
+        agreed = await self._agreed(key, deadline)
+        if agreed is not None:
+            return body_of(agreed) if is_live(agreed) else None
+        request = Get(key)
         for coordinator in self._coordinators(key):
             reply = await self._ask(coordinator, request, deadline)
             if isinstance(reply, Found):
@@ -67,6 +86,32 @@ class Router:
                 break
         self.counters.unavailable += 1
         raise Unavailable(Applied.NO, "no two nodes of the record's three answered in time")
+
+    async def _agreed(self, key: bytes, deadline: float) -> bytes | None:
+        """The encoded state that both homes hold (empty: absent); None where they do not agree.
+
+        Asked of both at once: a decided state is on two of the cell's three, so one of any two
+        has the newest, and what both homes hold is decided and was not yet surpassed when they
+        were asked. Through a coordinator the same read takes twice the messages' time and, as
+        its messages travel in smaller company, half as much CPU time again.
+        """
+        cell, transport = self._ring.cell(key), self._transport
+        home, partner = cell.homes
+        if not transport.condition(home) is transport.condition(partner) is Condition.UP:
+            return None
+        self.counters.node_requests += 2
+        whole = transport.ask(home, Read(key, NEVER), deadline=deadline, patience=PATIENCE)
+        newest = transport.ask(partner, Peek(key), deadline=deadline, patience=PATIENCE)
+        try:
+            held, dot = await whole, await newest
+        except (Silent, Unreachable):
+            return None
+        finally:
+            newest.cancel()
+        raw = held.state if type(held) is Holds else b"" if type(held) is Same else None
+        if raw is None or type(dot) is not Newest or peek(raw) != dot.dot:
+            return None
+        return raw
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """As `Records.change`."""
@@ -151,8 +196,13 @@ class Router:
 
     def _coordinators(self, key: bytes) -> Iterator[str]:
         """Whom to try, best first, each time in the light of what is known by then."""
-        tried = dict.fromkeys(self._ring.cell(key).nodes, 0)
-        condition = self._transport.condition
+        cell, condition = self._ring.cell(key), self._transport.condition
+        tried = dict.fromkeys(cell.nodes, 0)
+        if condition(cell.home) is Condition.UP:
+            # Nearly always, and then there is nothing to compare.
+            tried[cell.home] += 1
+            yield cell.home
+            self.counters.retries += 1
         while True:
             best = min(tried, key=lambda name: (tried[name], condition(name)))
             tried[best] += 1

@@ -31,6 +31,7 @@ from ddb.wire.messages import (
     Hand,
     Hello,
     Membership,
+    Peek,
     Ping,
     Pong,
     Propose,
@@ -45,7 +46,7 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
-from ddb.wire.ports import Clock, Handling, Transport
+from ddb.wire.ports import Clock, Condition, Handling, Transport
 
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
@@ -95,16 +96,23 @@ class Node:
             identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
         )
 
+        self._transport = transport
+        self._peers = {
+            tuple(sorted(name for name in cell.nodes if name != self.name))
+            for cell in ring.cells
+            if self.name in cell.nodes
+        }
         self._answers = self._table()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
         return {
-            Ping: lambda _, __: Pong(self.formation.ready),
+            Ping: lambda _, __: Pong(self.formation.ready and self._in_company()),
             Membership: lambda _, __: self.formation.member(),
             Form: lambda request, _: self.formation.form(request),
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
             Read: lambda request, _: replica.read(request),
+            Peek: lambda request, _: replica.peek(request),
             Get: self.fast.get,
             Propose: lambda request, _: replica.propose(request),
             Do: self.fast.do,
@@ -121,6 +129,13 @@ class Node:
         """Join the cluster, then hand off hints for ever. Raises `StoreFailed`."""
         await self.formation.run()
         await self.handoff.run()
+
+    def _in_company(self) -> bool:
+        """Whether it reaches a second node of each of its cells: alone it decides nothing."""
+        condition = self._transport.condition
+        return all(
+            any(condition(peer) is not Condition.DOWN for peer in peers) for peers in self._peers
+        )
 
     def greet(self, hello: Hello) -> Welcome | Unwelcome:
         """Whether to talk to a caller at all."""

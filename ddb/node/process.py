@@ -20,7 +20,7 @@ from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
 from ddb.wire.link import Link, Network
 from ddb.wire.listener import Listener
-from ddb.wire.messages import PROTOCOL, Hello
+from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
 from ddb.wire.parent import gone
 
 log = logging.getLogger(__name__)
@@ -101,12 +101,19 @@ async def _serve(
         claim(settings.data, identity)
     network = Network({})
     node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
-    listener = Listener(node.handle, node.greet, clock)
-    await listener.start(settings.host, settings.port)
     hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
     for member in settings.members:
         if member.name != settings.name:
             network.links[member.name] = Link(member.name, member.host, member.port, hello, clock)
+
+    def greet(caller: Hello) -> Welcome | Unwelcome:
+        answer = node.greet(caller)
+        if isinstance(answer, Welcome) and caller.caller in network.links:
+            network.links[caller.caller].nudge()
+        return answer
+
+    listener = Listener(node.handle, greet, clock)
+    await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
     stopped = _when_told(settings.exit_with_parent)
     store.when_broken(lambda failed: None if stopped.done() else stopped.set_exception(failed))

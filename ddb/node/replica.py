@@ -23,6 +23,8 @@ from ddb.wire.messages import (
     Failed,
     Handed,
     Holds,
+    Newest,
+    Peek,
     Propose,
     Read,
     Refused,
@@ -111,6 +113,10 @@ class Replica:
         """Answer Read with a durable state."""
         raw = self.raw(request.key)
         return self._said(request.key, Same() if peek(raw) == request.newest else Holds(raw))
+
+    def peek(self, request: Peek) -> Handling:
+        """Answer Peek with a durable state's dot."""
+        return self._said(request.key, Newest(peek(self.raw(request.key))))
 
     def propose(self, request: Propose) -> Handling:
         """Answer Propose: store where the base is our state, otherwise promise and tell."""

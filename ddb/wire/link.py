@@ -55,6 +55,7 @@ class Link:
         self._offset = 0.0
         self._sweeping = False
         self._swept = 0.0
+        self._nudged = asyncio.Event()
         self._task = self._loop.create_task(self._keep())
         self._task.add_done_callback(self._ended)
         self._complaint = ""
@@ -76,6 +77,10 @@ class Link:
         self.requests += 1
         self._send(request, future, deadline, patience)
         return future
+
+    def nudge(self) -> None:
+        """The peer is there, as it has just connected to us: connect without further delay."""
+        self._nudged.set()
 
     def close(self) -> None:
         """Cut the connection and do not make another."""
@@ -185,8 +190,16 @@ class Link:
                 await self._watch()
             except (OSError, Silent, Unreachable, TimeoutError) as error:
                 self.lost(str(error))
-            await asyncio.sleep(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
+            await self._pause(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
             attempt += 1
+
+    async def _pause(self, seconds: float) -> None:
+        self._nudged.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+        except TimeoutError:
+            pass  # Nobody knows any better: time to try again.
 
     async def _connect(self) -> None:
         self._bounds.clear()

@@ -97,7 +97,7 @@ class Ping(Message, tag=15, frozen=True):
     """Ask for a sign of life."""
 
 
-# Between the nodes of a cell.
+# To a node as one replica of a cell: Read and Peek from gateways too, the rest from its peers.
 
 
 class Read(Message, tag=20, frozen=True):
@@ -105,6 +105,12 @@ class Read(Message, tag=20, frozen=True):
 
     key: bytes
     newest: Dot
+
+
+class Peek(Message, tag=27, frozen=True):
+    """Ask for a record's newest dot alone."""
+
+    key: bytes
 
 
 class Propose(Message, tag=21, frozen=True):
@@ -223,6 +229,12 @@ class Holds(Message, tag=51, frozen=True):
     state: bytes
 
 
+class Newest(Message, tag=57, frozen=True):
+    """Answers Peek."""
+
+    dot: Dot
+
+
 class Stored(Message, tag=52, frozen=True):
     """Answers Propose and Accept: durably accepted."""
 
@@ -273,6 +285,7 @@ Request = (
     | Report
     | Ping
     | Read
+    | Peek
     | Propose
     | Accept
     | Hand
@@ -292,6 +305,7 @@ Reply = (
     | Pong
     | Same
     | Holds
+    | Newest
     | Stored
     | Refused
     | Handed
