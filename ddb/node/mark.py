@@ -53,7 +53,7 @@ def read(directory: Path) -> Mark | None:
         return msgspec.json.decode((directory / _NAME).read_bytes(), type=Mark)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreRefused(f"{directory / _NAME} cannot be read: {error}. {_REMEDY}") from error
 
 

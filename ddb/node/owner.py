@@ -28,7 +28,7 @@ def claimed(directory: Path, name: str, names: tuple[str, ...]) -> bool:
         owner = msgspec.json.decode(path.read_bytes(), type=Owner)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ForeignData(
             f"{path} cannot be read: {error}. Whose data this is cannot be told: give this node"
             " its own directory, or an empty one, which is refilled from the others"

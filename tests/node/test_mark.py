@@ -168,7 +168,7 @@ def test_store_without_a_mark_is_not_begun_anew(copy: Path) -> None:
     assert set((copy / "rocks").iterdir()) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sequence":"x"}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sequence":"x"}', b"\xff", b'{"\xff":1}'])
 def test_unreadable_mark_is_refused(copy: Path, content: bytes) -> None:
     """A mark that cannot be understood is damage like any other."""
     (copy / "mark.json").write_bytes(content)

@@ -79,7 +79,9 @@ def test_directory_in_use_is_refused_and_not_touched(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\x00\xff", b'{"name":1,"names":[]}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1]", b"\x00\xff", b'{"name":1,"names":[]}', b'{"name":"\xff"}']
+)
 def test_unreadable_owner_is_refused(tmp_path: Path, content: bytes) -> None:
     """A directory whose owner cannot be read is nobody's to use."""
     made(tmp_path)

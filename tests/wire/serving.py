@@ -1,0 +1,138 @@
+"""A real listener with a handler made for tests, and raw connections to it."""
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import uvloop
+
+from ddb.wire.clock import SystemClock
+from ddb.wire.frames import FrameReader, frame
+from ddb.wire.listener import Listener
+from ddb.wire.messages import (
+    PROTOCOL,
+    Failed,
+    Found,
+    Get,
+    Hello,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    Unwelcome,
+    Welcome,
+)
+from ddb.wire.ports import Handling
+
+HOST = "127.0.0.1"
+RING = b"the ring"
+NAME = "db-0"
+HELLO = Hello(PROTOCOL, RING, "tester", 1)
+CLOCK = SystemClock()
+SOON = 5.0
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run a scenario on the loop that the processes use."""
+    uvloop.run(asyncio.wait_for(scenario, 20))
+
+
+@dataclass(slots=True)
+class Node:
+    """Answers Get with its key, by way of `slow` where that is set, and counts what it began."""
+
+    ready: bool = True
+    begun: list[Request] = field(default_factory=list)
+    slow: Callable[[Get], Awaitable[Reply]] | None = None
+    greeting: Welcome | Unwelcome = field(default_factory=lambda: Welcome(NAME, 1, 1))
+    listener: Listener = field(init=False)
+    port: int = 0
+    raws: "list[Raw]" = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        """Listen, on the port of before if there was one."""
+        self.listener = Listener(self.handle, lambda _: self.greeting, CLOCK)
+        await self.listener.start(HOST, self.port)
+        server = self.listener._server
+        assert server is not None
+        self.port = server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop, cut whoever is connected, and let the loop notice."""
+        self.listener.stop()
+        for raw in self.raws:
+            raw.close()
+        await asyncio.sleep(0.01)
+
+    def handle(self, request: Request, deadline: float) -> Handling:
+        """Answer one request."""
+        if isinstance(request, Ping):
+            return Pong(self.ready)
+        self.begun.append(request)
+        if not isinstance(request, Get):
+            return Failed("no such request")
+        return Found(request.key) if self.slow is None else self._slowly(request)
+
+    async def _slowly(self, request: Get) -> Reply:
+        assert self.slow is not None
+        return await self.slow(request)
+
+
+class Raw:
+    """A connection that says exactly what a test makes it say."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self._reader = reader
+        self._frames: FrameReader[Reply] = FrameReader(Reply)
+        self._read: list[tuple[int, float, Reply]] = []
+
+    @classmethod
+    async def to(cls, node: Node, greet: bool = True) -> Self:
+        """Connect, and introduce oneself unless told not to."""
+        raw = cls(*await asyncio.open_connection(HOST, node.port))
+        node.raws.append(raw)
+        if greet:
+            assert isinstance(await raw.ask(0, HELLO), Welcome)
+        return raw
+
+    def say(self, correlation: int, request: Request | Reply, within: float = SOON) -> None:
+        """Send one frame whose deadline is `within` seconds from now."""
+        self.writer.write(frame(correlation, CLOCK.now() + within, request))
+
+    async def hear(self) -> tuple[int, Reply] | None:
+        """The next reply, None where the connection was closed."""
+        while not self._read:
+            try:
+                data = await asyncio.wait_for(self._reader.read(65_536), SOON)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            self._read += self._frames.feed(data)
+        correlation, _, reply = self._read.pop(0)
+        return correlation, reply
+
+    async def ask(self, correlation: int, request: Request, within: float = SOON) -> Reply:
+        """The reply to one request."""
+        self.say(correlation, request, within)
+        heard = await self.hear()
+        assert heard is not None, "the connection was closed"
+        assert heard[0] == correlation
+        return heard[1]
+
+    async def closed(self) -> bool:
+        """Whether the other side closes, having said nothing."""
+        return await self.hear() is None
+
+    def close(self) -> None:
+        """Cut it."""
+        self.writer.transport.abort()
+
+
+def head(length: int, correlation: int = 1) -> bytes:
+    """The first bytes of a frame of that length."""
+    return struct.pack(">IIQ", length, correlation, 0)

@@ -1,0 +1,292 @@
+"""The accepting end, over real sockets: whoever misbehaves loses its own connection only."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from ddb.node.identity import mint
+from ddb.node.node import Node as RealNode
+from ddb.node.rocks import RocksStore
+from ddb.ring.ring import Ring
+from ddb.settings import Fsync
+from ddb.wire import listener
+from ddb.wire.clock import SystemClock
+from ddb.wire.frames import GREATEST_FRAME, frame
+from ddb.wire.link import Network
+from ddb.wire.messages import (
+    PROTOCOL,
+    Failed,
+    Found,
+    Get,
+    Hello,
+    Ping,
+    Pong,
+    Reply,
+    Report,
+    Stored,
+    Unwelcome,
+    Welcome,
+)
+from tests.wire.serving import HELLO, SOON, Node, Raw, head, run
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "bytes_sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: db-0\r\n\r\n",
+        bytes(64),
+        b"\xff" * 64,
+        head(GREATEST_FRAME + 1),
+        head(0),
+        head(40) + b"\xc1" * 28,
+        frame(1, 1e9, Stored()),
+        frame(1, 1e9, Get(b"k"))[:-3] + b"\xc1\x01k",
+    ],
+    ids=["http", "zeros", "ones", "oversized", "empty", "payload", "reply", "marker"],
+)
+@pytest.mark.parametrize("greet", [True, False])
+def test_damaged_frame_closes_its_connection_alone(bytes_sent: bytes, greet: bool) -> None:
+    """Bytes that are no request cost their sender the connection, and the others nothing."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            other, bad = await Raw.to(node), await Raw.to(node, greet)
+            bad.writer.write(bytes_sent)
+            assert await bad.closed()
+            assert await other.ask(7, Get(b"k")) == Found(b"k")
+            assert node.begun == [Get(b"k")]
+            again = await Raw.to(node)
+            assert await again.ask(8, Ping()) == Pong(True)
+
+    run(scenario())
+
+
+def test_frame_without_its_end_harms_nobody() -> None:
+    """A caller that stops in the middle of a frame is waited for, and others are served."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            half, other = await Raw.to(node), await Raw.to(node)
+            whole = frame(5, 1e9, Get(b"late"))
+            half.writer.write(whole[:9])
+            assert await other.ask(7, Get(b"k")) == Found(b"k")
+            half.writer.write(whole[9:])
+            assert await half.hear() == (5, Found(b"late"))
+
+    run(scenario())
+
+
+def test_stranger_is_not_served() -> None:
+    """A request before any introduction closes the connection, and nothing is begun."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            stranger = await Raw.to(node, greet=False)
+            stranger.say(1, Get(b"k"))
+            assert await stranger.closed()
+            assert node.begun == []
+
+    run(scenario())
+
+
+def test_status_is_told_to_strangers() -> None:
+    """Whoever asks for a status need not introduce itself."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            stranger = await Raw.to(node, greet=False)
+            await stranger.ask(1, Report())
+            assert node.begun == [Report()]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason"),
+    [
+        (Hello(PROTOCOL + 1, b"", "x", 1), "run the same version everywhere"),
+        (Hello(PROTOCOL, b"another", "x", 1), "give every process the same list"),
+    ],
+)
+def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: str) -> None:
+    """A caller of another protocol or placement is told so by the real node, and cut off."""
+
+    async def scenario() -> None:
+        store = RocksStore(tmp_path, Fsync.OS)
+        rng, ring = random.Random(1), Ring(NAMES)
+        real = RealNode(mint("a", NAMES, rng), ring, store, Network({}), SystemClock(), rng)
+        greetings = [real.greet(hello), real.greet(Hello(PROTOCOL, ring.digest, "x", 1))]
+        store.close()
+        assert isinstance(greetings[0], Unwelcome)
+        assert isinstance(greetings[1], Welcome)
+        async with Node() as node:
+            friend = await Raw.to(node)
+            node.greeting = greetings[0]
+            raw = await Raw.to(node, greet=False)
+            refused = await raw.ask(1, hello)
+            assert isinstance(refused, Unwelcome)
+            assert reason in refused.reason
+            raw.say(2, Get(b"k"))
+            assert await raw.closed()
+            assert await friend.ask(1, Ping()) == Pong(True)
+            assert node.begun == []
+
+    run(scenario())
+
+
+def test_dead_on_arrival() -> None:
+    """A request past its deadline is refused without being begun; a later one is served."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            raw = await Raw.to(node)
+            assert isinstance(await raw.ask(1, Get(b"late"), within=-0.001), Failed)
+            assert await raw.ask(2, Get(b"k")) == Found(b"k")
+            assert node.begun == [Get(b"k")]
+
+    run(scenario())
+
+
+def test_replies_find_their_requests_in_any_order() -> None:
+    """Of many requests at once each gets its own answer, though the last ends first."""
+
+    async def scenario() -> None:
+        order = random.Random(1)
+
+        async def slow(request: Get) -> Reply:
+            await asyncio.sleep(order.uniform(0, 0.05))
+            return Found(request.key)
+
+        async with Node(slow=slow) as node:
+            raw = await Raw.to(node)
+            for number in range(500):
+                raw.say(number, Get(b"%d" % number))
+            heard = [await raw.hear() for _ in range(500)]
+            numbers = [each[0] for each in heard if each is not None]
+            assert sorted(numbers) == list(range(500))
+            assert numbers != sorted(numbers)
+            assert all(each and each[1] == Found(b"%d" % each[0]) for each in heard)
+
+    run(scenario())
+
+
+def test_failing_request_is_met_with_silence() -> None:
+    """A request that fails unforeseen is not answered, since its effect is not known."""
+
+    async def scenario() -> None:
+        async def fail(request: Get) -> Reply:
+            raise LookupError(request.key)
+
+        async with Node(slow=fail) as node:
+            raw = await Raw.to(node)
+            raw.say(1, Get(b"k"))
+            assert await raw.ask(2, Ping()) == Pong(True)
+
+    run(scenario())
+
+
+def test_work_goes_on_when_its_caller_leaves() -> None:
+    """A caller that disconnects does not stop what it began."""
+
+    async def scenario() -> None:
+        began, go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(request: Get) -> Reply:
+            began.set()
+            await go.wait()
+            ended.set()
+            return Found(request.key)
+
+        async with Node(slow=slow) as node:
+            raw = await Raw.to(node)
+            raw.say(1, Get(b"k"))
+            await asyncio.wait_for(began.wait(), SOON)
+            raw.close()
+            for _ in range(1000):
+                if not node.listener.open:
+                    break
+                await asyncio.sleep(0.001)
+            assert not node.listener.open
+            go.set()
+            await asyncio.wait_for(ended.wait(), SOON)
+
+    run(scenario())
+
+
+def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit of requests in progress on one connection more are refused unbegun."""
+    monkeypatch.setattr(listener, "MOST_AT_ONCE", 3)
+
+    async def scenario() -> None:
+        go = asyncio.Event()
+
+        async def slow(request: Get) -> Reply:
+            await go.wait()
+            return Found(request.key)
+
+        async with Node(slow=slow) as node:
+            raw = await Raw.to(node)
+            for number in range(5):
+                raw.say(number, Get(b"k"))
+            for number in (3, 4):
+                heard = await raw.hear()
+                assert heard is not None
+                assert heard[0] == number
+                assert isinstance(heard[1], Failed)
+            assert len(node.begun) == 3
+            go.set()
+            assert [await raw.hear() for _ in range(3)] == [(n, Found(b"k")) for n in range(3)]
+
+    run(scenario())
+
+
+def test_caller_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replies that nobody reads do not pile up without end."""
+    monkeypatch.setattr(listener, "MOST_UNREAD", 100_000)
+
+    async def scenario() -> None:
+        async with Node() as node:
+            other, deaf = await Raw.to(node), await Raw.to(node)
+            for number in range(200):
+                deaf.say(number, Get(b"x" * 100_000))
+                if len(node.listener.open) == 1:
+                    break
+                await asyncio.sleep(0.001)
+            for _ in range(1000):
+                if len(node.listener.open) == 1:
+                    break
+                await asyncio.sleep(0.005)
+            assert len(node.listener.open) == 1
+            assert await other.ask(1, Ping()) == Pong(True)
+
+    run(scenario())
+
+
+def test_stopped_listener_cuts_everyone() -> None:
+    """A listener that stops closes what is open and takes nothing new."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            raw = await Raw.to(node)
+            assert repr(node.listener) == "<Listener 1 connections>"
+        assert await raw.closed()
+        with pytest.raises(ConnectionRefusedError):
+            await Raw.to(node)
+
+    run(scenario())
+
+
+def test_second_hello_is_a_request_like_any_other() -> None:
+    """An introduction is made once; the connection survives another."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            raw = await Raw.to(node)
+            assert isinstance(await raw.ask(1, HELLO), Welcome | Failed)
+            assert await raw.ask(2, Ping()) == Pong(True)
+
+    run(scenario())
