@@ -12,11 +12,27 @@ import random
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from ddb.node.store import Family, Put, StoreFailed
-from tests.sim.loop import SimLoop
 
 Batch = tuple[Put, ...]
+
+
+class Timers(Protocol):
+    """What a disk asks of a loop, simulated or real."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """As asyncio's."""
+        ...
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> object:
+        """As asyncio's."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> object:
+        """As asyncio's."""
+        ...
 
 
 @dataclass(slots=True)
@@ -32,7 +48,7 @@ class Health:
 class SimDisk:
     """What is on the platters, and in the page cache."""
 
-    def __init__(self, loop: SimLoop, rng: random.Random) -> None:
+    def __init__(self, loop: Timers, rng: random.Random) -> None:
         self.loop = loop
         self.rng = rng
         self.health = Health()

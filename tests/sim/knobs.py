@@ -31,7 +31,7 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.gateway.listing.WALKS_AT_ONCE": (1, 2),
 }
 _TIMES: dict[str, tuple[float | int, ...]] = {
-    "ddb.node.handoff.IDLE": (0.001, 0.02, 0.5),
+    "ddb.node.handoff.IDLE": (0.005, 0.02, 0.5),
     "ddb.node.handoff.PATIENCE": (0.002, 0.05),
     "ddb.node.coordinator.PATIENCE": (0.0008, 0.003, 0.01),
     "ddb.node.coordinator.PAUSE": (0.0001, 0.02),
@@ -41,6 +41,7 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.gateway.router.PATIENCE": (0.0015, 0.005, 0.02),
     "ddb.gateway.router.REST": (0.001, 0.03),
     "ddb.gateway.listing.PATIENCE": (0.003, 0.02),
+    "ddb.wire.link.PING_EVERY": (0.02, 0.3),
 }
 """What the promised times depend on: as shipped again once faults are over."""
 _SHIPPED: dict[str, float | int] = {}

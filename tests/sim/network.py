@@ -76,9 +76,11 @@ class Host:
 class SimNetwork:
     """All hosts, what lies between them, and what has been counted."""
 
-    def __init__(self, loop: SimLoop, rng: random.Random) -> None:
+    def __init__(self, loop: SimLoop, rng: random.Random, *, datagrams: bool) -> None:
+        """`datagrams`: no connections, so that what was sent may reach a later incarnation."""
         self.loop = loop
         self.rng = rng
+        self.datagrams = datagrams
         self.weather = Weather()
         self.hosts: dict[str, Host] = {}
         self.cut: Counter[tuple[str, str]] = Counter()
@@ -134,6 +136,8 @@ class SimNetwork:
     def died(self, name: str) -> None:
         """A process has ended: its machine resets its connections, where it can be reached."""
         number = self.hosts[name].process.number
+        if self.datagrams:
+            return
         for transport in self.transports.values():
             if transport.name != name and self.flows(name, transport.name):
                 self.carry(name, transport.name, transport.process, transport.bereft, name, number)
@@ -191,7 +195,18 @@ class SimTransport:
             watch(self.name, to, request)
         host = network.hosts.get(to)
         self._loop.trace.update(_encode(request))
-        if host is not None and host.process.number == peer.incarnation:
+        if network.datagrams:
+            network.carry(
+                self.name,
+                to,
+                self._loop.root,
+                self._forward,
+                to,
+                self._correlation,
+                asked.deadline,
+                request,
+            )
+        elif host is not None and host.process.number == peer.incarnation:
             network.carry(
                 self.name,
                 to,
@@ -224,6 +239,12 @@ class SimTransport:
 
     def _rng(self) -> float:
         return self._network.rng.random()
+
+    def _forward(self, to: str, correlation: int, deadline: float, request: Request) -> None:
+        """Without connections: a request reaches whichever incarnation is there."""
+        host = self._network.hosts.get(to)
+        if host is not None:
+            self._loop.soon_in(host.process, self._arrived, host, 0, correlation, deadline, request)
 
     def _arrived(
         self, host: Host, incarnation: int, correlation: int, deadline: float, request: Request
@@ -276,7 +297,10 @@ class SimTransport:
     def _replied(self, source: str, incarnation: int, correlation: int, reply: Reply) -> None:
         """In the caller's process."""
         peer = self._peers[source]
-        if peer.incarnation != incarnation or peer.condition is Condition.DOWN:
+        if self._network.datagrams:
+            if peer.condition is Condition.DOWN:
+                return
+        elif peer.incarnation != incarnation or peer.condition is Condition.DOWN:
             return
         peer.heard = self._loop.now
         if peer.condition is Condition.SUSPECT:
@@ -335,19 +359,26 @@ class SimTransport:
             if now >= peer.retry_at:
                 self._connect(name, peer, host if alive and there and back else None)
             return
-        if host is None or host.process.number != peer.incarnation or not alive:
-            # The machine that is left resets the connection, if it can be reached.
-            if there and back:
-                self.lose(name, "closed by peer")
-                return
-            host = None
-        if host is not None and there and back and not host.process.paused:
-            peer.broken_since = None
-            peer.heard = max(peer.heard, now - network.weather.delay)
-            peer.voting = host.ready()
-            if peer.condition is Condition.SUSPECT:
-                peer.condition = Condition.UP
-            return
+        same = alive and host is not None and host.process.number == peer.incarnation
+        if network.datagrams and alive and host is not None:
+            peer.incarnation, same = host.process.number, True
+        if not same and there and back and not network.datagrams:
+            # The machine that is left resets the connection.
+            self.lose(name, "closed by peer")
+        elif same and there and back and host is not None and not host.process.paused:
+            self._hear(peer, host)
+        else:
+            self._wait(name, peer)
+
+    def _hear(self, peer: Peer, host: Host) -> None:
+        peer.broken_since = None
+        peer.heard = max(peer.heard, self._loop.now - self._network.weather.delay)
+        peer.voting = host.ready()
+        if peer.condition is Condition.SUSPECT:
+            peer.condition = Condition.UP
+
+    def _wait(self, name: str, peer: Peer) -> None:
+        now = self._loop.now
         if peer.broken_since is None:
             peer.broken_since = now
         silent = now - max(peer.heard, peer.broken_since)

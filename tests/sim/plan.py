@@ -115,11 +115,15 @@ class Plan:
     skew: float
     weather: tuple[float, float, float, float, float]
     """Delay, jitter, loss, doubled, late: while faults are on."""
+    lateness: float
+    """Seconds by which the late ones may be."""
     knobs: Mapping[str, float | int] = field(hash=False)
     ops: tuple[Op, ...]
     faults: tuple[Fault, ...]
     early: bool = False
     """Whether faults begin while the cluster is still forming."""
+    datagrams: bool = False
+    """Whether there are no connections: what was sent may reach a later incarnation."""
     wired: bool = False
     """Whether the real links and listeners run, over simulated byte streams."""
 
@@ -128,8 +132,12 @@ _FIELDS = ("name", "email", "group")
 
 
 def draw(seed: int) -> Plan:
-    """The plan of a seed."""
+    """The plan of a seed: of one record that everybody fights over, or of all sorts."""
     rng = random.Random(f"plan {seed}")
+    return _duel(seed, rng) if rng.random() < 0.4 else _medley(seed, rng)
+
+
+def _medley(seed: int, rng: random.Random) -> Plan:
     nodes = rng.choice((3, 3, 3, 4, 5, 5, 7))
     gateways = rng.choice((1, 2, 2, 3))
     records = rng.choice((1, 1, 2, 3, 5, 12))
@@ -143,6 +151,9 @@ def draw(seed: int) -> Plan:
         rng.choice((0.0, 0.02, 0.2)) if rough else 0.0,
     )
     length = rng.choice((1.0, 2.0, 4.0))
+    wired = rng.random() < 0.3
+    pace = rng.choice((0.1, 0.3, 1.0))
+    spell = rng.choice((0.03, 0.3, 1.5))
     return Plan(
         seed=seed,
         salt=seed,
@@ -151,11 +162,69 @@ def draw(seed: int) -> Plan:
         records=records,
         skew=rng.choice((0.0, 0.5, 3600.0)),
         weather=weather,
+        lateness=0.4,
         knobs=knobs.draw(rng),
         ops=_ops(rng, gateways, records, length),
-        faults=() if calm else _faults(rng, nodes, length),
+        faults=() if calm else _faults(rng, nodes, length, pace, spell, tuple(FaultKind)),
         early=rng.random() < 0.1,
-        wired=rng.random() < 0.3,
+        datagrams=not wired and rng.random() < 0.3,
+        wired=wired,
+    )
+
+
+_DUEL = (
+    FaultKind.KILL,
+    FaultKind.POWER,
+    FaultKind.DIES_TWICE,
+    FaultKind.ROLLING,
+    FaultKind.PAUSE,
+    FaultKind.WIPE,
+    FaultKind.ISOLATE,
+    FaultKind.CUT,
+    FaultKind.DEAF,
+    FaultKind.BLIND,
+    FaultKind.RESET,
+    FaultKind.CLOCK,
+    FaultKind.GATEWAY,
+)
+
+
+def _duel(seed: int, rng: random.Random) -> Plan:
+    """Three nodes, one record, and hardly a message that arrives in time."""
+    length = rng.choice((0.3, 0.6, 1.2))
+    patience = rng.choice((0.002, 0.005, 0.015))
+    turned: dict[str, float | int] = {
+        knobs.EVERYWHERE: 2,
+        "ddb.node.coordinator.PATIENCE": patience,
+        "ddb.gateway.router.PATIENCE": patience * rng.choice((1.5, 3.0)),
+        "ddb.node.handoff.IDLE": rng.choice((0.005, 0.02, 0.1)),
+        "ddb.wire.link.PING_EVERY": 0.01,
+    }
+    if rng.random() < 0.5:
+        turned["ddb.node.ballots.RESERVE"] = rng.choice((1 << 16, 20 << 16))
+    if rng.random() < 0.2:
+        turned["ddb.node.replica.MOST_PROMISES"] = 1
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=3,
+        gateways=rng.choice((1, 2)),
+        records=1,
+        skew=rng.choice((0.0, 0.02, 1.0)),
+        weather=(
+            0.0003,
+            rng.choice((0.0005, 0.003)),
+            rng.choice((0.0, 0.05, 0.2)),
+            rng.choice((0.0, 0.1)),
+            rng.choice((0.0, 0.1, 0.3)),
+        ),
+        lateness=rng.choice((0.01, 0.05, 0.2)),
+        knobs=turned,
+        ops=_ops(rng, 1, 1, length),
+        faults=_faults(
+            rng, 3, length, rng.choice((0.02, 0.05, 0.2)), rng.choice((0.003, 0.03, 0.2)), _DUEL
+        ),
+        datagrams=rng.random() < 0.7,
     )
 
 
@@ -199,13 +268,18 @@ def _ops(rng: random.Random, gateways: int, records: int, length: float) -> tupl
     return tuple(ops)
 
 
-def _faults(rng: random.Random, nodes: int, length: float) -> tuple[Fault, ...]:
-    kinds = [kind for kind in FaultKind if rng.random() < 0.35]
+def _faults(
+    rng: random.Random,
+    nodes: int,
+    length: float,
+    pace: float,
+    spell: float,
+    among: tuple[FaultKind, ...],
+) -> tuple[Fault, ...]:
+    kinds = [kind for kind in among if rng.random() < 0.35]
     if not kinds:
         return ()
     weights = [rng.choice((1, 1, 5)) for _ in kinds]
-    pace = rng.choice((0.1, 0.3, 1.0))
-    spell = rng.choice((0.03, 0.3, 1.5))
     picky = rng.random() < 0.3
     faults: list[Fault] = []
     at = pace * rng.random()

@@ -108,7 +108,9 @@ class World:
         self.plan = plan
         self.loop = loop
         self.rng = random.Random(f"world {plan.salt}")
-        self.network = SimNetwork(loop, random.Random(f"network {plan.salt}"))
+        self.network = SimNetwork(
+            loop, random.Random(f"network {plan.salt}"), datagrams=plan.datagrams
+        )
         self.names = tuple(f"db-{number}" for number in range(plan.nodes))
         self.ring = ring_of(self.names, plan.knobs["PARTITIONS"])
         self.observed = Observed()
@@ -125,7 +127,7 @@ class World:
         self.began = 0.0
         """When the plan's times start to count."""
         delay, jitter, loss, doubled, late = plan.weather
-        self.rough = Weather(delay, jitter, loss, doubled, late, 0.4)
+        self.rough = Weather(delay, jitter, loss, doubled, late, plan.lateness)
         self.mild = Weather(delay, jitter)
         self.network.weather = self.rough if plan.early else self.mild
 
