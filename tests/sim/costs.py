@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Accept, Do, Get, Propose, Read, Request
+from ddb.wire.messages import Accept, Do, Get, Peek, Propose, Read, Request
 
 MOST_ATTEMPTS = 120
 """Requests of a gateway for one change: about one in 2 ms of its budget, whatever happens."""
@@ -21,7 +21,7 @@ class Costs:
 
     def saw(self, source: str, target: str, request: Request) -> None:
         """A request was sent."""
-        if not isinstance(request, Get | Do | Read | Propose | Accept):
+        if not isinstance(request, Get | Peek | Do | Read | Propose | Accept):
             return
         cell = self._ring.cell(request.key)
         said = f"{source} asked {target}: {type(request).__name__} {request.key!r}"

@@ -43,6 +43,12 @@ class WiredTransport:
         """As `Transport.condition`."""
         return self._network.condition(to)
 
+    def nudge(self, name: str) -> None:
+        """As a node does for a peer that has just connected to it."""
+        link = self._network.links.get(name)
+        if link is not None:
+            link.nudge()
+
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
         """Whether all peers (of those named) are believed up."""
         return all(

@@ -15,7 +15,7 @@ from ddb.node.node import Node
 from ddb.node.store import Family, StoreFailed
 from ddb.ring.ring import Ring
 from ddb.wire.listener import Listener
-from ddb.wire.messages import Hello, Reply, Request
+from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
@@ -174,13 +174,18 @@ class World:
             machine.node = node
             hello = hello_of(name, self.ring.digest, node.ballots.counter)
             if self.wires is not None:
-                listener = Listener(node.handle, node.greet, machine.clock)
-                await listener.start(name, 0)
-                transport.real = self._wired(name, process, hello, machine.clock)
+                wired = self._wired(name, process, hello, machine.clock)
+                transport.real = wired
+
+                def greet(caller: Hello) -> Welcome | Unwelcome:
+                    answer = node.greet(caller)
+                    if isinstance(answer, Welcome):
+                        wired.nudge(caller.caller)
+                    return answer
+
+                await Listener(node.handle, greet, machine.clock).start(name, 0)
             else:
-                host = Host(
-                    process, machine.clock, node.handle, node.greet, lambda: node.formation.ready
-                )
+                host = Host(process, machine.clock, node.handle, node.greet, lambda: _votes(node))
                 transport.real = self._attached(name, process, hello, host)
             await node.run()
         except StoreFailed:
@@ -254,7 +259,7 @@ class World:
         self.views[name] = transport
         return transport
 
-    def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> "View":
+    def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> WiredTransport:
         transport = WiredTransport(name, self.names, process, hello, clock, self.network.watch)
         self.views[name] = transport
         return transport
@@ -310,3 +315,9 @@ class World:
 
     def __repr__(self) -> str:
         return f"<World of seed {self.plan.seed} at {self.loop.now:.3f} s>"
+
+
+def _votes(node: Node) -> bool:
+    """What a node answers to a ping."""
+    answer = node.handle(Ping(), 1e12)
+    return isinstance(answer, Pong) and answer.ready

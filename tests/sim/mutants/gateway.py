@@ -12,6 +12,28 @@ _UNSETTLED = (
 
 GATEWAY = (
     Mutant(
+        "reads-one-home",
+        "a gateway reads from the first home whatever the other one holds",
+        (
+            Patch(
+                _ROUTER,
+                "raw is None or type(dot) is not Newest or peek(raw) != dot.dot",
+                "raw is None or type(dot) is not Newest",
+            ),
+        ),
+    ),
+    Mutant(
+        "reads-the-volatile",
+        "a home tells a gateway of a state that its disk does not have yet",
+        (
+            Patch(
+                "ddb.node.replica",
+                "return self._said(request.key, Newest(peek(self.raw(request.key))))",
+                "return Newest(peek(self.raw(request.key)))",
+            ),
+        ),
+    ),
+    Mutant(
         "unknown-is-no",
         "a gateway whose coordinator fell silent says that nothing was done",
         (
