@@ -1,0 +1,137 @@
+"""The deterministic loop and its fences."""
+
+import asyncio
+import random
+import time
+import uuid
+
+import pytest
+
+from tests.sim.fences import Fenced, fenced
+from tests.sim.loop import Livelock, SimLoop
+
+
+def _loop(seed: int = 0) -> SimLoop:
+    return SimLoop(random.Random(seed), most_steps=10_000)
+
+
+def test_time_jumps_to_the_next_timer() -> None:
+    """A sleep of an hour takes no time, and the clock shows it as passed."""
+    loop = _loop()
+
+    async def main() -> None:
+        await asyncio.sleep(3600)
+
+    loop.run(main())
+    assert loop.now == pytest.approx(3600)
+
+
+def test_callbacks_of_one_process_keep_their_order_and_processes_do_not() -> None:
+    """Between processes the next callback is drawn from the seed; within one it is the oldest."""
+
+    def order(seed: int) -> list[str]:
+        loop = _loop(seed)
+        ran: list[str] = []
+
+        async def main() -> None:
+            processes = [loop.process(name) for name in "abc"]
+            for number in range(5):
+                for process in processes:
+                    loop.soon_in(process, ran.append, f"{process.name}{number}")
+            await asyncio.sleep(1)
+
+        loop.run(main())
+        return ran
+
+    orders = {tuple(order(seed)) for seed in range(20)}
+    assert len(orders) > 10
+    for ran in orders:
+        for name in "abc":
+            assert [step for step in ran if step[0] == name] == [f"{name}{n}" for n in range(5)]
+    assert order(3) == order(3)
+
+
+def test_a_killed_process_never_runs_again() -> None:
+    """What a killed process awaits, has scheduled or would have cleaned up does not happen."""
+    loop = _loop()
+    ran: list[str] = []
+
+    async def victim() -> None:
+        ran.append("began")
+        try:
+            await asyncio.sleep(2)
+        finally:
+            ran.append("went on")
+
+    async def main() -> None:
+        process = loop.process("victim")
+        loop.spawn(process, victim())
+        await asyncio.sleep(1)
+        loop.kill(process)
+        await asyncio.sleep(3)
+        assert ran == ["began"]
+
+    loop.run(main())
+
+
+def test_a_paused_process_goes_on_where_it_was() -> None:
+    """What becomes due during a pause happens at its end."""
+    loop = _loop()
+    ran: list[float] = []
+
+    async def main() -> None:
+        process = loop.process("sleeper")
+        loop.later_in(process, 1.0, lambda: ran.append(loop.now))
+        loop.pause(process)
+        await asyncio.sleep(5)
+        assert not ran
+        loop.resume(process)
+        await asyncio.sleep(1)
+
+    loop.run(main())
+    assert ran == [pytest.approx(5)]
+
+
+def test_a_fuse_ends_a_process_between_any_two_callbacks() -> None:
+    """A process with a fuse of n runs n more callbacks after the one that lights it."""
+    for fuse in range(4):
+        loop = _loop()
+        ran: list[int] = []
+
+        async def main(loop: SimLoop = loop, ran: list[int] = ran, fuse: int = fuse) -> None:
+            process = loop.process("victim")
+            process.fuse, process.on_fuse = fuse, lambda: loop.kill(process)
+            for number in range(9):
+                loop.soon_in(process, ran.append, number)
+            await asyncio.sleep(1)
+
+        loop.run(main())
+        assert ran == list(range(fuse + 1))
+
+
+def test_real_time_and_randomness_are_fenced() -> None:
+    """Code in a simulation that reaches for the real world is stopped."""
+
+    async def main() -> None:
+        for reach in (time.time, time.monotonic, random.random, uuid.uuid4):
+            with pytest.raises(Fenced):
+                reach()
+
+    with fenced():
+        _loop().run(main())
+    assert time.time() > 0
+
+
+def test_a_run_that_gets_nowhere_is_ended() -> None:
+    """A loop of callbacks without end, and one with nothing left to do, are errors."""
+
+    async def spins() -> None:
+        for _ in range(1_000_000):
+            await asyncio.sleep(0)
+
+    async def waits() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    for main in (spins, waits):
+        with pytest.raises(Livelock):
+            _loop().run(main())
