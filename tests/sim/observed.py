@@ -1,10 +1,10 @@
 """What an observer outside the system notes of a run; the checkers read it afterwards."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from tests.sim.history import Call, Record
+from tests.sim.history import Call, Ended, Record
 
 MOST_NOTES = 20_000
 
@@ -74,3 +74,16 @@ class Observed:
         begun = Trouble(now, math.inf, nodes)
         self.troubles.append(begun)
         return begun
+
+
+def by_id(observed: Observed) -> dict[str, list[Call]]:
+    """The calls of each record."""
+    calls: defaultdict[str, list[Call]] = defaultdict(list)
+    for call in observed.calls:
+        calls[call.id].append(call)
+    return calls
+
+
+def ended(call: Call, *kinds: Ended) -> bool:
+    """Whether a call was answered in one of these ways."""
+    return call.answer is not None and call.answer.kind in kinds

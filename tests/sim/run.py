@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ddb.node.process  # noqa: F401  (so that knobs reach every module)
-from tests.sim import checks, knobs
+from tests.sim import checks, knobs, rest
 from tests.sim.clients import Clients
 from tests.sim.fences import fenced
 from tests.sim.knobs import turned
@@ -121,10 +121,10 @@ async def _liveness(world: World, clients: Clients) -> None:
     for record in range(world.plan.records):
         for gateway in range(world.plan.gateways):
             await clients.act(99, Op(99, 0.0, gateway, Action.GET, record))
-    if not await world.until(lambda: checks.at_rest(world) is None, SETTLING):
-        world.violate("convergence", f"after {SETTLING} s: {checks.at_rest(world)}")
+    if not await world.until(lambda: rest.at_rest(world) is None, SETTLING):
+        world.violate("convergence", f"after {SETTLING} s: {rest.at_rest(world)}")
         return
-    await checks.whole_reads(world, clients)
+    await rest.whole_reads(world, clients)
 
 
 @contextmanager

@@ -21,10 +21,11 @@ from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
 from tests.sim.disk import SimDisk, SimStore
 from tests.sim.loop import Process, SimLoop
-from tests.sim.network import Host, SimNetwork, SimTransport, Weather, hello_of
+from tests.sim.network import Host, SimNetwork, Weather, hello_of
 from tests.sim.observed import Observed, Trouble
 from tests.sim.plan import Plan
 from tests.sim.streams import Wires
+from tests.sim.transport import SimTransport
 from tests.sim.wired import WiredTransport
 
 _LOOK = 0.02

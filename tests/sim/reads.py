@@ -1,0 +1,77 @@
+"""The checkers of LIST and COUNT while things change."""
+
+from collections.abc import Iterable
+
+from ddb.ring.ring import key_of
+from tests.sim.clients import record_id
+from tests.sim.history import Call, Ended, Method
+from tests.sim.observed import by_id, ended
+from tests.sim.world import World
+
+
+def listings(world: World) -> Iterable[str]:
+    """A LIST is in order, without doubles, and has every record that surely was there throughout.
+
+    Nor has it one that surely was not. Each row is also a GET to `linearizable`.
+    """
+    calls_of = by_id(world.observed)
+    for listed in world.observed.listed:
+        ids = [str(row["id"]) for row in listed.rows]
+        keys = [key_of(record) for record in ids]
+        if keys != sorted(set(keys)):
+            yield f"the list at {listed.invoked:.4f} is out of order: {ids}"
+        for number in range(world.plan.records):
+            record = record_id(number)
+            calls = calls_of.get(record, [])
+            if record not in ids and _surely(calls, True, listed.invoked, listed.returned):
+                yield f"the list since {listed.invoked:.4f} misses {record}"
+            if record in ids and _surely(calls, False, listed.invoked, listed.returned):
+                yield f"the list since {listed.invoked:.4f} revives {record}"
+
+
+def counts(world: World) -> Iterable[str]:
+    """A COUNT is no less than what surely was there throughout, no more than what may have been."""
+    calls_of = by_id(world.observed)
+    for counted in world.observed.counted:
+        span = counted.invoked, counted.returned
+        there = sum(_surely(calls, True, *span) for calls in calls_of.values())
+        gone = sum(_surely(calls, False, *span) for calls in calls_of.values())
+        if not there <= counted.count <= len(calls_of) - gone:
+            yield (
+                f"the count from {span[0]:.4f} to {span[1]:.4f} is {counted.count}, not from"
+                f" {there} to {len(calls_of) - gone}"
+            )
+
+
+def _surely(calls: list[Call], live: bool, since: float, until: float) -> bool:
+    """Whether the record surely was there (or was not) throughout the span."""
+    undoing = Method.DELETE if live else Method.POST
+    undone = [(call.invoked, _end(call)) for call in calls if call.method is undoing and _may(call)]
+    if not live and not any(
+        call.method is Method.POST and _may(call) and call.invoked <= until for call in calls
+    ):
+        return True
+    for call in calls:
+        if call.returned is None or call.returned >= since or not _shows(call, live):
+            continue
+        if not any(end >= call.invoked and begin <= until for begin, end in undone):
+            return True
+    return False
+
+
+def _shows(call: Call, live: bool) -> bool:
+    if live:
+        return (call.method is not Method.DELETE and ended(call, Ended.OK)) or ended(
+            call, Ended.EXISTS
+        )
+    return (call.method is Method.DELETE and ended(call, Ended.OK)) or ended(call, Ended.ABSENT)
+
+
+def _may(call: Call) -> bool:
+    """Whether the change may have been."""
+    return call.answer is None or call.answer.kind in (Ended.OK, Ended.UNKNOWN)
+
+
+def _end(call: Call) -> float:
+    firm = call.returned is not None and ended(call, Ended.OK)
+    return call.returned if firm and call.returned is not None else float("inf")

@@ -1,0 +1,80 @@
+"""The checkers of what is at rest: convergence, space, summaries, and whole LISTs and COUNTs."""
+
+from collections import defaultdict
+
+import msgspec
+
+from ddb.node.store import Family
+from ddb.node.tally import ROW, _digest
+from ddb.record.state import body_of, is_live
+from ddb.ring.ring import PARTITION_BYTES, partition_in
+from tests.sim.clients import Clients
+from tests.sim.disk import SimStore
+from tests.sim.history import Record
+from tests.sim.world import World
+
+_END = b"\xff\xff\xff"
+_ALL = 1 << 30
+
+
+def at_rest(world: World) -> str | None:
+    """What is not yet as it must be at rest; None where everything is.
+
+    No hints; both homes of every record byte-equal; no copy anywhere else, so that there are
+    exactly two; every tally what its records add up to.
+    """
+    held: dict[bytes, dict[str, bytes]] = defaultdict(dict)
+    for name, machine in world.machines.items():
+        if machine.store is None or machine.node is None or not machine.up:
+            return f"{name} is down"
+        if machine.node.replica.hints.total:
+            return f"{name} holds {machine.node.replica.hints!r}"
+        if machine.store.scan(Family.HINTS, b"", _END, 1):
+            return f"{name} has hints that it does not count"
+        for key, raw in machine.store.scan(Family.RECORDS, b"", _END, _ALL):
+            held[key][name] = raw
+        wrong = _tallied(machine.store, name)
+        if wrong:
+            return wrong
+    for key, copies in held.items():
+        homes = world.ring.cell(key).homes
+        if set(copies) != set(homes):
+            return f"{key!r} of {homes} is on {sorted(copies)}"
+        if copies[homes[0]] != copies[homes[1]]:
+            return f"{key!r} differs between {homes}"
+    return None
+
+
+def _tallied(store: SimStore, name: str) -> str | None:
+    live: dict[int, int] = defaultdict(int)
+    digest: dict[int, int] = defaultdict(int)
+    for key, raw in store.scan(Family.RECORDS, b"", _END, _ALL):
+        live[partition_in(key)] += is_live(raw)
+        digest[partition_in(key)] ^= _digest(key, raw)
+    stored = {
+        int.from_bytes(key, "big"): ROW.unpack(row)
+        for key, row in store.scan(Family.TALLIES, b"", _END, _ALL)
+    }
+    for number in {*live, *stored}:
+        if stored.get(number, (0, 0)) != (live[number], digest[number]):
+            return f"the tally of {name} for partition {number} is not what its records add up to"
+    return None
+
+
+async def whole_reads(world: World, clients: Clients) -> None:
+    """At rest LIST and COUNT are complete and exact, through every gateway."""
+    live: dict[str, Record] = {}
+    for machine in world.machines.values():
+        assert machine.store is not None
+        for key, raw in machine.store.scan(Family.RECORDS, b"", _END, _ALL):
+            if is_live(raw):
+                live[key[PARTITION_BYTES:].decode()] = msgspec.json.decode(
+                    body_of(raw), type=Record
+                )
+    for index in range(len(world.gateways)):
+        listed = await clients.list_all(index, 1 + index)
+        if listed is None or {str(row["id"]): row for row in listed.rows} != live:
+            world.violate("listing at rest", f"{listed} instead of {live}")
+        counted = await clients.count(index)
+        if counted is None or counted.count != len(live):
+            world.violate("count at rest", f"{counted} instead of {len(live)}")
