@@ -5,7 +5,9 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from ddb.local.control import Request, ask
 from ddb.ring.ring import PARTITIONS
@@ -13,8 +15,9 @@ from tests.cluster import Cluster
 from tests.faults.journal import Journal, Phase
 from tests.system.homes import Homes
 
-HEALS_WITHIN = 20.0
-"""Seconds from a node's return to no hint waiting and equal homes, under load."""
+LOOKS = 200
+"""How often it is looked whether all has healed, some 20 s; a machine that stands still meanwhile
+does not count."""
 _LOOK_EVERY = 0.1
 
 
@@ -48,17 +51,29 @@ def _outage(kind: Phase, rng: random.Random) -> float:
 class Breaker:
     """Does faults to a cluster under load and waits until it has healed."""
 
-    def __init__(self, cluster: Cluster, homes: Homes, journal: Journal) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        homes: Homes,
+        journal: Journal,
+        rush: Callable[[], Coroutine[Any, Any, None]],
+        rng: random.Random,
+    ) -> None:
+        """`rush` makes many requests at once: every fault falls into the middle of some."""
         self.healed: list[float] = []
         """Seconds from each node's return to its having caught up."""
         self._cluster = cluster
         self._homes = homes
         self._journal = journal
+        self._rush = rush
+        self._rng = rng
 
-    async def do(self, fault: Fault) -> None:
-        """One fault, the return, and the healing."""
+    async def do(self, fault: Fault) -> bool:
+        """One fault, the return, and the healing; whether it has healed."""
         self._journal.phase = fault.phase
         self._journal.faults[fault.phase] += 1
+        rush = asyncio.create_task(self._rush())
+        await asyncio.sleep(self._rng.uniform(0.0, 0.03))
         if fault.phase is Phase.PAUSE:
             await self._control("pause", fault.name)
             await asyncio.sleep(fault.out)
@@ -67,7 +82,8 @@ class Breaker:
             await self._control("stop" if fault.phase is Phase.STOP else "kill", fault.name)
             await asyncio.sleep(fault.out)
             await self._control("start", fault.name)
-        await self.heal(fault.name)
+        await rush
+        return await self.heal(fault.name)
 
     async def kill_all(self) -> None:
         """SIGKILL to every node within a moment, then all back."""
@@ -82,26 +98,25 @@ class Breaker:
         await asyncio.gather(*(self._back(name) for name in self._homes.ring.names))
         await self.heal("all nodes")
 
-    async def heal(self, who: str) -> None:
-        """Wait until no hint waits and the homes of each partition have been seen equal."""
+    async def heal(self, who: str) -> bool:
+        """Whether no hint waits and the homes of each partition have been seen equal, in time."""
         returned = time.monotonic()
         unequal = set(range(PARTITIONS))
-        while True:
+        for _ in range(LOOKS):
             settled = await asyncio.to_thread(self._homes.settled)
             if settled:
                 # Seen equal once is enough, and all that can be had while writes go on.
                 unequal &= await asyncio.to_thread(self._homes.unequal)
                 if not unequal:
-                    break
-            if time.monotonic() - returned > HEALS_WITHIN:
-                self._journal.violation(
-                    f"{HEALS_WITHIN:.0f} s after the return of {who}: settled is {settled}, and"
-                    f" the homes of {len(unequal)} partitions have not been seen equal"
-                )
-                break
+                    self.healed.append(time.monotonic() - returned)
+                    self._journal.phase = Phase.CALM
+                    return True
             await asyncio.sleep(_LOOK_EVERY)
-        self.healed.append(time.monotonic() - returned)
-        self._journal.phase = Phase.CALM
+        self._journal.violation(
+            f"{time.monotonic() - returned:.0f} s after the return of {who}: settled is {settled},"
+            f" and the homes of {len(unequal)} partitions have not been seen equal"
+        )
+        return False
 
     async def _back(self, name: str) -> None:
         for _ in range(100):

@@ -103,12 +103,13 @@ class Connection(asyncio.Protocol):
         self._waiting = self._loop.create_future()
         self._asked = time.monotonic()
         self._transport.write(head.encode() + body)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await self._waiting
-        except TimeoutError:
-            self.close()
-            raise Lost(f"no answer within {PATIENCE} s") from None
+        # Twice: after this process itself has stood still the answer is there, yet to be read.
+        for _ in range(2):
+            await asyncio.wait((self._waiting,), timeout=PATIENCE / 2)
+            if self._waiting.done():
+                return self._waiting.result()
+        self.close()
+        raise Lost(f"no answer within {PATIENCE} s")
 
     def close(self) -> None:
         """Hang up."""

@@ -48,7 +48,7 @@ class Slow:
     def own_fault(self, watchdog: Watchdog) -> bool:
         """Whether neither this process nor the machine explains it."""
         stood = watchdog.within(self.asked, self.came)
-        if self.status == 503:
+        if self.status == 503 and self.phase is not Phase.ALL:
             return stood < ENOUGH
         return self.came - self.asked - self.own - stood > LIMIT
 

@@ -17,6 +17,8 @@ READERS = 6
 CONTESTANTS = 3
 SHARED = 25
 READ_BACK_AT_ONCE = 8
+CROWD = 24
+CROWD_STEPS = 5
 _MEAN_PAUSE = {Owner: 0.05, FieldOwner: 0.15, Reader: 0.05, Lister: 0.12, Contest: 0.8}
 
 
@@ -40,6 +42,7 @@ class Load:
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: list[Client] = []
+        self._crowd: list[Owner] = []
 
     async def start(self) -> None:
         """Create the shared records, then let everybody begin."""
@@ -61,8 +64,15 @@ class Load:
         workers += [Reader(self._client(), self.book, self._rng) for _ in range(READERS)]
         workers.append(Lister(self._client(), self.book, self._rng))
         workers.append(Contest([self._client() for _ in range(CONTESTANTS)], self.book))
+        self._crowd = [
+            Owner(f"crowd{number}", self._client(), self.book, self._rng) for number in range(CROWD)
+        ]
         self._running = True
         self._tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
+
+    async def rush(self) -> None:
+        """Many requests at once, so that a fault that falls among them finds some half done."""
+        await asyncio.gather(*(self._hurry(owner) for owner in self._crowd))
 
     async def stop(self) -> None:
         """Let every request under way be answered. Raises what a worker raised."""
@@ -129,6 +139,10 @@ class Load:
         while self._running:
             await worker.step()
             await asyncio.sleep(self._rng.expovariate(1 / pause))
+
+    async def _hurry(self, owner: Owner) -> None:
+        for _ in range(CROWD_STEPS):
+            await owner.step()
 
     async def _read_back(self, client: Client, left: list[str]) -> int:
         live = 0

@@ -58,14 +58,15 @@ async def _run(cluster: Cluster, rng: random.Random) -> tuple[Journal, str]:
 async def _break(cluster: Cluster, homes: Homes, load: Load, rng: random.Random) -> str:
     """The whole run; a summary. What was wrong is in the journal."""
     journal, book = load.journal, load.book
-    breaker = Breaker(cluster, homes, journal)
+    breaker = Breaker(cluster, homes, journal, load.rush, rng)
     began = time.monotonic()
     await load.start()
     await breaker.heal("nobody")
     for fault in plan(homes.ring.names, ROUNDS, rng):
         await asyncio.sleep(rng.uniform(0.3, 1.5))
         load.check()
-        await breaker.do(fault)
+        if not await breaker.do(fault):
+            break
     await asyncio.sleep(0.5)
     await breaker.kill_all()
     while journal.writes.total() < WRITES and time.monotonic() - began < LONGEST:
