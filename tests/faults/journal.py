@@ -48,7 +48,7 @@ class Slow:
     def own_fault(self, watchdog: Watchdog) -> bool:
         """Whether neither this process nor the machine explains it."""
         stood = watchdog.within(self.asked, self.came)
-        if self.status == 503 and self.phase is not Phase.ALL:
+        if self.status == 503:
             return stood < ENOUGH
         return self.came - self.asked - self.own - stood > LIMIT
 
@@ -76,7 +76,8 @@ class Journal:
             self.worst[phase] = (took, what)
         unavailable = answer.status == 503
         self.unavailable[phase] += unavailable
-        if took > LIMIT or (unavailable and phase is not Phase.ALL):
+        # With all nodes out there is no promise to answer, nor of how soon.
+        if phase is not Phase.ALL and (took > LIMIT or unavailable):
             self.slow.append(
                 Slow(phase, what, answer.status, answer.asked, answer.came, answer.own)
             )
