@@ -3,7 +3,10 @@
 A commit is visible at once, in `fresh`; the store is written once per tick of the loop, and its
 log flushed in a thread, one flush at a time, covering everything that was committed meanwhile.
 So a busy node pays one write and one fsync for dozens of records, and an idle one waits for none.
-Measured: one write of ten records costs a fifth of ten writes of one.
+Measured: one write of ten records costs a fifth of ten writes of one. A flush costs the system
+some hundred CPU microseconds wherever it is done, so while commits come in crowds the next flush
+lets them gather for a moment: at 32 writers half the flushes, and half as many writes again a
+second.
 """
 
 import asyncio
@@ -12,6 +15,10 @@ from functools import partial
 
 from ddb.node.flusher import Flusher
 from ddb.node.store import Family, Put, StoreFailed
+
+GATHER = 0.001
+"""Seconds that commits gather before a flush, where the last flush covered a crowd."""
+CROWD = 4
 
 Fresh = dict[Family, dict[bytes, bytes | None]]
 """The newest value of each key committed but not yet written; None: deleted."""
@@ -39,6 +46,8 @@ class GroupCommit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
+        self._size = 0
+        self._crowded = False
         self._broken: StoreFailed | None = None
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
@@ -55,7 +64,8 @@ class GroupCommit:
                 return durable
             self._next = durable
             if not self._flushing:
-                loop.call_soon(self._begin)
+                self._schedule(loop)
+        self._size += 1
         for family, key, value in puts:
             self.fresh[family][key] = value
         return durable
@@ -86,9 +96,16 @@ class GroupCommit:
         self.write_out()
         self.flusher.close()
 
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._crowded:
+            loop.call_later(GATHER, self._begin)
+        else:
+            loop.call_soon(self._begin)
+
     def _begin(self) -> None:
         self.write_out()
         waiting, self._next = self._next, None
+        self._crowded, self._size = self._size > CROWD and self._flush is not None, 0
         if waiting is None:
             return
         if self._flush is None:
@@ -100,8 +117,8 @@ class GroupCommit:
     def _ended(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         self._flushing = False
         self._settle(waiting, error)
-        if self._next is not None:
-            self._begin()
+        if self._next is not None and self._loop is not None:
+            self._schedule(self._loop)
 
     def _settle(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         if error is not None:
