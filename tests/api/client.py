@@ -166,7 +166,12 @@ class Api:
         """One request; bytes are sent as they are, anything else as JSON."""
         again = method in ("GET", "HEAD") or "Idempotency-Key" in headers
         for _ in range(PATIENCE):
-            answer = self._call(self._connection, method, path, body, headers)
+            try:
+                answer = self._call(self._connection, method, path, body, headers)
+            except (OSError, http.client.HTTPException):
+                # What is left of it must not be taken for the next answer.
+                self._connection.close()
+                raise
             if answer.status != 503:
                 return answer
             if not again and answer.user["applied"] != "no":
@@ -218,9 +223,11 @@ class Api:
 
     def clean_up(self) -> None:
         """Delete what was made, and close the connection."""
-        for made in self._made:
-            self.call("DELETE", f"/api/users/{made}", headers={"Idempotency-Key": "clean up"})
-        self._connection.close()
+        try:
+            for made in self._made:
+                self.call("DELETE", f"/api/users/{made}", headers={"Idempotency-Key": "clean up"})
+        finally:
+            self._connection.close()
 
     def __repr__(self) -> str:
         return f"<Api {self.host}:{self.port}, {len(self._made)} users made>"

@@ -100,11 +100,10 @@ def test_twenty_thousand_requests_on_one_connection(api: Api) -> None:
     """One connection carries 20,000 requests, reads and writes, each answered right."""
     user = api.make(group=7)
     path = f"/api/users/{user['id']}"
-    get = request("GET", path)
-    put = request("PUT", path, b'{"group":7}')
-    batch = (get * 24 + put) * (AHEAD // 25)
+    batch = request("GET", path) * (AHEAD - 1) + request("PUT", path, b'{"group":7}')
     window = threading.Semaphore(2)
     expected = api.call("GET", path).body
+    undecided = 0
     with api.socket() as connection:
 
         def send() -> None:
@@ -116,20 +115,18 @@ def test_twenty_thousand_requests_on_one_connection(api: Api) -> None:
         sender.start()
         stream = connection.makefile("rb")
         for number in range(MANY):
-            head = stream.readline()
-            if head.startswith(b"HTTP/1.1 503 "):
-                raise Undecided(f"request {number}")
-            assert head == b"HTTP/1.1 200 OK\r\n", (number, head)
-            length = 0
-            while (line := stream.readline()) != b"\r\n":
-                if line.startswith(b"content-length:"):
-                    length = int(line[15:])
-            assert stream.read(length) == expected
+            answer = answer_in(stream)
+            if answer.status == 503:
+                undecided += 1
+            else:
+                assert (answer.status, answer.body) == (200, expected), number
             if number % AHEAD == AHEAD - 1:
                 window.release()
         sender.join()
         connection.sendall(request("GET", "/healthz"))
         assert answer_in(stream).status == 200
+    if undecided > MANY // 100:
+        raise Undecided(f"{undecided} of {MANY}")
 
 
 def test_half_a_request_and_gone(api: Api) -> None:
