@@ -9,6 +9,7 @@ int getpid(void);
 int kill(int pid, int signal);
 ]]
 local MONOTONIC, SIGINT = 1, 2
+local PATIENCE = 5000
 local MARK = "\127"
 
 local threads = {}
@@ -33,22 +34,25 @@ end
 local calls, digits, filler = {}, {}, nil
 local finish, limit, serial, count
 issued, began, ended = 0, 0, 0
+local probed, past = false, false
 
 -- Only a plan that must be answered to its end pays for looking at answers.
 local function fill()
    local granted, answered = 0, 0
-   -- Asked before each request how long that connection shall wait: at the end, for ever.
+   -- Asked before each request how long that connection shall wait: at the end, long enough for
+   -- the answers to come. One that is lost for good never does, so what is sent then ends the run.
    function delay()
       granted = granted + 1
-      return granted <= limit and 0 or 3600000
+      return granted <= limit and 0 or PATIENCE
    end
    function response()
       answered = answered + 1
-      if answered == limit then finished() end
+      if answered == limit or past then finished() end
    end
 end
 
 function finished()
+   if ended > 0 then return end
    ended = seconds()
    -- What ends wrk before its time: it takes SIGINT for the end of the run.
    ffi.C.kill(ffi.C.getpid(), SIGINT)
@@ -72,7 +76,6 @@ function init(arguments)
    if finish == "fill" then fill() end
 end
 
-local probed = false
 function request()
    if not probed then
       -- wrk asks once beforehand, to see what it would get, and sends nothing.
@@ -81,10 +84,11 @@ function request()
    end
    if issued == 0 then began = seconds() end
    if issued >= limit then
-      if ended == 0 then
+      if finish == "stop" then
          wrk.thread:stop()
          finished()
       end
+      past = true
       return filler
    end
    local call = calls[issued % count + 1]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
 import ddb
 from bench.targets.rest import Rest
 from bench.targets.target import Failed
@@ -65,18 +67,26 @@ class Ddb:
 
     def load(self, users: Sequence[User]) -> None:
         """As `Target.load`."""
-        wrk = Wrk.find()
-        for start in range(0, len(users), CHUNK):
-            part = users[start : start + CHUNK]
-            there = self._count() + len(part)
-            for _ in range(ATTEMPTS):
-                done = wrk.run(load(self.dialect, part), self.host)
-                # Loading is full load, and on a busy machine some requests may find no answer in
-                # time. Sent again they are made, or refused because they had been.
-                if not done.failures or self._count() == there:
-                    break
-            else:
-                raise Failed(f"{self.name}: loading {len(part)} users went wrong: {done}")
+        wrk, missing = Wrk.find(), list(users)
+        for _ in range(ATTEMPTS):
+            for start in range(0, len(missing), CHUNK):
+                wrk.run(load(self.dialect, missing[start : start + CHUNK]), self.host)
+            if self._count() == len(users):
+                return
+            # Loading is full load: on a busy machine some requests find no answer in time.
+            there = self._ids()
+            missing = [user for user in users if user.id not in there]
+        raise Failed(f"{self.name}: {len(missing)} of {len(users)} users could not be loaded")
+
+    def _ids(self) -> set[str]:
+        """The ids of all users, page by page."""
+        found, path = set[str](), "/api/users/?limit=1000"
+        while path:
+            with urllib.request.urlopen(f"http://{self.host}{path}", timeout=5) as page:
+                found.update(each.id for each in msgspec.json.decode(page.read(), type=list[User]))
+                link = page.headers["link"]
+            path = "" if link is None else str(link).partition(">")[0].removeprefix("<")
+        return found
 
     def _count(self) -> int:
         def known() -> bool:
