@@ -124,6 +124,8 @@ class Plan:
     """Whether faults begin while the cluster is still forming."""
     datagrams: bool = False
     """Whether there are no connections: what was sent may reach a later incarnation."""
+    duel: bool = False
+    """Whether everybody fights over one record."""
     wired: bool = False
     """Whether the real links and listeners run, over simulated byte streams."""
 
@@ -185,14 +187,20 @@ _DUEL = (
     FaultKind.BLIND,
     FaultKind.RESET,
     FaultKind.CLOCK,
+    FaultKind.SLOW_DISK,
     FaultKind.GATEWAY,
 )
+
+
+_REBOOTS = (FaultKind.KILL, FaultKind.POWER, FaultKind.DIES_TWICE, FaultKind.SLOW_DISK)
+_MOST_FAULTS = 40
 
 
 def _duel(seed: int, rng: random.Random) -> Plan:
     """Three nodes, one record, and hardly a message that arrives in time."""
     length = rng.choice((0.3, 0.6, 1.2))
-    patience = rng.choice((0.002, 0.005, 0.015))
+    reboots = rng.random() < 0.4
+    patience = rng.choice((0.015, 0.04)) if reboots else rng.choice((0.002, 0.005, 0.015))
     turned: dict[str, float | int] = {
         knobs.EVERYWHERE: 2,
         "ddb.node.coordinator.PATIENCE": patience,
@@ -204,6 +212,11 @@ def _duel(seed: int, rng: random.Random) -> Plan:
         turned["ddb.node.ballots.RESERVE"] = rng.choice((1 << 16, 20 << 16))
     if rng.random() < 0.2:
         turned["ddb.node.replica.MOST_PROMISES"] = 1
+    if reboots:
+        faults = _faults(rng, 3, length, rng.choice((0.01, 0.02)), 0.004, _REBOOTS)
+    else:
+        pace, spell = rng.choice((0.02, 0.05, 0.2)), rng.choice((0.003, 0.03, 0.2))
+        faults = _faults(rng, 3, length, pace, spell, _DUEL)
     return Plan(
         seed=seed,
         salt=seed,
@@ -216,15 +229,14 @@ def _duel(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.0005, 0.003)),
             rng.choice((0.0, 0.05, 0.2)),
             rng.choice((0.0, 0.1)),
-            rng.choice((0.0, 0.1, 0.3)),
+            rng.choice((0.1, 0.3)) if reboots else rng.choice((0.0, 0.1, 0.3)),
         ),
-        lateness=rng.choice((0.01, 0.05, 0.2)),
+        lateness=0.7 * patience if reboots else rng.choice((0.01, 0.05, 0.2)),
         knobs=turned,
         ops=_ops(rng, 1, 1, length),
-        faults=_faults(
-            rng, 3, length, rng.choice((0.02, 0.05, 0.2)), rng.choice((0.003, 0.03, 0.2)), _DUEL
-        ),
-        datagrams=rng.random() < 0.7,
+        faults=faults,
+        datagrams=reboots or rng.random() < 0.7,
+        duel=True,
     )
 
 
@@ -283,7 +295,7 @@ def _faults(
     picky = rng.random() < 0.3
     faults: list[Fault] = []
     at = pace * rng.random()
-    while at < length and len(faults) < 24:
+    while at < length and len(faults) < _MOST_FAULTS:
         one = 0 if picky else rng.randrange(nodes)
         faults.append(
             Fault(

@@ -21,6 +21,7 @@ GATEWAY = (
                 "raw is None or type(dot) is not Newest",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "reads-the-volatile",
@@ -32,6 +33,7 @@ GATEWAY = (
                 "return Newest(peek(self.raw(request.key)))",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "unknown-is-no",
@@ -43,6 +45,7 @@ GATEWAY = (
                 "                    lingering = True\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "low-passes-the-open",
@@ -54,11 +57,13 @@ GATEWAY = (
                 "        return self._last + 1\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "low-passes-the-lingering",
         "a gateway says that an operation is over while an attempt at it may still be under way",
         (Patch(_OPERATIONS, "        if linger > 0:\n", "        if False:\n"),),
+        duel=True,
     ),
     Mutant(
         "new-name-per-attempt",

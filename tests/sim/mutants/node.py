@@ -64,6 +64,7 @@ NODE = (
                 "if replica.restore(key, raw) or True:",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "forgets-promises",
@@ -75,6 +76,7 @@ NODE = (
                 "            ",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "ceiling-never-written",
@@ -86,11 +88,13 @@ NODE = (
                 "        return None",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "takes-below-its-promise",
         "a replica accepts what is older than its promise",
         (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
+        duel=True,
     ),
     Mutant(
         "takes-below-its-version",
@@ -107,6 +111,7 @@ NODE = (
                 "        return self._said(",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "propose-without-base",
@@ -123,6 +128,7 @@ NODE = (
                 "        pending = None\n        if also",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "own-fsync-not-awaited",
@@ -139,6 +145,7 @@ NODE = (
                 "        pending = None\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "own-version-as-it-was",
@@ -155,6 +162,7 @@ NODE = (
                 "            own = peek(raw)\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "acceptance-proves-a-retry",
@@ -167,6 +175,7 @@ NODE = (
                 "        if foreseen is not None:\n            return foreseen, own\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "refusals-leave-no-trace",
@@ -178,6 +187,7 @@ NODE = (
                 "effect.outcome is Outcome.DONE",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "own-attempts-leave-no-doubt",
@@ -190,6 +200,7 @@ NODE = (
                 "        doubt = False\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "silence-is-a-refusal",
@@ -201,11 +212,13 @@ NODE = (
                 '        except Silent:\n            return Failed("")\n',
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "undecided-is-no",
         "a coordinator that ran out of time says that nothing will have happened",
         (Patch(_COORDINATOR, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
+        duel=True,
     ),
     Mutant(
         "a-refusal-is-a-yes",
@@ -222,6 +235,7 @@ NODE = (
                 "            if False:\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "own-state-wins",
@@ -233,6 +247,7 @@ NODE = (
                 "(own, theirs)",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "read-without-repair",
@@ -244,6 +259,7 @@ NODE = (
                 "        return True\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "read-does-not-store",
@@ -256,6 +272,7 @@ NODE = (
                 "",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "never-asks-the-standby",
@@ -311,6 +328,7 @@ NODE = (
                 "        operation = entry.operation\n        return True\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "turns-not-kept",
@@ -332,5 +350,6 @@ NODE = (
                 "        self._waiting.pop(key, None)\n",
             ),
         ),
+        duel=True,
     ),
 )

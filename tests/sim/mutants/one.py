@@ -1,5 +1,6 @@
 """One mutant against as many seeds as it takes: `python -m tests.sim.mutants.one NAME SEEDS`."""
 
+import itertools
 import json
 import os
 import sys
@@ -21,18 +22,21 @@ def main(name: str, most: int, shrinks: bool) -> int:
     except DoesNotApply as error:
         print(json.dumps({"name": name, "applies": False, "said": str(error)}), flush=True)
         return 1
-    for seed in range(most):
-        violations = run(draw(seed)).violations
+    plans = (draw(seed) for seed in itertools.count())
+    fitting = (plan for plan in plans if plan.duel or not mutant.duel)
+    for tried, plan in enumerate(itertools.islice(fitting, most)):
+        violations = run(plan).violations
         if violations:
             found: dict[str, object] = {
                 "name": name,
                 "applies": True,
-                "seeds": seed + 1,
+                "seeds": tried + 1,
+                "seed": plan.seed,
                 "checker": violations[0][0],
                 "said": violations[0][1][:300],
             }
             if shrinks:
-                small = shrink(draw(seed))
+                small = shrink(plan)
                 found |= {"operations": len(small.ops), "faults": len(small.faults)}
             print(json.dumps(found | {"seconds": round(time.monotonic() - began, 1)}), flush=True)
             return 0

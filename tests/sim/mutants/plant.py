@@ -22,11 +22,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A named bug; `wrong` says what is wrong with it."""
+    """A named bug; `wrong` says what is wrong with it.
+
+    `duel`: it takes rare coincidences on one record, so only plans made for those are tried.
+    """
 
     name: str
     wrong: str
     patches: tuple[Patch, ...]
+    duel: bool = False
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

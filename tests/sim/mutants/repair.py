@@ -17,16 +17,19 @@ REPAIR = (
                 "if self._replica.drop(key, newest, max(held)[0]):",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "drops-below-its-promise",
         "the standby drops its copy though it has promised something newer",
         (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
+        duel=True,
     ),
     Mutant(
         "drops-what-changed",
         "the standby drops its copy though it has changed since it was sent",
         (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
+        duel=True,
     ),
     Mutant(
         "hand-off-below-the-promise",
@@ -38,6 +41,7 @@ REPAIR = (
                 "            self.restore(key, raw)\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "hand-off-not-durable",
@@ -49,6 +53,7 @@ REPAIR = (
                 "            pass\n        return Handed(marks)",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "hints-not-scanned-at-boot",
@@ -68,6 +73,7 @@ REPAIR = (
                 "        return self._said(",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "held-back-for-ever",
@@ -84,21 +90,25 @@ REPAIR = (
                 "            if True:\n",
             ),
         ),
+        duel=True,
     ),
     Mutant(
         "refill-without-hints",
         "a node with a new disk takes over what homes have, not what standbys keep for it",
         (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
+        duel=True,
     ),
     Mutant(
         "refill-without-standby",
         "a node with a new disk does not restore the hints that it lost",
         (Patch(_REFILL, "            await self._take_standby()\n", ""),),
+        duel=True,
     ),
     Mutant(
         "refill-without-floor",
         "a node with a new disk takes ballots that its lost disk may have promised to refuse",
         (Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),),
+        duel=True,
     ),
     Mutant(
         "tally-not-updated",
