@@ -1,0 +1,64 @@
+"""deploy/swarm.yml on this machine's engine, as a swarm of one machine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import ROOT, wait_for
+from tests.compose.stack import docker, fetch, insist, user
+
+STACK = "ddb-test"
+READY = (200, {"ready": True})
+STARTS_WITHIN = 90.0
+
+
+@pytest.fixture(scope="module")
+def swarm(images: None) -> Iterator[None]:
+    """The stack, deployed; afterwards the engine is in no swarm unless it was before."""
+    joined = docker("info", "-f", "{{.Swarm.LocalNodeState}}").strip() == "active"
+    if not joined:
+        docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+    try:
+        docker("stack", "deploy", "-c", str(ROOT / "deploy" / "swarm.yml"), STACK)
+        yield
+    finally:
+        docker("stack", "rm", STACK)
+        assert wait_for(lambda: not _containers(""), 60)
+        for volume in docker("volume", "ls", "-q", "-f", f"name={STACK}_").split():
+            assert wait_for(lambda name=volume: _removed(name), 20)  # type: ignore[misc]
+        if not joined:
+            docker("swarm", "leave", "--force")
+
+
+@pytest.mark.timeout(300)
+def test_swarm(swarm: None) -> None:
+    """The stack comes up, answers through the loss of a node, and the engine brings that back."""
+    assert wait_for(lambda: fetch("GET", "/readyz") == READY, STARTS_WITHIN), _tasks()
+    assert wait_for(lambda: _state().count("none") == 3, STARTS_WITHIN), _state()
+    assert insist("POST", "/api/users/", user("kept")) == (201, user("kept"))
+    (victim,) = _containers("db-1")
+    docker("kill", "-s", "KILL", victim)
+    for number in range(20):
+        assert insist("POST", "/api/users/", user(f"meanwhile-{number}"))[0] == 201
+    assert insist("GET", "/api/users/kept") == (200, user("kept"))
+    assert wait_for(lambda: _containers("db-1") not in ([], [victim]), STARTS_WITHIN), _tasks()
+    assert wait_for(lambda: _state().count("none") == 3, STARTS_WITHIN), _state()
+    print(_state())
+
+
+def _containers(service: str) -> list[str]:
+    return docker("ps", "-q", "--filter", f"name={STACK}_{service}").split()
+
+
+def _state() -> str:
+    gateways = _containers("gateway")
+    return docker("exec", gateways[0], "ddb", "status") if gateways else ""
+
+
+def _tasks() -> str:
+    return docker("stack", "ps", STACK, "--no-trunc")
+
+
+def _removed(volume: str) -> bool:
+    docker("volume", "rm", volume, check=False)
+    return not docker("volume", "ls", "-q", "-f", f"name=^{volume}$").strip()
