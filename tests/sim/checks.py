@@ -132,7 +132,7 @@ def cost(world: World) -> Iterable[str]:
     `Cost.MOST` requests of its gateway.
     """
     if _owed(world.plan):
-        yield from world.costs.complaints(fault_free=not world.plan.faults)
+        yield from world.costs.complaints(fault_free=world.fault_free)
     else:
         yield from world.costs.outside
 

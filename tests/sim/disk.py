@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ddb.node.store import Family, Put, StoreFailed
 
 Batch = tuple[Put, ...]
+_TORN = 0.5
 
 
 class Timers(Protocol):
@@ -55,6 +56,8 @@ class SimDisk:
         self.unsynced: list[Batch] = []
         self.cached = 0
         """How many of those the page cache has for certain, whatever becomes of the process."""
+        self.torn = 0
+        """How often power failed in the middle of a batch."""
         self.trap: Callable[[], None] | None = None
         """Sprung by the next write."""
         self._durable: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
@@ -82,6 +85,8 @@ class SimDisk:
         kept = self.rng.randint(0, len(self.unsynced))
         self.sync(kept)
         lost = len(self.unsynced)
+        # Half of it was on the platter, perhaps: its checksum is wrong, so it is not there.
+        self.torn += bool(lost) and self.rng.random() < _TORN
         self.unsynced.clear()
         return lost
 

@@ -61,6 +61,26 @@ def _tallied(store: SimStore, name: str) -> str | None:
     return None
 
 
+def space(world: World) -> str | None:
+    """What is where it should not be, or more often than it may; None where nothing is.
+
+    At any moment a record's copies are on its homes, and one more on its standby: a handoff in
+    flight. Without faults there is never anything to hand off, and the copies are two.
+    """
+    for name, machine in world.machines.items():
+        if machine.store is None or not machine.up:
+            continue
+        for key, _ in machine.store.scan(Family.RECORDS, b"", _END, _ALL):
+            if name not in world.ring.cell(key).homes:
+                return f"{name} keeps {key!r}, of which it is no home"
+        for key, _ in machine.store.scan(Family.HINTS, b"", _END, _ALL):
+            if name != world.ring.cell(key).standby:
+                return f"{name} keeps a hint {key!r}, of which it is not the standby"
+            if world.fault_free:
+                return f"{name} keeps a third copy of {key!r}, and nobody was ever out of reach"
+    return None
+
+
 async def whole_reads(world: World, clients: Clients) -> None:
     """At rest LIST and COUNT are complete and exact, through every gateway."""
     live: dict[str, Record] = {}

@@ -25,6 +25,7 @@ RECOVERY = 15.0
 SETTLING = 10.0
 """Virtual seconds after that within which hints are 0 and homes equal."""
 _SAFETY = 300.0
+_SURVEY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def run(plan: Plan) -> Report:
 def _report(world: World) -> Report:
     observed = world.observed
     fired = world.fired + world.network.fired
+    fired["torn batch"] += sum(machine.disk.torn for machine in world.machines.values())
     writes = sum(
         count
         for what, count in observed.outcomes.items()
@@ -98,6 +100,7 @@ async def _main(world: World) -> None:
         for client, ops in by_client.items()
     ]
     havoc = asyncio.ensure_future(nemesis.run(plan.faults))
+    world.loop.spawn(world.loop.root, _survey(world))
     await asyncio.wait((*work, havoc), timeout=_SAFETY)
     for task in (*work, havoc):
         if not task.done():
@@ -105,6 +108,15 @@ async def _main(world: World) -> None:
             return
         task.result()
     await _liveness(world, clients)
+
+
+async def _survey(world: World) -> None:
+    """Look now and then at where copies are."""
+    wrong = None
+    while wrong is None:
+        await asyncio.sleep(_SURVEY * world.rng.random())
+        wrong = rest.space(world)
+    world.violate("space", wrong)
 
 
 async def _liveness(world: World, clients: Clients) -> None:

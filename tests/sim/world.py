@@ -20,6 +20,7 @@ from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
 from tests.sim.disk import SimDisk, SimStore
+from tests.sim.knobs import shipped
 from tests.sim.loop import Process, SimLoop
 from tests.sim.network import Host, SimNetwork, Weather, hello_of
 from tests.sim.observed import Observed, Trouble
@@ -309,6 +310,12 @@ class World:
                 return False
             await asyncio.sleep(_LOOK)
         return True
+
+    @property
+    def fault_free(self) -> bool:
+        """Whether nothing ever goes wrong, and nothing is given up that merely takes its time."""
+        plan = self.plan
+        return not (plan.faults or any(plan.weather[2:]) or plan.early) and shipped(plan.knobs)
 
     def trouble(self, *nodes: str) -> Trouble:
         """Note the beginning of trouble with nodes (none named: with everything)."""
