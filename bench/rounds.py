@@ -87,7 +87,8 @@ def verify(loaded: Loaded) -> None:
 
 
 def _ask(connection: http.client.HTTPConnection, call: Call) -> bytes:
-    connection.request(call.method, call.path.decode(), call.body)
+    headers = {"Content-Type": "application/json"}
+    connection.request(call.method, call.path.decode(), call.body, headers)
     answer = connection.getresponse()
     content = answer.read()
     if answer.status != 200:
