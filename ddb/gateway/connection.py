@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's, with two cases settled that it leaves to chance.
+"""One client's connection: uvicorn's, with responses written whole, and two cases settled.
 
 - What is no HTTP request is answered by 400 in JSON, as every other error is, and only after the
   requests before it have had their own answers. uvicorn writes plain text at once, which a client
@@ -8,15 +8,14 @@
   was sent behind it.
 """
 
-import asyncio
 import logging
-from typing import cast
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ddb.gateway.errors import invalid
-from ddb.gateway.gathering import GatheringTransport
+from ddb.gateway.http import Application
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +34,6 @@ class Connection(HttpToolsProtocol):
     """A protocol for uvicorn's `http` setting, which takes a class."""
 
     _malformed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
-        whole = cast("asyncio.Transport", transport)
-        super().connection_made(GatheringTransport(whole, self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -69,6 +63,36 @@ class Connection(HttpToolsProtocol):
         """Called by the parser."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin to answer a request, without ASGI in between.
+
+        An ASGI server takes a response in two pieces, checks each header, and makes a system call
+        of each piece; written in one, a response costs 8 CPU microseconds less of some 65 in all.
+        """
+        if not isinstance(app, Application):
+            super()._start_asgi_task(cycle, app)
+            return
+        task = self.loop.create_task(self._answer(cycle, app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    async def _answer(self, cycle: RequestResponseCycle, app: Application) -> None:
+        scope: Any = cycle.scope
+        receive: Any = cycle.receive
+        response = await app.respond(scope, receive)
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if cycle.disconnected:
+            return
+        with_body = scope["method"] != "HEAD"
+        cycle.waiting_for_100_continue = False
+        self.transport.write(response.encode(keep_alive=cycle.keep_alive, with_body=with_body))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def on_response_complete(self) -> None:
         """Called when a request has been answered."""

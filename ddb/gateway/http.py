@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COLLECTION = PATH.rstrip("/")
 COUNT = PATH + "count"
@@ -30,28 +29,38 @@ READING = ("GET", "HEAD")
 _LONGEST_KEY = 255
 
 
-def create_app(records: Records, mint: Callable[[], str]) -> App:
-    """The application; `mint` makes ids for users that come without one."""
-    users = Users(records, load("user"), mint)
+class Application:
+    """The gateway as an ASGI application, for whom `respond` is not enough."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, records: Records, mint: Callable[[], str]) -> None:
+        """`mint` makes ids for users that come without one."""
+        self._records = records
+        self._users = Users(records, load("user"), mint)
+
+    async def respond(self, scope: Scope, receive: Receive) -> Response:
+        """Do one request. Whatever happens, there is a response."""
         try:
-            response = await _respond(records, users, scope, receive)
+            return await _respond(self._records, self._users, scope, receive)
         except Refused as refused:
-            response = refusal(refused)
+            return refusal(refused)
         except Unavailable as unavailable:
-            response = refusal(_unavailable(unavailable))
+            return refusal(_unavailable(unavailable))
         except Exception:
             # The last line of defence: a defect is logged whole and told without its insides.
             log.exception("%s %s failed", scope["method"], scope["path"])
-            response = refusal(_defect(scope["method"]))
+            return refusal(_defect(scope["method"]))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        response = await self.respond(scope, receive)
         headers = response.headers
-        if response.status not in (204, 304):
+        if response.has_length:
             headers = [*headers, (b"content-length", b"%d" % len(response.body))]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    return app
+    def __repr__(self) -> str:
+        return f"<Application {self._users!r}>"
 
 
 async def _respond(records: Records, users: Users, scope: Scope, receive: Receive) -> Response:

@@ -11,7 +11,7 @@ import uvicorn
 import uvloop
 
 from ddb.gateway.connection import Connection
-from ddb.gateway.http import create_app
+from ddb.gateway.http import Application
 from ddb.gateway.router import Router
 from ddb.ring.ring import Ring
 from ddb.settings import GatewaySettings
@@ -45,10 +45,11 @@ async def _serve(settings: GatewaySettings) -> int:
     router = Router(ring, network, clock, rng)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))),
+            Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))),
             host=settings.host,
             port=settings.port,
             http=Connection,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             access_log=False,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ddb.gateway.errors import Detail, Error, Refused, invalid
-from ddb.gateway.http import create_app
+from ddb.gateway.http import Application
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
 from ddb.record.change import Change
 
@@ -66,7 +66,7 @@ def ask(
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode()}
-    app = create_app(Failing(failure), lambda: "generated")
+    app = Application(Failing(failure), lambda: "generated")
 
     async def request() -> None:
         await app(scope | {"query_string": b"", "headers": []}, receive, send)
