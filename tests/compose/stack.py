@@ -16,6 +16,7 @@ PROJECT = "ddb-test"
 PORT = 8080
 NODE_PORT = 8081
 READY_WITHIN = 60.0
+TIMEOUT = 300.0
 FIVE = ROOT / "deploy" / "five.yml"
 SMALL = Path(__file__).parent / "small.yml"
 
@@ -25,15 +26,16 @@ class EngineError(Exception):
 
 
 def run(
-    *command: str, check: bool = True, seconds: float = 300, extra: Mapping[str, str] | None = None
+    *command: str, check: bool = True, stdin: str = "", extra: Mapping[str, str] | None = None
 ) -> str:
     """What a command prints on both its outputs. Raises EngineError where it fails and must not."""
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        input=stdin,
         text=True,
-        timeout=seconds,
+        timeout=TIMEOUT,
         env=environment(COMPOSE_PROJECT_NAME=PROJECT, **extra or {}),
         cwd=ROOT,
         check=False,
@@ -43,9 +45,9 @@ def run(
     return done.stdout
 
 
-def docker(*arguments: str, check: bool = True) -> str:
+def docker(*arguments: str, check: bool = True, stdin: str = "") -> str:
     """Run `docker ...`."""
-    return run("docker", *arguments, check=check)
+    return run("docker", *arguments, check=check, stdin=stdin)
 
 
 class Stack:

@@ -1,0 +1,101 @@
+"""What people get wrong, and what is not there yet: said clearly, and of no harm to the rest."""
+
+import re
+
+from tests.cluster import wait_for
+from tests.compose.stack import PROJECT, Stack, docker, fetch, insist, inspect, user
+
+PATH = "/api/users/"
+NETWORK = f"{PROJECT}_default"
+NEWER = """FROM ddb-db
+USER root
+RUN sed -i 's/^PROTOCOL = 1$/PROTOCOL = 2/' /opt/ddb/lib/python3*/site-packages/ddb/wire/messages.py
+USER ddb
+"""
+
+
+def test_wrong_number_of_nodes(stack: Stack) -> None:
+    """A DB_N that cannot be is refused at start, by name, with what it takes."""
+    for wrong, service in (("2", "db-0"), ("many", "gateway")):
+        said = stack.compose(
+            "run", "--rm", "--no-deps", "-e", f"DB_N={wrong}", service, check=False
+        )
+        assert f"DB_N is '{wrong}'" in said
+        assert "It takes a whole number from 3 to 255" in said
+
+
+def test_no_number_of_nodes(stack: Stack) -> None:
+    """Without DB_N there are three nodes."""
+    assert "DB_N=3" in inspect("db-0", ".Config.Env")
+    said = docker("run", "--rm", "--hostname", "db-7", "ddb-db", check=False)
+    assert "the cluster's nodes are db-0, db-1, db-2" in said
+
+
+def test_one_node_with_another_number(stack: Stack) -> None:
+    """A node started for another number of nodes refuses its data and says why; the rest go on."""
+    assert insist("POST", PATH, user("before"))[0] == 201
+    stack.compose("stop", "db-1")
+    said = stack.compose(
+        "run", "--rm", "--no-deps", "-e", "DB_N=5", "-e", "DDB_NAME=db-1", "db-1", check=False
+    )
+    assert "made for the nodes db-0, db-1, db-2, not for db-0, db-1, db-2, db-3, db-4" in said
+    assert insist("PUT", PATH, {"id": "before", "group": 9}) == (200, user("before", 9))
+    stack.compose("start", "db-1")
+    assert wait_for(lambda: stack.facts("db-1")["phase"] == "ready", 20)
+
+
+def test_gateway_of_another_cluster(stack: Stack) -> None:
+    """A gateway told of other nodes than there are is refused by each, and both say why."""
+    name = f"{PROJECT}-stray"
+    docker("run", "-d", "--rm", "--name", name, "--network", NETWORK, "-e", "DB_N=4", "ddb-gateway")
+    try:
+        assert wait_for(lambda: "give every process the same list" in docker("logs", name), 20)
+        assert "db-0 is configured with the nodes db-0, db-1, db-2" in docker("logs", name)
+        assert "refused a gateway" in stack.logs("db-0")
+        said = docker("exec", name, "ddb", "health", "--gateway", check=False)
+        assert "/readyz answers 503" in said
+    finally:
+        docker("kill", name)
+
+
+def test_unwritable_volume(stack: Stack) -> None:
+    """A node that may not write its volume says so at once and changes nothing."""
+    for volume in ("type=tmpfs,destination=/data,tmpfs-mode=755", f"{PROJECT}_db-0"):
+        mount = ("--mount", volume) if "=" in volume else ("-v", f"{volume}:/data:ro")
+        said = docker("run", "--rm", "--hostname", "db-0", *mount, "ddb-db", check=False)
+        assert re.search(r"^db-0: /data cannot be written: ", said, re.MULTILINE), said
+
+
+def test_mixed_versions(stack: Stack) -> None:
+    """A node of another protocol is refused and refuses, both say so, and the rest go on."""
+    docker("build", "-q", "-t", "ddb-db:newer", "-", stdin=NEWER)
+    stack.compose("stop", "db-2")
+    name = f"{PROJECT}-newer"
+    volume = ("-v", f"{PROJECT}_db-2:/data", "--hostname", "db-2", "--network-alias", "db-2")
+    docker("run", "-d", "--rm", "--name", name, "--network", NETWORK, *volume, "ddb-db:newer")
+    try:
+        clear = "run the same version everywhere"
+        assert wait_for(lambda: clear in docker("logs", name), 20)
+        assert wait_for(lambda: "db-2 speaks protocol 2, the caller 1" in stack.logs("db-0"), 20)
+        assert "db-2 speaks protocol 2" in stack.logs("gateway")
+        for number in range(20):
+            assert insist("POST", PATH, user(f"mixed-{number}"))[0] == 201
+    finally:
+        docker("kill", name)
+    stack.compose("start", "db-2")
+    assert wait_for(lambda: stack.facts("db-2")["phase"] == "ready", 20)
+    for number in range(20):
+        assert insist("GET", PATH + f"mixed-{number}") == (200, user(f"mixed-{number}"))
+
+
+def test_name_that_resolves_later(stack: Stack) -> None:
+    """A cluster waits for a node whose name does not resolve yet, and starts when it does."""
+    stack.down()
+    stack.compose("up", "-d", "gateway", "db-0", "db-1")
+    assert wait_for(lambda: "db-0 waits for db-2 to join" in stack.logs("db-0"), 30)
+    assert fetch("GET", "/readyz")[0] == 503
+    status, answer = fetch("POST", PATH, user("early"))
+    assert (status, answer["applied"]) == (503, "no")
+    stack.compose("up", "-d", "db-2")
+    stack.wait_ready()
+    assert insist("POST", PATH, user("early"))[0] == 201
