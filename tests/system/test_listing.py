@@ -1,12 +1,10 @@
 """LIST and COUNT say exactly what is there, whatever is out or has just come back."""
 
-from collections.abc import Iterable
-
 import pytest
 
 from ddb.ring.ring import key_of
 from tests.cluster import Cluster, wait_for
-from tests.system.batch import PATH, Call, create, get, send, succeed, user
+from tests.system.batch import PATH, Call, create, get, succeed, user
 from tests.system.branch import branch
 from tests.system.homes import Homes
 
@@ -34,20 +32,9 @@ class Expected:
             self._cluster,
             (Call("PUT", PATH, {"id": each, "group": self._made}) for each in older),
         )
-        self._delete(gone)
+        succeed(self._cluster, [Call("DELETE", PATH + each) for each in gone])
         self.live |= set(made)
         self.live -= set(gone)
-
-    def _delete(self, ids: Iterable[str]) -> None:
-        left = list(ids)
-        while left:
-            answers = send(self._cluster, [Call("DELETE", PATH + each) for each in left])
-            left = [
-                each
-                for each, answer in zip(left, answers, strict=True)
-                # Not found: an earlier attempt was undecided and did take effect.
-                if answer is None or answer.status not in (204, 404)
-            ]
 
 
 @pytest.fixture(scope="module")
