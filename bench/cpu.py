@@ -16,24 +16,35 @@ class Process:
 
     pid: int
     parent: int
-    own: float
-    """Seconds in user and in kernel mode."""
+    name: str
+    user: float
+    """Seconds in user mode."""
+    system: float
+    """Seconds in the kernel."""
     ended_children: float
     """The same of children that have ended and been waited for."""
     resident: int
     """Bytes of memory, shared pages included."""
+
+    @property
+    def own(self) -> float:
+        """Seconds of its own."""
+        return self.user + self.system
 
 
 def parse_stat(text: str) -> Process:
     """Read the one line of /proc/PID/stat (proc(5)). Raises ValueError."""
     pid, _, rest = text.partition(" (")
     # The name may itself hold spaces and brackets; the last bracket ends it.
-    fields = rest.rpartition(")")[2].split()
+    name, _, rest = rest.rpartition(")")
+    fields = rest.split()
     ticks = [int(field) for field in fields[11:15]]
     return Process(
         int(pid),
         int(fields[1]),
-        (ticks[0] + ticks[1]) / TICKS,
+        name,
+        ticks[0] / TICKS,
+        ticks[1] / TICKS,
         (ticks[2] + ticks[3]) / TICKS,
         int(fields[21]) * PAGE,
     )
@@ -49,6 +60,14 @@ def processes(proc: Path = PROC) -> list[Process]:
             except (FileNotFoundError, ProcessLookupError):
                 pass  # It has ended meanwhile.
     return found
+
+
+def threads(pid: int, proc: Path = PROC) -> list[Process]:
+    """Every thread of a process, the first one first, each with what it alone has used."""
+    tasks = sorted(int(task.name) for task in (proc / str(pid) / "task").iterdir())
+    return [
+        parse_stat((proc / str(pid) / "task" / str(task) / "stat").read_text()) for task in tasks
+    ]
 
 
 def family(roots: Iterable[int], everybody: Iterable[Process]) -> list[Process]:

@@ -16,12 +16,13 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.cpu import Process, threads
 from bench.keys import Keys
 from bench.targets.ddb import Ddb
 from bench.targets.target import end_in_order
 from bench.users import Generator, User
 from bench.workload import Operation, create, plan
-from bench.wrk import Wrk
+from bench.wrk import Measured, Wrk
 from ddb.settings import Fsync
 
 WATCHED = ("gateway", "db-0")
@@ -29,6 +30,8 @@ RATE = 250
 """Samples a second."""
 LINES = 25
 WARM = 1.0
+LEAST = 0.5
+"""Microseconds that are worth a line."""
 _EMPTY = re.compile(r"[\s-]+$")
 
 
@@ -43,12 +46,12 @@ def main() -> None:
         target.start()
         users = Generator().take(said.users)
         target.load(users)
-        load = threading.Thread(
-            target=_load, args=(target, Operation(said.operation), users, said.seconds)
-        )
+        operation = Operation(said.operation)
+        pids = target.cluster.pids()
+        _shares(target, operation, users, said.seconds, pids)
+        load = threading.Thread(target=_load, args=(target, operation, users, said.seconds + 2))
         load.start()
         load.join(WARM)
-        pids = target.cluster.pids()
         watching = [
             (f"{tool} {name}", output, command)
             for name in WATCHED
@@ -66,14 +69,40 @@ def main() -> None:
             print(_lines(output) if output.suffix == ".raw" else _symbols(output))
 
 
-def _load(target: Ddb, operation: Operation, users: list[User], seconds: int) -> None:
+def _load(
+    target: Ddb, operation: Operation, users: list[User], seconds: int, first: int = 10**6
+) -> Measured:
     if operation is Operation.POST:
-        planned = create(target.dialect, users, 0, seed=1)
+        planned = create(target.dialect, users, first, seed=1)
     else:
         places = target.places(users, 20) if operation is Operation.LIST else []
         planned = plan(target.dialect, operation, Keys.UNIFORM, users, places, seed=1)
-    done = Wrk.find().run(planned, target.host, seconds + 2 * WARM)
-    print(f"{operation.value}: {done.rate:,.0f}/s while watched, {done.failures} failures")
+    return Wrk.find().run(planned, target.host, seconds)
+
+
+def _shares(
+    target: Ddb, operation: Operation, users: list[User], seconds: int, pids: dict[str, int]
+) -> None:
+    """Print what each thread of each process takes for an operation."""
+
+    def spent() -> dict[tuple[str, int], Process]:
+        return {(name, each.pid): each for name, pid in pids.items() for each in threads(pid)}
+
+    before = spent()
+    done = _load(target, operation, users, seconds, first=0)
+    print(f"{operation.value}: {done.rate:,.0f}/s, {done.failures} failures; CPU µs/op:")
+    for (name, thread), after in spent().items():
+        then = before.get((name, thread))
+        user, system = (
+            (now - was) / max(1, done.requests) * 1e6
+            for now, was in (
+                (after.user, 0.0 if then is None else then.user),
+                (after.system, 0.0 if then is None else then.system),
+            )
+        )
+        if user + system >= LEAST:
+            which = "main" if thread == pids[name] else after.name
+            print(f"{user + system:6.1f} = {user:5.1f} user + {system:5.1f} system  {name} {which}")
 
 
 def _tools(output: Path, pid: int, seconds: int) -> list[tuple[str, Path, list[str]]]:

@@ -1,12 +1,24 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from bench.cpu import PAGE, TICKS, Process, busy, family, memory, parse_stat, processes, used
+from bench.cpu import (
+    PAGE,
+    TICKS,
+    Process,
+    busy,
+    family,
+    memory,
+    parse_stat,
+    processes,
+    threads,
+    used,
+)
 
 LINE = (
     "4242 (a (very) odd) name) S 17 4242 4242 0 -1 4194304 5 0 0 0 310 90 25 15 20 0 3 0 1000"
@@ -15,23 +27,25 @@ LINE = (
 
 
 def burn(seconds: float) -> None:
-    """Use that much processor time in this process."""
-    until = time.process_time() + seconds
-    while time.process_time() < until:
+    """Use that much processor time in this thread."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
         pass
 
 
 def test_stat_is_read_whatever_the_name() -> None:
     """A name with spaces and brackets moves none of the figures behind it."""
     assert parse_stat(LINE) == Process(
-        4242, 17, own=400 / TICKS, ended_children=40 / TICKS, resident=300 * PAGE
+        *(4242, 17, "a (very) odd) name", 310 / TICKS, 90 / TICKS, 40 / TICKS, 300 * PAGE)
     )
+    assert parse_stat(LINE).own == 400 / TICKS
 
 
 def test_a_family_is_everybody_that_descends() -> None:
     """Children of children belong to it, their neighbours do not."""
     alike = [
-        Process(pid, parent, 0, 0, 0) for pid, parent in [(4, 3), (2, 1), (3, 2), (9, 1), (5, 9)]
+        Process(pid, parent, "", 0, 0, 0, 0)
+        for pid, parent in [(4, 3), (2, 1), (3, 2), (9, 1), (5, 9)]
     ]
     assert {process.pid for process in family([2], alike)} == {2, 3, 4}
 
@@ -58,6 +72,26 @@ def test_this_process_work_is_seen() -> None:
     before = used([os.getpid()])
     burn(0.2)
     assert used([os.getpid()]) - before == pytest.approx(0.2, abs=0.04)
+
+
+def test_the_work_of_threads_is_told_apart() -> None:
+    """What one thread works is its own, and not that of the first."""
+
+    def work() -> None:
+        burn(0.2)
+        done.wait()
+
+    def worked(thread: int | None) -> float:
+        return next(each for each in threads(os.getpid()) if each.pid == thread).own
+
+    done, before = threading.Event(), worked(os.getpid())
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worked(worker.native_id) < 0.18:
+        time.sleep(0.02)
+    assert worked(os.getpid()) - before < 0.15
+    done.set()
+    worker.join()
 
 
 def test_all_processors_work_is_at_least_ones() -> None:
