@@ -57,13 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 0 done, 1 failed or out of bounds."""
     said = _parser().parse_args(arguments)
     end_in_order()
+    began = time.monotonic()
     try:
-        return _run(said)
+        code = _run(said)
     except (Failed, Missing, WrkError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 1
+    _say(f"all in {time.monotonic() - began:.0f} s")
+    return code
 
 
 def _run(said: argparse.Namespace) -> int:

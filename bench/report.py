@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from bench.faults import Fault, Phase
+from bench.goals import Goal, goals
 from bench.growth import Growth
 from bench.machine import describe
 from bench.rounds import Results
@@ -30,6 +31,7 @@ def report(results: Results, names: Sequence[str], growth: Growth | None, users:
     parts = ["# ddb beside its peers and its limit\n", conditions]
     if systems:
         parts.append(table(["system", "a write is answered by", "version"], systems, texts=3))
+    parts += ["## Goals\n", _goals(goals(results, growth))]
     parts += [f"Skipped: **{name}**: {why}\n" for name, why in results.skipped.items()]
     if results.samples:
         parts += ["## Ratios\n", ratios(results, names), "## All figures\n"]
@@ -40,6 +42,20 @@ def report(results: Results, names: Sequence[str], growth: Growth | None, users:
     if growth is not None:
         parts += _grown(growth)
     return "\n".join(parts)
+
+
+def _goals(found: Sequence[Goal]) -> str:
+    verdicts = {None: "not measured", True: "reached", False: "**not reached**"}
+    rows = [
+        [
+            goal.name,
+            f"{goal.side.value} {goal.bound:,g}",
+            "" if goal.measured is None else f"{goal.measured:,.2f}",
+            verdicts[goal.reached],
+        ]
+        for goal in found
+    ]
+    return table(["goal", "bound", "median", ""], rows)
 
 
 def _grown(growth: Growth) -> list[str]:
