@@ -12,6 +12,7 @@ from collections import deque
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
+from ddb.wire.names import Host
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Link:
         self.requests = 0
         self._condition = Condition.DOWN
         self._voting = False
-        self._address = (host, port)
+        self._host = Host(host)
+        self._port = port
         self._hello = hello
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -85,6 +87,7 @@ class Link:
     def close(self) -> None:
         """Cut the connection and do not make another."""
         self._task.cancel()
+        self._host.close()
         self.lost("closed")
 
     def __repr__(self) -> str:
@@ -204,8 +207,7 @@ class Link:
     async def _connect(self) -> None:
         self._bounds.clear()
         self._offset = 0.0
-        transport, _ = await self._loop.create_connection(lambda: _Calling(self), *self._address)
-        self._transport = transport
+        self._transport = await self._opened()
         self._heard = self._clock.now()
         greeted: asyncio.Future[Reply] = self._loop.create_future()
         # The callee's clock is not known yet; a greeting does nothing that could come too late.
@@ -215,9 +217,23 @@ class Link:
             self._complain(f"{self.name} refuses us: {welcome.reason}")
             raise Unreachable(welcome.reason)
         if not isinstance(welcome, Welcome) or welcome.name != self.name:
-            self._complain(f"{self._address} answers, but is not {self.name}")
+            self._complain(f"{self._host.name}:{self._port} answers, but is not {self.name}")
             raise Unreachable("another process than expected")
         self._condition = Condition.UP
+
+    async def _opened(self) -> asyncio.Transport:
+        """A connection to the first of the host's addresses that takes one. Raises OSError."""
+        refusal = OSError(f"{self._host.name} has no address")
+        for address in await self._host.addresses():
+            try:
+                transport, _ = await self._loop.create_connection(
+                    lambda: _Calling(self), address, self._port
+                )
+            except OSError as error:
+                refusal = error
+            else:
+                return transport
+        raise refusal
 
     def _complain(self, complaint: str) -> None:
         if complaint and complaint != self._complaint:
