@@ -28,6 +28,7 @@ DUTY = 0.5
 BATCH_BUDGET = 5.0
 PATIENCE = 1.0
 ROUND_BUDGET = 1.0
+ROUNDS_AT_ONCE = 16
 
 Hints = list[tuple[bytes, bytes]]
 
@@ -136,12 +137,21 @@ class Handoff:
             ):
                 held_back.append(key)
         self._coordinator.counters.handed_off += dropped
-        for key in held_back:
-            try:
-                await self._coordinator.refresh(key, self._clock.now() + ROUND_BUDGET)
-            except Expired:
+        for start in range(0, len(held_back), ROUNDS_AT_ONCE):
+            if not await self._refresh(held_back[start : start + ROUNDS_AT_ONCE]):
                 return None
         return dropped
+
+    async def _refresh(self, keys: list[bytes]) -> bool:
+        """Bring homes up by full rounds, together; whether all were decided in time."""
+        deadline = self._clock.now() + ROUND_BUDGET
+        rounds = [self._coordinator.refresh(key, deadline) for key in keys]
+        for done in await asyncio.gather(*rounds, return_exceptions=True):
+            if isinstance(done, Expired):
+                return False
+            if isinstance(done, BaseException):
+                raise done
+        return True
 
     def __repr__(self) -> str:
         return f"<Handoff {self._replica.hints!r}>"
