@@ -335,6 +335,12 @@ class SimLoop:
         assert self.wires is not None
         return await self.wires.connect(protocol_factory, host)
 
+    async def getaddrinfo(
+        self, host: str, port: int | None, **_: object
+    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        """As asyncio's: a host's one address is its name."""
+        return [(0, 0, 0, "", (host, port or 0))]
+
     async def create_server(self, protocol_factory: "Factory", host: str, port: int) -> "Server":
         """As asyncio's, over simulated streams."""
         assert self.wires is not None

@@ -291,7 +291,7 @@ class Nemesis:
         health, trouble = machine.disk.health, self._world.trouble()
         health.fsync, health.jitter = 0.01 + 0.3 * fault.amount**2, 0.1
         await asyncio.sleep(fault.lasts)
-        health.fsync, health.jitter = 0.0004, 0.0004
+        health.fsync = health.jitter = self._world.plan.fsync
         await asyncio.sleep(0.4)
         self._mend(trouble)
 

@@ -117,6 +117,8 @@ class Plan:
     """Delay, jitter, loss, doubled, late: while faults are on."""
     lateness: float
     """Seconds by which the late ones may be."""
+    fsync: float
+    """Seconds that a flush takes at least, and at most twice as long."""
     knobs: Mapping[str, float | int] = field(hash=False)
     ops: tuple[Op, ...]
     faults: tuple[Fault, ...]
@@ -165,6 +167,7 @@ def _medley(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 0.5, 3600.0)),
         weather=weather,
         lateness=0.4,
+        fsync=rng.choice((0.0004, 0.0004, 0.002)),
         knobs=knobs.draw(rng),
         ops=_ops(rng, gateways, records, length),
         faults=() if calm else _faults(rng, nodes, length, pace, spell, tuple(FaultKind)),
@@ -193,14 +196,16 @@ _DUEL = (
 
 
 _REBOOTS = (FaultKind.KILL, FaultKind.POWER, FaultKind.DIES_TWICE, FaultKind.SLOW_DISK)
+_PARTED = (FaultKind.CUT, FaultKind.DEAF, FaultKind.BLIND)
 _MOST_FAULTS = 40
 
 
 def _duel(seed: int, rng: random.Random) -> Plan:
     """Three nodes, one record, and hardly a message that arrives in time."""
     length = rng.choice((0.3, 0.6, 1.2))
-    reboots = rng.random() < 0.4
-    patience = rng.choice((0.015, 0.04)) if reboots else rng.choice((0.002, 0.005, 0.015))
+    parted = rng.random() < 0.25
+    reboots = not parted and rng.random() < 0.5
+    patience = rng.choice((0.015, 0.04)) if reboots or parted else rng.choice((0.002, 0.005, 0.015))
     turned: dict[str, float | int] = {
         knobs.EVERYWHERE: 2,
         "ddb.node.coordinator.PATIENCE": patience,
@@ -214,6 +219,8 @@ def _duel(seed: int, rng: random.Random) -> Plan:
         turned["ddb.node.replica.MOST_PROMISES"] = 1
     if reboots:
         faults = _faults(rng, 3, length, rng.choice((0.01, 0.02)), 0.004, _REBOOTS)
+    elif parted:
+        faults = _faults(rng, 3, length, 0.04, rng.choice((0.03, 0.15)), _PARTED)
     else:
         pace, spell = rng.choice((0.02, 0.05, 0.2)), rng.choice((0.003, 0.03, 0.2))
         faults = _faults(rng, 3, length, pace, spell, _DUEL)
@@ -229,9 +236,10 @@ def _duel(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.0005, 0.003)),
             rng.choice((0.0, 0.05, 0.2)),
             rng.choice((0.0, 0.1)),
-            rng.choice((0.1, 0.3)) if reboots else rng.choice((0.0, 0.1, 0.3)),
+            rng.choice((0.1, 0.3)) if reboots or parted else rng.choice((0.0, 0.1, 0.3)),
         ),
-        lateness=0.7 * patience if reboots else rng.choice((0.01, 0.05, 0.2)),
+        lateness=0.7 * patience if reboots or parted else rng.choice((0.01, 0.05, 0.2)),
+        fsync=rng.choice((0.0004, 0.004, 0.012)) if reboots else 0.0004,
         knobs=turned,
         ops=_ops(rng, 1, 1, length),
         faults=faults,

@@ -65,6 +65,7 @@ def _in_world(nodes: int, work: Callable[[World], Awaitable[None]]) -> None:
         skew=0.0,
         weather=(*quiet.weather[:2], 0.0, 0.0, 0.0),
         lateness=0.0,
+        fsync=0.0004,
         knobs={EVERYWHERE: 8},
         ops=(),
         faults=(),

@@ -19,7 +19,7 @@ from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welc
 from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
-from tests.sim.disk import SimDisk, SimStore
+from tests.sim.disk import Health, SimDisk, SimStore
 from tests.sim.knobs import shipped
 from tests.sim.loop import Process, SimLoop
 from tests.sim.network import Host, SimNetwork, Weather, hello_of
@@ -135,7 +135,10 @@ class World:
 
     def disk(self, name: str) -> SimDisk:
         """A new, blank disk."""
-        return SimDisk(self.loop, random.Random(f"disk {self.plan.salt} {name} {self.loop.steps}"))
+        rng = random.Random(f"disk {self.plan.salt} {name} {self.loop.steps}")
+        disk = SimDisk(self.loop, rng)
+        disk.health = Health(self.plan.fsync, self.plan.fsync)
+        return disk
 
     def _clock(self) -> SimClock:
         skew = self.plan.skew

@@ -80,7 +80,13 @@ GATEWAY = (
     Mutant(
         "one-coordinator-only",
         "a gateway tries the first home only",
-        (Patch(_ROUTER, "            tried[best] += 1\n", ""),),
+        (
+            Patch(
+                _ROUTER,
+                "min(tried, key=lambda name: (tried[name], condition(name)))",
+                "next(iter(tried))",
+            ),
+        ),
     ),
     Mutant(
         "list-takes-any-row",

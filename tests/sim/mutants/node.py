@@ -80,12 +80,12 @@ NODE = (
     ),
     Mutant(
         "ceiling-never-written",
-        "promises are told before the ceiling above them is on disk",
+        "no ceiling above a node's promises is kept on its disk",
         (
             Patch(
                 _BALLOTS,
-                "        return None if counter <= self._ceiling else self._reserving",
-                "        return None",
+                "        if counter > self._reserved_next - RESERVE // 2:",
+                "        if False:",
             ),
         ),
         duel=True,
@@ -145,7 +145,6 @@ NODE = (
                 "        pending = None\n",
             ),
         ),
-        duel=True,
     ),
     Mutant(
         "own-version-as-it-was",
@@ -198,18 +197,6 @@ NODE = (
                 _FAST,
                 "        doubt = reply is None or type(reply) is Stored\n",
                 "        doubt = False\n",
-            ),
-        ),
-        duel=True,
-    ),
-    Mutant(
-        "silence-is-a-refusal",
-        "a partner that did not answer counts as one that did nothing",
-        (
-            Patch(
-                _COORDINATOR,
-                "        except Silent:\n            return None\n",
-                '        except Silent:\n            return Failed("")\n',
             ),
         ),
         duel=True,
@@ -277,7 +264,13 @@ NODE = (
     Mutant(
         "never-asks-the-standby",
         "a coordinator whose partner is silent asks it again and again",
-        (Patch(_COORDINATOR, "            tried[best] += 1\n", ""),),
+        (
+            Patch(
+                _COORDINATOR,
+                "min(tried, key=lambda name: (tried[name], self._transport.condition(name)))",
+                "next(iter(tried))",
+            ),
+        ),
     ),
     Mutant(
         "ignores-the-deadline",
