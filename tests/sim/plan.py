@@ -213,6 +213,7 @@ def _duel(seed: int, rng: random.Random) -> Plan:
         "ddb.node.handoff.IDLE": rng.choice((0.005, 0.02, 0.1)),
         "ddb.wire.link.PING_EVERY": 0.01,
     }
+    datagrams = reboots or rng.random() < 0.6
     if rng.random() < 0.5:
         turned["ddb.node.ballots.RESERVE"] = rng.choice((1 << 16, 20 << 16))
     if rng.random() < 0.2:
@@ -243,7 +244,8 @@ def _duel(seed: int, rng: random.Random) -> Plan:
         knobs=turned,
         ops=_ops(rng, 1, 1, length),
         faults=faults,
-        datagrams=reboots or rng.random() < 0.7,
+        datagrams=datagrams,
+        wired=not datagrams and rng.random() < 0.6,
         duel=True,
     )
 

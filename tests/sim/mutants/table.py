@@ -3,5 +3,6 @@
 from tests.sim.mutants.gateway import GATEWAY
 from tests.sim.mutants.node import NODE
 from tests.sim.mutants.repair import REPAIR
+from tests.sim.mutants.wire import WIRE
 
-MUTANTS = NODE + REPAIR + GATEWAY
+MUTANTS = NODE + REPAIR + GATEWAY + WIRE
