@@ -34,7 +34,7 @@ bench: .venv/.benched
 
 clean:
 	rm -rf .venv .tox build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find ddb tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find ddb tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made:
 	@python='$(PYTHON)'; \

@@ -26,7 +26,7 @@ QUIET = 6.0
 """Seconds of each phase that has no end of its own."""
 DRAINING = 90.0
 """Seconds to wait for the last hint at most."""
-LOOK = 0.25
+LOOK = 0.1
 """Seconds between looks at how many hints wait."""
 WIDTH = 9
 """Of a serial number; none is used here."""
