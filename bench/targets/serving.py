@@ -11,6 +11,7 @@ import uvloop
 
 SETTINGS: dict[str, Any] = {
     "http": "httptools",
+    "interface": "asgi3",
     "ws": "none",
     "lifespan": "off",
     "access_log": False,
