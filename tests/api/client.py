@@ -19,7 +19,7 @@ User = dict[str, object]
 Headers = Mapping[str, str | Sequence[str]]
 
 NONE: Headers = {}
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 PATIENCE = 5
 """How often a request is sent that is answered by 503."""
 
