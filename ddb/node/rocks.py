@@ -212,7 +212,7 @@ def _open_marked(path: Path, rocks: Path) -> Rdict:
     except Exception as error:
         # rocksdict raises bare Exception for whatever RocksDB reports.
         raise StoreRefused(
-            f"{path} cannot be opened: {error}. It may be damaged: move it away and start this"
+            f"{path} cannot be opened: {_line(error)}. It may be damaged: move it away and start this"
             " node with an empty directory, and it is refilled from the others"
         ) from error
     sequence = database.latest_sequence_number()
@@ -255,3 +255,8 @@ def _options(cache: Cache) -> Options:
     table.set_block_size(BLOCK)
     options.set_block_based_table_factory(table)
     return options
+
+
+def _line(error: Exception) -> str:
+    """What RocksDB says, on one line."""
+    return " ".join(str(error).split())
