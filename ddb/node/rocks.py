@@ -212,8 +212,8 @@ def _open_marked(path: Path, rocks: Path) -> Rdict:
     except Exception as error:
         # rocksdict raises bare Exception for whatever RocksDB reports.
         raise StoreRefused(
-            f"{path} cannot be opened: {_line(error)}. It may be damaged: move it away and start this"
-            " node with an empty directory, and it is refilled from the others"
+            f"{path} cannot be opened: {_line(error)}. It may be damaged: move it away and"
+            " start this node with an empty directory, and it is refilled from the others"
         ) from error
     sequence = database.latest_sequence_number()
     if known is not None and sequence < known.sequence:
