@@ -10,7 +10,7 @@ import pytest
 
 from ddb.wire.clock import SystemClock
 from ddb.wire.frames import frame
-from ddb.wire.link import Link, Network
+from ddb.wire.link import GIVE_UP_AFTER, Link, Network
 from ddb.wire.messages import Failed, Found, Get, Ping, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.cluster import free_ports
@@ -18,7 +18,7 @@ from tests.wire.serving import CLOCK, HELLO, HOST, NAME, SOON, Node, run
 
 SLACK = 1.0
 """Seconds that a busy machine may add to any wait."""
-PATIENCE = 0.05
+PATIENCE = 0.3
 
 
 @asynccontextmanager
@@ -209,7 +209,8 @@ def test_silent_peer_is_given_up_within_patience() -> None:
             began = time.monotonic()
             with pytest.raises(Silent):
                 await ask(link, patience=PATIENCE)
-            assert PATIENCE * 0.9 <= time.monotonic() - began < PATIENCE + SLACK
+            # Far below three times as long, which is for peers that answer others.
+            assert PATIENCE * 0.9 <= time.monotonic() - began < PATIENCE * 2.6
             assert link.condition is not Condition.UP
 
     run(scenario())
@@ -244,8 +245,9 @@ def test_nobody_waits_past_a_deadline() -> None:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, within=PATIENCE, patience=SOON)
-            assert time.monotonic() - began < PATIENCE + SLACK
+                await ask(link, within=0.05, patience=SOON)
+            # Before the connection itself is given up.
+            assert time.monotonic() - began < 0.7 * GIVE_UP_AFTER
 
     run(scenario())
 
