@@ -195,7 +195,14 @@ _DUEL = (
 )
 
 
-_REBOOTS = (FaultKind.KILL, FaultKind.POWER, FaultKind.DIES_TWICE, FaultKind.SLOW_DISK)
+_REBOOTS = (
+    FaultKind.KILL,
+    FaultKind.POWER,
+    FaultKind.DIES_TWICE,
+    FaultKind.SLOW_DISK,
+    FaultKind.ISOLATE,
+    FaultKind.CUT,
+)
 _PARTED = (FaultKind.CUT, FaultKind.DEAF, FaultKind.BLIND)
 _MOST_FAULTS = 40
 
@@ -219,7 +226,9 @@ def _duel(seed: int, rng: random.Random) -> Plan:
     if rng.random() < 0.2:
         turned["ddb.node.replica.MOST_PROMISES"] = 1
     if reboots:
-        faults = _faults(rng, 3, length, rng.choice((0.01, 0.02)), 0.004, _REBOOTS)
+        faults = _faults(
+            rng, 3, length, rng.choice((0.01, 0.02)), rng.choice((0.004, 0.03)), _REBOOTS
+        )
     elif parted:
         faults = _faults(rng, 3, length, 0.04, rng.choice((0.03, 0.15)), _PARTED)
     else:
@@ -229,7 +238,7 @@ def _duel(seed: int, rng: random.Random) -> Plan:
         seed=seed,
         salt=seed,
         nodes=3,
-        gateways=rng.choice((1, 2)),
+        gateways=2,
         records=1,
         skew=rng.choice((0.0, 0.02, 1.0)),
         weather=(
@@ -240,13 +249,25 @@ def _duel(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.1, 0.3)) if reboots or parted else rng.choice((0.0, 0.1, 0.3)),
         ),
         lateness=0.7 * patience if reboots or parted else rng.choice((0.01, 0.05, 0.2)),
-        fsync=rng.choice((0.0004, 0.004, 0.012)) if reboots else 0.0004,
+        fsync=0.0004 if parted else rng.choice((0.0004, 0.004, 0.012)),
         knobs=turned,
-        ops=_ops(rng, 1, 1, length),
-        faults=faults,
+        ops=_ops(rng, 2, 1, length),
+        faults=(*_blindness(rng, length), *faults),
         datagrams=datagrams,
         wired=not datagrams and rng.random() < 0.6,
         duel=True,
+    )
+
+
+def _blindness(rng: random.Random, length: float) -> tuple[Fault, ...]:
+    """Two gateways that go to different coordinators, since each does not reach another node."""
+    if rng.random() < 0.3:
+        return ()
+    first = rng.randrange(3)
+    second = (first + 1 + rng.randrange(2)) % 3
+    return tuple(
+        Fault(0.0, FaultKind.BLIND, node, gateway, length, 0, 1.0)
+        for gateway, node in enumerate((first, second))
     )
 
 
