@@ -83,7 +83,7 @@ def test_a_standstill_is_seen_by_one_request_alone() -> None:
     seen, _ = paced(answers(stall=0.5), rate=200, seconds=0.8)
     # Clocks tick in milliseconds, and this machine may be busy with other things.
     assert seen.worst >= 0.49
-    assert seen.percentile(0.5) < 0.2
+    assert seen.percentile(0.8) < 0.1
 
 
 def test_percentiles_are_of_what_came() -> None:
