@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tests.sim.mutants.table import MUTANTS
 
@@ -36,9 +36,11 @@ def hunt(name: str, seeds: int, shrink: bool) -> dict[str, object]:
 
 
 def hunts(names: list[str], seeds: int, jobs: int, shrink: bool) -> Iterator[dict[str, object]]:
-    """All of them, `jobs` at a time."""
+    """All of them, `jobs` at a time, as they are found."""
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda name: hunt(name, seeds, shrink), names)
+        hunting = [pool.submit(hunt, name, seeds, shrink) for name in names]
+        for done in as_completed(hunting):
+            yield done.result()
 
 
 def main() -> int:
