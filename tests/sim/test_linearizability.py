@@ -12,7 +12,8 @@ from tests.sim import linearizability
 from tests.sim.history import Answer, Call, Ended, Method, Record
 from tests.sim.linearizability import TooTangled, check
 
-HISTORIES = 100_000
+HISTORIES = 10_000
+SEEDS = range(10)
 ABSENT, EXISTS, NO, UNKNOWN = map(Answer, (Ended.ABSENT, Ended.EXISTS, Ended.NO, Ended.UNKNOWN))
 MISMATCH, GONE = Answer(Ended.MISMATCH), Answer(Ended.OK)
 A: Record = {"x": 1, "y": 1}
@@ -171,9 +172,10 @@ def bent(rng: random.Random, calls: list[Call]) -> list[Call]:
     return [*calls[:number], each, *calls[number + 1 :]]
 
 
-def test_agrees_with_every_order_there_is() -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_agrees_with_every_order_there_is(seed: int) -> None:
     """On 100,000 random small histories the checker says what trying every order says."""
-    rng = random.Random(2)
+    rng = random.Random(seed)
     verdicts: Counter[tuple[bool, bool]] = Counter()
     for number in range(HISTORIES):
         calls = some_history(rng)
@@ -188,8 +190,8 @@ def test_agrees_with_every_order_there_is() -> None:
         assert (said is None) is expected, f"{expected} expected of {calls}: {said}"
         verdicts[mutated, expected] += 1
     assert verdicts[False, True] == HISTORIES / 2
-    assert verdicts[True, True] > 5_000
-    assert verdicts[True, False] > 5_000
+    assert verdicts[True, True] > 1_000
+    assert verdicts[True, False] > 1_000
 
 
 BAD: dict[str, tuple[list[Call], Call]] = {
@@ -344,9 +346,9 @@ def test_hot_record_with_many_lost_clients_is_quick() -> None:
         calls.append(
             replace(made, invoked=moment - rng.random() * 10, returned=returned, answer=told)
         )
-    began = time.monotonic()
+    began = time.process_time()
     assert check(calls) is None
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 def test_gives_up_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
