@@ -90,25 +90,21 @@ REPAIR = (
                 "            if True:\n",
             ),
         ),
-        duel=True,
     ),
     Mutant(
         "refill-without-hints",
         "a node with a new disk takes over what homes have, not what standbys keep for it",
         (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
-        duel=True,
     ),
     Mutant(
         "refill-without-standby",
         "a node with a new disk does not restore the hints that it lost",
         (Patch(_REFILL, "            await self._take_standby()\n", ""),),
-        duel=True,
     ),
     Mutant(
         "refill-without-floor",
         "a node with a new disk takes ballots that its lost disk may have promised to refuse",
         (Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),),
-        duel=True,
     ),
     Mutant(
         "tally-not-updated",
