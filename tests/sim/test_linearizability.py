@@ -190,8 +190,8 @@ def test_agrees_with_every_order_there_is(seed: int) -> None:
         assert (said is None) is expected, f"{expected} expected of {calls}: {said}"
         verdicts[mutated, expected] += 1
     assert verdicts[False, True] == HISTORIES / 2
-    assert verdicts[True, True] > 1_000
-    assert verdicts[True, False] > 1_000
+    assert verdicts[True, True] > 500
+    assert verdicts[True, False] > 500
 
 
 BAD: dict[str, tuple[list[Call], Call]] = {
