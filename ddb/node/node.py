@@ -16,9 +16,8 @@ from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica
-from ddb.node.space import Room
+from ddb.node.space import WRITING, Room, takes
 from ddb.node.store import Store
-from ddb.record.change import Kind
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     PROTOCOL,
@@ -50,8 +49,6 @@ from ddb.wire.ports import Clock, Condition, Handling, Transport
 
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
-_WRITING = frozenset({Do, Propose, Accept, Hand})
-"""Declined, each at its own point, while the disk fills up."""
 
 
 class Node:
@@ -156,18 +153,12 @@ class Node:
         """Answer one request, at once or by a coroutine."""
         answer = self._answers.get(type(request))
         if answer is not None and (self.formation.ready or type(request) in _ALWAYS):
-            if type(request) in _WRITING and not self._takes(request):
+            if type(request) in WRITING and not takes(request, self._room()):
                 return Failed(f"the disk of {self.name} is full")
             return answer(request, deadline)
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
         return Failed(f"{self.name} is still joining the cluster")
-
-    def _takes(self, request: Request) -> bool:
-        room = self._room()
-        # A delete is how a client makes room.
-        grows = isinstance(request, Do) and request.kind is not Kind.DELETE
-        return room is Room.AMPLE or (room is Room.SCARCE and not grows)
 
     async def _tally(self) -> Reply:
         reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())

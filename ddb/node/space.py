@@ -9,13 +9,18 @@ import os
 from enum import IntEnum
 from pathlib import Path
 
+from ddb.record.change import Kind
+from ddb.wire.messages import Accept, Do, Hand, Propose, Request
 from ddb.wire.ports import Clock
+
+WRITING = frozenset({Do, Propose, Accept, Hand})
+"""What may be declined while a disk fills up."""
 
 EVERY = 0.1
 """Seconds between looks at the disk."""
 RESERVE = 128 * 1024 * 1024
 LAST = 64 * 1024 * 1024
-"""As much as the log may hold: a restart writes all of that once more, as tables."""
+"""Well above what the log may hold, all of which a restart writes once more, as tables."""
 
 
 class Room(IntEnum):
@@ -26,6 +31,11 @@ class Room(IntEnum):
     """Deletes go on, and so does what makes copies agree; clients' other changes are declined."""
     NONE = 2
     """Nothing is begun that writes: the rest is for the store to put its log in order."""
+
+    @classmethod
+    def of(cls, free: int) -> "Room":
+        """What so many free bytes amount to."""
+        return cls.AMPLE if free >= RESERVE else cls.SCARCE if free >= LAST else cls.NONE
 
 
 class Space:
@@ -48,11 +58,19 @@ class Space:
 
     def room(self) -> Room:
         """What that amounts to."""
-        free = self.free
-        return Room.AMPLE if free >= RESERVE else Room.SCARCE if free >= LAST else Room.NONE
+        return Room.of(self.free)
 
     def __repr__(self) -> str:
         return f"<Space {self._path} {self.room().name}, {self._free} bytes>"
+
+
+def takes(request: Request, room: Room) -> bool:
+    """Whether a request is begun with so much room."""
+    if room is Room.AMPLE or type(request) not in WRITING:
+        return True
+    # A delete is how a client makes room.
+    adds = isinstance(request, Do) and request.kind is not Kind.DELETE
+    return room is Room.SCARCE and not adds
 
 
 def free_bytes(path: Path) -> int:

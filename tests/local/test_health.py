@@ -1,0 +1,88 @@
+"""What containers are asked: how one process is, and how all are where no supervisor runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from ddb.local.report import report
+from tests.cluster import Cluster, environment, free_ports
+from tests.process import Process, members
+
+
+def ddb(*command: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ddb", *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(**environ),
+        cwd=cwd,
+        check=False,
+    )
+
+
+def settings(cluster: Cluster) -> dict[str, str]:
+    return {"DDB_NODES": members(cluster.port + 1), "PORT": str(cluster.port)}
+
+
+def test_health_of_a_voting_node(cluster: Cluster, tmp_path: Path) -> None:
+    """A node that votes is well by every measure."""
+    for level in ("--alive", "--working", "--voting"):
+        done = ddb("health", level, cwd=tmp_path, DDB_NAME="db-1", **settings(cluster))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("db-1 votes and holds ")
+
+
+def test_health_of_a_gateway(cluster: Cluster, tmp_path: Path) -> None:
+    """A gateway is well when it answers that it is ready."""
+    done = ddb("health", "--gateway", cwd=tmp_path, **settings(cluster))
+    assert (done.returncode, done.stdout) == (0, '/readyz answers 200: {"ready":true}\n')
+
+
+def test_health_of_what_is_not_there(tmp_path: Path) -> None:
+    """A process that does not answer is not well, not even alive."""
+    port = free_ports(4)
+    environ = {"DDB_NODES": members(port + 1), "PORT": str(port), "DDB_NAME": "db-0"}
+    for asked in ((), ("--gateway",)):
+        done = ddb("health", "--alive", *asked, cwd=tmp_path, **environ)
+        assert done.returncode == 1
+        assert "does not answer on 127.0.0.1:" in done.stdout
+
+
+def test_health_of_a_waiting_node(tmp_path: Path) -> None:
+    """A node that waits for others to become a cluster is alive, and says for whom it waits."""
+    nodes = members(free_ports(3))
+    with Process(tmp_path, "node", "--members", nodes, "--name", "db-0", "--data", "d") as node:
+        assert node.says("db-0 waits for db-1, db-2 to join")
+        environ = {"DDB_NODES": nodes, "DDB_NAME": "db-0"}
+        assert ddb("health", "--alive", cwd=tmp_path, **environ).returncode == 0
+        working = ddb("health", cwd=tmp_path, **environ)
+        assert (working.returncode, working.stdout) == (1, "db-0 waits for db-1, db-2 to join\n")
+
+
+def test_status_without_a_supervisor(cluster: Cluster, tmp_path: Path) -> None:
+    """Where the environment names the nodes, their status is had by their own word alone."""
+    done = ddb("status", "--json", cwd=tmp_path, **settings(cluster))
+    assert done.returncode == 0
+    status = json.loads(done.stdout)
+    assert [node["state"] for node in status["nodes"]] == ["up", "up", "up"]
+    assert status["gateway"]["state"] == "up"
+    assert {node["process"] for node in status["nodes"]} == {"-"}
+
+
+def test_status_with_nothing_to_go_by(tmp_path: Path) -> None:
+    """Where no cluster is and the environment names none, that is said."""
+    done = ddb("status", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "There is no local cluster in " in done.stderr
+
+
+def test_refill_and_full_disk_are_shown() -> None:
+    """The table says how far a refill has come, and whose disk is full."""
+    node = {"name": "db-0", "address": "h:1", "pid": None, "process": "-", "state": "suspect"}
+    gateway = {"url": "http://h:2", "process": "-", "state": "up"}
+    refilling = node | {"phase": "joining", "refill": {"done": 0.43, "records": 12}}
+    assert "suspect, refilling 43%" in report({"nodes": [refilling], "gateway": gateway})
+    full = node | {"phase": "ready", "refill": None, "room": "scarce"}
+    assert "suspect, disk full" in report({"nodes": [full], "gateway": gateway})
