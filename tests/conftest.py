@@ -1,6 +1,7 @@
 """What tests of every kind may ask for."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from tests.api.client import Undecided
 if TYPE_CHECKING:
     from tests.cluster import Cluster
 
+
+# Where the tests themselves run under nohup, what they start must notice a SIGHUP all the same.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TRIES = 5
 
