@@ -24,7 +24,7 @@ AT_ONCE = 32
 """Single records read at the same time."""
 MOST_WALKS = 48
 """Partitions walked for one COUNT merely because writes to them are under way."""
-WALKS_AT_ONCE = 16
+WALKS_AT_ONCE = 64
 END = b"\xff\xff\xff"
 _ROW = struct.Struct(">QQ")
 

@@ -23,6 +23,8 @@ BATCH_KEYS = 128
 BATCH_BYTES = 1024 * 1024
 IDLE = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""
+SOON = 0.02
+"""The same while some are held here alone: COUNT has to walk the partitions of those."""
 DUTY = 0.5
 """Seconds of rest per second of handing off, left to the requests of clients."""
 BATCH_BUDGET = 5.0
@@ -69,7 +71,7 @@ class Handoff:
         """
         while True:
             if not await self.sweep():
-                await asyncio.sleep(IDLE)
+                await asyncio.sleep(SOON if self._replica.hints.any_alone else IDLE)
 
     async def sweep(self) -> int:
         """One pass over all hints of which a home can be reached; how many were let go of."""

@@ -23,6 +23,11 @@ class HintBook:
         """Hints of all partitions."""
         return sum(self.counts.values())
 
+    @property
+    def any_alone(self) -> bool:
+        """Whether some key's newest state is held, as far as is known, by no home."""
+        return bool(self._alone)
+
     def accepted(self, partition: int, key: bytes, newest: Dot, new: bool, began_ms: int) -> None:
         """A hint began (`new`) or changed; its newest state may be held here alone."""
         self._alone.setdefault(partition, {})[key] = newest
