@@ -1,6 +1,9 @@
 """One build for all tests here, of the tree as it is."""
 
+import fcntl
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +12,20 @@ from tests.compose.stack import FIVE, PROJECT, Stack, docker
 _TAKEN = ("gateway", "gateway-1", *(f"db-{number}" for number in range(5)))
 
 
+@pytest.fixture(scope="session")
+def engine() -> Iterator[None]:
+    """This machine's engine, for one run of these tests at a time: they share names and a port."""
+    with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another run of these tests to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
-def images() -> None:
+def images(engine: None) -> None:
     """The images, built; and no container of somebody else's in the way."""
     mine = f"label=com.docker.compose.project={PROJECT}"
     names = "--format={{.Names}}"

@@ -68,7 +68,7 @@ class Stack:
 
     def start(self) -> None:
         """Everything up from nothing, and ready."""
-        self.compose("down", "-v", "-t", "1")
+        self.down()
         self.compose("up", "-d")
         self.wait_ready()
 
@@ -78,8 +78,8 @@ class Stack:
             raise EngineError(f"not ready:\n{self.compose('logs', '--no-color', '--tail=30')}")
 
     def down(self) -> None:
-        """Everything away, data too."""
-        self.compose("down", "-v", "-t", "1")
+        """Everything away, data too, and whatever an earlier run has left."""
+        self.compose("down", "-v", "--remove-orphans", "-t", "1")
 
     def facts(self, name: str) -> dict[str, Any]:
         """A node's part of `ddb status`, asked for beside the gateway."""

@@ -14,6 +14,7 @@ import uvloop
 from ddb.ring.ring import PARTITIONS
 from tests.compose.copies import Copies
 from tests.compose.stack import PORT, PROJECT, Stack, run
+from tests.compose.watch import watching
 from tests.faults.journal import Journal, Phase
 from tests.faults.load import Load
 from tests.faults.watchdog import Watchdog
@@ -62,8 +63,7 @@ def test_recovery(stack: Stack) -> None:
     """Through every loss of one node each request is answered rightly within 250 ms, and kept."""
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"\nseed {seed}")
-    watchdog = Watchdog()
-    watchdog.start()
+    watchdog = watching()
     try:
         journal, healed, told = uvloop.run(_run(stack, random.Random(seed)))
     finally:

@@ -10,6 +10,7 @@ import uvloop
 
 from tests.compose.copies import Copies
 from tests.compose.stack import PORT, PROJECT, Stack, docker
+from tests.compose.watch import watching
 from tests.faults.client import Client
 from tests.faults.load import Load
 from tests.faults.oracle import Record
@@ -25,8 +26,7 @@ REFILLED_WITHIN = 60.0
 @pytest.mark.timeout(300)
 def test_wiped_node(stack: Stack) -> None:
     """A wiped node answers nothing until it holds its share again, and meanwhile nothing fails."""
-    watchdog = Watchdog()
-    watchdog.start()
+    watchdog = watching()
     try:
         complaints, told = uvloop.run(_run(stack, watchdog))
     finally:
