@@ -97,7 +97,7 @@ def test_name_that_resolves_later(stack: Stack) -> None:
     stack.down()
     stack.compose("up", "-d", "gateway", "db-0", "db-1")
     assert wait_for(lambda: "db-0 waits for db-2 to join" in stack.logs("db-0"), 30)
-    assert fetch("GET", "/readyz")[0] == 503
+    assert wait_for(lambda: fetch("GET", "/readyz")[0] == 503, 20)
     status, answer = fetch("POST", PATH, user("early"))
     assert (status, answer["applied"]) == (503, "no")
     stack.compose("up", "-d", "db-2")
