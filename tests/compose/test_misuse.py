@@ -85,7 +85,8 @@ def test_mixed_versions(stack: Stack) -> None:
         for number in range(20):
             assert insist("POST", PATH, user(f"mixed-{number}"))[0] == 201
     finally:
-        docker("kill", name)
+        docker("rm", "-f", name)
+        docker("rmi", "-f", "ddb-db:newer")
     stack.compose("start", "db-2")
     assert wait_for(lambda: stack.facts("db-2")["phase"] == "ready", 20)
     for number in range(20):
