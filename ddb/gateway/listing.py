@@ -24,6 +24,11 @@ AT_ONCE = 32
 """Single records read at the same time."""
 MOST_WALKS = 48
 """Partitions walked for one COUNT merely because writes to them are under way."""
+FEW_WALKS = 4
+"""Partitions walked at once; where there are more, writes under way are given time to settle."""
+MOST_TALLIES = 3
+PAUSE = 0.025
+"""Seconds between tallies: somewhat more than a standby takes to look at its hints."""
 WALKS_AT_ONCE = 64
 END = b"\xff\xff\xff"
 _ROW = struct.Struct(">QQ")
@@ -90,13 +95,33 @@ class Listing:
 
     async def _counts(self, deadline: float) -> list[int]:
         """Live records per partition."""
+        counts = [0] * PARTITIONS
+        disputed: Sequence[int] = range(PARTITIONS)
+        for asked in range(MOST_TALLIES):
+            if asked:
+                await asyncio.sleep(PAUSE)
+            disputed = await self._tallied(counts, disputed, deadline)
+            if len(disputed) <= FEW_WALKS:
+                break
+        for start in range(0, len(disputed), WALKS_AT_ONCE):
+            part = disputed[start : start + WALKS_AT_ONCE]
+            walked = await asyncio.gather(*(self._walk(number, deadline) for number in part))
+            for number, count in zip(part, walked, strict=True):
+                counts[number] = count
+        return counts
+
+    async def _tallied(
+        self, counts: list[int], numbers: Sequence[int], deadline: float
+    ) -> Sequence[int]:
+        """Fill in `counts` of those partitions of which the tallies are enough; the others."""
         replies = await self._ask_all(Tally(), deadline)
         answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
         tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
-        counts, disputed = [0] * PARTITIONS, list[int]()
-        for number, cell in enumerate(self._ring.cells):
+        disputed: list[int] = []
+        for number in numbers:
             first, second = (
-                tables[name][number] if name in tables else None for name in cell.homes
+                tables[name][number] if name in tables else None
+                for name in self._ring.cells[number].homes
             )
             if first is not None and first == second:
                 counts[number] = first[0]
@@ -109,13 +134,8 @@ class Listing:
         if len(disputed) > MOST_WALKS:
             # A home has just come back and is behind on much; the other one, with the standby's
             # word that it holds every hint, is as good a quorum as the two homes.
-            disputed = [number for number in disputed if self._kept(number, answers) is None]
-        for start in range(0, len(disputed), WALKS_AT_ONCE):
-            part = disputed[start : start + WALKS_AT_ONCE]
-            walked = await asyncio.gather(*(self._walk(number, deadline) for number in part))
-            for number, count in zip(part, walked, strict=True):
-                counts[number] = count
-        return counts
+            return [number for number in disputed if self._kept(number, answers) is None]
+        return disputed
 
     def _kept(self, number: int, answers: dict[str, Tallies]) -> str | None:
         """The home that, by the standby's word, holds whatever the standby holds."""
