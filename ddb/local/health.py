@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum
 
-from ddb.local.layout import LOOPBACK
+from ddb.local.layout import reachable
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.settings import GatewaySettings, NodeSettings
 from ddb.wire.status import ask_status
@@ -37,7 +37,7 @@ class Health:
 
 def node_health(settings: NodeSettings, level: Level) -> Health:
     """The health of the node that runs beside this process with the same settings."""
-    name, host = settings.name, _local(settings.host)
+    name, host = settings.name, reachable(settings.host)
     try:
         status = asyncio.run(ask_status(host, settings.port, _PATIENCE))
     except (OSError, TimeoutError) as error:
@@ -55,12 +55,8 @@ def node_health(settings: NodeSettings, level: Level) -> Health:
 
 def gateway_health(settings: GatewaySettings, level: Level) -> Health:
     """The health of the gateway that runs beside this process with the same settings."""
-    host, path = _local(settings.host), "/healthz" if level is Level.ALIVE else "/readyz"
+    host, path = reachable(settings.host), "/healthz" if level is Level.ALIVE else "/readyz"
     answer = fetch(host, settings.port, path, _PATIENCE)
     if answer is None:
         return Health(False, f"the gateway does not answer on {host}:{settings.port}")
     return Health(answer[0] == HTTP_OK, f"{path} answers {answer[0]}: {answer[1].decode()}")
-
-
-def _local(host: str) -> str:
-    return LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104

@@ -42,14 +42,12 @@ class Layout:
     @property
     def gateway(self) -> Member:
         """Where this machine reaches the gateway."""
-        host = LOOPBACK if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return Member(GATEWAY, host, self.port)
+        return Member(GATEWAY, reachable(self.host), self.port)
 
     @property
     def url(self) -> str:
         """The gateway's URL, as seen from this machine."""
-        host = self.gateway.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return url_of(self.gateway)
 
     def log(self, name: str) -> Path:
         """Where a process writes what it has to say."""
@@ -72,6 +70,17 @@ class Layout:
             command += ["node", "--name", name, "--host", LOOPBACK, "--fsync", fsync.value]
             command += ["--data", str(self.data / name)]
         return [*command, "--members", members, "--exit-with-parent"]
+
+
+def reachable(host: str) -> str:
+    """Where this machine reaches what listens on `host`."""
+    return LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104
+
+
+def url_of(gateway: Member) -> str:
+    """The URL of a gateway, as seen from this machine."""
+    host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
+    return f"http://{host}:{gateway.port}"
 
 
 def plan(settings: LocalSettings) -> Layout:

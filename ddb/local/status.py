@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ddb.local.child import Process
 from ddb.local.control import Found, Request, ask
-from ddb.local.layout import GATEWAY, LOOPBACK, Layout
+from ddb.local.layout import GATEWAY, Layout, reachable, url_of
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.settings import GatewaySettings, Member
 from ddb.wire.status import ask_status
@@ -36,12 +36,10 @@ def gather_from(settings: GatewaySettings) -> Facts:
 
     `settings` are those of the gateway that runs beside this process, if one does.
     """
-    host = LOOPBACK if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    gateway = Member(GATEWAY, host, settings.port)
+    gateway = Member(GATEWAY, reachable(settings.host), settings.port)
     answers = asyncio.run(_ask_all(settings.members, gateway, lambda _: True))
     names = [*(member.name for member in settings.members), GATEWAY]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    return _status(settings.members, dict.fromkeys(names, _ELSEWHERE), url, answers)
+    return _status(settings.members, dict.fromkeys(names, _ELSEWHERE), url_of(gateway), answers)
 
 
 def _status(
