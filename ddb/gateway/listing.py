@@ -58,9 +58,9 @@ class Listing:
         ring: Ring,
         transport: Transport,
         clock: Clock,
-        read: Callable[[str], Awaitable[bytes | None]],
+        read: Callable[[str, float], Awaitable[bytes | None]],
     ) -> None:
-        """`read` decides one record by its id."""
+        """`read` decides one record, named by its id, until a deadline."""
         self._ring = ring
         self._transport = transport
         self._clock = clock
@@ -216,7 +216,7 @@ class Listing:
         for start in range(0, len(keys), AT_ONCE):
             self._check(deadline)
             part = keys[start : start + AT_ONCE]
-            bodies = await asyncio.gather(*(self._read(id_of(key)) for key in part))
+            bodies = await asyncio.gather(*(self._read(id_of(key), deadline) for key in part))
             rows += map(Row, part, bodies)
         return rows
 

@@ -65,14 +65,16 @@ class Router:
         self._transport = transport
         self._clock = clock
         self._operations = Operations(rng)
-        self._listing = Listing(ring, transport, clock, self.read)
+        self._listing = Listing(ring, transport, clock, self._read)
         self._cells = sorted({cell.nodes for cell in ring.cells})
 
     async def read(self, id: str) -> bytes | None:
         """As `Records.read`."""
+        return await self._read(id, self._clock.now() + BUDGET)
+
+    async def _read(self, id: str, deadline: float) -> bytes | None:
         self.counters.operations += 1
         key = key_of(id)
-        deadline = self._clock.now() + BUDGET
         agreed = await self._agreed(key, deadline)
         if agreed is not None:
             return body_of(agreed) if is_live(agreed) else None
@@ -124,7 +126,8 @@ class Router:
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
             place = key_of(id)
-            doubt = False
+            # The client itself may have tried before under its key, through whatever gateway.
+            doubt = key is not None
             declined: dict[str, str] = {}
             for coordinator in self._coordinators(place):
                 request = Do(
@@ -134,8 +137,7 @@ class Router:
                     change.match,
                     operation.id,
                     operation.fingerprint,
-                    # The client itself may have tried before, through whatever gateway.
-                    doubt or key is not None,
+                    doubt,
                     self._operations.sender,
                     self._operations.low,
                 )

@@ -132,6 +132,10 @@ def test_nobody_there(tmp_path: Path) -> None:
             refusal(answer, 503, "UnavailableError")
             assert answer.user["applied"] == "no"
             assert answer.header("retry-after") == "1"
+            if method in ("POST", "PUT", "DELETE"):
+                # This request did nothing, but one before it under the same key may have.
+                answer = call(api, method, path, body, Idempotency_Key="again")
+                assert (answer.status, answer.user["applied"]) == (503, "unknown")
         assert call(api, "GET", "/nothing").status == 404
         assert call(api, "POST", "/api/users/", b"garbage").status == 400
         api._connection.close()
@@ -149,7 +153,8 @@ def test_every_node_paused(tmp_path: Path) -> None:
         said = []
         for number in range(1, 6):
             start = time.monotonic()
-            answer = call(api, "PUT", path, {"group": number}, Idempotency_Key=f"k{number}")
+            named = {"Idempotency_Key": "k5"} if number == 5 else {}
+            answer = call(api, "PUT", path, {"group": number}, **named)
             assert time.monotonic() - start < 1
             refusal(answer, 503, "UnavailableError")
             said.append(answer.user["applied"])
