@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from tests.sim.plan import draw
 from tests.sim.run import Report, run
 from tests.sim.shrink import shrink
+from tests.sim.swarm import draw
 
 _BAR = 30
 _SHOWN = 10

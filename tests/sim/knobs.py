@@ -32,7 +32,12 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
 }
 _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.handoff.IDLE": (0.005, 0.02, 0.5),
+    "ddb.node.handoff.SOON": (0.001, 0.3),
     "ddb.node.handoff.PATIENCE": (0.002, 0.05),
+    "ddb.node.formation.POLL": (0.004, 0.5),
+    "ddb.node.formation.PATIENCE": (0.03,),
+    "ddb.node.refill.PATIENCE": (0.03,),
+    "ddb.gateway.operations.GRACE": (0.03,),
     "ddb.node.coordinator.PATIENCE": (0.0008, 0.003, 0.01),
     "ddb.node.coordinator.PAUSE": (0.0001, 0.02),
     "ddb.node.coordinator.REST": (0.001, 0.03),

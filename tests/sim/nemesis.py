@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ddb.ring.ring import CELL, key_of
+from tests.sim.clients import record_id
 from tests.sim.loop import Process
 from tests.sim.network import Weather
 from tests.sim.observed import Trouble
@@ -63,6 +65,9 @@ class Nemesis:
         self._world.fired[fault.kind.value] += 1
 
     def _name(self, number: int) -> str:
+        world = self._world
+        if world.plan.by_role and number < CELL:
+            return world.ring.cell(key_of(record_id(0))).nodes[number]
         return f"db-{number}"
 
     def _machine(self, number: int) -> Machine:

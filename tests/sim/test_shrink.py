@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import replace
 
-from tests.sim import plan
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.run import Report
 from tests.sim.shrink import shrink
+from tests.sim.swarm import draw
 
 
 def _report(broken: bool) -> Report:
@@ -17,7 +17,7 @@ def _report(broken: bool) -> Report:
 def _large() -> Plan:
     return next(
         drawn
-        for drawn in map(plan.draw, range(1000))
+        for drawn in map(draw, range(1000))
         if len(drawn.ops) > 40
         and len(drawn.faults) > 8
         and any(fault.kind is FaultKind.KILL for fault in drawn.faults)

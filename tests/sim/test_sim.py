@@ -12,11 +12,11 @@ from pathlib import Path
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from tests.sim import plan
 from tests.sim.fences import fenced
 from tests.sim.knobs import EVERYWHERE, turned
 from tests.sim.loop import SimLoop
 from tests.sim.plan import Plan
+from tests.sim.swarm import draw
 from tests.sim.world import World
 
 _ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_a_seed_replays_step_for_step() -> None:
 
 def _in_world(nodes: int, work: Callable[[World], Awaitable[None]]) -> None:
     """Let a formed cluster without gateways, clients and faults do something."""
-    quiet = plan.draw(0)
+    quiet = draw(0)
     quiet = Plan(
         seed=0,
         salt=0,

@@ -21,7 +21,7 @@ GATEWAY = (
                 "raw is None or type(dot) is not Newest",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "reads-the-volatile",
@@ -33,7 +33,7 @@ GATEWAY = (
                 "return Newest(peek(self.raw(request.key)))",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "unknown-is-no",
@@ -45,7 +45,7 @@ GATEWAY = (
                 "                    lingering = True\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "low-passes-the-open",
@@ -57,13 +57,13 @@ GATEWAY = (
                 "        return self._last + 1\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "low-passes-the-lingering",
         "a gateway says that an operation is over while an attempt at it may still be under way",
         (Patch(_OPERATIONS, "        if linger > 0:\n", "        if False:\n"),),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "new-name-per-attempt",

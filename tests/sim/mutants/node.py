@@ -64,7 +64,7 @@ NODE = (
                 "if replica.restore(key, raw) or True:",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "forgets-promises",
@@ -76,7 +76,7 @@ NODE = (
                 "            ",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "ceiling-never-written",
@@ -88,13 +88,13 @@ NODE = (
                 "        if False:",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "takes-below-its-promise",
         "a replica accepts what is older than its promise",
         (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "takes-below-its-version",
@@ -111,7 +111,7 @@ NODE = (
                 "        return self._said(",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "propose-without-base",
@@ -128,7 +128,7 @@ NODE = (
                 "        pending = None\n        if also",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "own-fsync-not-awaited",
@@ -161,7 +161,7 @@ NODE = (
                 "            own = peek(raw)\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "acceptance-proves-a-retry",
@@ -174,7 +174,7 @@ NODE = (
                 "        if foreseen is not None:\n            return foreseen, own\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "refusals-leave-no-trace",
@@ -186,7 +186,7 @@ NODE = (
                 "effect.outcome is Outcome.DONE",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "own-attempts-leave-no-doubt",
@@ -199,13 +199,13 @@ NODE = (
                 "        doubt = False\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "undecided-is-no",
         "a coordinator that ran out of time says that nothing will have happened",
         (Patch(_COORDINATOR, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "a-refusal-is-a-yes",
@@ -222,7 +222,7 @@ NODE = (
                 "            if False:\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "own-state-wins",
@@ -234,7 +234,7 @@ NODE = (
                 "(own, theirs)",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "read-without-repair",
@@ -246,7 +246,7 @@ NODE = (
                 "        return True\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "read-does-not-store",
@@ -259,7 +259,7 @@ NODE = (
                 "",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "never-asks-the-standby",
@@ -321,7 +321,7 @@ NODE = (
                 "        operation = entry.operation\n        return True\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "turns-not-kept",
@@ -343,6 +343,6 @@ NODE = (
                 "        self._waiting.pop(key, None)\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
 )

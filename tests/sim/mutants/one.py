@@ -16,14 +16,14 @@ def main(name: str, most: int, shrinks: bool) -> int:
     plant(mutant)
     began = time.monotonic()
     try:
-        from tests.sim.plan import draw
         from tests.sim.run import run
         from tests.sim.shrink import shrink
+        from tests.sim.swarm import Family, draw, family_of
     except DoesNotApply as error:
         print(json.dumps({"name": name, "applies": False, "said": str(error)}), flush=True)
         return 1
-    plans = (draw(seed) for seed in itertools.count())
-    fitting = (plan for plan in plans if plan.duel or not mutant.duel)
+    family = Family(mutant.family)
+    fitting = (draw(seed) for seed in itertools.count() if family_of(seed) is family)
     for tried, plan in enumerate(itertools.islice(fitting, most)):
         violations = run(plan).violations
         if violations:

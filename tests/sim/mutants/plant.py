@@ -24,13 +24,13 @@ class Patch:
 class Mutant:
     """A named bug; `wrong` says what is wrong with it.
 
-    `duel`: it takes rare coincidences on one record, so only plans made for those are tried.
+    `family`: the name of the family of plans that finds it soonest; only those are tried.
     """
 
     name: str
     wrong: str
     patches: tuple[Patch, ...]
-    duel: bool = False
+    family: str = "medley"
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

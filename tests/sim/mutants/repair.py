@@ -17,19 +17,19 @@ REPAIR = (
                 "if self._replica.drop(key, newest, max(held)[0]):",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "drops-below-its-promise",
         "the standby drops its copy though it has promised something newer",
         (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "drops-what-changed",
         "the standby drops its copy though it has changed since it was sent",
         (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "hand-off-below-the-promise",
@@ -41,7 +41,7 @@ REPAIR = (
                 "            self.restore(key, raw)\n",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "hand-off-not-durable",
@@ -53,7 +53,7 @@ REPAIR = (
                 "            pass\n        return Handed(marks)",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "hints-not-scanned-at-boot",
@@ -73,7 +73,7 @@ REPAIR = (
                 "        return self._said(",
             ),
         ),
-        duel=True,
+        family="duel",
     ),
     Mutant(
         "held-back-for-ever",

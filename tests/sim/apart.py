@@ -1,0 +1,190 @@
+"""Plans in which some processes reach each other and others do not."""
+
+import random
+
+from tests.sim import knobs
+from tests.sim.plan import Action, FaultKind, Plan
+from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
+
+_RELAYED = 3
+
+
+def bridge(seed: int, rng: random.Random) -> Plan:
+    """The homes are cut off from each other, now and then or throughout.
+
+    The standby reaches both, so that a hint begins with every write and goes home at once, in
+    the midst of both homes' rounds.
+    """
+    script = Script(rng)
+    length = rng.choice((0.25, 0.5))
+    routes = [(PARTNER,), (HOME,), (HOME, PARTNER)]
+    gateways = rng.choice((2, 2, 3))
+    script.route(tuple(routes[:gateways]), length)
+    manner = rng.random()
+    if manner < 0.4:
+        script.cause(0.01, FaultKind.CUT, HOME, PARTNER, lasts=length)
+    else:
+        kinds = (FaultKind.CUT,) if manner < 0.7 else (FaultKind.CUT, FaultKind.DEAF)
+        mean, at = rng.choice((0.01, 0.03)), 0.005
+        while at < length:
+            lasts = mean * (0.3 + 2 * rng.random())
+            pair = (HOME, PARTNER) if rng.random() < 0.5 else (PARTNER, HOME)
+            script.cause(at, rng.choice(kinds), *pair, lasts=lasts)
+            at += lasts + mean * rng.random()
+    patience = rng.choice((0.006, 0.015, 0.03))
+    script.ask(0.0, Action.POST, 0)
+    gap = rng.choice((0.001, 0.004, 0.012))
+    for gateway in range(gateways):
+        writes = rng.choice((0.3, 0.7, 0.9))
+        for _ in range(rng.choice((1, 2))):
+            actions = [
+                script.write(0.08, 0.06) if rng.random() < writes else script.read(0.05)
+                for _ in range(rng.choice((10, 20)))
+            ]
+            script.converse(0.005, gap, gateway, actions)
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=3,
+        gateways=gateways,
+        records=1,
+        skew=rng.choice((0.0, 0.02, 1.0)),
+        weather=(
+            0.0003,
+            rng.choice((0.0005, 0.003)),
+            rng.choice((0.0, 0.0, 0.05)),
+            rng.choice((0.0, 0.1)),
+            rng.choice((0.1, 0.3, 0.5)),
+        ),
+        lateness=patience * rng.choice((0.3, 0.8)),
+        fsync=0.0004,
+        knobs={
+            knobs.EVERYWHERE: 2,
+            "ddb.node.coordinator.PATIENCE": patience,
+            "ddb.gateway.router.PATIENCE": patience * rng.choice((2.0, 4.0)),
+            "ddb.node.handoff.IDLE": rng.choice((0.0005, 0.003)),
+            "ddb.node.handoff.SOON": rng.choice((0.0005, 0.003)),
+            "ddb.wire.link.PING_EVERY": 0.01,
+        },
+        ops=tuple(script.ops),
+        faults=script.faults,
+        datagrams=rng.random() < 0.7,
+        by_role=True,
+    )
+
+
+def stubborn(seed: int, rng: random.Random) -> Plan:
+    """Requests that arrive after their gateway has gone on, or never hear the end of it."""
+    return rng.choice((_overtaken, _stale, _unheard, _forsaken))(seed, rng)
+
+
+def _overtaken(seed: int, rng: random.Random) -> Plan:
+    """An attempt arrives after another one was answered and the client has gone on."""
+    script = Script(rng)
+    paused = rng.random() < 0.5
+    at = 0.02
+    for _ in range(6):
+        if paused:
+            lasts = 0.04 + 0.14 * rng.random()
+            script.cause(at, FaultKind.PAUSE, rng.choice((HOME, HOME, PARTNER)), lasts=lasts)
+            at += lasts + 0.05 * rng.random()
+    script.ask(0.0, Action.POST, 0)
+    for gateway in range(2):
+        actions = [
+            script.write(0.15, 0.15) if rng.random() < 0.8 else Action.GET for _ in range(16)
+        ]
+        script.converse(0.01, rng.choice((0.002, 0.01)), gateway, actions)
+    patience = rng.choice((0.006, 0.015))
+    weather = (0.0003, 0.0005, 0.0, 0.0, 0.0 if paused else rng.choice((0.1, 0.3)))
+    return _stubborn(seed, script, weather, 0.12, patience, {}, wired=False)
+
+
+def _stale(seed: int, rng: random.Random) -> Plan:
+    """What a gateway asks of the first home arrives when its deadline is long over."""
+    script = Script(rng)
+    script.ask(0.0, Action.POST, 0)
+    at = 0.05
+    for _ in range(5):
+        lasts = 0.12 + 0.3 * rng.random()
+        script.cause(at, FaultKind.BLIND, HOME, 0, lasts=lasts, amount=0.2)
+        script.ask(at + 0.03 * rng.random(), Action.PUT, 0)
+        script.ask(at + 0.09 + (lasts - 0.1) * rng.random(), Action.PUT, 0)
+        script.ask(at + lasts + 0.25, Action.GET, 1)
+        at += lasts + 0.3
+    turned = {
+        "ddb.gateway.operations.GRACE": 0.03,
+        "ddb.gateway.router.BUDGET": 0.06,
+        "ddb.wire.link.PING_EVERY": 0.02,
+    }
+    return _stubborn(seed, script, (0.0003, 0.0005, 0.0, 0.0, 0.0), 0.0, 0.015, turned, wired=True)
+
+
+def _unheard(seed: int, rng: random.Random) -> Plan:
+    """A coordinator does not hear its partners, who hear it."""
+    script = Script(rng)
+    script.ask(0.0, Action.POST, 0)
+    at = 0.02
+    for _ in range(4):
+        lasts = 0.1 + 0.1 * rng.random()
+        for partner in (PARTNER, STANDBY):
+            script.cause(at, FaultKind.DEAF, partner, HOME, lasts=lasts)
+        script.ask(at + 0.01 * rng.random(), script.write(), 0)
+        script.ask(at + lasts + 0.03 * rng.random(), Action.GET, rng.randrange(2))
+        at += lasts + 0.06
+    turned = {
+        "ddb.gateway.router.BUDGET": rng.choice((0.06, 0.09)),
+        "ddb.node.coordinator.PATIENCE": 0.015,
+    }
+    calm = (0.0003, 0.0005, 0.0, 0.0, 0.0)
+    return _stubborn(seed, script, calm, 0.0, 0.5, turned, wired=rng.random() < 0.5)
+
+
+def _forsaken(seed: int, rng: random.Random) -> Plan:
+    """The one node that a gateway reaches breaks off, and nobody else is left to ask."""
+    script = Script(rng)
+    length = 1.6
+    left = rng.choice(NODES)
+    script.route(((), tuple(node for node in NODES if node != left)), length)
+    script.ask(0.0, Action.POST, 0)
+    at = 0.05
+    for _ in range(4):
+        script.ask(at, script.write(), 1)
+        breaks = at + 0.03 * rng.random()
+        if rng.random() < 0.5:
+            script.cause(breaks, FaultKind.KILL, left, lasts=0.3)
+        else:
+            script.cause(breaks, FaultKind.RESET, left, 1, lasts=0.0, amount=0.1)
+            script.cause(breaks, FaultKind.BLIND, left, 1, lasts=0.25)
+        script.ask(breaks + 0.3, Action.GET, 0)
+        at = breaks + 0.4
+    calm = (0.0005, 0.001, 0.0, 0.0, 0.0)
+    return _stubborn(seed, script, calm, 0.0, 0.06, {}, wired=True, fsync=0.006)
+
+
+def _stubborn(
+    seed: int,
+    script: Script,
+    weather: tuple[float, float, float, float, float],
+    lateness: float,
+    patience: float,
+    turned: knobs.Knobs,
+    *,
+    wired: bool,
+    fsync: float = 0.0004,
+) -> Plan:
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=3,
+        gateways=2,
+        records=1,
+        skew=script.rng.choice((0.0, 1.0)),
+        weather=weather,
+        lateness=lateness,
+        fsync=fsync,
+        knobs={knobs.EVERYWHERE: 2, "ddb.gateway.router.PATIENCE": patience, **turned},
+        ops=tuple(script.ops),
+        faults=script.faults,
+        wired=wired,
+        by_role=True,
+    )

@@ -1,0 +1,186 @@
+"""Plans of one node out of reach at a time: alone, in turn, or with the power gone."""
+
+import random
+
+from tests.sim import knobs
+from tests.sim.plan import Action, FaultKind, Plan
+from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
+
+_LONE = (
+    FaultKind.KILL,
+    FaultKind.POWER,
+    FaultKind.DIES_TWICE,
+    FaultKind.PAUSE,
+    FaultKind.ISOLATE,
+    FaultKind.WIPE,
+    FaultKind.IO_ERROR,
+    FaultKind.DISK_FULL,
+    FaultKind.RESET,
+    FaultKind.CUT,
+    FaultKind.DEAF,
+    FaultKind.CLOCK,
+)
+
+
+def lone(seed: int, rng: random.Random) -> Plan:
+    """Everything as it ships; one node has troubles, or nobody: so every answer is owed in time."""
+    script = Script(rng)
+    nodes = rng.choice((3, 3, 3, 4, 5, 7))
+    records = rng.choice((1, 1, 3, 8))
+    gateways = rng.choice((1, 2))
+    calm = rng.random() < 0.35
+    length = 0.3 if calm else 1.2
+    victim, at = rng.randrange(nodes), 0.1
+    while not calm and at < length:
+        kind, lasts = rng.choice(_LONE), rng.choice((0.05, 0.2, 0.6))
+        other = (victim + rng.randrange(1, nodes)) % nodes
+        script.cause(at, kind, victim, other, lasts=lasts, fuse=rng.choice((0, 20)), amount=0.9)
+        at += lasts + 0.5 * rng.random()
+    for number in range(records):
+        script.ask(0.02 * rng.random(), Action.POST, 0, number)
+    for _ in range(60):
+        writes = rng.random() < 0.6
+        script.ask(
+            0.02 + length * rng.random(),
+            script.write() if writes else script.read(),
+            rng.randrange(gateways),
+            0 if rng.random() < 0.6 else rng.randrange(records),
+        )
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=nodes,
+        gateways=gateways,
+        records=records,
+        skew=rng.choice((0.0, 0.5, 3600.0)),
+        weather=(0.0003, rng.choice((0.0002, 0.001)), 0.0, 0.0, 0.0),
+        lateness=0.0,
+        fsync=rng.choice((0.0004, 0.002)),
+        knobs={knobs.EVERYWHERE: rng.choice((2, 8))},
+        ops=tuple(script.ops),
+        faults=script.faults,
+        wired=rng.random() < 0.3,
+        by_role=nodes == len(NODES),
+    )
+
+
+def seesaw(seed: int, rng: random.Random) -> Plan:
+    """While one node is away others write; as it returns another one leaves, and all read."""
+    script = Script(rng)
+    records = rng.choice((1, 1, 4))
+    gateways = 2
+    reboots = rng.random() < 0.4
+    fsync = rng.choice((0.0004, 0.004, 0.02))
+    whole = rng.choice((0.1, 0.5))
+    at = 0.01
+    for number in range(1, records, 2):
+        script.ask(0.0, Action.POST, 0, number)
+    script.ask(0.0, Action.POST, 0)
+    for _ in range(6):
+        away, lasts = rng.choice((HOME, PARTNER, PARTNER, STANDBY)), 0.06 + 0.1 * rng.random()
+        leaves = rng.choice((FaultKind.ISOLATE, FaultKind.ISOLATE, FaultKind.KILL, FaultKind.PAUSE))
+        script.cause(at, leaves, away, lasts=lasts)
+        for _ in range(rng.choice((1, 2))):
+            script.ask(
+                at + lasts * 0.6 * rng.random(),
+                script.write(0.4 if records > 1 else 0.1),
+                rng.randrange(gateways),
+                rng.randrange(records),
+            )
+        back = at + lasts
+        if reboots:
+            moment = back + 0.03 * rng.random()
+            script.cause(moment, FaultKind.POWER, away, lasts=0.001 + 0.004 * rng.random())
+            back = moment
+        others = [node for node in NODES if node != away]
+        leaves_next = back + rng.choice((0.0, 0.005, 0.03)) * rng.random() - 0.002
+        script.cause(
+            leaves_next,
+            rng.choice((FaultKind.ISOLATE, FaultKind.KILL)),
+            rng.choice(others),
+            lasts=0.12,
+        )
+        for _ in range(rng.choice((2, 4))):
+            script.ask(
+                leaves_next + 0.01 + 0.09 * rng.random(),
+                script.read(whole),
+                rng.randrange(gateways),
+                rng.randrange(records),
+            )
+        at = leaves_next + 0.12 + rng.choice((0.02, 0.08))
+    patience = rng.choice((0.006, 0.015)) + fsync
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=3,
+        gateways=gateways,
+        records=records,
+        skew=rng.choice((0.0, 1.0)),
+        weather=(0.0003, 0.0005, 0.0, 0.0, 0.0),
+        lateness=0.0,
+        fsync=fsync,
+        knobs={
+            knobs.EVERYWHERE: 1,
+            "ddb.node.coordinator.PATIENCE": patience,
+            "ddb.gateway.router.PATIENCE": 2 * patience,
+            "ddb.gateway.listing.PATIENCE": 2 * patience,
+            "ddb.node.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.node.handoff.SOON": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.wire.link.PING_EVERY": 0.01,
+        },
+        ops=tuple(script.ops),
+        faults=script.faults,
+        datagrams=rng.random() < 0.5,
+        by_role=True,
+    )
+
+
+def volatile(seed: int, rng: random.Random) -> Plan:
+    """Power fails while what was written is not on disk yet and others may have told of it."""
+    script = Script(rng)
+    fsync = rng.choice((0.006, 0.015, 0.03))
+    cycle = 0.2 + 4 * fsync
+    cycles = 6
+    script.route(((), (HOME,), ()), cycle * (cycles + 1))
+    script.ask(0.0, Action.POST, 0)
+    at = 0.1 + 2 * fsync
+    for _ in range(cycles):
+        script.ask(at, script.write(), rng.randrange(2))
+        for _ in range(3):
+            script.ask(at + 3 * fsync * rng.random(), script.read(0.4), 2)
+        struck = rng.choice((HOME, PARTNER, HOME, PARTNER, STANDBY))
+        spared = rng.choice([node for node in NODES if node != struck])
+        strikes = at + (0.1 + 3.5 * rng.random()) * fsync
+        script.cause(strikes, FaultKind.POWER, struck, lasts=0.001 + 0.003 * rng.random())
+        script.cause(
+            strikes + rng.choice((-0.001, 0.001, 0.004)),
+            rng.choice((FaultKind.ISOLATE, FaultKind.ISOLATE, FaultKind.PAUSE)),
+            spared,
+            lasts=0.14,
+        )
+        for _ in range(2):
+            script.ask(strikes + 0.02 + 0.1 * rng.random(), script.read(0.1), rng.randrange(3))
+        at += cycle
+    return Plan(
+        seed=seed,
+        salt=seed,
+        nodes=3,
+        gateways=3,
+        records=1,
+        skew=rng.choice((0.0, 1.0)),
+        weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
+        lateness=0.0,
+        fsync=fsync,
+        knobs={
+            knobs.EVERYWHERE: 1,
+            "ddb.node.coordinator.PATIENCE": 2.5 * fsync,
+            "ddb.gateway.router.PATIENCE": 5 * fsync,
+            "ddb.gateway.router.BUDGET": 1.0,
+            "ddb.gateway.listing.PATIENCE": 3 * fsync,
+            "ddb.wire.link.PING_EVERY": 0.01,
+        },
+        ops=tuple(script.ops),
+        faults=script.faults,
+        datagrams=rng.random() < 0.6,
+        by_role=True,
+    )

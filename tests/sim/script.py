@@ -1,0 +1,96 @@
+"""Writing plans that follow a course of events: what happens when, on a common clock."""
+
+import random
+from dataclasses import dataclass, field
+
+from tests.sim.plan import Action, Fault, FaultKind, Op
+
+HOME, PARTNER, STANDBY = range(3)
+"""The roles in the first record's cell, as the faults of a plan `by_role` name them."""
+NODES = (HOME, PARTNER, STANDBY)
+FIELDS = ("name", "email", "group")
+
+Routes = tuple[tuple[int, ...], ...]
+"""For each gateway the nodes that it does not reach."""
+
+
+@dataclass(slots=True)
+class Script:
+    """Events collected so far."""
+
+    rng: random.Random
+    ops: list[Op] = field(default_factory=list)
+    _faults: list[Fault] = field(default_factory=list)
+    _clients: int = 0
+
+    def ask(
+        self,
+        at: float,
+        action: Action,
+        gateway: int,
+        record: int = 0,
+        *,
+        retries: int = 0,
+        patience: float = 1.5,
+    ) -> None:
+        """A client of its own asks at that moment."""
+        self._clients += 1
+        self.ops.append(
+            Op(
+                self._clients,
+                max(0.0, at),
+                gateway,
+                action,
+                record,
+                self._fields(),
+                retries=retries,
+                patience=patience,
+            )
+        )
+
+    def converse(self, begin: float, gap: float, gateway: int, actions: list[Action]) -> None:
+        """One client asks for one thing after the other, about `gap` after each answer."""
+        self._clients += 1
+        for number, action in enumerate(actions):
+            pause = gap * 2 * self.rng.random() + (0.0 if number else begin)
+            self.ops.append(Op(self._clients, pause, gateway, action, 0, self._fields()))
+
+    def cause(
+        self,
+        at: float,
+        kind: FaultKind,
+        one: int,
+        other: int = 0,
+        *,
+        lasts: float,
+        fuse: int = 0,
+        amount: float = 1.0,
+    ) -> None:
+        """A fault at that moment."""
+        self._faults.append(Fault(max(0.0, at), kind, one, other, lasts, fuse, amount))
+
+    def route(self, routes: Routes, lasts: float) -> None:
+        """Let gateways not reach some nodes, so that others coordinate what they ask for."""
+        for gateway, nodes in enumerate(routes):
+            for node in nodes:
+                self.cause(0.0, FaultKind.BLIND, node, gateway, lasts=lasts)
+
+    def write(self, create: float = 0.12, delete: float = 0.1) -> Action:
+        """A change: mostly an update."""
+        return self.rng.choices(
+            (Action.POST, Action.DELETE, Action.PUT), (create, delete, 1 - create - delete)
+        )[0]
+
+    def read(self, whole: float = 0.25) -> Action:
+        """A read: of one record, or LIST or COUNT."""
+        return self.rng.choices(
+            (Action.GET, Action.LIST, Action.COUNT), (1 - whole, whole / 2, whole / 2)
+        )[0]
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """In the order in which they happen."""
+        return tuple(sorted(self._faults, key=lambda fault: fault.at))
+
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(self.rng.sample(FIELDS, self.rng.choice((1, 1, 2, 3))))
