@@ -68,7 +68,7 @@ def _report(world: World) -> Report:
     )
     return Report(
         seed=world.plan.seed,
-        trace=world.loop.trace.hexdigest(),
+        trace=world.loop.trace,
         violations=tuple(observed.violations),
         operations=sum(observed.outcomes.values()),
         acknowledged=writes,

@@ -182,7 +182,7 @@ class End(asyncio.Transport):
             return
         data = b"".join(self._held)
         self._held.clear()
-        loop.trace.update(data)
+        loop.record(data)
         pieces = [data]
         if len(data) > 1 and rng.random() < _FRAGMENTED:
             at = rng.randrange(1, len(data))

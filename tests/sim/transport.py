@@ -88,7 +88,7 @@ class SimTransport:
         for watch in network.watch:
             watch(self.name, to, request)
         host = network.hosts.get(to)
-        self._loop.trace.update(_encode(request))
+        self._loop.record(_encode(request))
         if network.datagrams:
             network.carry(
                 self.name,
@@ -204,7 +204,7 @@ class SimTransport:
             return
         if asked.timer is not None:
             asked.timer.cancel()
-        self._loop.trace.update(_encode(reply))
+        self._loop.record(_encode(reply))
         if not asked.future.done():
             asked.future.set_result(reply)
 
