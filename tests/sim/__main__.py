@@ -1,6 +1,7 @@
 """Run seeds: `python -m tests.sim --seeds 1000 --jobs 2`; replay one: `--seed 42`."""
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -82,6 +83,7 @@ def reports(seeds: range, jobs: int) -> Iterator[Report]:
 def run_many(seeds: range, jobs: int) -> int:
     """Run seeds and say what came of them; the exit code."""
     total, began, shown = Total(), time.monotonic(), 0.0
+    gc.freeze()
     for report in reports(seeds, jobs):
         total.add(report)
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """The checkers: what every run must satisfy, one function per property."""
 
+import math
 from collections.abc import Iterable
 
 from ddb.ring.ring import key_of
@@ -55,18 +56,14 @@ def no_loss(world: World) -> Iterable[str]:
     a call that began before the answer ended.
     """
     for record, calls in by_id(world.observed).items():
-        sent = [
-            (call.invoked, name, value)
-            for call in calls
-            for name, value in (call.body or {}).items()
-        ]
+        first_sent: dict[tuple[str, object], float] = {}
+        for call in calls:
+            for sent in (call.body or {}).items():
+                first_sent[sent] = min(call.invoked, first_sent.get(sent, call.invoked))
         for call in calls:
             body = call.answer.body if call.answer else None
             for name, value in (body or {}).items():
-                if not any(
-                    name == field and value == sought and invoked <= (call.returned or 0)
-                    for invoked, field, sought in sent
-                ):
+                if first_sent.get((name, value), math.inf) > (call.returned or 0):
                     yield f"{record}: nobody had sent {name}={value!r} when {call!r} was answered"
 
 

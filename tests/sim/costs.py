@@ -9,6 +9,8 @@ from ddb.wire.messages import Accept, Do, Get, Peek, Propose, Read, Request
 MOST_ATTEMPTS = 120
 """Requests of a gateway for one change: about one in 2 ms of its budget, whatever happens."""
 
+_KEYED = (Get, Peek, Do, Read, Propose, Accept)
+
 
 class Costs:
     """Watches every request on the network."""
@@ -21,14 +23,12 @@ class Costs:
 
     def saw(self, source: str, target: str, request: Request) -> None:
         """A request was sent."""
-        if not isinstance(request, Get | Peek | Do | Read | Propose | Accept):
+        if not isinstance(request, _KEYED):
             return
         cell = self._ring.cell(request.key)
-        said = f"{source} asked {target}: {type(request).__name__} {request.key!r}"
-        if target not in cell.nodes:
-            self.outside.append(said)
-        elif target not in cell.homes:
-            self._beyond_homes.append(said)
+        if target not in cell.homes:
+            beyond = self._beyond_homes if target in cell.nodes else self.outside
+            beyond.append(f"{source} asked {target}: {type(request).__name__} {request.key!r}")
         if isinstance(request, Do):
             self._attempts[source, request.operation, request.low] += 1
 

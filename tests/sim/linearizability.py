@@ -12,9 +12,10 @@ placed only where the next call needs them:
 - loose calls that do the same are interchangeable, and so are all values that nobody ever saw.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from tests.sim.expectation import (
     TURNS,
@@ -31,6 +32,7 @@ MOST_STEPS = 1_000_000
 open at once; values that no two calls share (what workloads write) keep it near n * w."""
 
 _TOLD = 8
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class TooTangled(Exception):
@@ -142,7 +144,8 @@ class _Search:
         while ahead:
             point = ahead.pop()
             if number in point.done:
-                reached.add(replace(point, done=point.done - {number}))
+                done = point.done - {number}
+                reached.add(_Point(point.record, done, point.used, point.placed))
                 continue
             ahead += [after for after in self._next(point) if tried.add(after)]
         return reached.points
@@ -207,7 +210,7 @@ class _Search:
             call = self._firm[number]
             if not _writes(call) and self._expected[number].met(record):
                 done = point.done | {number}
-                point = replace(point, done=done, placed=point.after(call))
+                point = _Point(point.record, done, point.used, point.after(call))
         return point
 
     def _number(self, record: Record | None) -> int:
@@ -241,7 +244,7 @@ class _Search:
 
 
 def _text(record: Record | None) -> str:
-    return json.dumps(record, sort_keys=True)
+    return _encode(record).decode()
 
 
 def _loose(call: Call) -> bool:

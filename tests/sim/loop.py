@@ -258,15 +258,20 @@ class SimLoop:
             process.on_fuse()
 
     def _advance(self) -> None:
-        timers = self._timers
+        timers, pop = self._timers, heapq.heappop
+        while timers and timers[0][2].callback is None:
+            pop(timers)
         if not timers:
             raise Livelock(f"nothing left to do at {self.now:.3f} s")
-        now = self.now = max(self.now, timers[0][0])
-        self._undigested += _pack_moment(now)
-        if len(self._undigested) > _UNDIGESTED:
-            self._absorb()
+        due = timers[0][0]
+        if due > self.now:
+            self.now = due
+            self._undigested += _pack_moment(due)
+            if len(self._undigested) > _UNDIGESTED:
+                self._absorb()
+        now = self.now
         while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
+            handle = pop(timers)[2]
             if handle.callback is not None:
                 self._enqueue(handle)
 

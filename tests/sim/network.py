@@ -85,7 +85,7 @@ class SimNetwork:
 
     def flows(self, source: str, target: str) -> bool:
         """Whether messages pass at all in that direction."""
-        return not self.cut[source, target]
+        return not self.cut.get((source, target))
 
     def carry(
         self,
@@ -96,8 +96,8 @@ class SimNetwork:
         *args: object,
     ) -> None:
         """Deliver to a process, as the weather has it."""
-        weather, rng = self.weather, self.rng
-        if self.cut[source, target]:
+        weather, rng, way = self.weather, self.rng, (source, target)
+        if self.cut.get(way):
             self.fired["cut"] += 1
             return
         if weather.loss and rng.random() < weather.loss:
@@ -112,7 +112,7 @@ class SimNetwork:
             if weather.late and rng.random() < weather.late:
                 self.fired["late"] += 1
                 delay += rng.random() * weather.lateness
-            if self.clogged[source, target]:
+            if self.clogged.get(way):
                 self.fired["clogged"] += 1
                 delay += 0.05 + rng.random() * 0.4
             self.loop.later_in(process, delay, arrive, *args)

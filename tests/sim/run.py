@@ -1,8 +1,10 @@
 """One run: a plan carried out, a safety phase and then a liveness phase, and its report."""
 
 import asyncio
+import gc
 import random
 import sys
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,8 @@ SETTLING = 10.0
 """Virtual seconds after that within which hints are 0 and homes equal."""
 _SAFETY = 300.0
 _SURVEY = 0.1
+_CALM = 0.3
+"""Seconds until nothing is under way any more that was delayed by a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,22 @@ class Report:
 
 def run(plan: Plan) -> Report:
     """Carry out a plan. Deterministic: the same plan gives the same report."""
-    with turned(plan.knobs), _quiet(), fenced():
-        loop = SimLoop(random.Random(f"loop {plan.salt}"))
-        world = World(plan, loop)
-        try:
-            loop.run(_main(world))
-        except Livelock as livelock:
-            world.violate("livelock", str(livelock))
-        checks.check_all(world)
-        return _report(world)
+    with turned(plan.knobs), fenced():
+        report = _carried_out(plan)
+        with _quiet():
+            gc.collect(0)
+    return report
+
+
+def _carried_out(plan: Plan) -> Report:
+    loop = SimLoop(random.Random(f"loop {plan.salt}"))
+    world = World(plan, loop)
+    try:
+        loop.run(_main(world))
+    except Livelock as livelock:
+        world.violate("livelock", str(livelock))
+    checks.check_all(world)
+    return _report(world)
 
 
 def _report(world: World) -> Report:
@@ -128,7 +139,7 @@ async def _liveness(world: World, clients: Clients) -> None:
         states = [machine.node for machine in world.machines.values()]
         world.violate("liveness", f"not all ready within {RECOVERY} s: {states}")
         return
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(_CALM)
     world.trouble().end = world.loop.now
     for record in range(world.plan.records):
         for gateway in range(world.plan.gateways):
@@ -141,10 +152,15 @@ async def _liveness(world: World, clients: Clients) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Coroutines of killed processes die unheard, once the run is over."""
+    """Coroutines of killed processes die unheard, some before their first step.
+
+    The loop has kept them all until now, so what is heard of during a run is a mistake.
+    """
     hook = sys.unraisablehook
     sys.unraisablehook = lambda _: None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         sys.unraisablehook = hook

@@ -180,19 +180,20 @@ class End(asyncio.Transport):
         if not self.far.alive:
             self._end(ConnectionResetError("nobody there"))
             return
-        data = b"".join(self._held)
-        self._held.clear()
+        held = self._held
+        data = held[0] if len(held) == 1 else b"".join(held)
+        held.clear()
         loop.record(data)
-        pieces = [data]
-        if len(data) > 1 and rng.random() < _FRAGMENTED:
+        pieces: tuple[bytes, ...] = (data,)
+        if rng.random() < _FRAGMENTED and len(data) > 1:
             at = rng.randrange(1, len(data))
-            pieces = [data[:at], data[at:]]
+            pieces = (data[:at], data[at:])
         for piece in pieces:
             delay = weather.delay + rng.random() * weather.jitter
             if weather.late and rng.random() < weather.late:
                 network.fired["late"] += 1
                 delay += rng.random() * weather.lateness
-            if network.clogged[self.process.name, self.far.name]:
+            if network.clogged.get((self.process.name, self.far.name)):
                 network.fired["clogged"] += 1
                 delay += 0.05 + rng.random() * 0.4
             self._arrives = max(self._arrives + 1e-9, loop.now + delay)

@@ -123,11 +123,12 @@ class SimTransport:
 
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
         """Whether all peers (of those named) are believed up."""
-        return all(
-            self.condition(name) is Condition.UP
-            for name in (self._peers if names is None else names)
-            if name != self.name
-        )
+        peers = self._peers
+        for name in peers if names is None else names:
+            peer = peers.get(name)
+            if peer is not None and not (peer.voting and peer.condition is Condition.UP):
+                return False
+        return True
 
     # Requests and replies.
 
@@ -235,19 +236,19 @@ class SimTransport:
 
     # The connections.
 
-    async def keep(self) -> None:
+    def keep(self) -> None:
         """Watch the peers, for as long as the process lives."""
-        while True:
-            for name, peer in self._peers.items():
-                self._tend(name, peer)
-            await asyncio.sleep(link.PING_EVERY * (0.7 + 0.3 * self._rng()))
+        for name, peer in self._peers.items():
+            self._tend(name, peer)
+        delay = link.PING_EVERY * (0.7 + 0.3 * self._rng())
+        self._loop.later_in(self.process, delay, self.keep)
 
     def _tend(self, name: str, peer: Peer) -> None:
         """One look at a peer: what pings and a socket would have told the real link by now."""
         network, now = self._network, self._loop.now
         host = network.hosts.get(name)
-        there = network.flows(self.name, name)
-        back = network.flows(name, self.name)
+        there = not network.cut.get((self.name, name))
+        back = not network.cut.get((name, self.name))
         alive = host is not None and host.process.alive
         if peer.condition is Condition.DOWN:
             if now >= peer.retry_at:

@@ -30,6 +30,7 @@ from tests.sim.transport import SimTransport
 from tests.sim.wired import WiredTransport
 
 _LOOK = 0.02
+_PING = Ping()
 _rings: dict[tuple[object, ...], Ring] = {}
 
 
@@ -126,6 +127,7 @@ class World:
         self.wires: Wires | None = None
         if plan.wired:
             self.wires = loop.wires = Wires(self.network, loop, random.Random(f"wires {plan.salt}"))
+        self._awaited: list[tuple[Callable[[], bool], float, asyncio.Future[bool]]] = []
         self.began = 0.0
         """When the plan's times start to count."""
         delay, jitter, loss, doubled, late = plan.weather
@@ -174,13 +176,14 @@ class World:
             if identity is None:
                 identity = mint(name, self.names, rng)
                 await keep(store, identity)
-            transport = Late()
+            late = Late()
+            direct = SimTransport(name, self.names, self.network, process, machine.clock)
+            transport = late if self.wires is not None else direct
             node = Node(identity, self.ring, store, transport, machine.clock, rng)
             machine.node = node
             hello = hello_of(name, self.ring.digest, node.ballots.counter)
             if self.wires is not None:
-                wired = self._wired(name, process, hello, machine.clock)
-                transport.real = wired
+                wired = late.real = self._wired(name, process, hello, machine.clock)
 
                 def greet(caller: Hello) -> Welcome | Unwelcome:
                     answer = node.greet(caller)
@@ -191,7 +194,7 @@ class World:
                 await Listener(node.handle, greet, machine.clock).start(name, 0)
             else:
                 host = Host(process, machine.clock, node.handle, node.greet, lambda: _votes(node))
-                transport.real = self._attached(name, process, hello, host)
+                self._attach(direct, hello, host)
             await node.run()
         except StoreFailed:
             self._broke(machine, process)
@@ -249,20 +252,19 @@ class World:
             transport = self.loop.inside(process, lambda: self._wired(name, process, hello, clock))
         else:
             host = Host(process, clock, None, None, lambda: True)
-            transport = self._attached(name, process, hello, host)
+            transport = SimTransport(name, self.names, self.network, process, clock)
+            self._attach(transport, hello, host)
         gateway = Gateway(name, clock, process, Router(self.ring, transport, clock, rng))
         if index < len(self.gateways):
             self.gateways[index] = gateway
         else:
             self.gateways.append(gateway)
 
-    def _attached(self, name: str, process: Process, hello: Hello, host: Host) -> "View":
-        transport = SimTransport(name, self.names, self.network, process, host.clock)
+    def _attach(self, transport: SimTransport, hello: Hello, host: Host) -> None:
         transport.hello = hello
         self.network.attach(transport, host)
-        self.loop.spawn(process, transport.keep())
-        self.views[name] = transport
-        return transport
+        self.loop.soon_in(host.process, transport.keep)
+        self.views[transport.name] = transport
 
     def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> WiredTransport:
         transport = WiredTransport(name, self.names, process, hello, clock, self.network.watch)
@@ -296,23 +298,38 @@ class World:
 
     def sees(self, name: str) -> bool:
         """Whether a node is ready, and it and all others believe each other up."""
-        transports = self.views
-        if not self.ready(self.machines[name]) or not transports[name].all_up(
-            tuple(other for other in self.names if self.ready(self.machines[other]))
-        ):
+        if not self.ready(self.machines[name]):
             return False
-        askers = [other for other in self.names if self.ready(self.machines[other])]
-        askers += [gateway.name for gateway in self.gateways]
-        return all(transports[other].all_up((name,)) for other in askers)
+        one, views = (name,), self.views
+        others = tuple(other for other in self.names if self.ready(self.machines[other]))
+        return (
+            views[name].all_up(others)
+            and all(views[other].all_up(one) for other in others)
+            and all(views[gateway.name].all_up(one) for gateway in self.gateways)
+        )
 
     async def until(self, what: Callable[[], bool], seconds: float = 1e9) -> bool:
         """Wait until `what` comes true; whether it has within that time."""
-        end = self.loop.now + seconds
-        while not what():
-            if self.loop.now >= end:
-                return False
-            await asyncio.sleep(_LOOK)
-        return True
+        if what():
+            return True
+        if not self._awaited:
+            self.loop.later_in(self.loop.root, _LOOK, self._look)
+        came: asyncio.Future[bool] = self.loop.create_future()
+        self._awaited.append((what, self.loop.now + seconds, came))
+        return await came
+
+    def _look(self) -> None:
+        """Look at all that is waited for at once: one timer, however many faults are not over."""
+        awaited, self._awaited = self._awaited, []
+        for what, end, came in awaited:
+            if what():
+                came.set_result(True)
+            elif self.loop.now >= end:
+                came.set_result(False)
+            else:
+                self._awaited.append((what, end, came))
+        if self._awaited:
+            self.loop.later_in(self.loop.root, _LOOK, self._look)
 
     @property
     def fault_free(self) -> bool:
@@ -330,5 +347,5 @@ class World:
 
 def _votes(node: Node) -> bool:
     """What a node answers to a ping."""
-    answer = node.handle(Ping(), 1e12)
+    answer = node.handle(_PING, 1e12)
     return isinstance(answer, Pong) and answer.ready
