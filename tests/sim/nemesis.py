@@ -38,6 +38,7 @@ class Nemesis:
             FaultKind.CLOG: self._clog,
             FaultKind.RESET: self._reset,
             FaultKind.STORM: self._storm,
+            FaultKind.LAG: self._lag,
             FaultKind.SLOW_DISK: self._slow_disk,
             FaultKind.IO_ERROR: self._io_error,
             FaultKind.DISK_FULL: self._disk_full,
@@ -274,13 +275,21 @@ class Nemesis:
         self._mend(trouble)
 
     async def _storm(self, fault: Fault) -> None:
+        delay, jitter = self._world.rough.delay, self._world.rough.jitter
+        await self._squall(fault, Weather(delay, jitter, 0.3 * fault.amount, 0.2, 0.3, 0.2))
+
+    async def _lag(self, fault: Fault) -> None:
+        rough = self._world.rough
+        await self._squall(
+            fault, Weather(rough.delay, rough.jitter, 0.0, 0.0, 0.8, max(0.02, rough.lateness))
+        )
+
+    async def _squall(self, fault: Fault, weather: Weather) -> None:
         self._fired(fault)
         world = self._world
         trouble = world.trouble()
         self._storms += 1
-        world.network.weather = Weather(
-            world.rough.delay, world.rough.jitter, 0.3 * fault.amount, 0.2, 0.3, 0.2
-        )
+        world.network.weather = weather
         await asyncio.sleep(fault.lasts)
         self._storms -= 1
         if not self._storms:

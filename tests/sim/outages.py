@@ -70,7 +70,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
     records = rng.choice((1, 1, 4))
     gateways = 2
     reboots = rng.random() < 0.4
-    fsync = rng.choice((0.0004, 0.004, 0.02))
+    fsync = rng.choice((0.004, 0.02) if reboots else (0.0004, 0.004))
     whole = rng.choice((0.1, 0.5))
     at = 0.01
     for number in range(1, records, 2):
@@ -89,7 +89,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             )
         back = at + lasts
         if reboots:
-            moment = back + 0.03 * rng.random()
+            moment = back + (0.01 + 2 * fsync) * rng.random()
             script.cause(moment, FaultKind.POWER, away, lasts=0.001 + 0.004 * rng.random())
             back = moment
         others = [node for node in NODES if node != away]
@@ -126,6 +126,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             "ddb.gateway.listing.PATIENCE": 2 * patience,
             "ddb.node.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.handoff.SOON": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.node.handoff.PATIENCE": 0.01 + 2 * fsync,
             "ddb.wire.link.PING_EVERY": 0.01,
         },
         ops=tuple(script.ops),

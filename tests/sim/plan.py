@@ -77,6 +77,8 @@ class FaultKind(Enum):
     """The connections between two hosts break."""
     STORM = "storm"
     """Many messages are lost, doubled or overtaken."""
+    LAG = "lag"
+    """Most messages sent at this moment arrive late, and what is sent afterwards before them."""
     SLOW_DISK = "slow disk"
     IO_ERROR = "io error"
     DISK_FULL = "disk full"

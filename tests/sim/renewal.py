@@ -4,7 +4,7 @@ import random
 
 from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
-from tests.sim.script import HOME, NODES, PARTNER, Script
+from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 _QUICK: dict[str, float | int] = {
     "ddb.node.formation.POLL": 0.004,
@@ -77,47 +77,110 @@ def renewal(seed: int, rng: random.Random) -> Plan:
 
 def amnesia(seed: int, rng: random.Random) -> Plan:
     """Messages outlive the memory of the node that they are about."""
+    return rng.choice((_restarts, _outlived, _again))(seed, rng)
+
+
+def _restarts(seed: int, rng: random.Random) -> Plan:
+    """The node that two coordinators meet at restarts between the messages of their rounds."""
     script = Script(rng)
-    length = 0.5
-    wipes = rng.random() < 0.6
-    forgets = rng.choice((HOME, PARTNER))
-    first, second = (node for node in NODES if node != forgets)
-    if wipes and rng.random() < 0.5:
-        # It coordinates itself, on a clock that is behind: its counters follow the others'.
-        routes: list[tuple[int, ...]] = [(first, second), ()]
-        script.cause(0.0, FaultKind.CLOCK, forgets, lasts=2.0, amount=0.0)
-    else:
-        routes = [(forgets, second), (forgets, first)]
-        script.cause(0.0, FaultKind.CUT, first, second, lasts=length)
-    script.route(tuple(routes), length)
-    at = 0.03
-    pace = 0.03 if wipes else rng.choice((0.004, 0.01))
+    length = 0.4
+    forgets = _meeting(script, length)
+    at, pace = 0.03, rng.choice((0.004, 0.01))
     while at < length:
-        kind = FaultKind.WIPE if wipes else rng.choice((FaultKind.KILL, FaultKind.POWER))
+        kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
         script.cause(at, kind, forgets, lasts=0.0003 + 0.0007 * rng.random())
         at += pace * (0.5 + rng.random())
-    script.ask(0.0, Action.POST, 0)
     for gateway in range(2):
-        for _ in range(2):
-            actions = [script.write(0.1, 0.03) for _ in range(16)]
-            script.converse(0.005, rng.choice((0.002, 0.01)), gateway, actions)
+        _writers(script, gateway, 2, 14)
+    return _amnesia(seed, script, (0.0003, 0.001, 0.0, 0.0, rng.choice((0.2, 0.5))), 0.03)
+
+
+def _outlived(seed: int, rng: random.Random) -> Plan:
+    """The node that two coordinators meet at loses its disk between two messages of a round."""
+    script = Script(rng)
+    length = 0.7
+    forgets = _meeting(script, length)
+    at = 0.04
+    while at < length:
+        _outlive(script, at, forgets)
+        at += 0.08 + 0.06 * rng.random()
+    for gateway in range(2):
+        _writers(script, gateway, 2, 20)
+    return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), 0.06)
+
+
+def _again(seed: int, rng: random.Random) -> Plan:
+    """A coordinator loses its disk, and its counters with it, with proposals on their way.
+
+    Its clock is behind, so that its counters follow the others', who issue none themselves.
+    """
+    script = Script(rng)
+    length = 0.8
+    forgets = rng.choice((HOME, PARTNER))
+    other = HOME + PARTNER - forgets
+    script.cause(0.0, FaultKind.CLOCK, forgets, lasts=2.0, amount=0.0)
+    script.route(((other, STANDBY), (forgets,)), length)
+    at = 0.04
+    while at < length:
+        _outlive(script, at, forgets)
+        cut = at + 0.008 + 0.03 * rng.random()
+        script.cause(cut, FaultKind.CUT, forgets, other, lasts=0.08)
+        at += 0.15 + 0.1 * rng.random()
+    _writers(script, 0, 3, 14)
+    script.converse(0.02, 0.01, 1, [Action.GET] * 24)
+    return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), rng.choice((0.01, 0.03)))
+
+
+def _meeting(script: Script, length: float) -> int:
+    """Two coordinators that do not reach each other, each with a gateway; whom both reach."""
+    meeting = script.rng.choice((HOME, PARTNER))
+    first, second = (node for node in NODES if node != meeting)
+    script.route(((meeting, second), (meeting, first)), length)
+    script.cause(0.0, FaultKind.CUT, first, second, lasts=length)
+    return meeting
+
+
+def _outlive(script: Script, at: float, forgets: int) -> None:
+    """Some messages take long, and meanwhile a disk is lost and refilled."""
+    rng = script.rng
+    script.cause(at, FaultKind.LAG, forgets, lasts=0.004)
+    moment = at + 0.002 + 0.002 * rng.random()
+    script.cause(moment, FaultKind.WIPE, forgets, lasts=0.0003 + 0.0007 * rng.random())
+
+
+def _writers(script: Script, gateway: int, clients: int, count: int) -> None:
+    script.ask(0.0, Action.POST, gateway)
+    for _ in range(clients):
+        actions = [script.write(0.1, 0.03) for _ in range(count)]
+        script.converse(0.005, script.rng.choice((0.003, 0.01)), gateway, actions)
+
+
+def _amnesia(
+    seed: int,
+    script: Script,
+    weather: tuple[float, float, float, float, float],
+    patience: float,
+) -> Plan:
+    rng = script.rng
+    handing = rng.choice((0.002, 0.05))
     return Plan(
         seed=seed,
         salt=seed,
         nodes=3,
         gateways=2,
         records=1,
-        skew=rng.choice((0.02, 1.0)),
-        weather=(0.0003, rng.choice((0.0005, 0.002)), 0.0, 0.0, rng.choice((0.2, 0.5))),
-        lateness=0.03 if wipes else 0.012,
+        skew=rng.choice((0.02, 1.0, 1.0)),
+        weather=weather,
+        lateness=0.012 if weather[-1] else 0.05,
         fsync=0.0002,
         knobs={
             knobs.EVERYWHERE: 1,
-            "ddb.node.coordinator.PATIENCE": 0.06 if wipes else 0.03,
-            "ddb.gateway.router.PATIENCE": 0.2,
-            "ddb.gateway.router.BUDGET": 0.3,
-            "ddb.node.handoff.IDLE": rng.choice((0.002, 0.05)),
-            "ddb.node.handoff.SOON": rng.choice((0.002, 0.05)),
+            "ddb.node.coordinator.PATIENCE": patience,
+            "ddb.gateway.router.PATIENCE": max(0.2, 2 * patience),
+            "ddb.gateway.router.BUDGET": max(0.3, 2 * patience),
+            "ddb.node.handoff.IDLE": handing,
+            "ddb.node.handoff.SOON": handing,
+            "ddb.node.handoff.PATIENCE": 0.02,
             **_QUICK,
         },
         ops=tuple(script.ops),

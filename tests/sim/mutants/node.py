@@ -270,7 +270,14 @@ NODE = (
                 "min(tried, key=lambda name: (tried[name], self._transport.condition(name)))",
                 "next(iter(tried))",
             ),
+            # Without a pause it would ask the same node for ever, in no time.
+            Patch(
+                _COORDINATOR,
+                "        if hopeful is Condition.DOWN or hopeful > ",
+                "        if True or hopeful > ",
+            ),
         ),
+        family="lone",
     ),
     Mutant(
         "ignores-the-deadline",

@@ -107,6 +107,18 @@ REPAIR = (
         (Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),),
     ),
     Mutant(
+        "wiped-under-its-old-id",
+        "a node with a new disk takes part under the node id of the disk it lost",
+        (
+            Patch(
+                "ddb.node.identity",
+                "rng.randrange(1, 2**32)",
+                'int.from_bytes(name.encode()[-4:], "big")',
+            ),
+        ),
+        family="amnesia",
+    ),
+    Mutant(
         "tally-not-updated",
         "a record changes and its partition's summary does not",
         (
