@@ -1,24 +1,33 @@
 """Group commit: what was committed since the last write to disk goes there together.
 
 A commit is visible at once, in `fresh`; the store is written once per tick of the loop, and its
-log flushed in a thread, one flush at a time, covering everything that was committed meanwhile.
-So a busy node pays one write and one fsync for dozens of records, and an idle one waits for none.
-Measured: one write of ten records costs a fifth of ten writes of one. A flush costs the system
-some hundred CPU microseconds wherever it is done, so while commits come in crowds the next flush
-lets them gather for a moment: at 32 writers half the flushes, and half as many writes again a
-second.
+log flushed, one flush at a time, for everything that was committed meanwhile. So a busy node pays
+one write and one fsync for dozens of records, and an idle one waits for none. Measured: one write
+of ten records costs a fifth of ten writes of one. A flush costs some hundred CPU microseconds
+wherever it is done, so while commits come in crowds the next flush lets them gather for a moment:
+at 32 writers half the flushes.
+
+While the disk is quick a flush is done on the loop: through a thread it takes three more switches
+between threads and five more system calls, together as much CPU time as the flush itself, and
+nothing is gained for a fraction of a millisecond. One slow flush, and for a while the loop no
+longer waits for the disk: flushes go to a thread.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from ddb.node.flusher import Flusher
 from ddb.node.store import Family, Put, StoreFailed
 
-GATHER = 0.001
+GATHER = 0.002
 """Seconds that commits gather before a flush, where the last flush covered a crowd."""
 CROWD = 4
+QUICK = 0.005
+"""Seconds that a flush on the loop may take for the next one to be done there, too."""
+WARY = 0.5
+"""Seconds after a slow one during which flushes are left to the thread."""
 
 Fresh = dict[Family, dict[bytes, bytes | None]]
 """The newest value of each key committed but not yet written; None: deleted."""
@@ -32,17 +41,21 @@ class GroupCommit:
         write: Callable[[Fresh], None],
         flush: Callable[[], None] | None,
         failed: Callable[[StoreFailed], None],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`write` writes one atomic batch, on the loop; `flush`, in a thread, makes it durable.
+        """`write` writes one atomic batch; `flush`, on the loop or in a thread, makes it durable.
 
         `flush` is None where a batch written is durable enough. `failed` is told of the first
-        failure of either.
+        failure of either. `now` tells seconds: how long a flush takes decides where the next is.
         """
         self.fresh: Fresh = {family: {} for family in Family}
         self.flusher = Flusher()
         self._write = write
         self._flush = flush
         self._failed = failed
+        self._now = now
+        # A disk of which nothing is known is not waited for.
+        self._wary_until = now() + WARY
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
@@ -111,8 +124,21 @@ class GroupCommit:
         if self._flush is None:
             self._settle(waiting, None)
             return
-        self._flushing = True
-        self.flusher.run(self._flush, partial(self._ended, waiting))
+        began = self._now()
+        if began < self._wary_until:
+            self._flushing = True
+            self.flusher.run(self._flush, partial(self._ended, waiting))
+            return
+        failure: Exception | None = None
+        try:
+            self._flush()
+        except Exception as error:  # noqa: BLE001
+            # Whatever it was, it is for those who wait, as from the thread.
+            failure = error
+        ended = self._now()
+        if ended - began > QUICK:
+            self._wary_until = ended + WARY
+        self._ended(waiting, failure)
 
     def _ended(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         self._flushing = False

@@ -1,0 +1,145 @@
+"""Group commit: what is flushed together, where, and what becomes of failures."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ddb.node.group import CROWD, GATHER, QUICK, WARY, Fresh, GroupCommit
+from ddb.node.store import Family, StoreFailed
+
+
+class Disk:
+    """Records what is done to it, and by which thread; `seconds` is how long a flush takes."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[bytes, bytes | None]] = []
+        self.flushed: list[tuple[int, bool]] = []
+        self.failures: list[StoreFailed] = []
+        self.seconds = 0.0
+        self.time = 1000.0
+        self.broken = False
+        self._home = threading.get_ident()
+
+    def group(self) -> GroupCommit:
+        """What commits to this disk."""
+        return GroupCommit(self.write, self.flush, self.failures.append, lambda: self.time)
+
+    def write(self, fresh: Fresh) -> None:
+        """One batch."""
+        self.written.append(dict(fresh[Family.RECORDS]))
+
+    def flush(self) -> None:
+        """Everything written so far. Raises OSError where broken."""
+        if self.broken:
+            raise OSError("the disk is gone")
+        self.time += self.seconds
+        self.flushed.append((len(self.written), threading.get_ident() == self._home))
+
+
+def run(scenario: Callable[[Disk, GroupCommit], Coroutine[Any, Any, None]]) -> Disk:
+    async def whole() -> Disk:
+        disk = Disk()
+        group = disk.group()
+        try:
+            await asyncio.wait_for(scenario(disk, group), 10)
+        finally:
+            group.close()
+        return disk
+
+    return asyncio.run(whole())
+
+
+def commit(group: GroupCommit, number: int) -> asyncio.Future[None]:
+    return group.commit([(Family.RECORDS, b"%d" % number, b"value")])
+
+
+def test_what_came_together_is_written_and_flushed_once() -> None:
+    """Commits of one tick share a write and a flush, and all are durable by it."""
+
+    async def scenario(_: Disk, group: GroupCommit) -> None:
+        await asyncio.gather(*{commit(group, number) for number in range(10)})
+
+    disk = run(scenario)
+    assert [len(batch) for batch in disk.written] == [10]
+    assert len(disk.flushed) == 1
+
+
+def test_a_flush_covers_only_what_was_written_before_it() -> None:
+    """What is committed while a flush runs is durable by the next one and not before."""
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        began, go_on = threading.Event(), threading.Event()
+        flush = disk.flush
+
+        def slow() -> None:
+            began.set()
+            go_on.wait(5)
+            flush()
+
+        group._flush = slow
+        first = commit(group, 1)
+        assert await asyncio.to_thread(began.wait, 5)
+        second = commit(group, 2)
+        go_on.set()
+        await first
+        assert not second.done()
+        assert disk.flushed == [(1, False)]
+        await second
+        assert disk.flushed == [(1, False), (2, False)]
+
+    run(scenario)
+
+
+def test_the_loop_waits_for_a_quick_disk_only() -> None:
+    """Flushes are done on the loop until one is slow, and for a while after it in the thread."""
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        await commit(group, 1)
+        disk.time += WARY
+        await commit(group, 2)
+        disk.seconds = QUICK * 1.1
+        await commit(group, 3)
+        disk.seconds = 0.0
+        await commit(group, 4)
+        disk.time += WARY
+        await commit(group, 5)
+
+    disk = run(scenario)
+    assert [on_loop for _, on_loop in disk.flushed] == [False, True, True, False, True]
+
+
+def test_a_crowd_gathers() -> None:
+    """After a crowd the next flush waits a moment, and takes what came meanwhile with it."""
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        await asyncio.gather(*{commit(group, number) for number in range(CROWD + 1)})
+        late = [commit(group, 100)]
+        await asyncio.sleep(GATHER / 4)
+        late.append(commit(group, 101))
+        await asyncio.gather(*late)
+        assert len(disk.flushed) == 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("on_loop", [True, False])
+def test_after_a_failed_flush_nothing_is_durable_any_more(on_loop: bool) -> None:
+    """Whoever waits for a flush that fails is told, and whoever commits later, too."""
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        if on_loop:
+            disk.time += WARY
+        await commit(group, 1)
+        disk.broken = True
+        with pytest.raises(StoreFailed, match="the disk is gone"):
+            await commit(group, 2)
+        disk.broken = False
+        with pytest.raises(StoreFailed, match="the disk is gone"):
+            await commit(group, 3)
+        assert len(disk.failures) == 1
+        assert len(disk.flushed) == 1
+
+    run(scenario)
