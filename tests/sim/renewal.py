@@ -83,16 +83,22 @@ def amnesia(seed: int, rng: random.Random) -> Plan:
 def _restarts(seed: int, rng: random.Random) -> Plan:
     """The node that two coordinators meet at restarts between the messages of their rounds."""
     script = Script(rng)
-    length = 0.4
+    length = 0.5
     forgets = _meeting(script, length)
-    at, pace = 0.03, rng.choice((0.004, 0.01))
+    behind = next(node for node in NODES if node != forgets)
+    script.cause(0.02, FaultKind.CLOCK, behind, lasts=5.0, amount=0.0)
+    script.ask(0.0, Action.POST, 0)
+    at = 0.04
     while at < length:
+        script.ask(at - 0.0008 - 0.0008 * rng.random(), script.write(0.1, 0.05), 1)
+        script.cause(at, FaultKind.LAG, forgets, lasts=0.003)
         kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
-        script.cause(at, kind, forgets, lasts=0.0003 + 0.0007 * rng.random())
-        at += pace * (0.5 + rng.random())
-    for gateway in range(2):
-        _writers(script, gateway, 2, 14)
-    return _amnesia(seed, script, (0.0003, 0.001, 0.0, 0.0, rng.choice((0.2, 0.5))), 0.03)
+        moment = at + 0.0005 + 0.002 * rng.random()
+        script.cause(moment, kind, forgets, lasts=0.0002 + 0.0004 * rng.random())
+        script.ask(at + 0.003 + 0.004 * rng.random(), script.write(0.1, 0.05), 0)
+        script.ask(at + 0.02 + 0.01 * rng.random(), script.write(0.1, 0.05), 0)
+        at += 0.04 + 0.02 * rng.random()
+    return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), 0.06)
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
@@ -110,24 +116,28 @@ def _outlived(seed: int, rng: random.Random) -> Plan:
 
 
 def _again(seed: int, rng: random.Random) -> Plan:
-    """A coordinator loses its disk, and its counters with it, with proposals on their way.
+    """A coordinator loses its disk, and its counters with it, with a proposal on its way.
 
-    Its clock is behind, so that its counters follow the others', who issue none themselves.
+    Its clock has jumped back, so that its counters grow by one each; the others issue none. It
+    makes one more proposal with its new disk, and then the other home is asked.
     """
     script = Script(rng)
     length = 0.8
     forgets = rng.choice((HOME, PARTNER))
     other = HOME + PARTNER - forgets
-    script.cause(0.0, FaultKind.CLOCK, forgets, lasts=2.0, amount=0.0)
+    script.cause(0.03, FaultKind.CLOCK, forgets, lasts=5.0, amount=0.0)
     script.route(((other, STANDBY), (forgets,)), length)
-    at = 0.04
-    while at < length:
+    script.ask(0.0, Action.POST, 0)
+    at = 0.05
+    while at < length - 0.1:
+        begun = at - 0.0002 - 0.0003 * rng.random()
+        script.ask(begun, script.write(0.05, 0.05), 0, patience=0.003, cancels=True)
         _outlive(script, at, forgets)
-        cut = at + 0.008 + 0.03 * rng.random()
-        script.cause(cut, FaultKind.CUT, forgets, other, lasts=0.08)
-        at += 0.15 + 0.1 * rng.random()
-    _writers(script, 0, 3, 14)
-    script.converse(0.02, 0.01, 1, [Action.GET] * 24)
+        again = at + 0.04 + 0.03 * rng.random()
+        script.ask(again, script.write(0.1, 0.05), 0)
+        for _ in range(2):
+            script.ask(again + 0.004 + 0.03 * rng.random(), Action.GET, 1)
+        at = again + 0.06 + 0.03 * rng.random()
     return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), rng.choice((0.01, 0.03)))
 
 

@@ -32,6 +32,7 @@ class Script:
         *,
         retries: int = 0,
         patience: float = 1.5,
+        cancels: bool = False,
     ) -> None:
         """A client of its own asks at that moment."""
         self._clients += 1
@@ -45,6 +46,7 @@ class Script:
                 self._fields(),
                 retries=retries,
                 patience=patience,
+                cancels=cancels,
             )
         )
 
