@@ -28,6 +28,9 @@ SETTLING = 10.0
 """Virtual seconds after that within which hints are 0 and homes equal."""
 _SAFETY = 300.0
 _SURVEY = 0.1
+_ENDURED = 10
+"""One seed in so many keeps its time-outs to the end, so that operations grow as old as they can;
+so does every plan that follows a course of events."""
 _CALM = 0.3
 """Seconds until nothing is under way any more that was delayed by a fault."""
 
@@ -112,6 +115,9 @@ async def _main(world: World) -> None:
     ]
     havoc = asyncio.ensure_future(nemesis.run(plan.faults))
     world.loop.spawn(world.loop.root, _survey(world))
+    if not plan.by_role and plan.salt % _ENDURED:
+        due = max(sum(op.gap for op in ops) for ops in by_client.values()) if by_client else 0.0
+        world.loop.spawn(world.loop.root, _overtime(world, havoc, due))
     await asyncio.wait((*work, havoc), timeout=_SAFETY)
     for task in (*work, havoc):
         if not task.done():
@@ -119,6 +125,18 @@ async def _main(world: World) -> None:
             return
         task.result()
     await _liveness(world, clients)
+
+
+async def _overtime(world: World, havoc: asyncio.Task[None], due: float) -> None:
+    """Once faults are over and operations are past `due`, let time-outs be as they ship.
+
+    Where time-outs are shorter than what a message takes, an operation goes on for all of its
+    time, in dozens of attempts, and half of a run would be nothing else.
+    """
+    await asyncio.wait((havoc,))
+    await asyncio.sleep(max(0.0, world.began + due - world.loop.now))
+    knobs.ship(world.plan.knobs)
+    world.note("time-outs are as they ship")
 
 
 async def _survey(world: World) -> None:
@@ -140,6 +158,10 @@ async def _liveness(world: World, clients: Clients) -> None:
         world.violate("liveness", f"not all ready within {RECOVERY} s: {states}")
         return
     await asyncio.sleep(_CALM)
+    if not await world.until(lambda: _drained(world), SETTLING):
+        hints = [m.node.replica.hints for m in world.machines.values() if m.node is not None]
+        world.violate("convergence", f"nobody reads, and after {SETTLING} s hints wait: {hints}")
+        return
     world.trouble().end = world.loop.now
     for record in range(world.plan.records):
         for gateway in range(world.plan.gateways):
@@ -148,6 +170,14 @@ async def _liveness(world: World, clients: Clients) -> None:
         world.violate("convergence", f"after {SETTLING} s: {rest.at_rest(world)}")
         return
     await rest.whole_reads(world, clients)
+
+
+def _drained(world: World) -> bool:
+    """Whether all hints went home, for which nobody has to read anything."""
+    return not any(
+        machine.node is None or machine.node.replica.hints.total
+        for machine in world.machines.values()
+    )
 
 
 @contextmanager

@@ -176,9 +176,11 @@ class World:
             if identity is None:
                 identity = mint(name, self.names, rng)
                 await keep(store, identity)
-            late = Late()
-            direct = SimTransport(name, self.names, self.network, process, machine.clock)
-            transport = late if self.wires is not None else direct
+            late, direct = (
+                Late(),
+                SimTransport(name, self.names, self.network, process, machine.clock),
+            )
+            transport = direct if self.wires is None else late
             node = Node(identity, self.ring, store, transport, machine.clock, rng)
             machine.node = node
             hello = hello_of(name, self.ring.digest, node.ballots.counter)
