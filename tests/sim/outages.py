@@ -46,6 +46,9 @@ def lone(seed: int, rng: random.Random) -> Plan:
             rng.randrange(gateways),
             0 if rng.random() < 0.6 else rng.randrange(records),
         )
+    turned: dict[str, float | int] = {}
+    if rng.random() < 0.5:
+        turned["ddb.gateway.listing.MOST_ROWS"] = rng.choice((1, 2))
     return Plan(
         seed=seed,
         salt=seed,
@@ -56,7 +59,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
         weather=(0.0003, rng.choice((0.0002, 0.001)), 0.0, 0.0, 0.0),
         lateness=0.0,
         fsync=rng.choice((0.0004, 0.002)),
-        knobs={knobs.EVERYWHERE: rng.choice((2, 8))},
+        knobs={knobs.EVERYWHERE: rng.choice((2, 8)), **turned},
         ops=tuple(script.ops),
         faults=script.faults,
         wired=rng.random() < 0.3,
@@ -140,7 +143,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
     """Power fails while what was written is not on disk yet and others may have told of it."""
     script = Script(rng)
     fsync = rng.choice((0.006, 0.015, 0.03))
-    cycle = 0.2 + 4 * fsync
+    cycle = 0.2 + 6 * fsync
     cycles = 6
     script.route(((), (HOME,), ()), cycle * (cycles + 1))
     script.ask(0.0, Action.POST, 0)
@@ -148,19 +151,20 @@ def volatile(seed: int, rng: random.Random) -> Plan:
     for _ in range(cycles):
         script.ask(at, script.write(), rng.randrange(2))
         for _ in range(3):
-            script.ask(at + 3 * fsync * rng.random(), script.read(0.4), 2)
+            script.ask(at + 4 * fsync * rng.random(), script.read(0.4), 2)
         struck = rng.choice((HOME, PARTNER, HOME, PARTNER, STANDBY))
         spared = rng.choice([node for node in NODES if node != struck])
         strikes = at + (0.1 + 3.5 * rng.random()) * fsync
         script.cause(strikes, FaultKind.POWER, struck, lasts=0.001 + 0.003 * rng.random())
+        leaves = strikes + rng.choice((-0.001, 0.003, fsync, 2 * fsync))
         script.cause(
-            strikes + rng.choice((-0.001, 0.001, 0.004)),
+            leaves,
             rng.choice((FaultKind.ISOLATE, FaultKind.ISOLATE, FaultKind.PAUSE)),
             spared,
             lasts=0.14,
         )
         for _ in range(2):
-            script.ask(strikes + 0.02 + 0.1 * rng.random(), script.read(0.1), rng.randrange(3))
+            script.ask(leaves + 0.01 + 0.1 * rng.random(), script.read(0.1), rng.randrange(3))
         at += cycle
     return Plan(
         seed=seed,

@@ -65,7 +65,8 @@ def main() -> int:
             sizes.append(int(str(found["operations"])))
             size = f", shrunk to {found['operations']} operations and {found['faults']} faults"
         said = str(found["said"]).splitlines()[0][:110]
-        print(f"{name:32} {found['seeds']:5} seeds  {found['checker']}: {said}{size}", flush=True)
+        seeds = f"{found['seeds']} {found['family']} seeds"
+        print(f"{name:32} {seeds:18} {found['checker']}: {said}{size}", flush=True)
     median = f", median {statistics.median(sizes):g} operations" if sizes else ""
     print(f"{len(names) - len(survivors)} of {len(names)} mutants found{median}", flush=True)
     return 1 if survivors else 0

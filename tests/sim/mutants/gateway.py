@@ -21,7 +21,7 @@ GATEWAY = (
                 "raw is None or type(dot) is not Newest",
             ),
         ),
-        family="duel",
+        family="seesaw",
     ),
     Mutant(
         "reads-the-volatile",
@@ -33,7 +33,7 @@ GATEWAY = (
                 "return Newest(peek(self.raw(request.key)))",
             ),
         ),
-        family="duel",
+        family="volatile",
     ),
     Mutant(
         "unknown-is-no",
@@ -45,7 +45,7 @@ GATEWAY = (
                 "                    lingering = True\n",
             ),
         ),
-        family="duel",
+        family="stubborn",
     ),
     Mutant(
         "low-passes-the-open",
@@ -57,13 +57,13 @@ GATEWAY = (
                 "        return self._last + 1\n",
             ),
         ),
-        family="duel",
+        family="stubborn",
     ),
     Mutant(
         "low-passes-the-lingering",
         "a gateway says that an operation is over while an attempt at it may still be under way",
         (Patch(_OPERATIONS, "        if linger > 0:\n", "        if False:\n"),),
-        family="duel",
+        family="stubborn",
     ),
     Mutant(
         "new-name-per-attempt",
@@ -76,6 +76,7 @@ GATEWAY = (
                 "self._operations.begin()).id,\n",
             ),
         ),
+        family="stubborn",
     ),
     Mutant(
         "one-coordinator-only",
@@ -110,6 +111,7 @@ GATEWAY = (
                 "",
             ),
         ),
+        family="seesaw",
     ),
     Mutant(
         "list-shows-the-undecided",
@@ -121,11 +123,13 @@ GATEWAY = (
                 "",
             ),
         ),
+        family="volatile",
     ),
     Mutant(
         "list-skips-ahead",
         "LIST goes on after the last row of the node that told most",
         (Patch(_LISTING, "        end = min(\n", "        end = max(\n"),),
+        family="lone",
     ),
     Mutant(
         "list-from-one-node",
@@ -142,11 +146,13 @@ GATEWAY = (
                 "any(node in names for node in cell) for",
             ),
         ),
+        family="seesaw",
     ),
     Mutant(
         "list-of-the-volatile",
         "a node lists rows that its disk does not have yet",
         (Patch("ddb.node.listing", "            await pending\n", "            pass\n"),),
+        family="volatile",
     ),
     Mutant(
         "count-asks-one-home",
@@ -158,10 +164,12 @@ GATEWAY = (
                 "            if first is not None:\n",
             ),
         ),
+        family="seesaw",
     ),
     Mutant(
         "count-without-hints",
         "COUNT believes one home without the standby's word",
         (Patch(_LISTING, "        if keeper is None:\n", "        if not keeper:\n"),),
+        family="seesaw",
     ),
 )

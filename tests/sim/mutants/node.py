@@ -19,11 +19,13 @@ NODE = (
             Patch(_FAST, _ASKS_FAST, "        self._replica.offer(key, raw)\n" + _ASKS_FAST),
             Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
         ),
+        family="bridge",
     ),
     Mutant(
         "own-copy-first-in-rounds",
         "the coordinator stores its own copy first where it takes more than one message",
         (Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
+        family="bridge",
     ),
     Mutant(
         "answers-before-the-partner",
@@ -36,6 +38,7 @@ NODE = (
                 "        asking.add_done_callback(partial(self._proposed,",
             ),
         ),
+        family="volatile",
     ),
     Mutant(
         "no-own-promise",
@@ -48,6 +51,7 @@ NODE = (
             ),
             Patch(_COORDINATOR, "            replica.promise(key, ballot)\n", ""),
         ),
+        family="bridge",
     ),
     Mutant(
         "own-copy-against-a-promise",
@@ -64,7 +68,7 @@ NODE = (
                 "if replica.restore(key, raw) or True:",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "forgets-promises",
@@ -76,7 +80,7 @@ NODE = (
                 "            ",
             ),
         ),
-        family="duel",
+        family="amnesia",
     ),
     Mutant(
         "ceiling-never-written",
@@ -88,18 +92,19 @@ NODE = (
                 "        if False:",
             ),
         ),
-        family="duel",
+        family="amnesia",
     ),
     Mutant(
         "takes-below-its-promise",
         "a replica accepts what is older than its promise",
         (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "takes-below-its-version",
         "a replica accepts what is older than what it has",
         (Patch(_REPLICA, "            or ballot < newest\n", ""),),
+        family="bridge",
     ),
     Mutant(
         "no-promise-to-a-stranger",
@@ -111,12 +116,13 @@ NODE = (
                 "        return self._said(",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "propose-without-base",
         "a replica stores a proposal that was made on another base than its state",
         (Patch(_REPLICA, "        if newest == request.base:\n", "        if True:\n"),),
+        family="bridge",
     ),
     Mutant(
         "acknowledges-before-fsync",
@@ -128,7 +134,7 @@ NODE = (
                 "        pending = None\n        if also",
             ),
         ),
-        family="duel",
+        family="volatile",
     ),
     Mutant(
         "own-fsync-not-awaited",
@@ -145,6 +151,7 @@ NODE = (
                 "        pending = None\n",
             ),
         ),
+        family="volatile",
     ),
     Mutant(
         "own-version-as-it-was",
@@ -161,7 +168,7 @@ NODE = (
                 "            own = peek(raw)\n",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "acceptance-proves-a-retry",
@@ -174,7 +181,7 @@ NODE = (
                 "        if foreseen is not None:\n            return foreseen, own\n",
             ),
         ),
-        family="duel",
+        family="volatile",
     ),
     Mutant(
         "refusals-leave-no-trace",
@@ -186,7 +193,7 @@ NODE = (
                 "effect.outcome is Outcome.DONE",
             ),
         ),
-        family="duel",
+        family="stubborn",
     ),
     Mutant(
         "own-attempts-leave-no-doubt",
@@ -199,13 +206,13 @@ NODE = (
                 "        doubt = False\n",
             ),
         ),
-        family="duel",
+        family="stubborn",
     ),
     Mutant(
         "undecided-is-no",
         "a coordinator that ran out of time says that nothing will have happened",
         (Patch(_COORDINATOR, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
-        family="duel",
+        family="stubborn",
     ),
     Mutant(
         "a-refusal-is-a-yes",
@@ -222,7 +229,7 @@ NODE = (
                 "            if False:\n",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "own-state-wins",
@@ -234,7 +241,7 @@ NODE = (
                 "(own, theirs)",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "read-without-repair",
@@ -246,7 +253,7 @@ NODE = (
                 "        return True\n",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "read-does-not-store",
@@ -259,7 +266,7 @@ NODE = (
                 "",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "never-asks-the-standby",
@@ -289,6 +296,7 @@ NODE = (
                 "        if False:\n            raise Expired",
             ),
         ),
+        family="stubborn",
     ),
     Mutant(
         "update-revives",
@@ -306,6 +314,7 @@ NODE = (
                 "change.body if change.kind is not Kind.DELETE else None",
             ),
         ),
+        family="lone",
     ),
     Mutant(
         "update-replaces",
@@ -317,6 +326,7 @@ NODE = (
                 "    record = {**_decode(fields)}\n",
             ),
         ),
+        family="lone",
     ),
     Mutant(
         "forgets-operations-at-once",
@@ -328,7 +338,7 @@ NODE = (
                 "        operation = entry.operation\n        return True\n",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "turns-not-kept",
@@ -350,6 +360,6 @@ NODE = (
                 "        self._waiting.pop(key, None)\n",
             ),
         ),
-        family="duel",
+        family="lone",
     ),
 )

@@ -30,6 +30,7 @@ def main(name: str, most: int, shrinks: bool) -> int:
             found: dict[str, object] = {
                 "name": name,
                 "applies": True,
+                "family": mutant.family,
                 "seeds": tried + 1,
                 "seed": plan.seed,
                 "checker": violations[0][0],

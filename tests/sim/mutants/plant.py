@@ -30,7 +30,7 @@ class Mutant:
     name: str
     wrong: str
     patches: tuple[Patch, ...]
-    family: str = "medley"
+    family: str
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -17,19 +17,19 @@ REPAIR = (
                 "if self._replica.drop(key, newest, max(held)[0]):",
             ),
         ),
-        family="duel",
+        family="seesaw",
     ),
     Mutant(
         "drops-below-its-promise",
         "the standby drops its copy though it has promised something newer",
         (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "drops-what-changed",
         "the standby drops its copy though it has changed since it was sent",
         (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "hand-off-below-the-promise",
@@ -41,7 +41,7 @@ REPAIR = (
                 "            self.restore(key, raw)\n",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "hand-off-not-durable",
@@ -53,12 +53,13 @@ REPAIR = (
                 "            pass\n        return Handed(marks)",
             ),
         ),
-        family="duel",
+        family="seesaw",
     ),
     Mutant(
         "hints-not-scanned-at-boot",
         "a standby that restarts knows nothing of its hints",
         (Patch(_REPLICA, "            self._hinted(key, raw, True)\n", "            pass\n"),),
+        family="seesaw",
     ),
     Mutant(
         "absent-without-looking",
@@ -73,12 +74,13 @@ REPAIR = (
                 "        return self._said(",
             ),
         ),
-        family="duel",
+        family="bridge",
     ),
     Mutant(
         "held-back-for-ever",
         "a hint that a home refuses is offered again and again, never settled by a round",
         (Patch(_HANDOFF, "                held_back.append(key)\n", "                pass\n"),),
+        family="seesaw",
     ),
     Mutant(
         "votes-before-refill",
@@ -90,21 +92,25 @@ REPAIR = (
                 "            if True:\n",
             ),
         ),
+        family="renewal",
     ),
     Mutant(
         "refill-without-hints",
         "a node with a new disk takes over what homes have, not what standbys keep for it",
         (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
+        family="renewal",
     ),
     Mutant(
         "refill-without-standby",
         "a node with a new disk does not restore the hints that it lost",
         (Patch(_REFILL, "            await self._take_standby()\n", ""),),
+        family="renewal",
     ),
     Mutant(
         "refill-without-floor",
         "a node with a new disk takes ballots that its lost disk may have promised to refuse",
         (Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),),
+        family="amnesia",
     ),
     Mutant(
         "wiped-under-its-old-id",
@@ -128,6 +134,7 @@ REPAIR = (
                 "((family, key, raw), self.tallies.changed(key, held, raw))[:1]",
             ),
         ),
+        family="lone",
     ),
     Mutant(
         "tally-in-its-own-batch",
@@ -140,10 +147,12 @@ REPAIR = (
                 "            self._commit(key, (self.tallies.changed(key, held, raw),))",
             ),
         ),
+        family="volatile",
     ),
     Mutant(
         "tally-counts-writes",
         "a summary counts what is written as live, whatever was there before",
         (Patch("ddb.node.tally", "            live -= before[0] & LIVE\n", ""),),
+        family="lone",
     ),
 )

@@ -16,16 +16,19 @@ WIRE = (
                 "",
             ),
         ),
+        family="lone",
     ),
     Mutant(
         "late-requests-are-done",
         "a node works on requests whose deadline has passed",
         (Patch("ddb.wire.listener", "        elif deadline <= now:\n", "        elif False:\n"),),
+        family="stubborn",
     ),
     Mutant(
         "deadlines-on-the-wrong-clock",
         "a deadline is sent on the caller's clock",
         (Patch(_LINK, "max(0.0, deadline + self._offset)", "max(0.0, deadline)"),),
+        family="lone",
     ),
     Mutant(
         "lost-is-unsent",
@@ -37,5 +40,6 @@ WIRE = (
                 'Unreachable(f"lost {self.name}: {reason}")',
             ),
         ),
+        family="stubborn",
     ),
 )
