@@ -107,8 +107,10 @@ class FastPath:
             partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=PATIENCE
         )
         answer: Answer = asking.get_loop().create_future()
-        written = (held, raw, replica.writes)
-        asking.add_done_callback(partial(self._proposed, answer, request, made, written, deadline))
+        replica.watch(key)
+        asking.add_done_callback(
+            partial(self._proposed, answer, request, made, held, raw, deadline)
+        )
         return answer
 
     def _proposed(
@@ -116,14 +118,20 @@ class FastPath:
         answer: Answer,
         request: Do,
         made: Step,
-        written: tuple[bytes, bytes, int],
+        held: bytes,
+        raw: bytes,
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
         """The partner's word on what was proposed; if it has stored it, so does this node."""
-        key, reply = request.key, _reply(asked)
-        if type(reply) is Stored and self._stored(key, made, *written):
-            pending = self._replica.durable(key)
+        key, reply, replica = request.key, _reply(asked), self._replica
+        if not replica.unchanged(key):
+            held = replica.raw(key)
+        if (
+            type(reply) is Stored
+            and replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
+        ):
+            pending = replica.durable(key)
             if pending is None:
                 self._done(answer, request, made)
             else:
@@ -135,12 +143,6 @@ class FastPath:
         # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
         doubt = reply is None or type(reply) is Stored
         self._pass_on(answer, self._change_in_turn(request, doubt, deadline))
-
-    def _stored(self, key: bytes, made: Step, held: bytes, raw: bytes, writes: int) -> bool:
-        replica = self._replica
-        if replica.writes != writes:
-            held = replica.raw(key)
-        return replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
 
     def _done(
         self, answer: Answer, request: Do, made: Step, written: asyncio.Future[None] | None = None

@@ -155,9 +155,10 @@ class Node:
 
     def handle(self, request: Request, deadline: float) -> Handling:
         """Answer one request, at once or by a coroutine."""
-        answer = self._answers.get(type(request))
-        if answer is not None and (self.formation.ready or type(request) in _ALWAYS):
-            if type(request) in WRITING and not takes(request, self._room()):
+        kind = type(request)
+        answer = self._answers.get(kind)
+        if answer is not None and (self.formation.ready or kind in _ALWAYS):
+            if kind in WRITING and not takes(request, self._room()):
                 return Failed(f"the disk of {self.name} is full")
             return answer(request, deadline)
         if answer is None:

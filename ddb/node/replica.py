@@ -63,8 +63,7 @@ class Replica:
         self._promises: dict[bytes, Dot] = {}
         self._pending: dict[bytes, asyncio.Future[None]] = {}
         self._batches: dict[asyncio.Future[None], list[bytes]] = {}
-        self.writes = 0
-        """Grows with every change to what is held here, whatever the key."""
+        self._watched: set[bytes] = set()
         self._families = tuple(
             Family.RECORDS if name in cell.homes else Family.HINTS if name == cell.standby else None
             for cell in ring.cells
@@ -185,6 +184,17 @@ class Replica:
         if ballot > peek(held):
             self._put(key, raw, ballot, held)
 
+    def watch(self, key: bytes) -> None:
+        """Remember whether what is held of `key` changes until `unchanged` is asked."""
+        self._watched.add(key)
+
+    def unchanged(self, key: bytes) -> bool:
+        """Whether nothing was stored under `key` since it was watched; ends the watch."""
+        if key in self._watched:
+            self._watched.remove(key)
+            return True
+        return False
+
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""
         for future in set(self._pending.values()):
@@ -237,7 +247,7 @@ class Replica:
         self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
     def _commit(self, key: bytes, puts: Sequence[Put]) -> None:
-        self.writes += 1
+        self._watched.discard(key)
         future = self._pending[key] = self._store.commit(puts)
         together = self._batches.get(future)
         if together is None:

@@ -45,23 +45,18 @@ class Space:
         self._path = path
         self._clock = clock
         self._next = clock.now()
-        self._free = 0
+        self._room = Room.NONE
 
-    @property
-    def free(self) -> int:
-        """Bytes that this process may still write."""
+    def room(self) -> Room:
+        """What is left, as of a moment ago."""
         now = self._clock.now()
         if now >= self._next:
             self._next = now + EVERY
-            self._free = free_bytes(self._path)
-        return self._free
-
-    def room(self) -> Room:
-        """What that amounts to."""
-        return Room.of(self.free)
+            self._room = Room.of(free_bytes(self._path))
+        return self._room
 
     def __repr__(self) -> str:
-        return f"<Space {self._path} {self.room().name}, {self._free} bytes>"
+        return f"<Space {self._path} {self._room.name}>"
 
 
 def takes(request: Request, room: Room) -> bool:

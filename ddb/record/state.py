@@ -129,9 +129,10 @@ def step(
     `other` is the state it wins over (or `base` itself): its dots are joined so that the result
     dominates both. `forget` tells which remembered operations can no longer be retried.
     """
-    version = advance(join(base.version, other.version), ballot)
-    recent = tuple(entry for entry in base.recent if not forget(entry))
-    known = base.recall(intent.operation) if intent.operation else None
+    seen = base.version if other is base else join(base.version, other.version)
+    version = advance(seen, ballot)
+    recent = tuple([entry for entry in base.recent if not forget(entry)])
+    known = base.recall(intent.operation) if intent.operation and base.recent else None
     if known is not None:
         outcome = _recalled(known, intent.operation)
         return Step(outcome, _carried(base, version, recent))

@@ -72,7 +72,7 @@ def join(left: Version, right: Version) -> Version:
 
 def advance(version: Version, dot: Dot) -> Version:
     """`version` after the round `dot`; the caller made `dot` newer than all of `version`."""
-    rest = tuple(seen for seen in version if seen.node != dot.node)
+    rest = [seen for seen in version if seen.node != dot.node]
     return (dot, *rest[: MOST_DOTS - 1])
 
 

@@ -41,6 +41,10 @@ class Link:
     def __init__(self, name: str, host: str, port: int, hello: Hello, clock: Clock) -> None:
         self.name = name
         self.requests = 0
+        self.condition = Condition.DOWN
+        """As `Transport.condition`; a node that is connected but does not vote is suspect."""
+        self.transport: asyncio.Transport | None = None
+        """The present connection."""
         self._condition = Condition.DOWN
         self._voting = False
         self._host = Host(host)
@@ -48,7 +52,6 @@ class Link:
         self._hello = hello
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self._waiting: dict[int, Waiting] = {}
         self._correlation = 0
         self._out: list[bytes] = []
@@ -62,18 +65,10 @@ class Link:
         self._task.add_done_callback(self._ended)
         self._complaint = ""
 
-    @property
-    def condition(self) -> Condition:
-        """As `Transport.condition`; a node that is connected but does not vote yet is suspect."""
-        if self._condition is Condition.UP and not self._voting:
-            return Condition.SUSPECT
-        return self._condition
-
     def ask(self, request: Request, deadline: float, patience: float) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         future: asyncio.Future[Reply] = self._loop.create_future()
-        transport = self._transport
-        if transport is None or self._condition is Condition.DOWN:
+        if self.transport is None or self._condition is Condition.DOWN:
             future.set_exception(Unreachable(f"{self.name} is not connected"))
             return future
         self.requests += 1
@@ -111,7 +106,7 @@ class Link:
     def _flush(self) -> None:
         data = b"".join(self._out)
         self._out.clear()
-        transport = self._transport
+        transport = self.transport
         if transport is None or not data:
             return
         transport.write(data)
@@ -132,7 +127,7 @@ class Link:
             if quiet >= patience or waited >= patience * HARD_PATIENCE or now >= deadline:
                 silent.append(correlation)
                 if quiet >= patience and self._condition is Condition.UP:
-                    self._condition = Condition.SUSPECT
+                    self._believe(Condition.SUSPECT, self._voting)
         for correlation in silent:
             future = self._waiting.pop(correlation)[0]
             if not future.done():
@@ -145,7 +140,7 @@ class Link:
         """Bytes arrived. Raises `DamagedFrame`."""
         now = self._heard = self._clock.now()
         if self._condition is Condition.SUSPECT:
-            self._condition = Condition.UP
+            self._believe(Condition.UP, self._voting)
         take, newest = self._waiting.pop, None
         for correlation, their_time, reply in reader.feed(data):
             newest = their_time
@@ -157,15 +152,10 @@ class Link:
             self._bounds.append(newest - now)
             self._offset = max(self._bounds)
 
-    def holds(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Whether `transport` is the present connection, or there is none yet."""
-        return self._transport is None or self._transport is transport
-
     def lost(self, reason: str) -> None:
         """The connection is of no more use: whoever waits on it is told."""
-        transport, self._transport = self._transport, None
-        self._condition = Condition.DOWN
-        self._voting = False
+        transport, self.transport = self.transport, None
+        self._believe(Condition.DOWN, voting=False)
         self._bounds.clear()
         self._out.clear()
         if transport is not None:
@@ -176,6 +166,12 @@ class Link:
                 future.set_exception(Silent(f"lost {self.name}: {reason}"))
                 # Whoever gave up on this request no longer looks at its end.
                 future.exception()
+
+    def _believe(self, condition: Condition, voting: bool) -> None:
+        self._condition, self._voting = condition, voting
+        self.condition = (
+            Condition.SUSPECT if condition is Condition.UP and not voting else condition
+        )
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -207,7 +203,7 @@ class Link:
     async def _connect(self) -> None:
         self._bounds.clear()
         self._offset = 0.0
-        self._transport = await self._opened()
+        self.transport = await self._opened()
         self._heard = self._clock.now()
         greeted: asyncio.Future[Reply] = self._loop.create_future()
         # The callee's clock is not known yet; a greeting does nothing that could come too late.
@@ -219,7 +215,7 @@ class Link:
         if not isinstance(welcome, Welcome) or welcome.name != self.name:
             self._complain(f"{self._host.name}:{self._port} answers, but is not {self.name}")
             raise Unreachable("another process than expected")
-        self._condition = Condition.UP
+        self._believe(Condition.UP, self._voting)
 
     async def _opened(self) -> asyncio.Transport:
         """A connection to the first of the host's addresses that takes one. Raises OSError."""
@@ -242,12 +238,12 @@ class Link:
 
     async def _watch(self) -> None:
         """Ping until the connection is lost or has been silent too long."""
-        while self._transport is not None:
+        while self.transport is not None:
             now = self._clock.now()
             if now - self._heard >= GIVE_UP_AFTER:
                 raise Silent("silent")
             if now - self._heard >= SUSPECT_AFTER and self._condition is Condition.UP:
-                self._condition = Condition.SUSPECT
+                self._believe(Condition.SUSPECT, self._voting)
             pong: asyncio.Future[Reply] = self._loop.create_future()
             pong.add_done_callback(self._ponged)
             self._send(Ping(), pong, now + GIVE_UP_AFTER, GIVE_UP_AFTER)
@@ -256,7 +252,7 @@ class Link:
     def _ponged(self, pong: asyncio.Future[Reply]) -> None:
         if not pong.cancelled() and pong.exception() is None:
             reply = pong.result()
-            self._voting = isinstance(reply, Pong) and reply.ready
+            self._believe(self._condition, isinstance(reply, Pong) and reply.ready)
 
 
 class _Calling(asyncio.Protocol):
@@ -271,19 +267,17 @@ class _Calling(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if not self._current():
+        link = self._link
+        if link.transport is not self._transport and link.transport is not None:
             return
         try:
-            self._link.received(data, self._reader)
+            link.received(data, self._reader)
         except DamagedFrame as error:
-            self._link.lost(f"not understood: {error}")
+            link.lost(f"not understood: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._current():
+        if self._link.transport in (None, self._transport):
             self._link.lost(str(exc or "closed by peer"))
-
-    def _current(self) -> bool:
-        return self._link.holds(self._transport)
 
 
 class Network:

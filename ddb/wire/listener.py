@@ -59,7 +59,8 @@ class Serving(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._out: list[bytes] = []
-        self._handling: set[asyncio.Future[Reply]] = set()
+        self._at_once = 0
+        self._tasks: set[asyncio.Future[Reply]] = set()
         self._caller: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -95,7 +96,7 @@ class Serving(asyncio.Protocol):
             self._greet(correlation, request)
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
-        elif len(self._handling) >= MOST_AT_ONCE:
+        elif self._at_once >= MOST_AT_ONCE:
             self._reply(correlation, Failed("too many requests at once"))
         else:
             handling = self._listener.handler(request, deadline)
@@ -104,7 +105,10 @@ class Serving(asyncio.Protocol):
                 return
             if not isinstance(handling, asyncio.Future):
                 handling = self._loop.create_task(handling)
-            self._handling.add(handling)
+                # The loop itself keeps no task from being collected.
+                self._tasks.add(handling)
+                handling.add_done_callback(self._tasks.discard)
+            self._at_once += 1
             handling.add_done_callback(partial(self._finished, correlation))
 
     def _greet(self, correlation: int, request: Request) -> None:
@@ -123,7 +127,7 @@ class Serving(asyncio.Protocol):
             self._transport = None
 
     def _finished(self, correlation: int, handling: asyncio.Future[Reply]) -> None:
-        self._handling.discard(handling)
+        self._at_once -= 1
         if handling.cancelled():
             return
         error = handling.exception()
