@@ -33,9 +33,9 @@ NODE = (
         (
             Patch(
                 _FAST,
-                "        asking.add_done_callback(partial(self._proposed,",
+                "        replica.watch(key)\n",
                 "        answer.set_result(_told(request.kind, made.outcome, made.state))\n"
-                "        asking.add_done_callback(partial(self._proposed,",
+                "        replica.watch(key)\n",
             ),
         ),
         family="volatile",
@@ -142,7 +142,7 @@ NODE = (
         (
             Patch(
                 _FAST,
-                "            pending = self._replica.durable(key)\n",
+                "            pending = replica.durable(key)\n",
                 "            pending = None\n",
             ),
             Patch(

@@ -12,7 +12,7 @@ WIRE = (
             Patch(
                 _LINK,
                 "        if self._condition is Condition.SUSPECT:\n"
-                "            self._condition = Condition.UP\n",
+                "            self._believe(Condition.UP, self._voting)\n",
                 "",
             ),
         ),
