@@ -85,20 +85,16 @@ def _restarts(seed: int, rng: random.Random) -> Plan:
     script = Script(rng)
     length = 0.5
     forgets = _meeting(script, length)
-    behind = next(node for node in NODES if node != forgets)
-    script.cause(0.02, FaultKind.CLOCK, behind, lasts=5.0, amount=0.0)
-    script.ask(0.0, Action.POST, 0)
     at = 0.04
     while at < length:
-        script.ask(at - 0.0008 - 0.0008 * rng.random(), script.write(0.1, 0.05), 1)
+        _overlap(script, at, rng.choice((-0.0004, 0.0006, 0.003)))
         script.cause(at, FaultKind.LAG, forgets, lasts=0.003)
         kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
         moment = at + 0.0005 + 0.002 * rng.random()
         script.cause(moment, kind, forgets, lasts=0.0002 + 0.0004 * rng.random())
-        script.ask(at + 0.003 + 0.004 * rng.random(), script.write(0.1, 0.05), 0)
         script.ask(at + 0.02 + 0.01 * rng.random(), script.write(0.1, 0.05), 0)
-        at += 0.04 + 0.02 * rng.random()
-    return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), 0.06)
+        at += 0.05 + 0.02 * rng.random()
+    return _amnesia(seed, script, 0.06)
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
@@ -108,11 +104,12 @@ def _outlived(seed: int, rng: random.Random) -> Plan:
     forgets = _meeting(script, length)
     at = 0.04
     while at < length:
+        _overlap(script, at, rng.choice((-0.0012, 0.012, 0.018, 0.025)))
         _outlive(script, at, forgets)
-        at += 0.08 + 0.06 * rng.random()
-    for gateway in range(2):
-        _writers(script, gateway, 2, 20)
-    return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), 0.06)
+        for gateway in range(2):
+            script.ask(at + 0.05 + 0.02 * rng.random(), script.write(0.1, 0.05), gateway)
+        at += 0.09 + 0.03 * rng.random()
+    return _amnesia(seed, script, 0.06)
 
 
 def _again(seed: int, rng: random.Random) -> Plan:
@@ -138,16 +135,28 @@ def _again(seed: int, rng: random.Random) -> Plan:
         for _ in range(2):
             script.ask(again + 0.004 + 0.03 * rng.random(), Action.GET, 1)
         at = again + 0.06 + 0.03 * rng.random()
-    return _amnesia(seed, script, (0.0003, 0.0003, 0.0, 0.0, 0.0), rng.choice((0.01, 0.03)))
+    return _amnesia(seed, script, rng.choice((0.01, 0.03)))
 
 
 def _meeting(script: Script, length: float) -> int:
-    """Two coordinators that do not reach each other, each with a gateway; whom both reach."""
+    """Two coordinators that do not reach each other, each with a gateway; whom both reach.
+
+    The first one's clock has jumped back, so that its ballots are older than the second one's.
+    """
     meeting = script.rng.choice((HOME, PARTNER))
     first, second = (node for node in NODES if node != meeting)
     script.route(((meeting, second), (meeting, first)), length)
     script.cause(0.0, FaultKind.CUT, first, second, lasts=length)
+    script.cause(0.02, FaultKind.CLOCK, first, lasts=5.0, amount=0.0)
+    script.ask(0.0, Action.POST, 0)
     return meeting
+
+
+def _overlap(script: Script, at: float, later: float) -> None:
+    """The second coordinator begins a round just before a moment; the first one when told."""
+    rng = script.rng
+    script.ask(at - 0.0008 - 0.0008 * rng.random(), script.write(0.1, 0.05), 1)
+    script.ask(at + later * (1 + 0.3 * rng.random()), script.write(0.1, 0.05), 0)
 
 
 def _outlive(script: Script, at: float, forgets: int) -> None:
@@ -158,17 +167,9 @@ def _outlive(script: Script, at: float, forgets: int) -> None:
     script.cause(moment, FaultKind.WIPE, forgets, lasts=0.0003 + 0.0007 * rng.random())
 
 
-def _writers(script: Script, gateway: int, clients: int, count: int) -> None:
-    script.ask(0.0, Action.POST, gateway)
-    for _ in range(clients):
-        actions = [script.write(0.1, 0.03) for _ in range(count)]
-        script.converse(0.005, script.rng.choice((0.003, 0.01)), gateway, actions)
-
-
 def _amnesia(
     seed: int,
     script: Script,
-    weather: tuple[float, float, float, float, float],
     patience: float,
 ) -> Plan:
     rng = script.rng
@@ -180,8 +181,8 @@ def _amnesia(
         gateways=2,
         records=1,
         skew=rng.choice((0.02, 1.0, 1.0)),
-        weather=weather,
-        lateness=0.012 if weather[-1] else 0.05,
+        weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
+        lateness=0.05,
         fsync=0.0002,
         knobs={
             knobs.EVERYWHERE: 1,
