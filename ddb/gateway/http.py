@@ -22,10 +22,12 @@ log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Said = dict[bytes, bytes]
 
 COLLECTION = PATH.rstrip("/")
 COUNT = PATH + "count"
 READING = ("GET", "HEAD")
+_HEEDED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"content-length"})
 _LONGEST_KEY = 255
 
 
@@ -85,12 +87,15 @@ async def _one(users: Users, id: str, method: str, scope: Scope, receive: Receiv
         raise Refused(Error.NOT_FOUND, "There is nothing at this path")
     match method:
         case "GET" | "HEAD":
-            return await users.read(id, _if_match(scope), _header(scope, b"if-none-match"))
+            said = _said(scope)
+            return await users.read(id, _if_match(said), said.get(b"if-none-match"))
         case "PUT" | "PATCH":
-            tags = _condition(scope)
-            return await users.update(id, await _body(scope, receive), tags, _key(scope))
+            said = _said(scope)
+            tags = _condition(said)
+            return await users.update(id, await _body(said, receive), tags, _key(said))
         case "DELETE":
-            return await users.delete(id, _condition(scope), _key(scope))
+            said = _said(scope)
+            return await users.delete(id, _condition(said), _key(said))
     raise _wrong(method, (*READING, "PUT", "PATCH", "DELETE"))
 
 
@@ -99,10 +104,12 @@ async def _all(users: Users, method: str, scope: Scope, receive: Receive) -> Res
         case "GET" | "HEAD":
             return await users.page(scope["query_string"])
         case "POST":
-            return await users.create(await _body(scope, receive), _key(scope))
+            said = _said(scope)
+            return await users.create(await _body(said, receive), _key(said))
         case "PUT":
-            tags = _condition(scope)
-            return await users.update(None, await _body(scope, receive), tags, _key(scope))
+            said = _said(scope)
+            tags = _condition(said)
+            return await users.update(None, await _body(said, receive), tags, _key(said))
     raise _wrong(method, (*READING, "POST", "PUT"))
 
 
@@ -132,27 +139,30 @@ def _wrong(method: str, allowed: Iterable[str]) -> Refused:
     )
 
 
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    """A header's value; where it came more than once, all of them, as RFC 9110 joins them."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(values) if values else None
+def _said(scope: Scope) -> Said:
+    """The headers that matter here; one that came more than once is joined (RFC 9110, 5.3)."""
+    said: Said = {}
+    for name, value in scope["headers"]:
+        if name in _HEEDED:
+            said[name] = said[name] + b", " + value if name in said else value
+    return said
 
 
-def _if_match(scope: Scope) -> tuple[bytes, ...]:
-    header = _header(scope, b"if-match")
+def _if_match(said: Said) -> tuple[bytes, ...]:
+    header = said.get(b"if-match")
     return () if header is None else required_tags(header)
 
 
-def _condition(scope: Scope) -> tuple[bytes, ...]:
+def _condition(said: Said) -> tuple[bytes, ...]:
     """What a change demands of the record it changes. Raises `Refused` (400)."""
-    if _header(scope, b"if-none-match") is not None:
+    if b"if-none-match" in said:
         # To ignore a condition would be to make a change that its sender had ruled out.
         raise invalid("If-None-Match", "it is for GET and HEAD; a change takes If-Match")
-    return _if_match(scope)
+    return _if_match(said)
 
 
-def _key(scope: Scope) -> str | None:
-    raw = _header(scope, b"idempotency-key")
+def _key(said: Said) -> str | None:
+    raw = said.get(b"idempotency-key")
     if raw is None:
         return None
     key = raw.decode("latin-1")
@@ -161,8 +171,8 @@ def _key(scope: Scope) -> str | None:
     return key
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    declared = _header(scope, b"content-length")
+async def _body(said: Said, receive: Receive) -> bytes:
+    declared = said.get(b"content-length")
     if declared is not None and declared.isdigit() and len(declared) > 9:
         raise _too_large()
     if declared is not None and declared.isdigit() and int(declared) > GREATEST_DOCUMENT:

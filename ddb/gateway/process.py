@@ -19,6 +19,7 @@ from ddb.wire.clock import SystemClock
 from ddb.wire.link import Link, Network
 from ddb.wire.messages import PROTOCOL, Hello
 from ddb.wire.parent import gone
+from ddb.wire.scheduling import in_batches
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ GRACEFUL = 3
 def run(settings: GatewaySettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    in_batches()
     return uvloop.run(_serve(settings))
 
 

@@ -22,6 +22,7 @@ from ddb.wire.link import Link, Network
 from ddb.wire.listener import Listener
 from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
 from ddb.wire.parent import gone
+from ddb.wire.scheduling import in_batches
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 def run(settings: NodeSettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    in_batches()
     names = tuple(sorted(member.name for member in settings.members))
     try:
         # Before the store is opened, which alone would change a directory that is not ours.
