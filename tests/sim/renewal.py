@@ -2,6 +2,7 @@
 
 import random
 
+from ddb.record.clock import at_millisecond
 from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
@@ -87,7 +88,7 @@ def _restarts(seed: int, rng: random.Random) -> Plan:
     forgets = _meeting(script, length)
     at = 0.04
     while at < length:
-        _overlap(script, at, rng.choice((-0.0004, 0.0006, 0.003)))
+        _overlap(script, at, rng.choice((-0.0004, 0.0006, 0.003, 0.0045)))
         script.cause(at, FaultKind.LAG, forgets, lasts=0.003)
         kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
         moment = at + 0.0005 + 0.002 * rng.random()
@@ -156,7 +157,7 @@ def _overlap(script: Script, at: float, later: float) -> None:
     """The second coordinator begins a round just before a moment; the first one when told."""
     rng = script.rng
     script.ask(at - 0.0008 - 0.0008 * rng.random(), script.write(0.1, 0.05), 1)
-    script.ask(at + later * (1 + 0.3 * rng.random()), script.write(0.1, 0.05), 0)
+    script.ask(at + later * (1 + 0.5 * rng.random()), script.write(0.1, 0.05), 0)
 
 
 def _outlive(script: Script, at: float, forgets: int) -> None:
@@ -192,6 +193,8 @@ def _amnesia(
             "ddb.node.handoff.IDLE": handing,
             "ddb.node.handoff.SOON": handing,
             "ddb.node.handoff.PATIENCE": 0.02,
+            # Else whoever restarts tells all others of a counter beyond what any clock says.
+            "ddb.node.ballots.RESERVE": at_millisecond(rng.choice((1, 2, 2000))),
             **_QUICK,
         },
         ops=tuple(script.ops),
