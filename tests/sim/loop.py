@@ -272,8 +272,15 @@ class SimLoop:
         now = self.now
         while timers and timers[0][0] <= now:
             handle = pop(timers)[2]
-            if handle.callback is not None:
-                self._enqueue(handle)
+            process = handle.process
+            if handle.callback is None:
+                continue
+            if not process.alive:
+                self._graves.append(handle)
+                continue
+            if not process.ready and not process.paused:
+                self._runnable.append(process)
+            process.ready.append(handle)
 
     def _enqueue(self, handle: Handle) -> None:
         process = handle.process

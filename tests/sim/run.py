@@ -28,7 +28,7 @@ SETTLING = 10.0
 """Virtual seconds after that within which hints are 0 and homes equal."""
 _SAFETY = 300.0
 _SURVEY = 0.1
-_ENDURED = 10
+_ENDURED = 25
 """One seed in so many keeps its time-outs to the end, so that operations grow as old as they can;
 so does every plan that follows a course of events."""
 _CALM = 0.3

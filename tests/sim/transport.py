@@ -238,17 +238,34 @@ class SimTransport:
 
     def keep(self) -> None:
         """Watch the peers, for as long as the process lives."""
+        network, datagrams, me = self._network, self._network.datagrams, self.name
+        hosts, cut, heard = network.hosts, network.cut, self._loop.now - network.weather.delay
         for name, peer in self._peers.items():
-            self._tend(name, peer)
+            host = hosts.get(name)
+            if (
+                host is not None
+                and peer.condition is not Condition.DOWN
+                and (host.process.number == peer.incarnation or datagrams)
+                and host.process.alive
+                and not host.process.paused
+                and not cut.get((me, name))
+                and not cut.get((name, me))
+            ):
+                # Nearly always. Without connections it hears whichever incarnation is there.
+                peer.incarnation = host.process.number
+                peer.broken_since = None
+                peer.heard = max(peer.heard, heard)
+                peer.voting = host.ready()
+                peer.condition = Condition.UP
+            else:
+                self._tend(name, peer, host)
         delay = link.PING_EVERY * (0.7 + 0.3 * self._rng())
         self._loop.later_in(self.process, delay, self.keep)
 
-    def _tend(self, name: str, peer: Peer) -> None:
-        """One look at a peer: what pings and a socket would have told the real link by now."""
+    def _tend(self, name: str, peer: Peer, host: Host | None) -> None:
+        """One look at a peer that does not answer: what a socket would have told by now."""
         network, now = self._network, self._loop.now
-        host = network.hosts.get(name)
-        there = not network.cut.get((self.name, name))
-        back = not network.cut.get((name, self.name))
+        there, back = network.flows(self.name, name), network.flows(name, self.name)
         alive = host is not None and host.process.alive
         if peer.condition is Condition.DOWN:
             if now >= peer.retry_at:
@@ -260,17 +277,8 @@ class SimTransport:
         if not same and there and back and not network.datagrams:
             # The machine that is left resets the connection.
             self.lose(name, "closed by peer")
-        elif same and there and back and host is not None and not host.process.paused:
-            self._hear(peer, host)
         else:
             self._wait(name, peer)
-
-    def _hear(self, peer: Peer, host: Host) -> None:
-        peer.broken_since = None
-        peer.heard = max(peer.heard, self._loop.now - self._network.weather.delay)
-        peer.voting = host.ready()
-        if peer.condition is Condition.SUSPECT:
-            peer.condition = Condition.UP
 
     def _wait(self, name: str, peer: Peer) -> None:
         now = self._loop.now
