@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's, with responses written whole, and two cases settled.
+"""One client's connection: uvicorn's, with responses written whole, and three cases settled.
 
 - What is no HTTP request is answered by 400 in JSON, as every other error is, and only after the
   requests before it have had their own answers. uvicorn writes plain text at once, which a client
@@ -6,6 +6,7 @@
 - An offer to speak another protocol is passed over and the request done (RFC 9110, section 7.8).
   Java's client and curl make one to try HTTP/2; uvicorn drops such a request's body, and whatever
   was sent behind it.
+- A head without end is not kept in memory without end, which uvicorn would.
 """
 
 import logging
@@ -14,8 +15,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from ddb.gateway.errors import invalid
+from ddb.gateway.errors import Error, Refused, invalid
 from ddb.gateway.http import Application
+from ddb.gateway.response import refusal
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +25,19 @@ log = logging.getLogger(__name__)
 _LINGER = 1.0
 """Seconds for a client to read why its connection ends."""
 
-_WHY = invalid("", "this is not an HTTP/1.1 request").body()
-_LAST_WORDS = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_WHY), _WHY)
-)
+_MOST_HEAD = 512 * 1024
+"""Bytes of a request's head, give or take one piece of what its client sends (256 KiB)."""
+
+_NOT_HTTP = invalid("", "this is not an HTTP/1.1 request")
+_ENDLESS = Refused(Error.HEAD_TOO_LARGE, "the head of the request is too large")
 
 
 class Connection(HttpToolsProtocol):
     """A protocol for uvicorn's `http` setting, which takes a class."""
 
-    _malformed = False
+    _malformed: Refused | None = None
+    _head = -1
+    """Bytes of the head that is being received; -1 while none is."""
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -45,17 +49,27 @@ class Connection(HttpToolsProtocol):
         """Parse; what is left to be parsed."""
         try:
             self.parser.feed_data(data)
+            if self._head >= 0:
+                self._head += len(data)
+                if self._head > _MOST_HEAD:
+                    self._end(_ENDLESS)
         except httptools.HttpParserUpgrade as offer:
             if self.parser.get_method() == b"CONNECT":
-                self._end()
+                self._end(_NOT_HTTP)
                 return b""
             return self._without_offer() + data[offer.args[0] :]
         except httptools.HttpParserError:
-            self._end()
+            self._end(_NOT_HTTP)
         return b""
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        self._head = 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Called by the parser; a request with an offer is parsed a second time, without it."""
+        self._head = -1
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
@@ -113,10 +127,10 @@ class Connection(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"".join((line, *kept, b"\r\n"))
 
-    def _end(self) -> None:
+    def _end(self, why: Refused) -> None:
         """Take no more requests, and close after the last answer that is due."""
-        self._malformed = True
-        log.info("closing the connection from %s: not HTTP", self.client)
+        self._malformed = why
+        log.info("closing the connection from %s: %s", self.client, why)
         cycle = self._latest()
         if cycle is None or cycle.response_complete:
             self._close()
@@ -133,10 +147,10 @@ class Connection(HttpToolsProtocol):
         return self.cycle
 
     def _close(self) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._malformed is None:
             return
         self._unset_keepalive_if_required()
-        self.transport.write(_LAST_WORDS)
+        self.transport.write(refusal(self._malformed).encode(keep_alive=False, with_body=True))
         # To close with bytes unread is to reset: the client would lose the answer.
         self.transport.write_eof()
         self.loop.call_later(_LINGER, self.transport.close)

@@ -17,6 +17,7 @@ class Error(Enum):
 
     INVALID = ("InvalidRequestError", 400, False)
     TOO_LARGE = ("InvalidRequestError", 413, False)
+    HEAD_TOO_LARGE = ("InvalidRequestError", 431, False)
     NOT_FOUND = ("NotFoundError", 404, False)
     WRONG_METHOD = ("InvalidRequestError", 405, False)
     EXISTS = ("ConflictError", 409, False)

@@ -3,6 +3,7 @@
 import random
 import secrets
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -180,6 +181,25 @@ def test_malformed_request(api: Api, sent: bytes) -> None:
         assert answer.header("connection") == "close"
         assert stream.read() == b""
     assert api.call("GET", "/healthz").status == 200
+
+
+def test_head_without_end(api: Api) -> None:
+    """A head that does not end is refused before it fills memory, and large ones are taken."""
+    user = api.make()
+    path = f"/api/users/{user['id']}"
+    line = f"X-Long: {'x' * 10_000}\r\n"
+    assert api.raw(request("GET", path, extra=line * 20))[0].status == 200
+    with api.socket() as connection:
+        sent = 0
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n".encode())
+        with suppress(ConnectionError):
+            while sent < 4 * 1024 * 1024:
+                connection.sendall(line.encode())
+                sent += len(line)
+        answer = answer_in(connection.makefile("rb"))
+        assert answer.status == 431
+        assert answer.user["name"] == "InvalidRequestError"
+        assert answer.header("connection") == "close"
 
 
 def test_malformed_after_good_requests(api: Api) -> None:
