@@ -49,8 +49,11 @@ class Stage(Enum):
     """ddb with more and more records, then a fault, then its disk."""
 
 
-BOUNDS = {Operation.GET: 2.5, Operation.PUT: 5.0}
-"""CPU of an operation by that of the bare echo: wide, because machines are noisy."""
+BOUNDS = {Operation.GET: 2.5, Operation.PUT: 7.0}
+"""CPU of an operation by that of the bare echo: wide, because machines are noisy.
+
+They catch a change that makes things slower; what is to be reached is in `bench.goals`.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
