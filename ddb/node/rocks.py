@@ -1,9 +1,4 @@
-"""The store on RocksDB, with group commit.
-
-A commit writes its batch into the memtable and the log at once; the log's flush to disk runs in a
-thread of its own, one at a time, and everything that was written while it ran is covered by the
-next. So a busy node pays one fsync for hundreds of records and an idle one waits for none.
-"""
+"""The store on RocksDB, with group commit (`ddb.node.group`)."""
 
 import asyncio
 import fcntl

@@ -53,7 +53,8 @@ class Transport(Protocol):
 
         `deadline` is a `Clock.now()` after which neither side works on the request. `patience`
         is how many seconds the peer may be altogether silent before it is given up as `Silent`;
-        a peer that answers others in the meantime is given three times as long.
+        a peer that answers others in the meantime is given three times as long. A request is
+        delivered once or not at all: whoever wants it twice asks twice.
         """
         ...
 
