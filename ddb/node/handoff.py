@@ -9,6 +9,7 @@ restarted, is brought up by a full round instead.
 import asyncio
 from collections.abc import Iterable, Iterator
 
+from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Expired
 from ddb.node.replica import Replica
 from ddb.node.store import Family, Store
@@ -43,6 +44,7 @@ class Handoff:
         ring: Ring,
         store: Store,
         replica: Replica,
+        ballots: Ballots,
         coordinator: Coordinator,
         transport: Transport,
         clock: Clock,
@@ -50,6 +52,7 @@ class Handoff:
         self._ring = ring
         self._store = store
         self._replica = replica
+        self._ballots = ballots
         self._coordinator = coordinator
         self._transport = transport
         self._clock = clock
@@ -130,8 +133,10 @@ class Handoff:
         dropped, held_back = 0, []
         for (key, raw), *held in zip(batch, *marks, strict=True):
             newest = peek(raw)
-            for home, (mark, _) in zip(homes, held, strict=True):
+            for home, (mark, bar) in zip(homes, held, strict=True):
                 self._replica.hints.kept(partition_in(key), key, home, mark)
+                # Or the rounds of a clock that is behind would stay below it for ever.
+                self._ballots.observe(bar.counter)
             if len(homes) == BOTH and self._replica.drop(key, newest, min(held)[0]):
                 dropped += 1
             elif self._replica.newest(key) == newest and min(held)[0] < max(

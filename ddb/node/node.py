@@ -77,7 +77,9 @@ class Node:
         self.fast = FastPath(
             self.name, ring, self.replica, self.ballots, transport, self.coordinator
         )
-        self.handoff = Handoff(ring, store, self.replica, self.coordinator, transport, clock)
+        self.handoff = Handoff(
+            ring, store, self.replica, self.ballots, self.coordinator, transport, clock
+        )
         self.refiller = Refiller(
             self.name,
             ring,

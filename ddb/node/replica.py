@@ -211,8 +211,9 @@ class Replica:
         if self.family(key) is not Family.HINTS:
             return False
         self._promises.pop(key, None)
+        if not self._commit(key, ((Family.HINTS, key, None),)):
+            return False
         self.hints.dropped(partition_in(key), key)
-        self._commit(key, ((Family.HINTS, key, None),))
         return True
 
     def _refuses(self, key: bytes, ballot: Dot, newest: Dot) -> bool:
@@ -237,16 +238,18 @@ class Replica:
         # The ballot was accepted, so a restart must not take anything older for new.
         self._ballots.cover(ballot[0])
         if family is Family.RECORDS:
-            self._commit(key, ((family, key, raw), self.tallies.changed(key, held, raw)))
-        else:
+            tally = self.tallies.changed(key, held, raw)
+            if self._commit(key, ((family, key, raw), tally)):
+                self.tallies.taken(tally)
+        elif self._commit(key, ((family, key, raw),)):
             self._hinted(key, raw, not held)
-            self._commit(key, ((family, key, raw),))
 
     def _hinted(self, key: bytes, raw: bytes, new: bool) -> None:
         newest = peek(raw)
         self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
-    def _commit(self, key: bytes, puts: Sequence[Put]) -> None:
+    def _commit(self, key: bytes, puts: Sequence[Put]) -> bool:
+        """Whether the store has taken them; where not, whoever waits for the key is told."""
         self._watched.discard(key)
         future = self._pending[key] = self._store.commit(puts)
         together = self._batches.get(future)
@@ -255,6 +258,7 @@ class Replica:
             future.add_done_callback(self._settled)
         else:
             together.append(key)
+        return not future.done()
 
     def _settled(self, future: asyncio.Future[None]) -> None:
         keys, pending = self._batches.pop(future), self._pending

@@ -37,15 +37,24 @@ class TallyBook:
         return sum(self._live)
 
     def changed(self, key: bytes, before: bytes, after: bytes) -> Put:
-        """A home copy changed; the put that must go into the same batch."""
+        """The put that must go into the same batch as a home copy's change.
+
+        It counts here once it is `taken`: of a batch that the store refuses nothing may.
+        """
         number = key[0] << 8 | key[1]
         live, digest = self._live[number], self._digest[number] ^ _digest(key, after)
         live += after[0] & LIVE
         if before:
             live -= before[0] & LIVE
             digest ^= _digest(key, before)
-        self._live[number], self._digest[number] = live, digest
         return (Family.TALLIES, key[:2], ROW.pack(live, digest))
+
+    def taken(self, put: Put) -> None:
+        """The store has taken a put of `changed`, the first one since."""
+        _, key, row = put
+        if row is not None:
+            number = key[0] << 8 | key[1]
+            self._live[number], self._digest[number] = ROW.unpack(row)
 
     def packed(self) -> bytes:
         """All partitions' rows, in order."""

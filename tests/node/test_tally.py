@@ -52,7 +52,9 @@ def apply(store: RocksStore, seed: int, check: Callable[[TallyBook], None]) -> T
         book = TallyBook(store)
         for count, (key, raw) in enumerate(changes(seed)):
             before = store.get(Family.RECORDS, key) or b""
-            store.commit([(Family.RECORDS, key, raw), book.changed(key, before, raw)])
+            tally = book.changed(key, before, raw)
+            store.commit([(Family.RECORDS, key, raw), tally])
+            book.taken(tally)
             if count % 50 == 0:
                 check(book)
         await store.commit([])
@@ -89,7 +91,9 @@ def test_equal_sets_of_states_have_equal_tallies(tmp_path: Path) -> None:
         late = TallyBook(stores[1])
         for key, raw in reversed(list(walk(stores[0], Family.RECORDS))):
             assert late.packed() != book.packed()
-            stores[1].commit([(Family.RECORDS, key, raw), late.changed(key, b"", raw)])
+            tally = late.changed(key, b"", raw)
+            stores[1].commit([(Family.RECORDS, key, raw), tally])
+            late.taken(tally)
         await stores[1].commit([])
         return late
 
@@ -104,9 +108,11 @@ def test_tombstones_count_in_the_digest_alone(store: RocksStore) -> None:
     key = KEYS[0]
     live = encode(State((Dot(1, 1),), True, b"{}"))
     gone = encode(State((Dot(2, 1), Dot(1, 2)), False))
-    book.changed(key, b"", live)
+    book.taken(book.changed(key, b"", live))
     assert book.live == 1
-    family, row, value = book.changed(key, live, gone)
+    family, row, value = tally = book.changed(key, live, gone)
+    assert book.live == 1, "nothing counts before the store has taken it"
+    book.taken(tally)
     assert book.live == 0
     assert (family, row) == (Family.TALLIES, key[:2])
     assert value is not None

@@ -2,7 +2,13 @@
 
 import datetime as dt
 
+import pytest
+
+from ddb.record.clock import at_millisecond
+from ddb.record.state import encode
+from ddb.record.version import Dot
 from ddb.ring.ring import key_of
+from ddb.wire.messages import Holds, Propose
 from tests.cluster import Cluster, wait_for
 from tests.system.batch import PATH, Call, create, read, succeed, user
 from tests.system.homes import Homes
@@ -59,6 +65,25 @@ def test_hints_found_at_boot_go_home(whole: Cluster, homes: Homes) -> None:
     assert wait_for(homes.settled, 20)
     assert homes.unequal() == set()
     assert all(homes.state("db-1", key_of(each)).live for each in ids)
+
+
+@pytest.mark.parametrize("home", CELL[:2])
+def test_a_promise_far_ahead_holds_no_hint_back(whole: Cluster, homes: Homes, home: str) -> None:
+    """A hint goes home though that home has promised a ballot hours ahead of the holder's clock."""
+    (each,) = homes.ids(CELL, 1, f"ahead-{home}")
+    key = key_of(each)
+    succeed(whole, create([each]))
+    state = homes.state(home, key)
+    ahead = Dot(state.newest.counter + at_millisecond(3 * 3_600_000), 1)
+    with homes.peer(home) as peer:
+        # Its base is none that the home has, so the home only promises.
+        assert isinstance(peer.ask(Propose(key, ahead, Dot(1, 1), encode(state))), Holds)
+    whole.do("pause", home)
+    succeed(whole, [Call("PUT", PATH, {"id": each, "group": 2})])
+    whole.do("resume", home)
+    assert wait_for(homes.settled, 10)
+    first, second = homes.states(key)
+    assert first == second
 
 
 def test_any_one_node_may_be_out(whole: Cluster, homes: Homes) -> None:

@@ -130,8 +130,8 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "((family, key, raw), self.tallies.changed(key, held, raw))",
-                "((family, key, raw), self.tallies.changed(key, held, raw))[:1]",
+                "((family, key, raw), tally)",
+                "((family, key, raw),)",
             ),
         ),
         family="lone",
@@ -142,9 +142,9 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "self._commit(key, ((family, key, raw), self.tallies.changed(key, held, raw)))",
-                "self._commit(key, ((family, key, raw),))\n"
-                "            self._commit(key, (self.tallies.changed(key, held, raw),))",
+                "            if self._commit(key, ((family, key, raw), tally)):\n",
+                "            self._commit(key, ((family, key, raw),))\n"
+                "            if self._commit(key, (tally,)):\n",
             ),
         ),
         family="volatile",

@@ -1,0 +1,46 @@
+"""The replica on a real store, where the simulation cannot tell what is seen from outside."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ddb.node.ballots import Ballots
+from ddb.node.replica import Replica
+from ddb.node.rocks import RocksStore
+from ddb.node.store import StoreFailed
+from ddb.record.state import State, encode
+from ddb.record.version import Dot
+from ddb.ring.ring import Ring, key_of
+from ddb.settings import Fsync
+from ddb.wire.clock import SystemClock
+
+NAMES = ("db-0", "db-1", "db-2")
+
+
+def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
+    """Once the disk has failed neither tallies nor hints change, and whoever waits is told."""
+    ring = Ring(NAMES)
+    key = key_of("ada")
+    cell = ring.cell(key)
+
+    async def scenario(store: RocksStore, name: str) -> None:
+        replica = Replica(name, ring, store, Ballots(1, store, SystemClock()))
+        replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
+        await replica.all_durable()
+        before = (replica.tallies.packed(), replica.hints.total)
+        store._group.fail(StoreFailed("the disk is gone"))
+        for counter in (2 << 40, 3 << 40):
+            replica.offer(key, encode(State((Dot(counter, 1),), False)))
+            pending = replica.durable(key)
+            assert pending is not None
+            with pytest.raises(StoreFailed, match="the disk is gone"):
+                await pending
+        if name == cell.standby:
+            assert not replica.drop(key, Dot(1 << 40, 1), Dot(4 << 40, 1))
+        assert (replica.tallies.packed(), replica.hints.total) == before
+
+    for name in NAMES:
+        store = RocksStore(tmp_path / name, Fsync.OS)
+        asyncio.run(scenario(store, name))
+        store.close()
