@@ -8,12 +8,13 @@ from tests.sim import knobs, reads
 from tests.sim.history import Answer, Call, Ended, Method
 from tests.sim.linearizability import TooTangled, check
 from tests.sim.observed import by_id, ended
-from tests.sim.plan import Plan
+from tests.sim.plan import FaultKind, Plan
 from tests.sim.world import World
 
 PROMISED = 0.250
 """Virtual seconds within which an answer is owed."""
 SPACE = 2
+_CUTTING = frozenset({FaultKind.ISOLATE, FaultKind.CUT, FaultKind.DEAF, FaultKind.BLIND})
 
 
 def check_all(world: World) -> None:
@@ -160,10 +161,13 @@ def available(world: World) -> Iterable[str]:
 
 
 def _owed(plan: Plan) -> bool:
-    # Without connections nobody is told that what it asked of died and is back: that takes as long
-    # as with a node that answers others, three times the patience.
-    reliable = not (any(plan.weather[2:]) or plan.early or plan.datagrams)
-    return reliable and knobs.shipped(plan.knobs)
+    # A request that alone is lost is waited for as long as with a node that answers others: three
+    # times the patience. No connection does that; messages on their own do, where the way is cut.
+    whole = plan.wired or not (
+        plan.datagrams or any(fault.kind in _CUTTING for fault in plan.faults)
+    )
+    calm = not any(plan.weather[2:]) and not plan.early
+    return whole and calm and knobs.shipped(plan.knobs)
 
 
 # Besides.

@@ -62,7 +62,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
         knobs={knobs.EVERYWHERE: rng.choice((2, 8)), **turned},
         ops=tuple(script.ops),
         faults=script.faults,
-        wired=rng.random() < 0.3,
+        wired=rng.random() < 0.7,
         by_role=nodes == len(NODES),
     )
 
