@@ -83,6 +83,12 @@ REPAIR = (
         family="seesaw",
     ),
     Mutant(
+        "rounds-below-the-promise",
+        "a standby settles a refused hint by rounds that stay below what the home has promised",
+        (Patch(_HANDOFF, "                self._ballots.observe(bar.counter)\n", ""),),
+        family="medley",
+    ),
+    Mutant(
         "votes-before-refill",
         "a node with a new disk votes before it has taken over its share",
         (
