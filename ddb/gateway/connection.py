@@ -37,7 +37,7 @@ class Connection(HttpToolsProtocol):
 
     _malformed: Refused | None = None
     _head = -1
-    """Bytes of the head that is being received; -1 while none is."""
+    """Bytes of the head, or of the chunked body, that is being received; -1 while none is."""
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -67,6 +67,10 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         super().on_message_begin()
 
+    def on_chunk_header(self) -> None:
+        """Called by the parser; fields may follow the last chunk, and they may not end either."""
+        self._head = max(self._head, 0)
+
     def on_headers_complete(self) -> None:
         """Called by the parser; a request with an offer is parsed a second time, without it."""
         self._head = -1
@@ -75,6 +79,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        self._head = -1
         if not self.parser.should_upgrade():
             super().on_message_complete()
 

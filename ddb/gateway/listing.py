@@ -26,12 +26,15 @@ MOST_WALKS = 48
 """Partitions walked for one COUNT merely because writes to them are under way."""
 FEW_WALKS = 4
 """Partitions walked at once; where there are more, writes under way are given time to settle."""
-MOST_TALLIES = 3
+MOST_TALLIES = 4
 PAUSE = 0.025
 """Seconds between tallies: somewhat more than a standby takes to look at its hints."""
 WALKS_AT_ONCE = 64
 END = b"\xff\xff\xff"
 _ROW = struct.Struct(">QQ")
+
+Words = dict[str, dict[int, str]]
+"""What each node said of its hints: see `Tallies.hints`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,11 @@ class Listing:
         """Live records per partition."""
         counts = [0] * PARTITIONS
         disputed: Sequence[int] = range(PARTITIONS)
+        words: Words = {}
         for asked in range(MOST_TALLIES):
             if asked:
                 await asyncio.sleep(PAUSE)
-            disputed = await self._tallied(counts, disputed, deadline)
+            disputed, words = await self._tallied(counts, disputed, words, deadline)
             if len(disputed) <= FEW_WALKS:
                 break
         for start in range(0, len(disputed), WALKS_AT_ONCE):
@@ -111,9 +115,13 @@ class Listing:
         return counts
 
     async def _tallied(
-        self, counts: list[int], numbers: Sequence[int], deadline: float
-    ) -> Sequence[int]:
-        """Fill in `counts` of those partitions of which the tallies are enough; the others."""
+        self, counts: list[int], numbers: Sequence[int], words: Words, deadline: float
+    ) -> tuple[Sequence[int], Words]:
+        """Fill in `counts` of those partitions of which the tallies are enough.
+
+        The other partitions, and what the nodes said of their hints. `words`: what they had said
+        of them before they were asked this time.
+        """
         replies = await self._ask_all(Tally(), deadline)
         answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
         tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
@@ -126,7 +134,7 @@ class Listing:
             if first is not None and first == second:
                 counts[number] = first[0]
                 continue
-            kept = self._kept(number, answers)
+            kept = self._kept(number, answers, words)
             if kept is None or (first is not None and second is not None):
                 disputed.append(number)
             if kept is not None:
@@ -134,15 +142,19 @@ class Listing:
         if len(disputed) > MOST_WALKS:
             # A home has just come back and is behind on much; the other one, with the standby's
             # word that it holds every hint, is as good a quorum as the two homes.
-            return [number for number in disputed if self._kept(number, answers) is None]
-        return disputed
+            disputed = [number for number in disputed if self._kept(number, answers, words) is None]
+        return disputed, {name: reply.hints for name, reply in answers.items()}
 
-    def _kept(self, number: int, answers: dict[str, Tallies]) -> str | None:
-        """The home that, by the standby's word, holds whatever the standby holds."""
+    def _kept(self, number: int, answers: dict[str, Tallies], words: Words) -> str | None:
+        """The home that, by the standby's word, holds whatever the standby holds.
+
+        The word must be older than the home's tally: a standby that gives home and lets go
+        between the two would else vouch for a tally that has nothing of it yet.
+        """
         cell = self._ring.cells[number]
-        if cell.standby not in answers:
+        if cell.standby not in words:
             return None
-        keeper = answers[cell.standby].hints.get(number)
+        keeper = words[cell.standby].get(number)
         if keeper is None:
             return next((home for home in cell.homes if home in answers), None)
         return keeper if keeper in answers else None

@@ -26,6 +26,8 @@ GATHER = 0.002
 CROWD = 4
 QUICK = 0.005
 """Seconds that a flush on the loop may take for the next one to be done there, too."""
+SLOW = 4 * QUICK
+"""The same in the thread, where some of it is waiting for the interpreter."""
 WARY = 0.5
 """Seconds after a slow one during which flushes are left to the thread."""
 
@@ -127,7 +129,7 @@ class GroupCommit:
         began = self._now()
         if began < self._wary_until:
             self._flushing = True
-            self.flusher.run(self._flush, partial(self._ended, waiting))
+            self.flusher.run(self._flush, partial(self._ended_apart, waiting, began))
             return
         failure: Exception | None = None
         try:
@@ -139,6 +141,14 @@ class GroupCommit:
         if ended - began > QUICK:
             self._wary_until = ended + WARY
         self._ended(waiting, failure)
+
+    def _ended_apart(
+        self, waiting: asyncio.Future[None], began: float, error: Exception | None
+    ) -> None:
+        ended = self._now()
+        if ended - began > SLOW:
+            self._wary_until = ended + WARY
+        self._ended(waiting, error)
 
     def _ended(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         self._flushing = False

@@ -63,6 +63,7 @@ class Refiller:
         self._walks: int | None = None
         """Walks over a neighbour's keys that this refill has finished; None outside of one."""
         self._partition = 0
+        self._floor = 0
 
     def status(self) -> dict[str, object] | None:
         """How far this refill has come, None outside of one: the part done, of 1, and records."""
@@ -75,9 +76,11 @@ class Refiller:
     async def take_share(self, floor: int) -> bool:
         """Take over everything, from all nodes that share a cell with this one.
 
-        False where one of them did not answer, or the disk is too small. Raises `StoreFailed`.
+        `floor`: a counter at or above every ballot that the lost disk can have accepted. False
+        where one of them did not answer, or the disk is too small. Raises `StoreFailed`.
         """
         self._walks = 0
+        self._floor = floor
         self._counters.refilled = 0
         try:
             for neighbour in self._neighbours:
@@ -119,7 +122,7 @@ class Refiller:
         while after is not None:
             if self._room() is not Room.AMPLE:
                 raise NotNow("its own disk is full")
-            reply = await self._tell(neighbour, Refill(self._name, share, after))
+            reply = await self._tell(neighbour, Refill(self._name, share, after, self._floor))
             if not isinstance(reply, Refilling):
                 raise NotNow(f"{neighbour} declined")
             yield reply
@@ -152,6 +155,7 @@ class Refiller:
 
 async def refill_rows(request: Refill, ring: Ring, store: Store, replica: Replica) -> Reply:
     """Answer Refill with durable states."""
+    replica.fence(request.floor)
     family = Family.HINTS if request.share is Share.HINTS else Family.RECORDS
     start = request.after + b"\x00" if request.after else b""
     held = store.scan(family, start, END, BATCH)

@@ -154,6 +154,11 @@ class Replica:
 
     # What it does.
 
+    def fence(self, counter: int) -> None:
+        """Refuse every ballot up to `counter`, of rounds under way too."""
+        self._ballots.observe(counter)
+        self._ballots.floor = max(self._ballots.floor, counter)
+
     def promise(self, key: bytes, ballot: Dot) -> None:
         """Refuse every older ballot for `key` from now on."""
         if len(self._promises) >= MOST_PROMISES:

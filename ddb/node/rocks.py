@@ -116,6 +116,9 @@ class RocksStore:
             self._group.fail(StoreFailed(str(error)))
 
     def _write_mark(self) -> None:
+        if self._broken is not None:
+            # Nobody knows what of the store is durable.
+            return
         found = mark.measure(self._rocks, self._db.latest_sequence_number())
         self._db.flush_wal(True)
         mark.write(self.path, found)

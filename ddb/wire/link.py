@@ -209,6 +209,8 @@ class Link:
         # The callee's clock is not known yet; a greeting does nothing that could come too late.
         self._send(self._hello, greeted, self._heard + GIVE_UP_AFTER, GIVE_UP_AFTER)
         welcome = await greeted
+        if self.transport is None:
+            raise Unreachable("it was lost while it said hello")
         if isinstance(welcome, Unwelcome):
             self._complain(f"{self.name} refuses us: {welcome.reason}")
             raise Unreachable(welcome.reason)
@@ -250,7 +252,7 @@ class Link:
             await asyncio.sleep(PING_EVERY)
 
     def _ponged(self, pong: asyncio.Future[Reply]) -> None:
-        if not pong.cancelled() and pong.exception() is None:
+        if not pong.cancelled() and pong.exception() is None and self.transport is not None:
             reply = pong.result()
             self._believe(self._condition, isinstance(reply, Pong) and reply.ready)
 

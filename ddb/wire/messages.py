@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -157,11 +157,17 @@ class Share(IntEnum):
 
 
 class Refill(Message, tag=26, frozen=True):
-    """A node with a new disk asks for a part of its share, in key order after `after`."""
+    """A node with a new disk asks for a part of its share, in key order after `after`.
+
+    `floor`: a counter at or above every ballot that the lost disk can have accepted. The callee
+    refuses what is no newer from now on, its own rounds too: one that the lost disk had stored,
+    but this node not yet, would otherwise be decided by a copy that is no more.
+    """
 
     name: str
     share: Share
     after: bytes
+    floor: int
 
 
 # Replies.

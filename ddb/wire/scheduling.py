@@ -13,9 +13,9 @@ def in_batches() -> None:
     cluster on two processors, 3 to 5 % of the CPU time of every operation. A matter of speed
     alone: where the system has no such policy (`man 7 sched`, SCHED_BATCH), nothing changes.
     """
-    if not hasattr(os, "SCHED_BATCH"):
+    if not hasattr(os, "SCHED_BATCH") or not hasattr(os, "sched_setscheduler"):
         return
     try:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except PermissionError as error:
+    except OSError as error:
         log.info("the system does not let this process choose its scheduling: %s", error)

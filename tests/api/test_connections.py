@@ -2,7 +2,9 @@
 
 import random
 import secrets
+import socket
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -17,6 +19,13 @@ AHEAD = 100
 def request(method: str, path: str, body: bytes = b"", extra: str = "") -> bytes:
     length = f"Content-Length: {len(body)}\r\n" if body else ""
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}{length}\r\n".encode() + body
+
+
+def pour(connection: socket.socket, piece: bytes, most: int) -> None:
+    """Send a piece over and over. Raises ConnectionError once the other end has hung up."""
+    for _ in range(most // len(piece)):
+        connection.sendall(piece)
+        time.sleep(0.0005)
 
 
 def test_connection_is_kept(api: Api) -> None:
@@ -200,6 +209,16 @@ def test_head_without_end(api: Api) -> None:
         assert answer.status == 431
         assert answer.user["name"] == "InvalidRequestError"
         assert answer.header("connection") == "close"
+
+
+def test_trailer_without_end(api: Api) -> None:
+    """Fields behind a chunked body are refused before they fill memory."""
+    head = b"POST /api/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    line = b"X-Long: " + b"x" * 10_000 + b"\r\n"
+    with api.socket() as connection:
+        connection.sendall(head + b"2\r\n{}\r\n0\r\n")
+        with pytest.raises(ConnectionError):
+            pour(connection, line, 40 * 1024 * 1024)
 
 
 def test_malformed_after_good_requests(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+from ddb.wire.messages import PROTOCOL
 from tests.cluster import wait_for
 from tests.compose.stack import PROJECT, Stack, docker, fetch, insist, inspect, user
 
@@ -9,7 +10,9 @@ PATH = "/api/users/"
 NETWORK = f"{PROJECT}_default"
 NEWER = """FROM ddb-db
 USER root
-RUN sed -i 's/^PROTOCOL = 1$/PROTOCOL = 2/' /opt/ddb/lib/python3*/site-packages/ddb/wire/messages.py
+WORKDIR /opt/ddb
+RUN sed -i 's/^PROTOCOL = .*/PROTOCOL = 1000/' lib/python3*/site-packages/ddb/wire/messages.py
+WORKDIR /
 USER ddb
 """
 
@@ -80,8 +83,10 @@ def test_mixed_versions(stack: Stack) -> None:
     try:
         clear = "run the same version everywhere"
         assert wait_for(lambda: clear in docker("logs", name), 20)
-        assert wait_for(lambda: "db-2 speaks protocol 2, the caller 1" in stack.logs("db-0"), 20)
-        assert wait_for(lambda: "db-2 speaks protocol 2" in stack.logs("gateway"), 20)
+        assert wait_for(
+            lambda: f"db-2 speaks protocol 1000, the caller {PROTOCOL}" in stack.logs("db-0"), 20
+        )
+        assert wait_for(lambda: "db-2 speaks protocol 1000" in stack.logs("gateway"), 20)
         for number in range(20):
             assert insist("POST", PATH, user(f"mixed-{number}"))[0] == 201
     finally:

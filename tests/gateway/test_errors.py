@@ -13,7 +13,7 @@ from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
 from ddb.record.change import Change
 
 NAMES = {
-    "InvalidRequestError": {400, 405, 413},
+    "InvalidRequestError": {400, 405, 413, 431},
     "NotFoundError": {404},
     "ConflictError": {409, 412},
     "UnavailableError": {503},

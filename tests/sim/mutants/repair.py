@@ -115,7 +115,17 @@ REPAIR = (
     Mutant(
         "refill-without-floor",
         "a node with a new disk takes ballots that its lost disk may have promised to refuse",
-        (Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),),
+        (
+            # Each of the two covers for the other.
+            Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),
+            Patch(_REFILL, "    replica.fence(request.floor)\n", ""),
+        ),
+        family="amnesia",
+    ),
+    Mutant(
+        "refill-without-fence",
+        "a round that a lost disk had stored is decided after the disk that takes its place",
+        (Patch(_REFILL, "    replica.fence(request.floor)\n", ""),),
         family="amnesia",
     ),
     Mutant(
