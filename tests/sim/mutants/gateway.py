@@ -169,7 +169,15 @@ GATEWAY = (
     Mutant(
         "count-without-hints",
         "COUNT believes one home without the standby's word",
-        (Patch(_LISTING, "        if keeper is None:\n", "        if not keeper:\n"),),
+        (
+            Patch(
+                _LISTING,
+                "        if cell.standby not in words:\n"
+                "            return None\n"
+                "        keeper = words[cell.standby].get(number)\n",
+                "        keeper = None\n",
+            ),
+        ),
         family="seesaw",
     ),
 )
