@@ -26,8 +26,10 @@ IDLE = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""
 SOON = 0.02
 """The same while some are held here alone: COUNT has to walk the partitions of those."""
-DUTY = 0.5
-"""Seconds of rest per second of handing off, left to the requests of clients."""
+REST_IDLE = 0.1
+"""Seconds of rest per second of handing off while no client asks this node for anything."""
+REST_BUSY = 4.0
+"""The same while clients do: at half of what a cluster can do, handing off may take no more."""
 BATCH_BUDGET = 5.0
 PATIENCE = 1.0
 ROUND_BUDGET = 1.0
@@ -82,12 +84,14 @@ class Handoff:
         for homes, partitions in self._reachable().items():
             hints = self._hints_of if len(homes) == BOTH else self._alone_in
             for batch in _batches(hint for number in partitions for hint in hints(number)):
-                began = self._clock.now()
+                began, served = self._clock.now(), self._coordinator.counters.operations
                 done = await self._hand(homes, batch)
                 if done is None:
                     break
                 dropped += done
-                await asyncio.sleep(DUTY * (self._clock.now() - began))
+                busy = self._coordinator.counters.operations != served
+                rest = REST_BUSY if busy else REST_IDLE
+                await asyncio.sleep(rest * (self._clock.now() - began))
         return dropped
 
     def _reachable(self) -> dict[tuple[str, ...], list[int]]:
