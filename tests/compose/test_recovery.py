@@ -48,7 +48,7 @@ def plan() -> list[Step]:
         name = f"db-{number}"
         cut = f"docker network disconnect {NETWORK} {name}"
         join = f"docker network connect {NETWORK} {name}"
-        crash = f'docker exec {name} python -c "{_CRASH}"'
+        crash = f'docker exec -d {name} python -c "{_CRASH}"'
         steps += [
             Step(f"kill {name}", f"docker kill -s KILL {name}", SHORT, f"docker start {name}"),
             Step(f"pause {name}", f"docker pause {name}", SHORT, f"docker unpause {name}"),
