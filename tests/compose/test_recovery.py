@@ -48,7 +48,7 @@ def plan() -> list[Step]:
         name = f"db-{number}"
         cut = f"docker network disconnect {NETWORK} {name}"
         join = f"docker network connect {NETWORK} {name}"
-        crash = f'docker exec -d {name} python -c "{_CRASH}"'
+        crash = f'docker exec {name} python -c "{_CRASH}"'
         steps += [
             Step(f"kill {name}", f"docker kill -s KILL {name}", SHORT, f"docker start {name}"),
             Step(f"pause {name}", f"docker pause {name}", SHORT, f"docker unpause {name}"),
@@ -124,7 +124,8 @@ async def _do(stack: Stack, command: str) -> None:
     if program == "docker-compose":
         await asyncio.to_thread(stack.compose, *words)
     else:
-        await asyncio.to_thread(run, program, *words)
+        # What is run inside a container may end with the process that it kills there.
+        await asyncio.to_thread(run, program, *words, check=words[0] != "exec")
 
 
 async def _heal(copies: Copies, journal: Journal, what: str) -> float:
