@@ -85,16 +85,14 @@ async def _respond(records: Records, users: Users, scope: Scope, receive: Receiv
 async def _one(users: Users, id: str, method: str, scope: Scope, receive: Receive) -> Response:
     if "/" in id or not id:
         raise Refused(Error.NOT_FOUND, "There is nothing at this path")
+    said = _said(scope)
     match method:
         case "GET" | "HEAD":
-            said = _said(scope)
             return await users.read(id, _if_match(said), said.get(b"if-none-match"))
         case "PUT" | "PATCH":
-            said = _said(scope)
             tags = _condition(said)
             return await users.update(id, await _body(said, receive), tags, _key(said))
         case "DELETE":
-            said = _said(scope)
             return await users.delete(id, _condition(said), _key(said))
     raise _wrong(method, (*READING, "PUT", "PATCH", "DELETE"))
 

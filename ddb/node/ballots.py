@@ -40,10 +40,14 @@ class Ballots:
         """Make this node's next ballots greater than `counter`."""
         self._hybrid.observe(counter)
 
-    async def raise_floor(self, counter: int) -> None:
-        """Refuse every ballot up to `counter` from now on, and after a restart."""
+    def fence(self, counter: int) -> None:
+        """Refuse every ballot up to `counter` for as long as this process runs."""
         self.observe(counter)
         self.floor = max(self.floor, counter)
+
+    async def raise_floor(self, counter: int) -> None:
+        """Refuse every ballot up to `counter` from now on, and after a restart."""
+        self.fence(counter)
         covered = self.cover(counter)
         if covered is not None:
             await covered

@@ -13,6 +13,16 @@ Done = Callable[[Exception | None], None]
 _Job = tuple[Callable[[], None], asyncio.AbstractEventLoop, Done]
 
 
+def attempt(work: Callable[[], None]) -> Exception | None:
+    """Do `work`; what it raised, which is for those who wait, or None."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001
+        # A thread or a loop that dies of it would tell nobody.
+        return error
+    return None
+
+
 class Flusher:
     """Runs jobs one by one, in the order in which they were given."""
 
@@ -33,12 +43,7 @@ class Flusher:
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
             work, loop, done = job
-            failure: Exception | None = None
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001
-                # Whatever it was, it is for the one who waits; a thread that dies tells nobody.
-                failure = error
+            failure = attempt(work)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(done, failure)
 

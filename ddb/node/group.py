@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ddb.node.flusher import Flusher
+from ddb.node.flusher import Flusher, attempt
 from ddb.node.store import Family, Put, StoreFailed
 
 GATHER = 0.002
@@ -129,29 +129,17 @@ class GroupCommit:
         began = self._now()
         if began < self._wary_until:
             self._flushing = True
-            self.flusher.run(self._flush, partial(self._ended_apart, waiting, began))
-            return
-        failure: Exception | None = None
-        try:
-            self._flush()
-        except Exception as error:  # noqa: BLE001
-            # Whatever it was, it is for those who wait, as from the thread.
-            failure = error
-        ended = self._now()
-        if ended - began > QUICK:
-            self._wary_until = ended + WARY
-        self._ended(waiting, failure)
+            self.flusher.run(self._flush, partial(self._ended, waiting, began, SLOW))
+        else:
+            self._ended(waiting, began, QUICK, attempt(self._flush))
 
-    def _ended_apart(
-        self, waiting: asyncio.Future[None], began: float, error: Exception | None
+    def _ended(
+        self, waiting: asyncio.Future[None], began: float, most: float, error: Exception | None
     ) -> None:
-        ended = self._now()
-        if ended - began > SLOW:
-            self._wary_until = ended + WARY
-        self._ended(waiting, error)
-
-    def _ended(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         self._flushing = False
+        ended = self._now()
+        if ended - began > most:
+            self._wary_until = ended + WARY
         self._settle(waiting, error)
         if self._next is not None and self._loop is not None:
             self._schedule(self._loop)

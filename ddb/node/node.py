@@ -132,13 +132,9 @@ class Node:
     def _in_company(self) -> bool:
         """Whether it reaches a second node of each of its cells: alone it decides nothing."""
         condition = self._transport.condition
-        for peers in self._peers:
-            for peer in peers:
-                if condition(peer) is not Condition.DOWN:
-                    break
-            else:
-                return False
-        return True
+        return all(
+            any(condition(peer) is not Condition.DOWN for peer in peers) for peers in self._peers
+        )
 
     def greet(self, hello: Hello) -> Welcome | Unwelcome:
         """Whether to talk to a caller at all."""

@@ -156,8 +156,7 @@ class Replica:
 
     def fence(self, counter: int) -> None:
         """Refuse every ballot up to `counter`, of rounds under way too."""
-        self._ballots.observe(counter)
-        self._ballots.floor = max(self._ballots.floor, counter)
+        self._ballots.fence(counter)
 
     def promise(self, key: bytes, ballot: Dot) -> None:
         """Refuse every older ballot for `key` from now on."""

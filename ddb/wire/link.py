@@ -270,7 +270,7 @@ class _Calling(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         link = self._link
-        if link.transport is not self._transport and link.transport is not None:
+        if link.transport not in (None, self._transport):
             return
         try:
             link.received(data, self._reader)

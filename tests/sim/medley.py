@@ -4,8 +4,7 @@ import random
 
 from tests.sim import knobs
 from tests.sim.plan import Action, Fault, FaultKind, Match, Op, Plan
-
-_FIELDS = ("name", "email", "group")
+from tests.sim.script import FIELDS
 
 
 def medley(seed: int, rng: random.Random) -> Plan:
@@ -163,7 +162,7 @@ def _ops(rng: random.Random, gateways: int, records: int, length: float) -> tupl
                     gateway=rng.randrange(gateways),
                     action=action,
                     record=0 if rng.random() < hot else rng.randrange(records),
-                    fields=tuple(rng.sample(_FIELDS, rng.randint(1, 3))),
+                    fields=tuple(rng.sample(FIELDS, rng.randint(1, 3))),
                     match=(
                         rng.choice((Match.ANY, Match.SEEN, Match.SEEN))
                         if action in (Action.PUT, Action.DELETE) and rng.random() < matched
