@@ -176,20 +176,20 @@ class Listing:
         """About `wanted` records after `after`, settled, in order."""
         share = 2 * wanted / len(self._ring.names)
         limit = min(MOST_ROWS, int(share * 1.25) + 16)
-        without = tuple(
-            name for name in self._ring.names if self._transport.condition(name) is not Condition.UP
-        )
-        replies = await self._ask_all(Scan(after, until, limit, without), deadline)
-        answers = {name: reply for name, reply in replies.items() if isinstance(reply, Rows)}
+        scans = await self._scans(after, until, limit, deadline)
         end = min(
-            (reply.rows[-1][0] for reply in answers.values() if reply.more and reply.rows),
+            (scan.rows[-1][0] for said in scans.values() for scan in said if scan.more),
             default=None,
         )
         seen: dict[bytes, dict[str, tuple[Dot, bool, bytes]]] = {}
-        for name, reply in answers.items():
-            for key, dot, live, body in reply.rows:
-                if end is None or key <= end:
-                    seen.setdefault(key, {})[name] = (dot, live, body)
+        for name, said in scans.items():
+            for scan in said:
+                for key, dot, live, body in scan.rows:
+                    if end is None or key <= end:
+                        held = seen.setdefault(key, {})
+                        if name not in held or held[name][0] <= dot:
+                            held[name] = (dot, live, body)
+        answers = {name: said[-1] for name, said in scans.items()}
         rows: list[Row] = []
         unsettled: list[bytes] = []
         for key in sorted(seen):
@@ -202,6 +202,34 @@ class Listing:
             rows += await self._settle(unsettled, deadline)
             rows.sort(key=lambda row: row.key)
         return Stretch(rows, end)
+
+    async def _scans(
+        self, after: bytes, until: bytes, limit: int, deadline: float
+    ) -> dict[str, list[Rows]]:
+        """What each node answered, in order, once no decided record can be missing from it.
+
+        Of two homes at least one holds whatever was decided before, and keeps it. A standby does
+        not: where it stands in for a home it must have answered before the other home is asked,
+        or it could give home and let go between the two.
+        """
+        said: dict[str, list[Rows]] = {}
+        while True:
+            before = frozenset(said)
+            without = tuple(
+                name
+                for name in self._ring.names
+                if self._transport.condition(name) is not Condition.UP
+            )
+            replies = await self._ask_all(Scan(after, until, limit, without), deadline)
+            answers = {name: reply for name, reply in replies.items() if isinstance(reply, Rows)}
+            for name, reply in answers.items():
+                said.setdefault(name, []).append(reply)
+            if all(
+                (home in answers and partner in answers)
+                or (standby in before and (home in answers or partner in answers))
+                for home, partner, standby in self._cells
+            ):
+                return said
 
     def _settled(
         self,
