@@ -125,7 +125,7 @@ async def _do(stack: Stack, command: str) -> None:
         await asyncio.to_thread(stack.compose, *words)
     else:
         # What is run inside a container may end with the process that it kills there.
-        await asyncio.to_thread(run, program, *words, check=words[0] != "exec")
+        await asyncio.to_thread(run, program, *words, check="exec" not in words[:1])
 
 
 async def _heal(copies: Copies, journal: Journal, what: str) -> float:
