@@ -7,7 +7,7 @@ restarted, is brought up by a full round instead.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Expired
@@ -20,7 +20,9 @@ from ddb.wire.messages import Hand, Handed
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BOTH = 2
-BATCH_KEYS = 128
+BATCH_IDLE = 512
+BATCH_BUSY = 16
+"""Hints handed over at once. Whoever asks a home meanwhile waits for all of them to be taken."""
 BATCH_BYTES = 1024 * 1024
 IDLE = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""
@@ -30,6 +32,8 @@ REST_IDLE = 0.1
 """Seconds of rest per second of handing off while no client asks this node for anything."""
 REST_BUSY = 4.0
 """The same while clients do: at half of what a cluster can do, handing off may take no more."""
+CALM = 0.2
+"""Seconds without any such question after which none is expected."""
 BATCH_BUDGET = 5.0
 PATIENCE = 1.0
 ROUND_BUDGET = 1.0
@@ -59,6 +63,8 @@ class Handoff:
         self._transport = transport
         self._clock = clock
         self._targets: dict[int, str] = {}
+        self._asked = 0
+        self._busy_until = clock.now()
 
     def target(self, number: int) -> str:
         """The home that the hints of a partition wait for, as far as this node can tell."""
@@ -83,16 +89,34 @@ class Handoff:
         dropped = 0
         for homes, partitions in self._reachable().items():
             hints = self._hints_of if len(homes) == BOTH else self._alone_in
-            for batch in _batches(hint for number in partitions for hint in hints(number)):
-                began, served = self._clock.now(), self._coordinator.counters.operations
+            offered = (hint for number in partitions for hint in hints(number))
+            while batch := self._batch(offered):
+                began = self._clock.now()
                 done = await self._hand(homes, batch)
                 if done is None:
                     break
                 dropped += done
-                busy = self._coordinator.counters.operations != served
-                rest = REST_BUSY if busy else REST_IDLE
+                rest = REST_BUSY if self._busy() else REST_IDLE
                 await asyncio.sleep(rest * (self._clock.now() - began))
         return dropped
+
+    def _busy(self) -> bool:
+        """Whether clients have asked this node for anything lately."""
+        now, asked = self._clock.now(), self._coordinator.counters.operations + self._replica.reads
+        if asked != self._asked:
+            self._asked, self._busy_until = asked, now + CALM
+        return now < self._busy_until
+
+    def _batch(self, offered: Iterator[tuple[bytes, bytes]]) -> Hints:
+        """The next hints to hand over together; empty at the end."""
+        batch: Hints = []
+        size, most = 0, BATCH_BUSY if self._busy() else BATCH_IDLE
+        for key, raw in offered:
+            batch.append((key, raw))
+            size += len(raw)
+            if len(batch) >= most or size >= BATCH_BYTES:
+                break
+        return batch
 
     def _reachable(self) -> dict[tuple[str, ...], list[int]]:
         partitions: dict[tuple[str, ...], list[int]] = {}
@@ -114,7 +138,7 @@ class Handoff:
     def _hints_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
         after = number.to_bytes(PARTITION_BYTES, "big")
         stop = (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else b"\xff"
-        while rows := self._store.scan(Family.HINTS, after, stop, BATCH_KEYS):
+        while rows := self._store.scan(Family.HINTS, after, stop, BATCH_IDLE):
             yield from rows
             after = rows[-1][0] + b"\x00"
 
@@ -166,16 +190,3 @@ class Handoff:
 
     def __repr__(self) -> str:
         return f"<Handoff {self._replica.hints!r}>"
-
-
-def _batches(hints: Iterable[tuple[bytes, bytes]]) -> Iterator[Hints]:
-    batch: Hints = []
-    size = 0
-    for key, raw in hints:
-        batch.append((key, raw))
-        size += len(raw)
-        if len(batch) >= BATCH_KEYS or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -57,6 +57,8 @@ class Replica:
         self.name = name
         self.tallies = TallyBook(store)
         self.hints = HintBook()
+        self.reads = 0
+        """Reads asked of this node since it started, by gateways or peers."""
         self._ring = ring
         self._store = store
         self._ballots = ballots
@@ -110,6 +112,7 @@ class Replica:
 
     def read(self, request: Read) -> Handling:
         """Answer Read with a durable state."""
+        self.reads += 1
         raw = self.raw(request.key)
         return self._said(request.key, Same() if peek(raw) == request.newest else Holds(raw))
 

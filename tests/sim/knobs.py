@@ -17,7 +17,8 @@ EVERYWHERE = "PARTITIONS"
 """Imported by name into many modules, so it is set in each of them."""
 
 _SIZES: dict[str, tuple[float | int, ...]] = {
-    "ddb.node.handoff.BATCH_KEYS": (1, 2, 3),
+    "ddb.node.handoff.BATCH_IDLE": (1, 2, 3),
+    "ddb.node.handoff.BATCH_BUSY": (1, 2),
     "ddb.node.handoff.BATCH_BYTES": (1, 200),
     "ddb.node.refill.BATCH": (1, 2, 3),
     "ddb.node.refill.BATCH_BYTES": (1, 200),
