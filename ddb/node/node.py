@@ -1,6 +1,7 @@
 """A whole node, on ports: everything but the process, the socket and the disk."""
 
 import datetime as dt
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,10 @@ from ddb.node.handoff import Handoff
 from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.refill import Refiller, refill_rows
-from ddb.node.replica import Replica
+from ddb.node.replica import Replica, WrongCell
 from ddb.node.space import WRITING, Room, takes
-from ddb.node.store import Store
+from ddb.node.store import Store, StoreFailed
+from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     PROTOCOL,
@@ -47,8 +49,20 @@ from ddb.wire.messages import (
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
 
+log = logging.getLogger(__name__)
+
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
+_MOST_COMPLAINTS = 1000
+_MEANING: dict[type[Exception], str] = {
+    DamagedState: "its copy of this record cannot be read, and the other two of the cell decide"
+    " without it. Only they hold the record: move this node's data away and start it with an empty"
+    " directory, and it is refilled from them",
+    WrongCell: "the record is not lost, but the caller has another ring: give every process the"
+    " same list of nodes and the same version",
+    StoreFailed: "what was answered as stored is on another node too; this one stops",
+}
+"""What it means for the data that a request met one of these before anything was done."""
 
 
 class Node:
@@ -102,6 +116,7 @@ class Node:
             if self.name in cell.nodes
         }
         self._answers = self._table()
+        self._complaints: set[tuple[type, bytes]] = set()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
@@ -158,10 +173,29 @@ class Node:
         if answer is not None and (self.formation.ready or kind in _ALWAYS):
             if kind in WRITING and not takes(request, self._room()):
                 return Failed(f"the disk of {self.name} is full")
-            return answer(request, deadline)
+            try:
+                return answer(request, deadline)
+            except (DamagedState, WrongCell, StoreFailed) as error:
+                # All three come of looking at what is held, before anything is done.
+                self._complain(error, getattr(request, "key", b""))
+                return Failed(f"{self.name}: {error}")
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
         return Failed(f"{self.name} is still joining the cluster")
+
+    def _complain(self, error: Exception, key: bytes) -> None:
+        """Tell the operator, once per record: a client may ask for it again and again."""
+        complaint = (type(error), key)
+        if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
+            return
+        self._complaints.add(complaint)
+        log.error(
+            "%s refused a request for %r, and nothing was done: %s: %s",
+            self.name,
+            key,
+            error,
+            _MEANING[type(error)],
+        )
 
     async def _tally(self) -> Reply:
         reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())

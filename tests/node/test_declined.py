@@ -1,0 +1,157 @@
+"""A request that a node cannot even begin, over real sockets: it alone is refused."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ddb.node.identity import Stage, mint
+from ddb.node.node import Node
+from ddb.node.rocks import RocksStore
+from ddb.node.store import Family, StoreFailed
+from ddb.record.change import Kind
+from ddb.record.state import State, encode
+from ddb.record.version import NEVER, Dot
+from ddb.ring.ring import Ring, key_of
+from ddb.settings import Fsync
+from ddb.wire.messages import (
+    Do,
+    Failed,
+    Holds,
+    Newest,
+    Peek,
+    Propose,
+    Read,
+    Reply,
+    Request,
+)
+from ddb.wire.ports import Condition, Unreachable
+from tests.wire.serving import CLOCK, Raw, run
+from tests.wire.serving import Node as Serving
+
+NAMES = ("db-0", "db-1", "db-2", "db-3")
+RING = Ring(NAMES)
+WHOLE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
+KEYS = [key_of(f"user-{number}") for number in range(200)]
+MINE = [key for key in KEYS if "db-0" in RING.cell(key).homes]
+DAMAGED, HELD = MINE[:2]
+FOREIGN = next(key for key in KEYS if "db-0" not in RING.cell(key).nodes)
+
+
+class Alone:
+    """A `Transport` to nodes that look well and are not there."""
+
+    def ask(
+        self, to: str, _request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        asked.set_exception(Unreachable(to))
+        return asked
+
+    def condition(self, _to: str) -> Condition:
+        """As `Transport.condition`."""
+        return Condition.UP
+
+
+@asynccontextmanager
+async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node, RocksStore]]:
+    """A real node that votes, with one good copy and one that nobody can read."""
+    store, rng = RocksStore(path, Fsync.OS), random.Random(1)
+    await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, HELD, WHOLE)])
+    identity = msgspec.structs.replace(mint("db-0", NAMES, rng), stage=Stage.READY)
+    node = Node(identity, RING, store, Alone(), CLOCK, rng)
+    async with Serving() as wire:
+        wire.listener.handler = node.handle
+        yield wire, node, store
+    store.close()
+
+
+def proposal(key: bytes) -> Request:
+    return Propose(key, Dot(2 << 40, 1), NEVER, encode(State((Dot(2 << 40, 1),), False)))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [Read(DAMAGED, NEVER), Peek(FOREIGN), proposal(DAMAGED), proposal(FOREIGN)],
+    ids=["damaged read", "foreign peek", "damaged proposal", "foreign proposal"],
+)
+def test_what_cannot_be_begun_is_refused_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: Request
+) -> None:
+    """A damaged or foreign record costs its request a refusal; others on the connection go on."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as (wire, node, store):
+            raw = await Raw.to(wire)
+            before = store.get(Family.RECORDS, DAMAGED)
+            for number in range(3):
+                raw.say(2 * number, broken)
+                raw.say(2 * number + 1, Read(HELD, NEVER))
+            heard = [await raw.hear() for _ in range(6)]
+            for number, answer in enumerate(heard):
+                assert answer is not None, "the connection was cut"
+                assert answer[0] == number
+                assert isinstance(answer[1], Failed if number % 2 == 0 else Holds)
+            refusal = heard[0]
+            assert refusal is not None
+            assert "db-0" in str(refusal[1])
+            assert store.get(Family.RECORDS, DAMAGED) == before
+            assert node.replica.unfinished(DAMAGED) == NEVER
+
+    run(scenario())
+    assert len(caplog.records) == 1, "said once, however often it is asked"
+    assert "nothing was done" in caplog.text
+
+
+def test_damaged_copy_does_not_coordinate(tmp_path: Path) -> None:
+    """A change of a record whose own copy cannot be read is refused, and keeps nobody's turn."""
+    do = Do(DAMAGED, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0)
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as (wire, node, _):
+            raw = await Raw.to(wire)
+            assert isinstance(await raw.ask(1, do), Failed)
+            assert node.coordinator.queue.free(DAMAGED)
+            assert isinstance(await raw.ask(2, Peek(HELD)), Newest)
+
+    run(scenario())
+
+
+def test_failed_disk_refuses_without_cutting_anyone_off(tmp_path: Path) -> None:
+    """Where the disk fails a read, that read is refused, and its connection stays."""
+
+    def fail(*_: object) -> bytes:
+        raise StoreFailed("the disk is gone")
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as (wire, _, store):
+            raw = await Raw.to(wire)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(store, "get", fail)
+                refused = await raw.ask(1, Peek(HELD))
+            assert isinstance(refused, Failed)
+            assert "the disk is gone" in refused.reason
+            assert isinstance(await raw.ask(2, Peek(HELD)), Newest)
+
+    run(scenario())
+
+
+def test_what_nobody_foresaw_ends_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A defect in answering a request costs its connection, is logged, and leaves the others."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as (wire, _, _):
+            bad, good = await Raw.to(wire), await Raw.to(wire)
+            bad.say(1, Peek(b"\xff\xff"))
+            assert await bad.closed()
+            assert isinstance(await good.ask(1, Peek(HELD)), Newest)
+
+    run(scenario())
+    assert "IndexError" in caplog.text
