@@ -114,6 +114,8 @@ class Coordinator:
         if operation.fingerprint and self._overfull(own):
             raise Expired(retry, "too many named operations on this record in ten minutes")
         foreseen = remembered(own, operation)
+        if foreseen is None:
+            self.memory.begun(operation)
         if foreseen is not None or (not retry and verdict(change, own.value) is not Outcome.DONE):
             try:
                 own = await self._settle(key, deadline)

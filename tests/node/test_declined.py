@@ -1,23 +1,18 @@
 """A request that a node cannot even begin, over real sockets: it alone is refused."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from ddb.node.identity import Stage, mint
 from ddb.node.node import Node
 from ddb.node.rocks import RocksStore
 from ddb.node.store import Family, StoreFailed
 from ddb.record.change import Kind
 from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, key_of
-from ddb.settings import Fsync
+from ddb.ring.ring import key_of
 from ddb.wire.messages import (
     Do,
     Failed,
@@ -26,15 +21,12 @@ from ddb.wire.messages import (
     Peek,
     Propose,
     Read,
-    Reply,
     Request,
 )
-from ddb.wire.ports import Condition, Unreachable
-from tests.wire.serving import CLOCK, Raw, run
+from tests.node.alone import RING, voting
 from tests.wire.serving import Node as Serving
+from tests.wire.serving import Raw, run
 
-NAMES = ("db-0", "db-1", "db-2", "db-3")
-RING = Ring(NAMES)
 WHOLE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 KEYS = [key_of(f"user-{number}") for number in range(200)]
 MINE = [key for key in KEYS if "db-0" in RING.cell(key).homes]
@@ -42,33 +34,13 @@ DAMAGED, HELD = MINE[:2]
 FOREIGN = next(key for key in KEYS if "db-0" not in RING.cell(key).nodes)
 
 
-class Alone:
-    """A `Transport` to nodes that look well and are not there."""
-
-    def ask(
-        self, to: str, _request: Request, *, deadline: float, patience: float
-    ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        asked.set_exception(Unreachable(to))
-        return asked
-
-    def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
-        return Condition.UP
-
-
 @asynccontextmanager
 async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node, RocksStore]]:
-    """A real node that votes, with one good copy and one that nobody can read."""
-    store, rng = RocksStore(path, Fsync.OS), random.Random(1)
-    await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, HELD, WHOLE)])
-    identity = msgspec.structs.replace(mint("db-0", NAMES, rng), stage=Stage.READY)
-    node = Node(identity, RING, store, Alone(), CLOCK, rng)
-    async with Serving() as wire:
+    """A real node with one good copy and one that nobody can read."""
+    async with voting(path) as (node, store), Serving() as wire:
+        await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, HELD, WHOLE)])
         wire.listener.handler = node.handle
         yield wire, node, store
-    store.close()
 
 
 def proposal(key: bytes) -> Request:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.node.memory import GATEWAY_WINDOW, KEPT, KEYED_WINDOW, Memory
+from ddb.node.memory import GATEWAY_WINDOW, KEPT, KEYED_WINDOW, LET_GO, OVER, Memory
 from ddb.record.change import Outcome
 from ddb.record.state import Entry, Operation
 
@@ -108,6 +108,65 @@ def test_restart_begins_the_watch_again() -> None:
     assert not Memory(clock).forgettable(named())
 
 
+def test_key_used_again_at_once_is_watched_anew() -> None:
+    """A key used once more as soon as it was forgotten is kept for ten minutes from then."""
+    clock = SetClock()
+    memory = Memory(clock)
+    memory.forgettable(named())
+    clock.at += KEYED_WINDOW + 1
+    assert memory.forgettable(named())
+    memory.begun(named().operation)
+    assert not memory.forgettable(named())
+    clock.at += KEYED_WINDOW
+    assert not memory.forgettable(named())
+    clock.at += 1
+    assert memory.forgettable(named())
+
+
+def test_all_who_ask_while_a_round_lasts_are_told_the_same() -> None:
+    """What is forgettable stays so for the other steps of the round, and for one made again."""
+    clock = SetClock()
+    memory = Memory(clock)
+    memory.forgettable(named())
+    clock.at += KEYED_WINDOW + 1
+    for _ in range(10):
+        assert memory.forgettable(named())
+        clock.at += OVER / 10
+    assert memory.forgettable(named())
+
+
+def test_watch_is_let_go_with_its_entry() -> None:
+    """What was said to be forgettable is soon not watched any more, and a new use is not over."""
+    clock = SetClock()
+    memory = Memory(clock)
+    for number in range(100):
+        memory.forgettable(entry(number, b"absent"))
+    clock.at += GATEWAY_WINDOW + 1
+    for number in range(100):
+        assert memory.forgettable(entry(number, b"absent"))
+    clock.at += OVER + 1
+    for number in range(100, 130):
+        memory.forgettable(entry(number, b"absent"))
+    assert repr(memory) == "<Memory 0 gateways, 30 operations watched>"
+    assert not memory.forgettable(entry(1, b"absent"))
+
+
+def test_no_request_waits_for_a_million_watches() -> None:
+    """However many watches are over at once, a request lets go of a few, and of each in time."""
+    clock = SetClock()
+    memory = Memory(clock)
+    for number in range(5_000):
+        memory.forgettable(entry(number, b"absent"))
+    clock.at += KEPT
+    watched = 5_000
+    for number in range(5_000, 10_000):
+        memory.forgettable(entry(number, b"absent"))
+        left = int(repr(memory).split(", ")[1].split()[0])
+        assert watched - LET_GO < left <= watched + 1
+        watched = left
+    assert watched == 5_000
+
+
 def test_memory_does_not_grow_without_bound() -> None:
     """What has long been over takes no room."""
     clock = SetClock()
@@ -116,9 +175,11 @@ def test_memory_does_not_grow_without_bound() -> None:
         clock.at += 1
         memory.heard(number.to_bytes(6, "big"), 1)
         memory.forgettable(entry(number, b"absent"))
-    clock.at += KEPT + GATEWAY_WINDOW
-    memory.forgettable(entry(1, b"absent"))
-    assert repr(memory) == "<Memory 0 gateways, 1 operations watched>"
+    assert repr(memory) == "<Memory 119 gateways, 720 operations watched>"
+    clock.at += KEPT
+    for number in range(720 // (LET_GO - 1) + 1):
+        memory.forgettable(entry(number, b"absent"))
+    assert repr(memory) == "<Memory 0 gateways, 241 operations watched>"
 
 
 @steady

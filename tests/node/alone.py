@@ -1,0 +1,48 @@
+"""A node that votes, on a real store, of which the others look well and are not there."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from ddb.node.identity import Stage, mint
+from ddb.node.node import Node
+from ddb.node.rocks import RocksStore
+from ddb.ring.ring import Ring
+from ddb.settings import Fsync
+from ddb.wire.clock import SystemClock
+from ddb.wire.messages import Reply, Request
+from ddb.wire.ports import Condition, Unreachable
+
+NAMES = ("db-0", "db-1", "db-2", "db-3")
+RING = Ring(NAMES)
+
+
+class Alone:
+    """A `Transport` to nodes that look well and are not there."""
+
+    def ask(
+        self, to: str, _request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        asked.set_exception(Unreachable(to))
+        return asked
+
+    def condition(self, _to: str) -> Condition:
+        """As `Transport.condition`."""
+        return Condition.UP
+
+
+@asynccontextmanager
+async def voting(path: Path) -> AsyncIterator[tuple[Node, RocksStore]]:
+    """The first node by name."""
+    store, rng = RocksStore(path, Fsync.OS), random.Random(1)
+    identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
+    try:
+        yield Node(identity, RING, store, Alone(), SystemClock(), rng), store
+    finally:
+        store.close()

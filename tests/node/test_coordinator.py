@@ -1,0 +1,30 @@
+"""The coordinator where the simulation, which tests all of its decisions, looks no further."""
+
+import asyncio
+from pathlib import Path
+
+from ddb.record.change import Kind, Outcome
+from ddb.record.state import Entry, Operation
+from ddb.ring.ring import key_of
+from ddb.wire.messages import Do, Undecided
+from tests.node.alone import RING, voting
+
+NAME, FINGERPRINT = b"client-named", b"abcd"
+KEY = next(key for key in map(key_of, map(str, range(99))) if "db-0" in RING.cell(key).homes)
+
+
+def test_operation_that_its_record_does_not_know_is_watched_anew(tmp_path: Path) -> None:
+    """A key that comes again after it was forgotten does not inherit the watch of its first use."""
+    do = Do(KEY, Kind.DELETE, b"", (), NAME, FINGERPRINT, True, b"sender", 0)
+
+    async def scenario() -> None:
+        async with voting(tmp_path) as (node, _):
+            memory = node.coordinator.memory
+            memory.forgettable(Entry(Operation(NAME, FINGERPRINT), Outcome.DONE))
+            assert repr(memory) == "<Memory 0 gateways, 1 operations watched>"
+            handling = node.handle(do, node.coordinator._clock.now() + 0.05)
+            assert asyncio.iscoroutine(handling)
+            assert isinstance(await handling, Undecided)
+            assert repr(memory) == "<Memory 1 gateways, 0 operations watched>"
+
+    asyncio.run(scenario())
