@@ -109,6 +109,7 @@ class Router:
         except (Silent, Unreachable):
             return None
         finally:
+            # Where it has failed already, this counts as having looked at its failure.
             newest.cancel()
         raw = held.state if type(held) is Holds else b"" if type(held) is Same else None
         if raw is None or type(dot) is not Newest or peek(raw) != dot.dot:
