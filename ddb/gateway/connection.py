@@ -70,6 +70,8 @@ class Connection(HttpToolsProtocol):
     def on_chunk_header(self) -> None:
         """Called by the parser; fields may follow the last chunk, and they may not end either."""
         self._head = max(self._head, 0)
+        # Nobody reads those: what a request asks for is known by then (RFC 9110, section 6.5.1).
+        self.headers = []
 
     def on_headers_complete(self) -> None:
         """Called by the parser; a request with an offer is parsed a second time, without it."""

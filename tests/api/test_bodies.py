@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 
 import pytest
 
@@ -176,10 +177,10 @@ def test_body_is_asked_for(api: Api) -> None:
         refusal(answer_in(stream), 413, "InvalidRequestError")
 
 
-def chunked(*chunks: bytes) -> bytes:
+def chunked(*chunks: bytes, method: bytes = b"POST", trailers: bytes = b"") -> bytes:
     parts = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks]
-    head = b"POST /api/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return head + b"".join(parts) + b"0\r\n\r\n"
+    head = b"%b /api/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % method
+    return head + b"".join(parts) + b"0\r\n" + trailers + b"\r\n"
 
 
 def test_chunked(api: Api) -> None:
@@ -209,6 +210,33 @@ def test_chunked_too_large(api: Api) -> None:
         refusal(answer_in(stream), 413, "InvalidRequestError")
         connection.sendall(after)
         assert answer_in(stream).status == 404
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        b'If-Match: "0123456789abcdef"',
+        b"If-None-Match: *",
+        b"Idempotency-Key: " + b"x" * 300,
+        b"Content-Type: text/plain",
+        b"Expect: 100-continue",
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_trailers_are_no_headers(api: Api, trailer: bytes, at_once: bool) -> None:
+    """Fields behind a chunked body neither name nor condition the request."""
+    user = api.make()
+    body = json.dumps({"id": user["id"], "group": 7}).encode()
+    whole = chunked(body, method=b"PUT", trailers=trailer + b"\r\n")
+    with api.socket() as connection:
+        stream = connection.makefile("rb")
+        for part in (whole,) if at_once else (whole[: -len(trailer)], whole[-len(trailer) :]):
+            connection.sendall(part)
+            time.sleep(0.02)
+        answer = answer_in(stream)
+        assert (answer.status, answer.user) == (200, user | {"group": 7})
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer_in(stream).status == 200
 
 
 def test_chunked_without_end_is_answered(api: Api) -> None:
