@@ -108,7 +108,10 @@ class Connection(HttpToolsProtocol):
             return
         with_body = scope["method"] != "HEAD"
         cycle.waiting_for_100_continue = False
-        self.transport.write(response.encode(keep_alive=cycle.keep_alive, with_body=with_body))
+        self.transport.write(
+            # Of all responses there is the date, which uvicorn writes out once a second.
+            response.encode(cycle.default_headers, keep_alive=cycle.keep_alive, with_body=with_body)
+        )
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
@@ -157,7 +160,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing() or self._malformed is None:
             return
         self._unset_keepalive_if_required()
-        self.transport.write(refusal(self._malformed).encode(keep_alive=False, with_body=True))
+        common = self.server_state.default_headers
+        answer = refusal(self._malformed).encode(common, keep_alive=False, with_body=True)
+        self.transport.write(answer)
         # To close with bytes unread is to reset: the client would lose the answer.
         self.transport.write_eof()
         self.loop.call_later(_LINGER, self.transport.close)

@@ -57,7 +57,6 @@ async def _serve(settings: GatewaySettings) -> int:
             access_log=False,
             log_level="warning",
             server_header=False,
-            date_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACEFUL,
             timeout_keep_alive=75,

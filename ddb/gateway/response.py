@@ -27,9 +27,11 @@ class Response(msgspec.Struct, frozen=True):
         """Whether its length is told: not of the two that never have a body."""
         return self.status not in (204, 304)
 
-    def encode(self, *, keep_alive: bool, with_body: bool) -> bytes:
-        """The whole response as HTTP/1.1 has it on the wire."""
+    def encode(self, common: Headers, *, keep_alive: bool, with_body: bool) -> bytes:
+        """The whole response as HTTP/1.1 has it on the wire; `common`: of all responses."""
         parts = [_LINES[self.status]]
+        for name, value in common:
+            parts += (name, b": ", value, b"\r\n")
         for name, value in self.headers:
             parts += (name, b": ", value, b"\r\n")
         if self.has_length:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ Headers = Mapping[str, str | Sequence[str]]
 
 NONE: Headers = {}
 TIMEOUT = 60.0
+DATED_WITHIN = 60
+"""Seconds that a system's clock may be off, of whatever machine it runs on."""
 PATIENCE = 5
 """How often a request is sent that is answered by 503."""
 
@@ -242,15 +245,23 @@ def answer_in(stream: BinaryIO, method: str = "GET") -> Answer:
     while (line := stream.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
         headers.append((name.lower(), value.strip()))
-    answer = Answer(status, headers, b"")
+    answer = Answer(status, _dated(headers) if status >= 200 else headers, b"")
     if method == "HEAD" or status in (204, 304) or status < 200:
         return answer
     length = answer.header("content-length")
     assert length is not None
-    return Answer(status, headers, stream.read(int(length)))
+    return Answer(status, answer.headers, stream.read(int(length)))
 
 
 def _answer(response: http.client.HTTPResponse) -> Answer:
     body = response.read()
     headers = [(name.lower(), value) for name, value in response.getheaders()]
-    return Answer(response.status, headers, body)
+    return Answer(response.status, _dated(headers), body)
+
+
+def _dated(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Check that there is one date, of about now, and leave it out: answers can be compared."""
+    (date,) = (value for name, value in headers if name == "date")
+    assert date.endswith(" GMT")
+    assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < DATED_WITHIN
+    return [header for header in headers if header[0] != "date"]
