@@ -15,7 +15,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from ddb.gateway.errors import Error, Refused, invalid
+from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.http import Application
 from ddb.gateway.response import refusal
 
@@ -29,7 +29,8 @@ _MOST_HEAD = 512 * 1024
 """Bytes of a request's head, give or take one piece of what its client sends (256 KiB)."""
 
 _NOT_HTTP = invalid("", "this is not an HTTP/1.1 request")
-_ENDLESS = Refused(Error.HEAD_TOO_LARGE, "the head of the request is too large")
+_TOO_LONG = f"the head of a request takes at most {_MOST_HEAD} bytes"
+_ENDLESS = Refused(Error.HEAD_TOO_LARGE, _TOO_LONG, details=(Detail("", _TOO_LONG),))
 
 
 class Connection(HttpToolsProtocol):

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ddb.gateway.conditions import required_tags
-from ddb.gateway.document import GREATEST_DOCUMENT
-from ddb.gateway.errors import Error, Refused, invalid
+from ddb.gateway.document import GREATEST_DOCUMENT, short
+from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.records import Applied, Records, Unavailable
 from ddb.gateway.response import Response, plain, refusal
 from ddb.gateway.schema import load
@@ -29,6 +29,11 @@ COUNT = PATH + "count"
 READING = ("GET", "HEAD")
 _HEEDED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"content-length"})
 _LONGEST_KEY = 255
+_LONGEST_LENGTH = 9
+_NO_NONE_MATCH = (
+    "it is for GET and HEAD; nothing was changed. PUT, PATCH and DELETE never make a user, and take"
+    " If-Match; POST makes one only where there is none"
+)
 
 
 class Application:
@@ -133,6 +138,7 @@ def _wrong(method: str, allowed: Iterable[str]) -> Refused:
     return Refused(
         Error.WRONG_METHOD,
         f"{method} is not done here; {methods} are",
+        details=(Detail("method", f"it takes one of {methods}"),),
         headers=((b"allow", methods.encode()),),
     )
 
@@ -155,7 +161,7 @@ def _condition(said: Said) -> tuple[bytes, ...]:
     """What a change demands of the record it changes. Raises `Refused` (400)."""
     if b"if-none-match" in said:
         # To ignore a condition would be to make a change that its sender had ruled out.
-        raise invalid("If-None-Match", "it is for GET and HEAD; a change takes If-Match")
+        raise invalid("If-None-Match", _NO_NONE_MATCH)
     return _if_match(said)
 
 
@@ -171,30 +177,34 @@ def _key(said: Said) -> str | None:
 
 async def _body(said: Said, receive: Receive) -> bytes:
     declared = said.get(b"content-length")
-    if declared is not None and declared.isdigit() and len(declared) > 9:
-        raise _too_large()
-    if declared is not None and declared.isdigit() and int(declared) > GREATEST_DOCUMENT:
-        raise _too_large()
+    if (
+        declared is not None
+        and declared.isdigit()
+        # int() takes no more than some thousand digits.
+        and (len(declared) > _LONGEST_LENGTH or int(declared) > GREATEST_DOCUMENT)
+    ):
+        raise _too_large(f"this one is to have {short(declared.decode())}")
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         whole: bytes = message.get("body", b"")
         if len(whole) > GREATEST_DOCUMENT:
-            raise _too_large()
+            raise _too_large(f"this one has {len(whole)}")
         return whole
     parts = bytearray()
     while message["type"] == "http.request":
         parts += message.get("body", b"")
         if len(parts) > GREATEST_DOCUMENT:
             # Before more is awaited, which may never come.
-            raise _too_large()
+            raise _too_large(f"of this one {len(parts)} have come")
         if not message.get("more_body"):
             return bytes(parts)
         message = await receive()
     raise invalid("", "the request ended before its body did")
 
 
-def _too_large() -> Refused:
-    return Refused(Error.TOO_LARGE, f"a body takes at most {GREATEST_DOCUMENT} bytes")
+def _too_large(found: str) -> Refused:
+    why = f"a body takes at most {GREATEST_DOCUMENT} bytes, and {found}"
+    return Refused(Error.TOO_LARGE, why, details=(Detail("", why),))
 
 
 def _unavailable(unavailable: Unavailable) -> Refused:

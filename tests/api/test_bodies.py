@@ -152,7 +152,11 @@ def test_too_large(api: Api, size: int) -> None:
     user = api.valid()
     path = f"/api/users/{user['id']}"
     for method, target in (("POST", "/api/users/"), ("PUT", "/api/users/"), ("PATCH", path)):
-        refusal(api.call(method, target, padded(user, size)), 413, "InvalidRequestError")
+        answer = api.call(method, target, padded(user, size))
+        details = refusal(answer, 413, "InvalidRequestError")
+        assert details == {
+            "": f"a body takes at most {GREATEST} bytes, and this one is to have {size}"
+        }
     assert api.call("GET", path).status == 404
 
 
@@ -161,7 +165,7 @@ def test_too_large_is_told_before_it_is_sent(api: Api) -> None:
     for length in ("65537", "9999999999", "18446744073709551615"):
         request = f"POST /api/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
         (answer,) = api.raw(request.encode())
-        refusal(answer, 413, "InvalidRequestError")
+        assert length in refusal(answer, 413, "InvalidRequestError")[""]
 
 
 def test_body_is_asked_for(api: Api) -> None:
@@ -243,7 +247,9 @@ def test_chunked_without_end_is_answered(api: Api) -> None:
     """A chunked body that never ends is answered by 413 as soon as it is too large."""
     with api.socket() as connection:
         connection.sendall(chunked(b" " * (GREATEST + 1)).removesuffix(b"0\r\n\r\n"))
-        refusal(answer_in(connection.makefile("rb")), 413, "InvalidRequestError")
+        details = refusal(answer_in(connection.makefile("rb")), 413, "InvalidRequestError")
+        assert f"at most {GREATEST} bytes" in details[""]
+        assert f"{GREATEST + 1} have come" in details[""]
 
 
 def test_body_shorter_than_said(api: Api) -> None:

@@ -71,8 +71,9 @@ def test_unknown_path(api: Api, method: str, path: str) -> None:
 def test_wrong_method(api: Api, method: str, path: str, allowed: str, slash: str) -> None:
     """A method that is not done at a path answers 405 and says in Allow which are."""
     answer = api.call(method, path + slash, b"{}")
-    refusal(answer, 405, "InvalidRequestError")
+    details = refusal(answer, 405, "InvalidRequestError")
     assert answer.header("allow") == allowed
+    assert details == {"method": f"it takes one of {allowed}"}
 
 
 def test_allowed_methods_are_done(api: Api) -> None:
