@@ -62,6 +62,10 @@ async def _serve(settings: GatewaySettings) -> int:
             timeout_keep_alive=75,
         )
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Once it has stopped, uvicorn signals itself again, for whoever handled signals before it:
+        # by default that would end this process as if it had been killed.
+        signal.signal(number, server.handle_exit)
     if settings.exit_with_parent:
         gone(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
     log.info("%r serves %s:%d", router, settings.host, settings.port)

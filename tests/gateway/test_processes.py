@@ -141,6 +141,21 @@ def test_nobody_there(tmp_path: Path) -> None:
         api._connection.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_when_told_is_no_failure(tmp_path: Path, number: signal.Signals) -> None:
+    """A gateway that is told to stop ends with exit code 0, as whoever supervises it expects."""
+    port = free_ports(4)
+    with Process(
+        tmp_path,
+        *("gateway", "--host", "127.0.0.1", "--port", str(port)),
+        *("--members", members(port + 1)),
+    ) as gateway:
+        assert wait_for(lambda: listens(Api(f"http://127.0.0.1:{port}")), 20)
+        gateway._process.send_signal(number)
+        assert gateway.ended() == 0
+        assert "Traceback" not in gateway.output
+
+
 def test_every_node_paused(tmp_path: Path) -> None:
     """While no node answers, changes answer 503 soon, and what they say of the outcome is true."""
     with Cluster(tmp_path) as cluster:
