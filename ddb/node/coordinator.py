@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 
 from ddb.node.ballots import Ballots
-from ddb.node.counters import Counters
+from ddb.node.counters import Cause, Counters
 from ddb.node.memory import MOST_KEYED, Memory
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
@@ -133,7 +133,7 @@ class Coordinator:
     async def refresh(self, key: bytes, deadline: float) -> State:
         """Give the record's state a new ballot, above whatever held the old one back."""
         async with self.queue.turn(key):
-            return (await self._round(key, SETTLE, deadline, False)).state
+            return (await self._round(key, SETTLE, deadline, False, Cause.REPAIR)).state
 
     # Deciding.
 
@@ -192,7 +192,14 @@ class Coordinator:
             return True
         return decided and not isinstance(stored, Refused)
 
-    async def _round(self, key: bytes, intent: Intent, deadline: float, doubt: bool) -> Step:
+    async def _round(
+        self,
+        key: bytes,
+        intent: Intent,
+        deadline: float,
+        doubt: bool,
+        cause: Cause = Cause.OPERATION,
+    ) -> Step:
         """Decide `intent` under ballots of our own; for the key's turn only.
 
         `doubt`: some attempt may have left an undecided state behind, so a refusal must be
@@ -213,13 +220,13 @@ class Coordinator:
             made = step(own, own, wanted, ballot, self.memory.forgettable)
             raw = encode(made.state)
             partner = next(partners)
-            reply = await self._ask(partner, Propose(key, ballot, own.newest, raw), deadline)
+            reply = await self._ask(partner, Propose(key, ballot, own.newest, raw), deadline, cause)
             if isinstance(reply, Holds):
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
                 made = step(base, other, wanted, ballot, self.memory.forgettable)
                 raw = encode(made.state)
-                reply = await self._ask(partner, Accept(key, raw), deadline)
+                reply = await self._ask(partner, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Stored):
                     self._count_repair(base, other)
             if isinstance(reply, Refused):
@@ -254,18 +261,20 @@ class Coordinator:
             if all(tried.values()):
                 tried = dict.fromkeys(tried, 0)
 
-    async def _ask(self, partner: str, request: Request, deadline: float) -> Reply | None:
+    async def _ask(
+        self, partner: str, request: Request, deadline: float, cause: Cause = Cause.OPERATION
+    ) -> Reply | None:
         """The partner's reply; None where it may have acted without our knowing.
 
         A partner that was not reached at all is as good as one that refused to begin.
         """
-        self.counters.peer_requests += 1
+        self.counters.asked(cause)
         try:
             return await self._transport.ask(partner, request, deadline=deadline, patience=PATIENCE)
         except Silent:
             return None
         except Unreachable as unreachable:
-            self.counters.peer_requests -= 1
+            self.counters.asked(cause, -1)
             return Failed(str(unreachable))
 
     async def _rest(self, partner: str, key: bytes) -> None:

@@ -1,6 +1,16 @@
 """What a node has done, counted since it started."""
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class Cause(Enum):
+    """Why another node is asked for something."""
+
+    OPERATION = "operation"
+    """For a gateway, which waits for it."""
+    REPAIR = "repair"
+    """For the sake of copies that are not where they belong."""
 
 
 @dataclass(slots=True)
@@ -27,3 +37,10 @@ class Counters:
     """Hints that both homes confirmed and this node let go of."""
     refilled: int = 0
     """Records taken over from others onto a new disk."""
+
+    def asked(self, cause: Cause, requests: int = 1) -> None:
+        """Count requests to other nodes; fewer than none where they were not sent after all."""
+        if cause is Cause.REPAIR:
+            self.repair_requests += requests
+        else:
+            self.peer_requests += requests

@@ -1,4 +1,4 @@
-"""A node that votes, on a real store, of which the others look well and are not there."""
+"""A node that votes, on a real store, of which the others look well and answer nothing."""
 
 import asyncio
 import random
@@ -15,21 +15,24 @@ from ddb.ring.ring import Ring
 from ddb.settings import Fsync
 from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Reply, Request
-from ddb.wire.ports import Condition, Unreachable
+from ddb.wire.ports import Condition, Silent, Unreachable
 
 NAMES = ("db-0", "db-1", "db-2", "db-3")
 RING = Ring(NAMES)
 
 
 class Alone:
-    """A `Transport` to nodes that look well and are not there."""
+    """A `Transport` to nodes that look well and fail every request."""
+
+    def __init__(self, failure: type[Silent | Unreachable]) -> None:
+        self._failure = failure
 
     def ask(
         self, to: str, _request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        asked.set_exception(Unreachable(to))
+        asked.set_exception(self._failure(to))
         return asked
 
     def condition(self, _to: str) -> Condition:
@@ -38,11 +41,13 @@ class Alone:
 
 
 @asynccontextmanager
-async def voting(path: Path) -> AsyncIterator[tuple[Node, RocksStore]]:
+async def voting(
+    path: Path, failure: type[Silent | Unreachable] = Unreachable
+) -> AsyncIterator[tuple[Node, RocksStore]]:
     """The first node by name."""
     store, rng = RocksStore(path, Fsync.OS), random.Random(1)
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:
-        yield Node(identity, RING, store, Alone(), SystemClock(), rng), store
+        yield Node(identity, RING, store, Alone(failure), SystemClock(), rng), store
     finally:
         store.close()

@@ -3,10 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from ddb.node.coordinator import Expired
 from ddb.record.change import Kind, Outcome
 from ddb.record.state import Entry, Operation
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Do, Undecided
+from ddb.wire.ports import Silent, Unreachable
 from tests.node.alone import RING, voting
 
 NAME, FINGERPRINT = b"client-named", b"abcd"
@@ -26,5 +30,29 @@ def test_operation_that_its_record_does_not_know_is_watched_anew(tmp_path: Path)
             assert asyncio.iscoroutine(handling)
             assert isinstance(await handling, Undecided)
             assert repr(memory) == "<Memory 1 gateways, 0 operations watched>"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("failure", [Silent, Unreachable])
+def test_what_brings_a_home_up_is_no_operation(
+    tmp_path: Path, failure: type[Silent | Unreachable]
+) -> None:
+    """Requests that were sent for a round of repair are counted as such, for a read as its own."""
+
+    async def scenario() -> None:
+        async with voting(tmp_path, failure) as (node, _):
+            coordinator, counters = node.coordinator, node.coordinator.counters
+            with pytest.raises(Expired):
+                await coordinator.refresh(KEY, coordinator._clock.now() + 0.05)
+            sent = failure is Silent
+            assert (counters.operations, counters.peer_requests) == (0, 0)
+            assert (counters.repair_requests > 0) is sent
+            repaired = counters.repair_requests
+            with pytest.raises(Expired):
+                await coordinator.read(KEY, coordinator._clock.now() + 0.05)
+            assert counters.operations == 1
+            assert (counters.peer_requests > 0) is sent
+            assert counters.repair_requests == repaired
 
     asyncio.run(scenario())
