@@ -35,6 +35,8 @@ DICTIONARY = 16 * 1024
 ZSTD_LEVEL = 3
 ZSTD_WINDOW = -14
 """RocksDB's own default, which one of the others cannot be set without."""
+_BEYOND_SETTERS = Path(__file__).with_name("options")
+"""A directory that rocksdict takes for a store's, to load that store's options."""
 MARK_EVERY = 1.0
 """Seconds from a flush to the mark that covers it (see `ddb.node.mark`), at most."""
 
@@ -224,7 +226,8 @@ def _open_marked(path: Path, rocks: Path) -> Rdict:
 
 def _open(path: Path) -> Rdict:
     cache = Cache(BLOCK_CACHE)
-    options = _options(cache)
+    options, _ = Options.load_latest(str(_BEYOND_SETTERS))
+    _set(options, cache)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     # A torn tail is what a crash leaves; damage before the tail must not pass for one, as it
@@ -233,13 +236,13 @@ def _open(path: Path) -> Rdict:
     options.set_max_total_wal_size(MOST_LOG)
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)
-    return Rdict(
-        str(path), options, column_families={family.value: _options(cache) for family in Family}
-    )
+    families = {family.value: Options(raw_mode=True) for family in Family}
+    for each in families.values():
+        _set(each, cache)
+    return Rdict(str(path), options, column_families=families)
 
 
-def _options(cache: Cache) -> Options:
-    options = Options(raw_mode=True)
+def _set(options: Options, cache: Cache) -> None:
     # At every level: a small store may never reach the last one.
     options.set_compression_type(DBCompressionType.zstd())
     options.set_compression_options(ZSTD_WINDOW, ZSTD_LEVEL, 0, DICTIONARY)
@@ -252,7 +255,6 @@ def _options(cache: Cache) -> Options:
     table.set_bloom_filter(10, False)
     table.set_block_size(BLOCK)
     options.set_block_based_table_factory(table)
-    return options
 
 
 def _line(error: Exception) -> str:

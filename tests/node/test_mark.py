@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ddb.node import rocks
 from ddb.node.mark import Mark, measure, read, write
-from ddb.node.rocks import RocksStore
+from ddb.node.rocks import MARK_EVERY, RocksStore
 from ddb.node.store import Family, StoreFailed, StoreRefused
 from ddb.settings import Fsync
 from tests.node.committer import body_of, commit, key_of
@@ -116,6 +117,45 @@ def test_damaged_file_is_refused(copy: Path, pattern: str, damage: Callable[[Pat
             RocksStore(copy, Fsync.ALWAYS)
         assert str(copy) in str(refused.value)
         assert "start this node with an empty directory" in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as a killed process leaves it, with several logs that are all still needed."""
+    path = tmp_path_factory.mktemp("with-logs")
+    killed = path / "killed"
+
+    async def fill(store: RocksStore) -> None:
+        for number in range(BATCHES):
+            await commit(store, number)
+        await asyncio.sleep(MARK_EVERY + 0.2)
+        assert read(path / "data")
+        shutil.copytree(path / "data", killed)
+
+    with pytest.MonkeyPatch.context() as patched:
+        # Full memtables begin new logs, and the half empty ones of the other families keep the old.
+        patched.setattr(rocks, "WRITE_BUFFER", 64 * 1024)
+        patched.setattr(rocks, "MOST_LOG", 1024 * 1024 * 1024)
+        store = RocksStore(path / "data", Fsync.ALWAYS)
+        asyncio.run(fill(store))
+        store.close()
+    return killed
+
+
+def test_log_missing_before_others_is_refused(with_logs: Path, tmp_path: Path) -> None:
+    """Where any log that is still needed is gone the store is refused, and nothing is dropped."""
+    needed = sorted(log.name for log in (with_logs / "rocks").glob(LOG))
+    assert len(needed) > 1
+    for number, name in enumerate(needed):
+        copy = Path(shutil.copytree(with_logs, tmp_path / str(number)))
+        (copy / "rocks" / name).unlink()
+        for _ in range(2):
+            with pytest.raises(StoreRefused, match="start this node with an empty directory"):
+                RocksStore(copy, Fsync.ALWAYS)
+    store = RocksStore(with_logs, Fsync.ALWAYS)
+    for family in (Family.RECORDS, Family.HINTS):
+        assert len(store.scan(family, b"", TOP, 10**6)) == BATCHES
+    store.close()
 
 
 def test_unreadable_block_is_found_when_it_is_met(tmp_path: Path) -> None:
