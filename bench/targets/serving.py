@@ -17,7 +17,6 @@ SETTINGS: dict[str, Any] = {
     "access_log": False,
     "log_level": "warning",
     "server_header": False,
-    "date_header": False,
     "proxy_headers": False,
     "timeout_graceful_shutdown": 3,
     "timeout_keep_alive": 75,
