@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.group import CROWD, GATHER, QUICK, WARY, Fresh, GroupCommit
+from ddb.node.group import CROWD, QUICK, WARY, Fresh, GroupCommit
 from ddb.node.store import Family, StoreFailed
 
 
@@ -111,13 +111,14 @@ def test_the_loop_waits_for_a_quick_disk_only() -> None:
     assert [on_loop for _, on_loop in disk.flushed] == [False, True, True, False, True]
 
 
-def test_a_crowd_gathers() -> None:
+def test_a_crowd_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crowd the next flush waits a moment, and takes what came meanwhile with it."""
+    monkeypatch.setattr("ddb.node.group.GATHER", 0.5)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         await asyncio.gather(*{commit(group, number) for number in range(CROWD + 1)})
         late = [commit(group, 100)]
-        await asyncio.sleep(GATHER / 4)
+        await asyncio.sleep(0.005)
         late.append(commit(group, 101))
         await asyncio.gather(*late)
         assert len(disk.flushed) == 2
