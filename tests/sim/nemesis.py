@@ -36,6 +36,7 @@ class Nemesis:
             FaultKind.DEAF: self._deaf,
             FaultKind.BLIND: self._blind,
             FaultKind.CLOG: self._clog,
+            FaultKind.DRAG: self._drag,
             FaultKind.RESET: self._reset,
             FaultKind.STORM: self._storm,
             FaultKind.LAG: self._lag,
@@ -261,6 +262,16 @@ class Nemesis:
             clogged[pair] -= 1
         # What is on its way still takes its time.
         await asyncio.sleep(0.5)
+        self._mend(trouble)
+
+    async def _drag(self, fault: Fault) -> None:
+        self._fired(fault)
+        world = self._world
+        way = world.gateways[fault.other % len(world.gateways)].name, self._name(fault.one)
+        trouble = world.trouble()
+        world.network.longer[way] = 0.01 * fault.amount
+        await asyncio.sleep(fault.lasts)
+        world.network.longer.pop(way, None)
         self._mend(trouble)
 
     async def _reset(self, fault: Fault) -> None:

@@ -78,6 +78,8 @@ class SimNetwork:
         self.hosts: dict[str, Host] = {}
         self.cut: Counter[tuple[str, str]] = Counter()
         self.clogged: Counter[tuple[str, str]] = Counter()
+        self.longer: dict[tuple[str, str], float] = {}
+        """Seconds that messages take beyond the weather, by way."""
         self.fired: Counter[str] = Counter()
         self.watch: list[Callable[[str, str, Request], None]] = []
         self.failures: list[str] = []
@@ -115,6 +117,9 @@ class SimNetwork:
             if self.clogged.get(way):
                 self.fired["clogged"] += 1
                 delay += 0.05 + rng.random() * 0.4
+            if way in self.longer:
+                self.fired["dragged"] += 1
+                delay += self.longer[way] * (0.8 + 0.4 * rng.random())
             self.loop.later_in(process, delay, arrive, *args)
 
     def reset(self, one: str, other: str) -> None:

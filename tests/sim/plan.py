@@ -73,6 +73,8 @@ class FaultKind(Enum):
     """A gateway cannot reach a node."""
     CLOG = "clog"
     """Messages between two hosts take long."""
+    DRAG = "drag"
+    """What a gateway sends to a node takes some milliseconds longer, and no other message does."""
     RESET = "reset"
     """The connections between two hosts break."""
     STORM = "storm"

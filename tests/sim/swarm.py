@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, medley, outages, renewal
+from tests.sim import apart, homecoming, medley, outages, renewal
 from tests.sim.plan import Plan
 
 
@@ -18,6 +18,8 @@ class Family(Enum):
 
     MEDLEY = "medley"
     """All sorts of faults, knobs, sizes and weathers."""
+    HOMECOMING = "homecoming"
+    """LIST and COUNT while a home has just returned and its hints are handed off and let go."""
     DUEL = "duel"
     """Everybody fights over one record, and hardly a message arrives in time."""
     LONE = "lone"
@@ -38,7 +40,8 @@ class Family(Enum):
 
 _Draw = Callable[[int, random.Random], Plan]
 _SHARES: dict[Family, tuple[float, _Draw]] = {
-    Family.MEDLEY: (0.32, medley.medley),
+    Family.MEDLEY: (0.27, medley.medley),
+    Family.HOMECOMING: (0.05, homecoming.homecoming),
     Family.DUEL: (0.2, medley.duel),
     Family.LONE: (0.1, outages.lone),
     Family.BRIDGE: (0.08, apart.bridge),

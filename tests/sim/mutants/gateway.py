@@ -180,4 +180,29 @@ GATEWAY = (
         ),
         family="seesaw",
     ),
+    Mutant(
+        "count-by-a-later-word",
+        "COUNT believes a home by the word of a standby that may have let go since the home spoke",
+        (
+            Patch(
+                _LISTING,
+                "        disputed: list[int] = []\n        for number in numbers:\n",
+                "        words = {name: reply.hints for name, reply in answers.items()}\n"
+                "        disputed: list[int] = []\n        for number in numbers:\n",
+            ),
+        ),
+        family="homecoming",
+    ),
+    Mutant(
+        "list-in-one-scan",
+        "LIST believes a home and a standby that may have let go since the home spoke",
+        (
+            Patch(
+                _LISTING,
+                "(standby in before and (home",
+                "(standby in answers and (home",
+            ),
+        ),
+        family="homecoming",
+    ),
 )
