@@ -12,9 +12,9 @@ from ddb.gateway.records import Applied, Cursor, Page, Unavailable
 from ddb.gateway.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
 from tests.sim.history import Answer, Call, Ended, Method, Record
-from tests.sim.loop import Process
 from tests.sim.observed import Counted, Listed, Timed
 from tests.sim.plan import Action, Match, Op
+from tests.sim.process import Process
 from tests.sim.world import Gateway, GatewayGone, World
 
 _METHOD = {

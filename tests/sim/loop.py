@@ -7,27 +7,23 @@ killed (nothing of it ever runs again), between any two callbacks.
 """
 
 import asyncio
-import contextvars
 import hashlib
 import heapq
 import random
 import struct
-from collections import deque
-from collections.abc import Callable, Coroutine
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-import msgspec
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from ddb.node.store import StoreFailed
-
-if TYPE_CHECKING:
-    from tests.sim.streams import End, Factory, Server, Wires
+from tests.sim.future import SimFuture
+from tests.sim.process import PROCESS, Handle, Process
 
 T = TypeVar("T")
 _pack_moment = struct.Struct("<d").pack
-_pack_number = struct.Struct("<I").pack
 _UNDIGESTED = 1 << 16
 
 
@@ -35,92 +31,18 @@ class Livelock(Exception):
     """Time does not advance, or the run takes absurdly many steps."""
 
 
-class Process:
-    """One incarnation of one simulated process."""
-
-    __slots__ = (
-        "alive",
-        "context",
-        "fuse",
-        "name",
-        "number",
-        "on_fuse",
-        "paused",
-        "ready",
-        "stamp",
-    )
-
-    def __init__(self, name: str, number: int) -> None:
-        self.name = name
-        self.number = number
-        self.stamp = _pack_number(number)
-        self.alive = True
-        self.paused = False
-        self.ready: deque[Handle] = deque()
-        self.context = contextvars.copy_context()
-        self.context.run(PROCESS.set, self)
-        self.fuse = -1
-        self.on_fuse: Callable[[], None] | None = None
-
-    def __repr__(self) -> str:
-        state = "dead" if not self.alive else "paused" if self.paused else "running"
-        return f"<Process {self.name}#{self.number} {state}>"
-
-
-PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
-
-
-class Handle(msgspec.Struct, eq=False):
-    """A scheduled callback; what asyncio needs of `asyncio.TimerHandle`.
-
-    A struct, since most of a run is spent making these: it has no constructor in Python.
-    """
-
-    callback: Callable[..., object] | None
-    args: tuple[Any, ...]
-    context: Context
-    process: Process
-    due: float
-
-    def cancel(self) -> None:
-        """Do not run it."""
-        self.callback = None
-        self.args = ()
-
-    def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
-        return self.callback is None
-
-    def when(self) -> float:
-        """The loop's time at which it is due."""
-        return self.due
-
-
-class SimFuture(asyncio.Future[Any]):
-    """A future whose hash does not depend on its address, so that sets of them keep one order."""
-
-    _hashed = 0
-    _serial = 0
-
-    def __hash__(self) -> int:
-        # Numbered when first asked: hardly any ever is, and making one must cost nothing more.
-        if not self._serial:
-            SimFuture._hashed += 1
-            self._serial = SimFuture._hashed
-        return self._serial
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-
 class SimLoop:
     """The loop. `trace` is the digest of every step, and of what `record` was given."""
 
     get_debug = staticmethod(bool)
     """Never; asked for every future, so without a frame of its own."""
+    create_connection: Callable[..., Awaitable[object]]
+    create_server: Callable[..., Awaitable[object]]
+    getaddrinfo: Callable[..., Awaitable[object]]
+    """As asyncio's; only where `Wires` are laid."""
 
     def __init__(self, rng: random.Random, most_steps: int = 3_000_000) -> None:
-        SimFuture._hashed = 0
+        SimFuture.start_over()
         self.now = 0.0
         self.steps = 0
         self._undigested = bytearray()
@@ -134,7 +56,6 @@ class SimLoop:
         self._made = 0
         self._closed = False
         self._graves: list[object] = []
-        self.wires: Wires | None = None
         self.root = self.process("world")
         self.current = self.root
         self.record: Callable[[bytes], None] = self._undigested.extend
@@ -247,7 +168,10 @@ class SimLoop:
                 raise Livelock(f"{self.steps} steps by {self.now:.3f} s")
             trace += process.stamp
             self.current = process
-            handle.context.run(callback, *handle.args)
+            try:
+                handle.context.run(callback, *handle.args)
+            except Exception as error:  # noqa: BLE001 (as asyncio's own: a loop outlives its callbacks)
+                self.call_exception_handler({"message": repr(process), "exception": error})
             if process.fuse >= 0:
                 self._burn(process)
 
@@ -359,29 +283,13 @@ class SimLoop:
         heapq.heappush(self._timers, (when, self._sequence, handle))
         return handle
 
-    async def create_connection(
-        self, protocol_factory: "Factory", host: str, port: int
-    ) -> tuple["End", asyncio.Protocol]:
-        """As asyncio's, over simulated streams; hosts are named like processes."""
-        assert self.wires is not None
-        return await self.wires.connect(protocol_factory, host)
-
-    async def getaddrinfo(
-        self, host: str, port: int | None, **_: object
-    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        """As asyncio's: a host's one address is its name."""
-        return [(0, 0, 0, "", (host, port or 0))]
-
-    async def create_server(self, protocol_factory: "Factory", host: str, port: int) -> "Server":
-        """As asyncio's, over simulated streams."""
-        assert self.wires is not None
-        return await self.wires.listen(protocol_factory, host)
-
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Collect what nobody else caught."""
         error = context.get("exception")
         if not self._closed and error is not None and not isinstance(error, StoreFailed):
-            self.errors.append(f"{context.get('message')}: {error!r}")
+            raised = traceback.extract_tb(error.__traceback__)[-1:]
+            where = "".join(f" at {Path(at.filename).name}:{at.lineno}" for at in raised)
+            self.errors.append(f"{context.get('message')}: {error!r}{where}")
 
     def __repr__(self) -> str:
         return f"<SimLoop {self.now:.6f} s, {self.steps} steps>"

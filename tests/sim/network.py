@@ -17,7 +17,8 @@ import msgspec
 from ddb.wire.messages import PROTOCOL, Do, Hello, Request
 from ddb.wire.ports import Handler
 from tests.sim.clock import SimClock
-from tests.sim.loop import Process, SimLoop
+from tests.sim.loop import SimLoop
+from tests.sim.process import Process
 
 Greet = Callable[[Hello], object]
 _encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.sim.loop import Process, SimLoop
+from tests.sim.loop import SimLoop
+from tests.sim.process import Process
 
 if TYPE_CHECKING:
     from tests.sim.network import SimNetwork
@@ -38,18 +39,30 @@ class Wires:
     """All connections of a run."""
 
     def __init__(self, network: "SimNetwork", loop: SimLoop, rng: random.Random) -> None:
+        """From here on the loop connects and listens over these."""
         self.network = network
         self.loop = loop
         self.rng = rng
         self._servers: dict[str, Server] = {}
         self._ends: list[End] = []
+        loop.create_server = self.listen
+        loop.create_connection = self.connect
+        loop.getaddrinfo = self.resolve
 
-    async def listen(self, factory: Factory, host: str) -> Server:
+    async def resolve(
+        self, host: str, port: int | None, **_: object
+    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        """As `getaddrinfo`: hosts are named like processes, and a host's address is its name."""
+        return [(0, 0, 0, "", (host, port or 0))]
+
+    async def listen(self, factory: Factory, host: str, port: int) -> Server:
         """As `create_server`."""
         server = self._servers[host] = Server(self.loop.current, factory)
         return server
 
-    async def connect(self, factory: Factory, host: str) -> tuple["End", asyncio.Protocol]:
+    async def connect(
+        self, factory: Factory, host: str, port: int
+    ) -> tuple["End", asyncio.Protocol]:
         """As `create_connection`. Raises OSError, or waits for ever where nobody answers."""
         network, near = self.network, self.loop.current
         there, back = network.flows(near.name, host), network.flows(host, near.name)

@@ -135,3 +135,23 @@ def test_a_run_that_gets_nowhere_is_ended() -> None:
     for main in (spins, waits):
         with pytest.raises(Livelock):
             _loop().run(main())
+
+
+def test_an_error_in_a_callback_is_kept_and_the_run_goes_on() -> None:
+    """What a callback raises is told with its place, and stops neither its process nor the loop."""
+    loop = _loop()
+    ran: list[str] = []
+
+    def breaks() -> None:
+        raise ValueError("broken")
+
+    async def main() -> None:
+        process = loop.process("clumsy")
+        loop.soon_in(process, breaks)
+        loop.soon_in(process, ran.append, "went on")
+        await asyncio.sleep(1)
+
+    loop.run(main())
+    assert ran == ["went on"]
+    assert len(loop.errors) == 1
+    assert "ValueError('broken') at test_loop.py:" in loop.errors[0]

@@ -14,8 +14,8 @@ from ddb.wire import link
 from ddb.wire.messages import Failed, Hello, Message, Reply, Request, Unwelcome
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.sim.clock import SimClock
-from tests.sim.loop import Handle, Process
 from tests.sim.network import Host, SimNetwork
+from tests.sim.process import Handle, Process
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ddb.wire.link import Link, Network
 from ddb.wire.messages import Hello, Reply, Request
 from ddb.wire.ports import Clock, Condition
-from tests.sim.loop import Process
+from tests.sim.process import Process
 
 Watch = Callable[[str, str, Request], None]
 

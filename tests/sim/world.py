@@ -21,10 +21,11 @@ from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
 from tests.sim.disk import Health, SimDisk, SimStore
 from tests.sim.knobs import shipped
-from tests.sim.loop import Process, SimLoop
+from tests.sim.loop import SimLoop
 from tests.sim.network import Host, SimNetwork, Weather, hello_of
 from tests.sim.observed import Observed, Trouble
 from tests.sim.plan import Plan
+from tests.sim.process import Process
 from tests.sim.streams import Wires
 from tests.sim.transport import SimTransport
 from tests.sim.wired import WiredTransport
@@ -126,7 +127,7 @@ class World:
         """Every process's transport, as it believes its peers to be."""
         self.wires: Wires | None = None
         if plan.wired:
-            self.wires = loop.wires = Wires(self.network, loop, random.Random(f"wires {plan.salt}"))
+            self.wires = Wires(self.network, loop, random.Random(f"wires {plan.salt}"))
         self._awaited: list[tuple[Callable[[], bool], float, asyncio.Future[bool]]] = []
         self.began = 0.0
         """When the plan's times start to count."""
