@@ -1,8 +1,10 @@
 """The planted bugs. Each is wrong in a way that somebody once was, or easily could be."""
 
+from tests.sim.mutants.coordinator import COORDINATOR
 from tests.sim.mutants.gateway import GATEWAY
-from tests.sim.mutants.node import NODE
+from tests.sim.mutants.record import RECORD
 from tests.sim.mutants.repair import REPAIR
+from tests.sim.mutants.replica import REPLICA
 from tests.sim.mutants.wire import WIRE
 
-MUTANTS = NODE + REPAIR + GATEWAY + WIRE
+MUTANTS = COORDINATOR + REPLICA + RECORD + REPAIR + GATEWAY + WIRE

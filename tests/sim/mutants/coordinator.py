@@ -1,17 +1,15 @@
-"""Bugs in how one record is decided: coordinator, replica, ballots, the record's own rules."""
+"""Bugs in how a node decides a record with its partners: rounds, the fast path, the queue."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
 _COORDINATOR = "ddb.node.coordinator"
 _FAST = "ddb.node.fastpath"
-_REPLICA = "ddb.node.replica"
-_BALLOTS = "ddb.node.ballots"
 
 _ASKS_FAST = """        asking = self._transport.ask(
             partner, Propose(key, ballot, own.newest, raw)"""
 _ASKS_SLOW = "            reply = await self._ask(partner, Propose("
 
-NODE = (
+COORDINATOR = (
     Mutant(
         "own-copy-first",
         "the coordinator stores its own copy before the partner has stored",
@@ -71,72 +69,6 @@ NODE = (
         family="bridge",
     ),
     Mutant(
-        "forgets-promises",
-        "a restarted node takes ballots that it may have promised to refuse",
-        (
-            Patch(
-                _REPLICA,
-                "            ballot[0] <= self._ballots.floor\n            or ",
-                "            ",
-            ),
-        ),
-        family="amnesia",
-    ),
-    Mutant(
-        "ceiling-never-written",
-        "no ceiling above a node's promises is kept on its disk",
-        (
-            Patch(
-                _BALLOTS,
-                "        if counter > self._reserved_next - RESERVE // 2:",
-                "        if False:",
-            ),
-        ),
-        family="amnesia",
-    ),
-    Mutant(
-        "takes-below-its-promise",
-        "a replica accepts what is older than its promise",
-        (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
-        family="bridge",
-    ),
-    Mutant(
-        "takes-below-its-version",
-        "a replica accepts what is older than what it has",
-        (Patch(_REPLICA, "            or ballot < newest\n", ""),),
-        family="bridge",
-    ),
-    Mutant(
-        "no-promise-to-a-stranger",
-        "a replica whose base differs tells its state without promising",
-        (
-            Patch(
-                _REPLICA,
-                "        self.promise(key, ballot)\n        return self._said(",
-                "        return self._said(",
-            ),
-        ),
-        family="bridge",
-    ),
-    Mutant(
-        "propose-without-base",
-        "a replica stores a proposal that was made on another base than its state",
-        (Patch(_REPLICA, "        if newest == request.base:\n", "        if True:\n"),),
-        family="bridge",
-    ),
-    Mutant(
-        "acknowledges-before-fsync",
-        "a replica says that it has stored before its disk has",
-        (
-            Patch(
-                _REPLICA,
-                "        pending = self._pending.get(key)\n        if also",
-                "        pending = None\n        if also",
-            ),
-        ),
-        family="volatile",
-    ),
-    Mutant(
         "own-fsync-not-awaited",
         "a coordinator answers before its own disk has the copy",
         (
@@ -182,18 +114,6 @@ NODE = (
             ),
         ),
         family="volatile",
-    ),
-    Mutant(
-        "refusals-leave-no-trace",
-        "a refusal is told though an earlier attempt may still arrive, and is not recorded",
-        (
-            Patch(
-                "ddb.record.state",
-                "(effect.outcome is Outcome.DONE or intent.record_refusal)",
-                "effect.outcome is Outcome.DONE",
-            ),
-        ),
-        family="stubborn",
     ),
     Mutant(
         "own-attempts-leave-no-doubt",
@@ -297,48 +217,6 @@ NODE = (
             ),
         ),
         family="stubborn",
-    ),
-    Mutant(
-        "update-revives",
-        "an update of a deleted record brings it back",
-        (
-            Patch(
-                "ddb.record.change",
-                "    if base is None:\n        return Outcome.ABSENT\n",
-                "    if base is None:\n"
-                "        return Outcome.DONE if change.kind is Kind.UPDATE else Outcome.ABSENT\n",
-            ),
-            Patch(
-                "ddb.record.change",
-                "change.body if change.kind is Kind.CREATE else None",
-                "change.body if change.kind is not Kind.DELETE else None",
-            ),
-        ),
-        family="lone",
-    ),
-    Mutant(
-        "update-replaces",
-        "of two updates of different fields one is lost",
-        (
-            Patch(
-                "ddb.record.change",
-                "    record = _decode(base)\n",
-                "    record = {**_decode(fields)}\n",
-            ),
-        ),
-        family="lone",
-    ),
-    Mutant(
-        "forgets-operations-at-once",
-        "an operation is forgotten while it can still be attempted again",
-        (
-            Patch(
-                "ddb.node.memory",
-                "        operation = entry.operation\n",
-                "        operation = entry.operation\n        return True\n",
-            ),
-        ),
-        family="bridge",
     ),
     Mutant(
         "turns-not-kept",

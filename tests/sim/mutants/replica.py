@@ -1,0 +1,75 @@
+"""Bugs in what a node takes, promises and confirms as one of a record's three."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_REPLICA = "ddb.node.replica"
+_BALLOTS = "ddb.node.ballots"
+
+REPLICA = (
+    Mutant(
+        "forgets-promises",
+        "a restarted node takes ballots that it may have promised to refuse",
+        (
+            Patch(
+                _REPLICA,
+                "            ballot[0] <= self._ballots.floor\n            or ",
+                "            ",
+            ),
+        ),
+        family="amnesia",
+    ),
+    Mutant(
+        "ceiling-never-written",
+        "no ceiling above a node's promises is kept on its disk",
+        (
+            Patch(
+                _BALLOTS,
+                "        if counter > self._reserved_next - RESERVE // 2:",
+                "        if False:",
+            ),
+        ),
+        family="amnesia",
+    ),
+    Mutant(
+        "takes-below-its-promise",
+        "a replica accepts what is older than its promise",
+        (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
+        family="bridge",
+    ),
+    Mutant(
+        "takes-below-its-version",
+        "a replica accepts what is older than what it has",
+        (Patch(_REPLICA, "            or ballot < newest\n", ""),),
+        family="bridge",
+    ),
+    Mutant(
+        "no-promise-to-a-stranger",
+        "a replica whose base differs tells its state without promising",
+        (
+            Patch(
+                _REPLICA,
+                "        self.promise(key, ballot)\n        return self._said(",
+                "        return self._said(",
+            ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
+        "propose-without-base",
+        "a replica stores a proposal that was made on another base than its state",
+        (Patch(_REPLICA, "        if newest == request.base:\n", "        if True:\n"),),
+        family="bridge",
+    ),
+    Mutant(
+        "acknowledges-before-fsync",
+        "a replica says that it has stored before its disk has",
+        (
+            Patch(
+                _REPLICA,
+                "        pending = self._pending.get(key)\n        if also",
+                "        pending = None\n        if also",
+            ),
+        ),
+        family="volatile",
+    ),
+)
