@@ -264,9 +264,9 @@ class World:
             self.gateways.append(gateway)
 
     def _attach(self, transport: SimTransport, hello: Hello, host: Host) -> None:
-        transport.hello = hello
+        transport.connections.hello = hello
         self.network.attach(transport, host)
-        self.loop.soon_in(host.process, transport.keep)
+        self.loop.soon_in(host.process, transport.connections.keep)
         self.views[transport.name] = transport
 
     def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> WiredTransport:

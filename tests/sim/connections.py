@@ -1,0 +1,178 @@
+"""One process's connections on the simulated network, and what it believes of its peers.
+
+They are made, believed in, suspected and given up by the rules and limits of the real `Link`.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from ddb.wire import link
+from ddb.wire.messages import Hello, Reply, Unwelcome
+from ddb.wire.ports import Condition, Silent
+from tests.sim.network import Host, SimNetwork
+from tests.sim.process import Handle, Process
+
+
+@dataclass(slots=True)
+class Peer:
+    """What one process knows of another: as the real link does."""
+
+    condition: Condition = Condition.DOWN
+    incarnation: int = 0
+    heard: float = 0.0
+    voting: bool = False
+    broken_since: float | None = None
+    retry_at: float = 0.0
+    attempt: int = 0
+    waiting: dict[int, "Asked"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request on its way."""
+
+    future: asyncio.Future[Reply]
+    sent: float
+    deadline: float
+    patience: float
+    timer: Handle | None = None
+
+
+class Connections:
+    """The connections of `name` to the nodes `names`."""
+
+    def __init__(
+        self, name: str, names: tuple[str, ...], network: SimNetwork, process: Process
+    ) -> None:
+        self.hello: Hello | None = None
+        self.peers = {other: Peer() for other in names if other != name}
+        self._name = name
+        self._network = network
+        self._process = process
+        self._loop = network.loop
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        peer = self.peers[to]
+        if peer.condition is Condition.UP and not peer.voting:
+            return Condition.SUSPECT
+        return peer.condition
+
+    def all_up(self, names: tuple[str, ...] | None = None) -> bool:
+        """Whether all peers (of those named) are believed up."""
+        peers = self.peers
+        for name in peers if names is None else names:
+            peer = peers.get(name)
+            if peer is not None and not (peer.voting and peer.condition is Condition.UP):
+                return False
+        return True
+
+    def keep(self) -> None:
+        """Watch the peers, for as long as the process lives."""
+        network, datagrams, me = self._network, self._network.datagrams, self._name
+        hosts, cut, heard = network.hosts, network.cut, self._loop.now - network.weather.delay
+        for name, peer in self.peers.items():
+            host = hosts.get(name)
+            if (
+                host is not None
+                and peer.condition is not Condition.DOWN
+                and (host.process.number == peer.incarnation or datagrams)
+                and host.process.alive
+                and not host.process.paused
+                and not cut.get((me, name))
+                and not cut.get((name, me))
+            ):
+                # Nearly always. Without connections it hears whichever incarnation is there.
+                peer.incarnation = host.process.number
+                peer.broken_since = None
+                peer.heard = max(peer.heard, heard)
+                peer.voting = host.ready()
+                peer.condition = Condition.UP
+            else:
+                self._tend(name, peer, host)
+        delay = link.PING_EVERY * (0.7 + 0.3 * self._network.rng.random())
+        self._loop.later_in(self._process, delay, self.keep)
+
+    def _tend(self, name: str, peer: Peer, host: Host | None) -> None:
+        """One look at a peer that does not answer: what a socket would have told by now."""
+        network, now = self._network, self._loop.now
+        there, back = network.flows(self._name, name), network.flows(name, self._name)
+        alive = host is not None and host.process.alive
+        if peer.condition is Condition.DOWN:
+            if now >= peer.retry_at:
+                self._connect(name, peer, host if alive and there and back else None)
+            return
+        same = alive and host is not None and host.process.number == peer.incarnation
+        if network.datagrams and alive and host is not None:
+            peer.incarnation, same = host.process.number, True
+        if not same and there and back and not network.datagrams:
+            # The machine that is left resets the connection.
+            self.lose(name, "closed by peer")
+        else:
+            self._wait(name, peer)
+
+    def _wait(self, name: str, peer: Peer) -> None:
+        now = self._loop.now
+        if peer.broken_since is None:
+            peer.broken_since = now
+        silent = now - max(peer.heard, peer.broken_since)
+        if silent >= link.GIVE_UP_AFTER:
+            self.lose(name, "silent")
+        elif silent >= link.SUSPECT_AFTER and peer.condition is Condition.UP:
+            peer.condition = Condition.SUSPECT
+
+    def _connect(self, name: str, peer: Peer, host: Host | None) -> None:
+        if host is None or host.process.paused or self.hello is None or host.greet is None:
+            wait = link.RETRY_AFTER[min(peer.attempt, len(link.RETRY_AFTER) - 1)]
+            peer.attempt += 1
+            peer.retry_at = self._loop.now + wait
+            return
+        peer.retry_at = self._loop.now + 0.2
+        self._network.carry(self._name, name, host.process, self._greeted, name, host, self.hello)
+
+    def _greeted(self, name: str, host: Host, hello: Hello) -> None:
+        """In the callee's process."""
+        if host.greet is None:
+            return
+        greeting = host.greet(hello)
+        if isinstance(greeting, Unwelcome):
+            self._network.failures.append(f"{name} refuses {self._name}: {greeting.reason}")
+            return
+        self._network.carry(name, self._name, self._process, self._connected, name, host)
+
+    def _connected(self, name: str, host: Host) -> None:
+        """In the caller's process."""
+        peer = self.peers[name]
+        if peer.condition is not Condition.DOWN or not host.process.alive:
+            return
+        peer.condition = Condition.UP
+        peer.incarnation = host.process.number
+        peer.heard = self._loop.now
+        peer.broken_since = None
+        peer.attempt = 0
+        peer.voting = host.ready()
+
+    def bereft(self, name: str, incarnation: int) -> None:
+        """The peer's process has ended."""
+        peer = self.peers.get(name)
+        if peer is not None and peer.incarnation == incarnation:
+            self.lose(name, "closed by peer")
+
+    def lose(self, name: str, reason: str) -> None:
+        """The connection is gone: so is every answer still owed on it."""
+        peer = self.peers.get(name)
+        if peer is None or peer.condition is Condition.DOWN:
+            return
+        peer.condition = Condition.DOWN
+        peer.voting = False
+        peer.retry_at = self._loop.now + link.RETRY_AFTER[0] * self._network.rng.random()
+        waiting, peer.waiting = peer.waiting, {}
+        for asked in waiting.values():
+            if asked.timer is not None:
+                asked.timer.cancel()
+            if not asked.future.done():
+                asked.future.set_exception(Silent(f"lost {name}: {reason}"))
+                asked.future.exception()
+
+    def __repr__(self) -> str:
+        return f"<Connections of {self._name}>"
