@@ -145,6 +145,11 @@ GATEWAY = (
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
+            Patch(
+                _LISTING,
+                "                (home in answers and partner in answers)\n",
+                "                True\n",
+            ),
         ),
         family="seesaw",
     ),
