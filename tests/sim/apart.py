@@ -4,7 +4,7 @@ import random
 
 from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
-from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
+from tests.sim.script import CALM, HOME, NODES, PARTNER, STANDBY, Script
 
 _RELAYED = 3
 
@@ -42,12 +42,9 @@ def bridge(seed: int, rng: random.Random) -> Plan:
                 for _ in range(rng.choice((10, 20)))
             ]
             script.converse(0.005, gap, gateway, actions)
-    return Plan(
-        seed=seed,
-        salt=seed,
-        nodes=3,
+    return script.plan(
+        seed,
         gateways=gateways,
-        records=1,
         skew=rng.choice((0.0, 0.02, 1.0)),
         weather=(
             0.0003,
@@ -57,19 +54,15 @@ def bridge(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.1, 0.3, 0.5)),
         ),
         lateness=patience * rng.choice((0.3, 0.8)),
-        fsync=0.0004,
-        knobs={
-            knobs.EVERYWHERE: 2,
+        partitions=2,
+        turned={
             "ddb.node.coordinator.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": patience * rng.choice((2.0, 4.0)),
             "ddb.node.handoff.IDLE": rng.choice((0.0005, 0.003)),
             "ddb.node.handoff.SOON": rng.choice((0.0005, 0.003)),
             "ddb.wire.link.PING_EVERY": 0.01,
         },
-        ops=tuple(script.ops),
-        faults=script.faults,
         datagrams=rng.random() < 0.7,
-        by_role=True,
     )
 
 
@@ -95,7 +88,7 @@ def _overtaken(seed: int, rng: random.Random) -> Plan:
         ]
         script.converse(0.01, rng.choice((0.002, 0.01)), gateway, actions)
     patience = rng.choice((0.006, 0.015))
-    weather = (0.0003, 0.0005, 0.0, 0.0, 0.0 if paused else rng.choice((0.1, 0.3)))
+    weather = (*CALM[:4], 0.0 if paused else rng.choice((0.1, 0.3)))
     return _stubborn(seed, script, weather, 0.12, patience, {}, wired=False)
 
 
@@ -116,7 +109,7 @@ def _stale(seed: int, rng: random.Random) -> Plan:
         "ddb.gateway.router.BUDGET": 0.06,
         "ddb.wire.link.PING_EVERY": 0.02,
     }
-    return _stubborn(seed, script, (0.0003, 0.0005, 0.0, 0.0, 0.0), 0.0, 0.015, turned, wired=True)
+    return _stubborn(seed, script, CALM, 0.0, 0.015, turned, wired=True)
 
 
 def _unheard(seed: int, rng: random.Random) -> Plan:
@@ -135,8 +128,7 @@ def _unheard(seed: int, rng: random.Random) -> Plan:
         "ddb.gateway.router.BUDGET": rng.choice((0.06, 0.09)),
         "ddb.node.coordinator.PATIENCE": 0.015,
     }
-    calm = (0.0003, 0.0005, 0.0, 0.0, 0.0)
-    return _stubborn(seed, script, calm, 0.0, 0.5, turned, wired=rng.random() < 0.5)
+    return _stubborn(seed, script, CALM, 0.0, 0.5, turned, wired=rng.random() < 0.5)
 
 
 def _forsaken(seed: int, rng: random.Random) -> Plan:
@@ -172,19 +164,13 @@ def _stubborn(
     wired: bool,
     fsync: float = 0.0004,
 ) -> Plan:
-    return Plan(
-        seed=seed,
-        salt=seed,
-        nodes=3,
-        gateways=2,
-        records=1,
+    return script.plan(
+        seed,
         skew=script.rng.choice((0.0, 1.0)),
         weather=weather,
         lateness=lateness,
         fsync=fsync,
-        knobs={knobs.EVERYWHERE: 2, "ddb.gateway.router.PATIENCE": patience, **turned},
-        ops=tuple(script.ops),
-        faults=script.faults,
+        partitions=2,
+        turned={"ddb.gateway.router.PATIENCE": patience, **turned},
         wired=wired,
-        by_role=True,
     )

@@ -36,7 +36,8 @@ class Nemesis:
             FaultKind.DEAF: self._deaf,
             FaultKind.BLIND: self._blind,
             FaultKind.CLOG: self._clog,
-            FaultKind.DRAG: self._drag,
+            FaultKind.SLOW_WAY: self._slow_way,
+            FaultKind.SLOW_ASK: self._slow_ask,
             FaultKind.RESET: self._reset,
             FaultKind.STORM: self._storm,
             FaultKind.LAG: self._lag,
@@ -264,14 +265,19 @@ class Nemesis:
         await asyncio.sleep(0.5)
         self._mend(trouble)
 
-    async def _drag(self, fault: Fault) -> None:
+    async def _slow_way(self, fault: Fault) -> None:
+        await self._slow(fault, self._name(fault.one), self._name(fault.other))
+
+    async def _slow_ask(self, fault: Fault) -> None:
+        gateways = self._world.gateways
+        await self._slow(fault, gateways[fault.other % len(gateways)].name, self._name(fault.one))
+
+    async def _slow(self, fault: Fault, source: str, target: str) -> None:
         self._fired(fault)
-        world = self._world
-        way = world.gateways[fault.other % len(world.gateways)].name, self._name(fault.one)
-        trouble = world.trouble()
-        world.network.longer[way] = 0.01 * fault.amount
+        longer, trouble = self._world.network.longer, self._world.trouble()
+        longer[source, target] = 0.01 * fault.amount
         await asyncio.sleep(fault.lasts)
-        world.network.longer.pop(way, None)
+        longer.pop((source, target), None)
         self._mend(trouble)
 
     async def _reset(self, fault: Fault) -> None:

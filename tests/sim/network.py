@@ -119,7 +119,7 @@ class SimNetwork:
                 self.fired["clogged"] += 1
                 delay += 0.05 + rng.random() * 0.4
             if way in self.longer:
-                self.fired["dragged"] += 1
+                self.fired["slowed"] += 1
                 delay += self.longer[way] * (0.8 + 0.4 * rng.random())
             self.loop.later_in(process, delay, arrive, *args)
 

@@ -2,7 +2,6 @@
 
 import random
 
-from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
@@ -49,21 +48,17 @@ def lone(seed: int, rng: random.Random) -> Plan:
     turned: dict[str, float | int] = {}
     if rng.random() < 0.5:
         turned["ddb.gateway.listing.MOST_ROWS"] = rng.choice((1, 2))
-    return Plan(
-        seed=seed,
-        salt=seed,
+    return script.plan(
+        seed,
         nodes=nodes,
         gateways=gateways,
         records=records,
         skew=rng.choice((0.0, 0.5, 3600.0)),
         weather=(0.0003, rng.choice((0.0002, 0.001)), 0.0, 0.0, 0.0),
-        lateness=0.0,
         fsync=rng.choice((0.0004, 0.002)),
-        knobs={knobs.EVERYWHERE: rng.choice((2, 8)), **turned},
-        ops=tuple(script.ops),
-        faults=script.faults,
+        partitions=rng.choice((2, 8)),
+        turned=turned,
         wired=rng.random() < 0.7,
-        by_role=nodes == len(NODES),
     )
 
 
@@ -113,18 +108,13 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             )
         at = leaves_next + 0.12 + rng.choice((0.02, 0.08))
     patience = rng.choice((0.006, 0.015)) + fsync
-    return Plan(
-        seed=seed,
-        salt=seed,
-        nodes=3,
+    return script.plan(
+        seed,
         gateways=gateways,
         records=records,
         skew=rng.choice((0.0, 1.0, 3600.0)),
-        weather=(0.0003, 0.0005, 0.0, 0.0, 0.0),
-        lateness=0.0,
         fsync=fsync,
-        knobs={
-            knobs.EVERYWHERE: 1,
+        turned={
             "ddb.node.coordinator.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": 2 * patience,
             "ddb.gateway.listing.PATIENCE": 2 * patience,
@@ -133,10 +123,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             "ddb.node.handoff.PATIENCE": 0.01 + 2 * fsync,
             "ddb.wire.link.PING_EVERY": 0.01,
         },
-        ops=tuple(script.ops),
-        faults=script.faults,
         datagrams=rng.random() < 0.5,
-        by_role=True,
     )
 
 
@@ -167,26 +154,18 @@ def volatile(seed: int, rng: random.Random) -> Plan:
         for _ in range(2):
             script.ask(leaves + 0.01 + 0.1 * rng.random(), script.read(0.1), rng.randrange(3))
         at += cycle
-    return Plan(
-        seed=seed,
-        salt=seed,
-        nodes=3,
+    return script.plan(
+        seed,
         gateways=3,
-        records=1,
         skew=rng.choice((0.0, 1.0)),
         weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
-        lateness=0.0,
         fsync=fsync,
-        knobs={
-            knobs.EVERYWHERE: 1,
+        turned={
             "ddb.node.coordinator.PATIENCE": 2.5 * fsync,
             "ddb.gateway.router.PATIENCE": 5 * fsync,
             "ddb.gateway.router.BUDGET": 1.0,
             "ddb.gateway.listing.PATIENCE": 3 * fsync,
             "ddb.wire.link.PING_EVERY": 0.01,
         },
-        ops=tuple(script.ops),
-        faults=script.faults,
         datagrams=rng.random() < 0.6,
-        by_role=True,
     )

@@ -3,7 +3,6 @@
 import random
 
 from ddb.record.clock import at_millisecond
-from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
@@ -49,18 +48,12 @@ def renewal(seed: int, rng: random.Random) -> Plan:
             )
         at = gone + 0.12 + rng.choice((0.05, 0.2))
     slow = rng.choice((0.002, 0.02, 0.5, 0.5))
-    return Plan(
-        seed=seed,
-        salt=seed,
-        nodes=3,
-        gateways=2,
+    return script.plan(
+        seed,
         records=records,
         skew=rng.choice((0.0, 1.0)),
-        weather=(0.0003, 0.0005, 0.0, 0.0, 0.0),
-        lateness=0.0,
         fsync=rng.choice((0.0004, 0.004)),
-        knobs={
-            knobs.EVERYWHERE: 1,
+        turned={
             "ddb.node.coordinator.PATIENCE": 0.015,
             "ddb.gateway.router.PATIENCE": 0.03,
             "ddb.gateway.listing.PATIENCE": 0.03,
@@ -69,10 +62,7 @@ def renewal(seed: int, rng: random.Random) -> Plan:
             "ddb.node.refill.BATCH": rng.choice((1, 500)),
             **_QUICK,
         },
-        ops=tuple(script.ops),
-        faults=script.faults,
         datagrams=rng.random() < 0.7,
-        by_role=True,
     )
 
 
@@ -175,18 +165,13 @@ def _amnesia(
 ) -> Plan:
     rng = script.rng
     handing = rng.choice((0.002, 0.05))
-    return Plan(
-        seed=seed,
-        salt=seed,
-        nodes=3,
-        gateways=2,
-        records=1,
+    return script.plan(
+        seed,
         skew=rng.choice((0.02, 1.0, 1.0)),
         weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
         lateness=0.05,
         fsync=0.0002,
-        knobs={
-            knobs.EVERYWHERE: 1,
+        turned={
             "ddb.node.coordinator.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": max(0.2, 2 * patience),
             "ddb.gateway.router.BUDGET": max(0.3, 2 * patience),
@@ -197,8 +182,5 @@ def _amnesia(
             "ddb.node.ballots.RESERVE": at_millisecond(rng.choice((1, 2, 2000))),
             **_QUICK,
         },
-        ops=tuple(script.ops),
-        faults=script.faults,
         datagrams=True,
-        by_role=True,
     )

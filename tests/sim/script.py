@@ -3,12 +3,14 @@
 import random
 from dataclasses import dataclass, field
 
-from tests.sim.plan import Action, Fault, FaultKind, Op
+from tests.sim import knobs
+from tests.sim.plan import Action, Fault, FaultKind, Op, Plan
 
 HOME, PARTNER, STANDBY = range(3)
 """The roles in the first record's cell, as the faults of a plan `by_role` name them."""
 NODES = (HOME, PARTNER, STANDBY)
 FIELDS = ("name", "email", "group")
+CALM = (0.0003, 0.0005, 0.0, 0.0, 0.0)
 
 Routes = tuple[tuple[int, ...], ...]
 """For each gateway the nodes that it does not reach."""
@@ -89,10 +91,40 @@ class Script:
             (Action.GET, Action.LIST, Action.COUNT), (1 - whole, whole / 2, whole / 2)
         )[0]
 
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """In the order in which they happen."""
-        return tuple(sorted(self._faults, key=lambda fault: fault.at))
+    def plan(
+        self,
+        seed: int,
+        *,
+        nodes: int = len(NODES),
+        gateways: int = 2,
+        records: int = 1,
+        skew: float,
+        weather: tuple[float, float, float, float, float] = CALM,
+        lateness: float = 0.0,
+        fsync: float = 0.0004,
+        partitions: int = 1,
+        turned: knobs.Knobs,
+        datagrams: bool = False,
+        wired: bool = False,
+    ) -> Plan:
+        """All that was asked and caused so far, as a plan. `turned`: the knobs that are."""
+        return Plan(
+            seed=seed,
+            salt=seed,
+            nodes=nodes,
+            gateways=gateways,
+            records=records,
+            skew=skew,
+            weather=weather,
+            lateness=lateness,
+            fsync=fsync,
+            knobs={knobs.EVERYWHERE: partitions, **turned},
+            ops=tuple(self.ops),
+            faults=tuple(sorted(self._faults, key=lambda fault: fault.at)),
+            datagrams=datagrams,
+            wired=wired,
+            by_role=nodes == len(NODES),
+        )
 
     def _fields(self) -> tuple[str, ...]:
         return tuple(self.rng.sample(FIELDS, self.rng.choice((1, 1, 2, 3))))

@@ -100,7 +100,7 @@ COORDINATOR = (
                 "            own = peek(raw)\n",
             ),
         ),
-        family="bridge",
+        family="homecoming",
     ),
     Mutant(
         "acceptance-proves-a-retry",
