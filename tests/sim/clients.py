@@ -12,10 +12,11 @@ from ddb.gateway.records import Applied, Cursor, Page, Unavailable
 from ddb.gateway.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
 from tests.sim.history import Answer, Call, Ended, Method, Record
+from tests.sim.machines import Gateway, GatewayGone
 from tests.sim.observed import Counted, Listed, Timed
 from tests.sim.plan import Action, Match, Op
 from tests.sim.process import Process
-from tests.sim.world import Gateway, GatewayGone, World
+from tests.sim.world import World
 
 _METHOD = {
     Action.GET: Method.GET,

@@ -6,11 +6,12 @@ from typing import Any
 
 from ddb.ring.ring import CELL, key_of
 from tests.sim.clients import record_id
+from tests.sim.machines import Machine
 from tests.sim.network import Weather
 from tests.sim.observed import Trouble
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.process import Process
-from tests.sim.world import Machine, World
+from tests.sim.world import World
 
 _AT_WRITE = 0.6
 _MENDED = 0.1

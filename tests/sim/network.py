@@ -111,17 +111,22 @@ class SimNetwork:
             self.fired["doubled"] += 1
             copies = 2
         for _ in range(copies):
-            delay = weather.delay + rng.random() * weather.jitter
-            if weather.late and rng.random() < weather.late:
-                self.fired["late"] += 1
-                delay += rng.random() * weather.lateness
-            if self.clogged.get(way):
-                self.fired["clogged"] += 1
-                delay += 0.05 + rng.random() * 0.4
-            if way in self.longer:
-                self.fired["slowed"] += 1
-                delay += self.longer[way] * (0.8 + 0.4 * rng.random())
-            self.loop.later_in(process, delay, arrive, *args)
+            self.loop.later_in(process, self.takes(way, rng), arrive, *args)
+
+    def takes(self, way: tuple[str, str], rng: random.Random) -> float:
+        """Seconds that something takes on a way, as the weather has it."""
+        weather = self.weather
+        delay = weather.delay + rng.random() * weather.jitter
+        if weather.late and rng.random() < weather.late:
+            self.fired["late"] += 1
+            delay += rng.random() * weather.lateness
+        if self.clogged.get(way):
+            self.fired["clogged"] += 1
+            delay += 0.05 + rng.random() * 0.4
+        if way in self.longer:
+            self.fired["slowed"] += 1
+            delay += self.longer[way] * (0.8 + 0.4 * rng.random())
+        return delay
 
     def reset(self, one: str, other: str) -> None:
         """Cut the connections between two hosts, both ways; they may be made again at once."""

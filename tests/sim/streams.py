@@ -202,13 +202,7 @@ class End(asyncio.Transport):
             at = rng.randrange(1, len(data))
             pieces = (data[:at], data[at:])
         for piece in pieces:
-            delay = weather.delay + rng.random() * weather.jitter
-            if weather.late and rng.random() < weather.late:
-                network.fired["late"] += 1
-                delay += rng.random() * weather.lateness
-            if network.clogged.get((self.process.name, self.far.name)):
-                network.fired["clogged"] += 1
-                delay += 0.05 + rng.random() * 0.4
+            delay = network.takes((self.process.name, self.far.name), rng)
             self._arrives = max(self._arrives + 1e-9, loop.now + delay)
             if self.peer is not None:
                 loop.later_in(self.far, self._arrives - loop.now, self.peer.arrived, piece)

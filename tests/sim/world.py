@@ -1,11 +1,7 @@
 """The world of one run: machines, the production code on them, and what an observer notes."""
 
-import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 
@@ -15,22 +11,22 @@ from ddb.node.node import Node
 from ddb.node.store import Family, StoreFailed
 from ddb.ring.ring import Ring
 from ddb.wire.listener import Listener
-from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
-from ddb.wire.ports import Condition, Transport
+from ddb.wire.messages import Hello, Ping, Pong, Unwelcome, Welcome
 from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
 from tests.sim.disk import Health, SimDisk, SimStore
 from tests.sim.knobs import shipped
 from tests.sim.loop import SimLoop
+from tests.sim.machines import Gateway, GatewayGone, Late, Machine, View
 from tests.sim.network import Host, SimNetwork, Weather, hello_of
 from tests.sim.observed import Observed, Trouble
 from tests.sim.plan import Plan
 from tests.sim.process import Process
 from tests.sim.streams import Wires
 from tests.sim.transport import SimTransport
+from tests.sim.waits import Waits
 from tests.sim.wired import WiredTransport
 
-_LOOK = 0.02
 _PING = Ping()
 _rings: dict[tuple[object, ...], Ring] = {}
 
@@ -41,68 +37,6 @@ def ring_of(names: tuple[str, ...], partitions: float) -> Ring:
     if key not in _rings:
         _rings[key] = Ring(names)
     return _rings[key]
-
-
-@dataclass(slots=True)
-class Machine:
-    """A node's machine: the disk and clock stay, the process comes and goes."""
-
-    name: str
-    disk: SimDisk
-    clock: SimClock
-    process: Process | None = None
-    node: Node | None = None
-    store: SimStore | None = None
-    held_down: int = 0
-    """Faults that keep it from being restarted."""
-
-    @property
-    def up(self) -> bool:
-        """Whether its process runs."""
-        return self.process is not None and self.process.alive
-
-
-@dataclass(slots=True)
-class Gateway:
-    """A gateway's process."""
-
-    name: str
-    clock: SimClock
-    process: Process
-    router: Router
-    waiting: dict[asyncio.Future[object], None] = field(default_factory=dict)
-
-
-class View(Transport, Protocol):
-    """A process's transport, as an observer sees it."""
-
-    def all_up(self, names: tuple[str, ...] | None = None) -> bool:
-        """Whether all peers (of those named) are believed up."""
-        ...
-
-
-class Late:
-    """The transport of a node whose links are made once it listens."""
-
-    real: View
-
-    def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
-    ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        return self.real.ask(to, request, deadline=deadline, patience=patience)
-
-    def condition(self, to: str) -> Condition:
-        """As `Transport.condition`."""
-        return self.real.condition(to)
-
-
-class GatewayGone(Exception):
-    """The gateway's process died, or was not there. `begun`: it may have seen the request."""
-
-    def __init__(self, begun: bool) -> None:
-        super().__init__("the gateway is gone")
-        self.begun = begun
 
 
 class World:
@@ -128,7 +62,7 @@ class World:
         self.wires: Wires | None = None
         if plan.wired:
             self.wires = Wires(self.network, loop, random.Random(f"wires {plan.salt}"))
-        self._awaited: list[tuple[Callable[[], bool], float, asyncio.Future[bool]]] = []
+        self.until = Waits(loop).until
         self.began = 0.0
         """When the plan's times start to count."""
         delay, jitter, loss, doubled, late = plan.weather
@@ -159,7 +93,7 @@ class World:
 
     def boot(self, machine: Machine) -> None:
         """Start a node's process unless it runs."""
-        if machine.up or machine.held_down:
+        if machine.up:
             return
         loop = self.loop
         machine.process = process = loop.process(machine.name)
@@ -310,29 +244,6 @@ class World:
             and all(views[other].all_up(one) for other in others)
             and all(views[gateway.name].all_up(one) for gateway in self.gateways)
         )
-
-    async def until(self, what: Callable[[], bool], seconds: float = 1e9) -> bool:
-        """Wait until `what` comes true; whether it has within that time."""
-        if what():
-            return True
-        if not self._awaited:
-            self.loop.later_in(self.loop.root, _LOOK, self._look)
-        came: asyncio.Future[bool] = self.loop.create_future()
-        self._awaited.append((what, self.loop.now + seconds, came))
-        return await came
-
-    def _look(self) -> None:
-        """Look at all that is waited for at once: one timer, however many faults are not over."""
-        awaited, self._awaited = self._awaited, []
-        for what, end, came in awaited:
-            if what():
-                came.set_result(True)
-            elif self.loop.now >= end:
-                came.set_result(False)
-            else:
-                self._awaited.append((what, end, came))
-        if self._awaited:
-            self.loop.later_in(self.loop.root, _LOOK, self._look)
 
     @property
     def fault_free(self) -> bool:

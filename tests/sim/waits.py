@@ -1,0 +1,42 @@
+"""Waiting, in virtual time, until something comes true that tells nobody."""
+
+import asyncio
+from collections.abc import Callable
+
+from tests.sim.loop import SimLoop
+
+_LOOK = 0.02
+
+
+class Waits:
+    """All that is waited for in a run."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+        self._awaited: list[tuple[Callable[[], bool], float, asyncio.Future[bool]]] = []
+
+    async def until(self, what: Callable[[], bool], seconds: float = 1e9) -> bool:
+        """Wait until `what` comes true; whether it has within that time."""
+        if what():
+            return True
+        if not self._awaited:
+            self._loop.later_in(self._loop.root, _LOOK, self._look)
+        came: asyncio.Future[bool] = self._loop.create_future()
+        self._awaited.append((what, self._loop.now + seconds, came))
+        return await came
+
+    def _look(self) -> None:
+        """Look at all that is waited for at once: one timer, however many faults are not over."""
+        awaited, self._awaited = self._awaited, []
+        for what, end, came in awaited:
+            if what():
+                came.set_result(True)
+            elif self._loop.now >= end:
+                came.set_result(False)
+            else:
+                self._awaited.append((what, end, came))
+        if self._awaited:
+            self._loop.later_in(self._loop.root, _LOOK, self._look)
+
+    def __repr__(self) -> str:
+        return f"<Waits for {len(self._awaited)}>"
