@@ -1,9 +1,7 @@
 """Clients: sequences of requests through gateways, and the history of what they were told."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -11,11 +9,11 @@ from ddb.gateway.records import Answer as Told
 from ddb.gateway.records import Applied, Cursor, Page, Unavailable
 from ddb.gateway.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
+from tests.sim.errand import Lost, through
 from tests.sim.history import Answer, Call, Ended, Method, Record
-from tests.sim.machines import Gateway, GatewayGone
+from tests.sim.machines import GatewayGone
 from tests.sim.observed import Counted, Listed, Timed
 from tests.sim.plan import Action, Match, Op
-from tests.sim.process import Process
 from tests.sim.world import World
 
 _METHOD = {
@@ -32,14 +30,7 @@ _ENDED = {
     Outcome.MISMATCH: Ended.MISMATCH,
 }
 _UNDECIDED = (Ended.NO, Ended.UNKNOWN)
-_TRAVEL = 0.0002
 _PAUSE = 0.01
-
-Work = Callable[[Router], Coroutine[Any, Any, object]]
-
-
-class Lost(Exception):
-    """The client waited long enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +156,7 @@ class Clients:
     async def _attempt(self, gateway: int, asked: "_Asked", op: Op, told: "_Told") -> Answer | None:
         """Ask once; what was answered, None where nothing was."""
         try:
-            answer = await self._through(gateway, asked.work, op.patience, op.cancels)
+            answer = await through(self._world, gateway, asked.work, op.patience, op.cancels)
         except GatewayGone as gone:
             told.unknown = told.unknown or gone.begun
             told.last = None if gone.begun else Answer(Ended.NO)
@@ -195,7 +186,7 @@ class Clients:
                 return await router.page(after=after, offset=0, limit=limit)
 
             try:
-                page = await self._through(gateway, work, 1.5, False)
+                page = await through(world, gateway, work, 1.5, False)
             except (GatewayGone, Lost, Unavailable):
                 world.observed.outcomes["list no"] += 1
                 return None
@@ -221,7 +212,7 @@ class Clients:
         world, loop = self._world, self._world.loop
         began = loop.now
         try:
-            count = await self._through(gateway, lambda router: router.count(), 1.5, False)
+            count = await through(world, gateway, lambda router: router.count(), 1.5, False)
         except (GatewayGone, Lost, Unavailable):
             world.observed.outcomes["count no"] += 1
             return None
@@ -231,27 +222,6 @@ class Clients:
         world.observed.counted.append(counted)
         world.observed.outcomes["count ok"] += 1
         return counted
-
-    async def _through(self, index: int, work: Work, patience: float, cancels: bool) -> object:
-        """Have a gateway do something; raises what it raised, `GatewayGone` or `Lost`."""
-        world, loop = self._world, self._world.loop
-        gateway = world.gateways[index]
-        if not gateway.process.alive:
-            raise GatewayGone(False)
-        done: asyncio.Future[object] = loop.create_future()
-        gateway.waiting[done] = None
-        sent = _Sent(world, loop.current, gateway, done)
-        loop.later_in(gateway.process, _TRAVEL * world.rng.random(), sent.begin, work)
-        timer = loop.call_later(patience, _expire, done)
-        try:
-            return await done
-        except Lost:
-            if cancels:
-                loop.soon_in(gateway.process, sent.cancel)
-            raise
-        finally:
-            timer.cancel()
-            gateway.waiting.pop(done, None)
 
     def _answer(self, told: Told) -> Answer:
         if told.outcome is Outcome.REUSED:
@@ -267,48 +237,3 @@ class Clients:
         self._world.observed.timed.append(
             Timed(name, begun, self._world.loop.now, decided, answer.kind.value)
         )
-
-
-class _Sent:
-    """One request on its way to a gateway's process and back to the client's."""
-
-    def __init__(
-        self, world: World, client: Process, gateway: Gateway, done: asyncio.Future[object]
-    ) -> None:
-        self._world = world
-        self._client = client
-        self._gateway = gateway
-        self._done = done
-        self._task: asyncio.Task[object] | None = None
-
-    def begin(self, work: Work) -> None:
-        """In the gateway's process."""
-        gateway = self._gateway
-        self._task = self._world.loop.create_task(
-            work(gateway.router), context=gateway.process.context.copy()
-        )
-        self._task.add_done_callback(self._finish)
-
-    def cancel(self) -> None:
-        """In the gateway's process: the client is gone."""
-        if self._task is not None:
-            self._task.cancel()
-
-    def _finish(self, task: asyncio.Task[object]) -> None:
-        if not task.cancelled():
-            delay = _TRAVEL * self._world.rng.random()
-            self._world.loop.later_in(self._client, delay, self._deliver, task)
-
-    def _deliver(self, task: asyncio.Task[object]) -> None:
-        error = task.exception()
-        if self._done.done():
-            return
-        if error is None:
-            self._done.set_result(task.result())
-        else:
-            self._done.set_exception(error)
-
-
-def _expire(done: asyncio.Future[object]) -> None:
-    if not done.done():
-        done.set_exception(Lost())

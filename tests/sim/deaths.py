@@ -1,0 +1,158 @@
+"""Faults of processes: they end, or stand still."""
+
+import asyncio
+
+from tests.sim.machines import Machine
+from tests.sim.plan import Fault, FaultKind
+from tests.sim.process import Process
+from tests.sim.targets import Acts, Targets
+
+_AT_WRITE = 0.6
+
+
+class Deaths:
+    """Deaths and pauses of nodes and gateways."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._world = targets.world
+        self.acts: Acts = {
+            FaultKind.KILL: self._kill,
+            FaultKind.POWER: self._power,
+            FaultKind.BLACKOUT: self._blackout,
+            FaultKind.DIES_TWICE: self._dies_twice,
+            FaultKind.ROLLING: self._rolling,
+            FaultKind.WIPE: self._wipe,
+            FaultKind.PAUSE: self._pause,
+            FaultKind.GATEWAY: self._gateway,
+            FaultKind.GATEWAY_PAUSE: self._gateway_pause,
+        }
+
+    async def _die(self, fault: Fault, machine: Machine, *, power: bool) -> None:
+        """End a node's process once the fuse has burnt, and wait until it is started again.
+
+        The fuse is lit now, or by the next write to the node's disk, for that is when it matters.
+        """
+        world = self._world
+        process = machine.process
+        trouble = world.trouble(machine.name)
+        if fault.fuse and process is not None and process.alive and not process.paused:
+
+            def light(burns: int = fault.fuse) -> None:
+                process.on_fuse = lambda: world.die(machine, power=power, lasts=fault.lasts)
+                process.fuse = burns
+
+            if fault.amount < _AT_WRITE:
+                machine.disk.trap = lambda: light(fault.fuse % 8)
+            else:
+                light()
+            await world.until(lambda: not machine.up, 0.5)
+            machine.disk.trap = None
+        if machine.process is process and (machine.up or power):
+            world.die(machine, power=power, lasts=fault.lasts)
+        await asyncio.sleep(fault.lasts)
+        self._targets.mend(trouble)
+
+    async def _kill(self, fault: Fault) -> None:
+        machine = self._targets.machine(fault.one)
+        if machine.up:
+            self._targets.fired(fault)
+            await self._die(fault, machine, power=False)
+
+    async def _power(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        await self._die(fault, self._targets.machine(fault.one), power=True)
+
+    async def _blackout(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        world = self._world
+        trouble = world.trouble()
+        machine = self._targets.machine(fault.one)
+        if fault.amount < _AT_WRITE and machine.up:
+            # Some callbacks after a write, when others have it, too, and perhaps not on disk.
+            struck: asyncio.Future[None] = world.loop.create_future()
+            machine.disk.trap = lambda: struck.set_result(None)
+            await asyncio.wait((struck,), timeout=0.5)
+            machine.disk.trap = None
+            await asyncio.sleep(0.002 * world.rng.random())
+        for machine in world.machines.values():
+            lasts = fault.lasts * (0.5 + world.rng.random())
+            world.die(machine, power=True, lasts=lasts)
+        await asyncio.sleep(1.5 * fault.lasts)
+        self._targets.mend(trouble)
+
+    async def _dies_twice(self, fault: Fault) -> None:
+        world, machine = self._world, self._targets.machine(fault.one)
+        if not machine.up:
+            return
+        trouble = world.trouble(machine.name)
+        world.die(machine, power=False, lasts=fault.lasts)
+        await asyncio.sleep(fault.lasts + 0.0001)
+        process = machine.process
+        if process is not None and process.alive:
+            self._targets.fired(fault)
+            process.on_fuse = lambda: world.die(machine, power=True, lasts=fault.lasts)
+            process.fuse = max(1, fault.fuse)
+            await asyncio.sleep(fault.lasts)
+        self._targets.mend(trouble)
+
+    async def _rolling(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        world = self._world
+        trouble = world.trouble()
+        for machine in world.machines.values():
+            world.die(machine, power=fault.amount < 0.3, lasts=0.2 * fault.lasts)
+            await asyncio.sleep(fault.lasts * (0.1 + world.rng.random() * 0.4))
+        self._targets.mend(trouble)
+
+    async def _wipe(self, fault: Fault) -> None:
+        """Lose a disk, unless the data of another one has not been refilled yet."""
+        world, machine = self._world, self._targets.machine(fault.one)
+        others = [other for other in world.machines.values() if other is not machine]
+        if not all(map(world.whole, others)) or not world.whole(machine):
+            return
+        self._targets.fired(fault)
+        trouble = world.trouble(machine.name)
+        world.die(machine, power=True, lasts=fault.lasts)
+        machine.disk = world.disk(machine.name)
+        world.note(f"{machine.name} loses its disk")
+        await asyncio.sleep(fault.lasts)
+        self._targets.mend(trouble)
+
+    async def _pause(self, fault: Fault) -> None:
+        machine = self._targets.machine(fault.one)
+        process = machine.process
+        if process is not None and process.alive and not process.paused:
+            self._targets.fired(fault)
+            trouble = self._world.trouble(machine.name)
+            await self._hold(process, fault)
+            self._targets.mend(trouble)
+
+    async def _gateway_pause(self, fault: Fault) -> None:
+        world = self._world
+        gateway = self._targets.gateway(fault.one)
+        if gateway.process.alive and not gateway.process.paused:
+            self._targets.fired(fault)
+            trouble = world.trouble()
+            await self._hold(gateway.process, fault)
+            self._targets.mend(trouble)
+
+    async def _hold(self, process: Process, fault: Fault) -> None:
+        loop = self._world.loop
+        loop.pause(process)
+        await asyncio.sleep(fault.lasts)
+        loop.resume(process)
+
+    async def _gateway(self, fault: Fault) -> None:
+        world = self._world
+        index = fault.one % len(world.gateways)
+        if self._targets.gateway(index).process.alive:
+            self._targets.fired(fault)
+            trouble = world.trouble()
+            world.close_gateway(index)
+            await asyncio.sleep(fault.lasts)
+            world.open_gateway(index)
+            self._targets.mend(trouble)
+
+    def __repr__(self) -> str:
+        return f"<Deaths in {self._world!r}>"

@@ -1,0 +1,59 @@
+"""Faults of disks and clocks."""
+
+import asyncio
+
+from tests.sim.plan import Fault, FaultKind
+from tests.sim.targets import Acts, Targets
+
+
+class Hardware:
+    """Disks that are slow, broken or full, and clocks that jump."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._world = targets.world
+        self.acts: Acts = {
+            FaultKind.SLOW_DISK: self._slow_disk,
+            FaultKind.IO_ERROR: self._io_error,
+            FaultKind.DISK_FULL: self._disk_full,
+            FaultKind.CLOCK: self._clock,
+        }
+
+    async def _slow_disk(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        machine = self._targets.machine(fault.one)
+        health, trouble = machine.disk.health, self._world.trouble()
+        health.fsync, health.jitter = 0.01 + 0.3 * fault.amount**2, 0.1
+        await asyncio.sleep(fault.lasts)
+        health.fsync = health.jitter = self._world.plan.fsync
+        await asyncio.sleep(0.4)
+        self._targets.mend(trouble)
+
+    async def _io_error(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        machine = self._targets.machine(fault.one)
+        health, trouble = machine.disk.health, self._world.trouble(machine.name)
+        health.failing = True
+        await asyncio.sleep(fault.lasts)
+        health.failing = False
+        await asyncio.sleep(0.2)
+        self._targets.mend(trouble)
+
+    async def _disk_full(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        machine = self._targets.machine(fault.one)
+        health, trouble = machine.disk.health, self._world.trouble(machine.name)
+        health.full = True
+        await asyncio.sleep(fault.lasts)
+        health.full = False
+        await asyncio.sleep(0.2)
+        self._targets.mend(trouble)
+
+    async def _clock(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        seconds = (fault.amount - 0.5) * 2 * fault.lasts * (1000 if fault.fuse else 1)
+        self._targets.machine(fault.one).clock.jump(seconds)
+        await asyncio.sleep(0)
+
+    def __repr__(self) -> str:
+        return f"<Hardware in {self._world!r}>"
