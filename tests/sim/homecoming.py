@@ -97,9 +97,9 @@ def _homecoming(seed: int, script: Script, records: int, pace: float) -> Plan:
         turned={
             "ddb.node.coordinator.PATIENCE": 0.01,
             "ddb.gateway.router.PATIENCE": 0.02,
-            "ddb.gateway.listing.PATIENCE": 0.02,
-            "ddb.gateway.listing.MOST_WALKS": rng.choice((0, 0, 48)),
-            "ddb.gateway.listing.FEW_WALKS": rng.choice((0, 4)),
+            "ddb.gateway.poll.PATIENCE": 0.02,
+            "ddb.gateway.counting.MOST_WALKS": rng.choice((0, 0, 48)),
+            "ddb.gateway.counting.FEW_WALKS": rng.choice((0, 4)),
             "ddb.node.handoff.IDLE": pace,
             "ddb.node.handoff.SOON": pace,
             "ddb.node.handoff.PATIENCE": 0.006,

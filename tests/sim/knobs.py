@@ -26,10 +26,10 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.replica.MOST_PROMISES": (1, 2, 5),
     "ddb.node.ballots.RESERVE": (1 << 16, 20 << 16),
     "ddb.node.listing.MOST_BYTES": (1, 100),
-    "ddb.gateway.listing.MOST_ROWS": (1, 2, 5),
-    "ddb.gateway.listing.AT_ONCE": (1, 2),
-    "ddb.gateway.listing.MOST_WALKS": (0, 1, 4),
-    "ddb.gateway.listing.WALKS_AT_ONCE": (1, 2),
+    "ddb.gateway.walk.MOST_ROWS": (1, 2, 5),
+    "ddb.gateway.walk.AT_ONCE": (1, 2),
+    "ddb.gateway.counting.MOST_WALKS": (0, 1, 4),
+    "ddb.gateway.counting.WALKS_AT_ONCE": (1, 2),
 }
 _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.handoff.IDLE": (0.005, 0.02, 0.5),
@@ -46,7 +46,7 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.gateway.router.BUDGET": (0.02, 0.08, 1.0),
     "ddb.gateway.router.PATIENCE": (0.0015, 0.005, 0.02),
     "ddb.gateway.router.REST": (0.001, 0.03),
-    "ddb.gateway.listing.PATIENCE": (0.003, 0.02),
+    "ddb.gateway.poll.PATIENCE": (0.003, 0.02),
     "ddb.wire.link.PING_EVERY": (0.02, 0.3),
 }
 """What the promised times depend on: as shipped again once faults are over."""

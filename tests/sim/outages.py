@@ -47,7 +47,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
         )
     turned: dict[str, float | int] = {}
     if rng.random() < 0.5:
-        turned["ddb.gateway.listing.MOST_ROWS"] = rng.choice((1, 2))
+        turned["ddb.gateway.walk.MOST_ROWS"] = rng.choice((1, 2))
     return script.plan(
         seed,
         nodes=nodes,
@@ -117,7 +117,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
         turned={
             "ddb.node.coordinator.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": 2 * patience,
-            "ddb.gateway.listing.PATIENCE": 2 * patience,
+            "ddb.gateway.poll.PATIENCE": 2 * patience,
             "ddb.node.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.handoff.SOON": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.handoff.PATIENCE": 0.01 + 2 * fsync,
@@ -164,7 +164,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
             "ddb.node.coordinator.PATIENCE": 2.5 * fsync,
             "ddb.gateway.router.PATIENCE": 5 * fsync,
             "ddb.gateway.router.BUDGET": 1.0,
-            "ddb.gateway.listing.PATIENCE": 3 * fsync,
+            "ddb.gateway.poll.PATIENCE": 3 * fsync,
             "ddb.wire.link.PING_EVERY": 0.01,
         },
         datagrams=rng.random() < 0.6,

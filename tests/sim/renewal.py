@@ -56,7 +56,7 @@ def renewal(seed: int, rng: random.Random) -> Plan:
         turned={
             "ddb.node.coordinator.PATIENCE": 0.015,
             "ddb.gateway.router.PATIENCE": 0.03,
-            "ddb.gateway.listing.PATIENCE": 0.03,
+            "ddb.gateway.poll.PATIENCE": 0.03,
             "ddb.node.handoff.IDLE": slow,
             "ddb.node.handoff.SOON": slow,
             "ddb.node.refill.BATCH": rng.choice((1, 500)),

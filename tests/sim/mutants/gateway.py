@@ -3,7 +3,9 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _ROUTER = "ddb.gateway.router"
-_LISTING = "ddb.gateway.listing"
+_POLL = "ddb.gateway.poll"
+_WALK = "ddb.gateway.walk"
+_COUNTING = "ddb.gateway.counting"
 _OPERATIONS = "ddb.gateway.operations"
 _UNSETTLED = (
     "        if len(holders) < CELL - 1 and answers[holders[0]].node_id != newest.node:\n"
@@ -101,12 +103,12 @@ GATEWAY = (
         "LIST shows the row of one node that may be behind",
         (
             Patch(
-                _LISTING,
+                _WALK,
                 "        newest = max((state[0] for state in seen.values()), default=NEVER)\n",
                 "        newest = next((state[0] for state in seen.values()), NEVER)\n",
             ),
             Patch(
-                _LISTING,
+                _WALK,
                 _UNSETTLED,
                 "",
             ),
@@ -118,7 +120,7 @@ GATEWAY = (
         "LIST shows a row that one node alone has",
         (
             Patch(
-                _LISTING,
+                _WALK,
                 _UNSETTLED,
                 "",
             ),
@@ -128,7 +130,7 @@ GATEWAY = (
     Mutant(
         "list-skips-ahead",
         "LIST goes on after the last row of the node that told most",
-        (Patch(_LISTING, "        end = min(\n", "        end = max(\n"),),
+        (Patch(_WALK, "        end = min(\n", "        end = max(\n"),),
         family="lone",
     ),
     Mutant(
@@ -136,17 +138,17 @@ GATEWAY = (
         "LIST is content with one node of a cell",
         (
             Patch(
-                _LISTING,
+                _WALK,
                 "        if sum(name in answers for name in cell.nodes) < CELL - 1:\n",
                 "        if False:\n",
             ),
             Patch(
-                _LISTING,
+                _POLL,
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
             Patch(
-                _LISTING,
+                _WALK,
                 "                (home in answers and partner in answers)\n",
                 "                True\n",
             ),
@@ -164,7 +166,7 @@ GATEWAY = (
         "COUNT believes the first home's summary alone",
         (
             Patch(
-                _LISTING,
+                _COUNTING,
                 "            if first is not None and first == second:\n",
                 "            if first is not None:\n",
             ),
@@ -176,7 +178,7 @@ GATEWAY = (
         "COUNT believes one home without the standby's word",
         (
             Patch(
-                _LISTING,
+                _COUNTING,
                 "        if cell.standby not in words:\n"
                 "            return None\n"
                 "        keeper = words[cell.standby].get(number)\n",
@@ -190,7 +192,7 @@ GATEWAY = (
         "COUNT believes a home by the word of a standby that may have let go since the home spoke",
         (
             Patch(
-                _LISTING,
+                _COUNTING,
                 "        disputed: list[int] = []\n        for number in numbers:\n",
                 "        words = {name: reply.hints for name, reply in answers.items()}\n"
                 "        disputed: list[int] = []\n        for number in numbers:\n",
@@ -203,7 +205,7 @@ GATEWAY = (
         "LIST believes a home and a standby that may have let go since the home spoke",
         (
             Patch(
-                _LISTING,
+                _WALK,
                 "(standby in before and (home",
                 "(standby in answers and (home",
             ),

@@ -1,0 +1,106 @@
+"""Counting: how many records live, partition by partition, mostly without reading any.
+
+Each node keeps a tally of its home copies (`ddb.node.tally`); where both homes' tallies of a
+partition are equal, or the standby vouches for one of them, that is the count. Elsewhere the
+partition is walked.
+"""
+
+import asyncio
+import struct
+from collections.abc import Sequence
+
+from ddb.gateway.poll import Poll, cells_of
+from ddb.gateway.walk import Walk
+from ddb.ring.ring import PARTITIONS, Ring
+from ddb.wire.messages import Tallies, Tally
+
+MOST_WALKS = 48
+"""Partitions walked for one COUNT merely because writes to them are under way."""
+FEW_WALKS = 4
+"""Partitions walked at once; where there are more, writes under way are given time to settle."""
+MOST_TALLIES = 4
+PAUSE = 0.025
+"""Seconds between tallies: somewhat more than a standby takes to look at its hints."""
+WALKS_AT_ONCE = 64
+_ROW = struct.Struct(">QQ")
+
+Words = dict[str, dict[int, str]]
+"""What each node said of its hints: see `Tallies.hints`."""
+
+
+class Counting:
+    """Counts through the nodes that are up."""
+
+    def __init__(self, ring: Ring, poll: Poll, walk: Walk) -> None:
+        self._ring = ring
+        self._poll = poll
+        self._walk = walk
+        self._cells = cells_of(ring.cells)
+
+    async def counts(self, deadline: float) -> list[int]:
+        """Live records of each partition, in order. Raises `Unavailable`."""
+        counts = [0] * PARTITIONS
+        disputed: Sequence[int] = range(PARTITIONS)
+        words: Words = {}
+        for asked in range(MOST_TALLIES):
+            if asked:
+                await asyncio.sleep(PAUSE)
+            disputed, words = await self._tallied(counts, disputed, words, deadline)
+            if len(disputed) <= FEW_WALKS:
+                break
+        for start in range(0, len(disputed), WALKS_AT_ONCE):
+            part = disputed[start : start + WALKS_AT_ONCE]
+            walked = await asyncio.gather(
+                *(self._walk.partition(number, deadline) for number in part)
+            )
+            for number, count in zip(part, walked, strict=True):
+                counts[number] = count
+        return counts
+
+    async def _tallied(
+        self, counts: list[int], numbers: Sequence[int], words: Words, deadline: float
+    ) -> tuple[Sequence[int], Words]:
+        """Fill in `counts` of those partitions of which the tallies are enough.
+
+        The other partitions, and what the nodes said of their hints. `words`: what they had said
+        of them before they were asked this time.
+        """
+        replies = await self._poll.ask(Tally(), self._cells, deadline)
+        answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
+        tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
+        disputed: list[int] = []
+        for number in numbers:
+            first, second = (
+                tables[name][number] if name in tables else None
+                for name in self._ring.cells[number].homes
+            )
+            if first is not None and first == second:
+                counts[number] = first[0]
+                continue
+            kept = self._kept(number, answers, words)
+            if kept is None or (first is not None and second is not None):
+                disputed.append(number)
+            if kept is not None:
+                counts[number] = tables[kept][number][0]
+        if len(disputed) > MOST_WALKS:
+            # A home has just come back and is behind on much; the other one, with the standby's
+            # word that it holds every hint, is as good a quorum as the two homes.
+            disputed = [number for number in disputed if self._kept(number, answers, words) is None]
+        return disputed, {name: reply.hints for name, reply in answers.items()}
+
+    def _kept(self, number: int, answers: dict[str, Tallies], words: Words) -> str | None:
+        """The home that, by the standby's word, holds whatever the standby holds.
+
+        The word must be older than the home's tally: a standby that gives home and lets go
+        between the two would else vouch for a tally that has nothing of it yet.
+        """
+        cell = self._ring.cells[number]
+        if cell.standby not in words:
+            return None
+        keeper = words[cell.standby].get(number)
+        if keeper is None:
+            return next((home for home in cell.homes if home in answers), None)
+        return keeper if keeper in answers else None
+
+    def __repr__(self) -> str:
+        return f"<Counting over {len(self._ring.names)} nodes>"

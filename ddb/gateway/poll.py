@@ -1,0 +1,85 @@
+"""One question to several nodes at once, answered when two of each cell's three have answered."""
+
+import asyncio
+from collections.abc import Collection, Container, Iterable, Sequence
+
+from ddb.gateway.records import Applied, Unavailable
+from ddb.ring.ring import CELL, Cell
+from ddb.wire.messages import Reply, Rows, Scan, Tallies, Tally
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+
+PATIENCE = 0.06
+"""Seconds that a node may be silent before the poll goes on without it."""
+REST = 0.01
+"""Seconds before those that are missing are asked again."""
+
+Cells = frozenset[tuple[str, str, str]]
+"""The nodes of some cells, each cell's in order of preference."""
+
+
+class Poll:
+    """Asks the nodes that are up."""
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+
+    async def ask(self, request: Scan | Tally, cells: Cells, deadline: float) -> dict[str, Reply]:
+        """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`."""
+        good: dict[str, Reply] = {}
+        while True:
+            self.check(deadline)
+            names = [name for name in self._worth_asking(cells) if name not in good]
+            asked = [
+                self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
+                for name in names
+            ]
+            replies: Sequence[Reply | BaseException] = await asyncio.gather(
+                *asked, return_exceptions=True
+            )
+            for name, reply in zip(names, replies, strict=True):
+                if isinstance(reply, BaseException):
+                    if not isinstance(reply, Silent | Unreachable):
+                        raise reply
+                elif isinstance(reply, Rows | Tallies):
+                    good[name] = reply
+            if _suffice(good, cells):
+                return good
+            await asyncio.sleep(REST)
+
+    def check(self, deadline: float) -> None:
+        """Raises `Unavailable` once it is too late."""
+        if self._clock.now() >= deadline:
+            raise Unavailable(Applied.NO, "two nodes of every cell did not answer in time")
+
+    def out(self, cells: Cells) -> tuple[str, ...]:
+        """The nodes of which no answer is to be expected."""
+        condition = self._transport.condition
+        return tuple(name for name in _nodes(cells) if condition(name) is not Condition.UP)
+
+    def _worth_asking(self, cells: Cells) -> list[str]:
+        """The nodes that are up; where those are too few, the silent ones, too.
+
+        A node that was silent for a moment may be the second one that a cell has left.
+        """
+        conditions = {name: self._transport.condition(name) for name in _nodes(cells)}
+        up = [name for name, condition in conditions.items() if condition is Condition.UP]
+        if _suffice(up, cells):
+            return up
+        return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
+
+    def __repr__(self) -> str:
+        return f"<Poll by {self._transport!r}>"
+
+
+def cells_of(cells: Iterable[Cell]) -> Cells:
+    """What `Poll.ask` takes: each cell once."""
+    return frozenset(cell.nodes for cell in cells)
+
+
+def _nodes(cells: Cells) -> Collection[str]:
+    return sorted({name for cell in cells for name in cell})
+
+
+def _suffice(names: Container[str], cells: Cells) -> bool:
+    return all(sum(node in names for node in cell) >= CELL - 1 for cell in cells)
