@@ -23,7 +23,11 @@ SUSPECT_AFTER = 0.25
 GIVE_UP_AFTER = 1.0
 """Seconds of silence after which a connection is replaced by a new one."""
 SWEEP_EVERY = 0.01
-OWN_STALL = 5 * SWEEP_EVERY
+PROBE_AFTER = 2 * SWEEP_EVERY
+"""Seconds that a request waits before a peer is pinged that has not been heard of meanwhile."""
+OWN_STALL = 3 * SWEEP_EVERY
+"""Seconds of this process's own absence that are not held against peers: with the sweep before
+them less than anybody's patience."""
 HARD_PATIENCE = 3.0
 """How many times its patience a request may wait on a peer that answers others."""
 RETRY_AFTER = (0.05, 0.1, 0.2, 0.4)
@@ -56,6 +60,7 @@ class Link:
         self._correlation = 0
         self._out: list[bytes] = []
         self._heard = 0.0
+        self._pinged = 0.0
         self._bounds: deque[float] = deque(maxlen=MOST_BOUNDS)
         self._offset = 0.0
         self._sweeping = False
@@ -121,9 +126,11 @@ class Link:
             self._heard = max(self._heard, now)
         self._swept = now
         silent = []
+        longest = 0.0
         for correlation, (_, sent, deadline, patience) in self._waiting.items():
             waited = now - sent
             quiet = min(waited, now - self._heard)
+            longest = max(longest, quiet)
             if quiet >= patience or waited >= patience * HARD_PATIENCE or now >= deadline:
                 silent.append(correlation)
                 if quiet >= patience and self._condition is Condition.UP:
@@ -132,6 +139,9 @@ class Link:
             future = self._waiting.pop(correlation)[0]
             if not future.done():
                 future.set_exception(Silent(f"{self.name} did not answer"))
+        if longest >= PROBE_AFTER and self._pinged <= self._heard and self.transport is not None:
+            # Between pings an idle peer has nothing to say, and that is not yet silence.
+            self._ping(now)
         if self._waiting and not self._sweeping:
             self._sweeping = True
             self._loop.call_later(SWEEP_EVERY, self._sweep)
@@ -246,10 +256,14 @@ class Link:
                 raise Silent("silent")
             if now - self._heard >= SUSPECT_AFTER and self._condition is Condition.UP:
                 self._believe(Condition.SUSPECT, self._voting)
-            pong: asyncio.Future[Reply] = self._loop.create_future()
-            pong.add_done_callback(self._ponged)
-            self._send(Ping(), pong, now + GIVE_UP_AFTER, GIVE_UP_AFTER)
+            self._ping(now)
             await asyncio.sleep(PING_EVERY)
+
+    def _ping(self, now: float) -> None:
+        self._pinged = now
+        pong: asyncio.Future[Reply] = self._loop.create_future()
+        pong.add_done_callback(self._ponged)
+        self._send(Ping(), pong, now + GIVE_UP_AFTER, GIVE_UP_AFTER)
 
     def _ponged(self, pong: asyncio.Future[Reply]) -> None:
         if not pong.cancelled() and pong.exception() is None and self.transport is not None:

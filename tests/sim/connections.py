@@ -93,6 +93,20 @@ class Connections:
         delay = link.PING_EVERY * (0.7 + 0.3 * self._network.rng.random())
         self._loop.later_in(self._process, delay, self.keep)
 
+    def probe(self, name: str) -> None:
+        """A request waits for the peer: it is pinged, and heard where it answers now."""
+        network, peer, host = self._network, self.peers[name], self._network.hosts.get(name)
+        if (
+            self._loop.now - peer.heard >= link.PROBE_AFTER
+            and host is not None
+            and (host.process.number == peer.incarnation or network.datagrams)
+            and host.process.alive
+            and not host.process.paused
+            and network.flows(self._name, name)
+            and network.flows(name, self._name)
+        ):
+            peer.heard = self._loop.now - network.weather.delay
+
     def _tend(self, name: str, peer: Peer, host: Host | None) -> None:
         """One look at a peer that does not answer: what a socket would have told by now."""
         network, now = self._network, self._loop.now

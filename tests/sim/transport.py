@@ -193,6 +193,7 @@ class SimTransport:
             return
         now = self._loop.now
         waited = now - asked.sent
+        self.connections.probe(to)
         quiet = min(waited, now - peer.heard)
         if (
             quiet >= asked.patience

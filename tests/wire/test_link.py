@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
 
-from ddb.wire.clock import SystemClock
+from ddb.node.coordinator import PATIENCE as PATIENCE_OF_COORDINATORS
 from ddb.wire.frames import frame
-from ddb.wire.link import GIVE_UP_AFTER, Link, Network
+from ddb.wire.link import GIVE_UP_AFTER, HARD_PATIENCE, PING_EVERY, Link, Network
 from ddb.wire.messages import Failed, Found, Get, Ping, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.cluster import free_ports
@@ -48,6 +49,12 @@ async def ask(link: Link, key: bytes = b"k", within: float = SOON, patience: flo
     return await link.ask(Get(key), CLOCK.now() + within, patience)
 
 
+async def never(request: Get) -> Reply:
+    """As `Node.slow`."""
+    await asyncio.sleep(SOON)
+    return Found(request.key)
+
+
 async def refused(request: asyncio.Future[Reply]) -> bool:
     """Whether a request came too late: the node says so, unless its caller gives up before."""
     try:
@@ -75,6 +82,21 @@ class Deaf(asyncio.Protocol):
         elif self._pongs:
             # Not an answer to anything that was asked, but a sign of life.
             self.transport.write(frame(0xFFFFFFFF, CLOCK.now(), Pong(True)))
+
+
+@dataclass(slots=True)
+class Adjusted:
+    """A clock that was started at another time, and can be put forward."""
+
+    ahead: float = 0.0
+
+    def now(self) -> float:
+        """Seconds, and what it is ahead."""
+        return CLOCK.now() + self.ahead
+
+    def wall_ms(self) -> int:
+        """The machine's."""
+        return CLOCK.wall_ms()
 
 
 @asynccontextmanager
@@ -237,6 +259,44 @@ def test_peer_that_answers_others_is_given_three_times_as_long() -> None:
     run(scenario())
 
 
+def test_peer_that_had_nothing_to_say_is_not_called_silent() -> None:
+    """A peer of whom nothing else was asked is pinged before it is given up as silent."""
+
+    async def scenario() -> None:
+        async with Node(slow=never) as node, linked(node.port) as link:
+            await up(link)
+            patience = 0.6 * PING_EVERY
+            began = time.monotonic()
+            with pytest.raises(Silent):
+                await ask(link, patience=patience)
+            # Pings at their usual pace leave gaps that are longer than the patience.
+            assert time.monotonic() - began > patience * HARD_PATIENCE * 0.95
+            assert link.condition is Condition.UP
+
+    run(scenario())
+
+
+def test_own_absence_is_not_held_against_a_peer() -> None:
+    """Where this process did not run for most of a request's patience, the peer is not blamed."""
+
+    async def scenario() -> None:
+        clock = Adjusted()
+        async with Node(slow=never) as node:
+            link = Link(NAME, HOST, node.port, HELLO, clock)
+            await up(link)
+            request = link.ask(Get(b"k"), clock.now() + SOON, PATIENCE_OF_COORDINATORS)
+            # The answer may have been there all the while, unread.
+            clock.ahead = PATIENCE_OF_COORDINATORS
+            link._sweep()
+            assert not request.done()
+            assert link.condition is Condition.UP
+            link.close()
+            with pytest.raises(Silent):
+                await request
+
+    run(scenario())
+
+
 def test_nobody_waits_past_a_deadline() -> None:
     """A request ends with its deadline, however patient it is."""
 
@@ -272,16 +332,9 @@ def test_request_that_lay_unread_past_its_deadline_is_not_begun() -> None:
 def test_deadline_crosses_to_another_clock() -> None:
     """A callee whose clock reads otherwise neither begins late nor refuses in time."""
 
-    class Ahead(SystemClock):
-        """Started long before ours."""
-
-        def now(self) -> float:
-            """An hour more."""
-            return super().now() + 3600
-
     async def scenario() -> None:
         async with Node() as node:
-            node.listener.clock = Ahead()
+            node.listener.clock = Adjusted(ahead=3600)
             async with linked(node.port) as link:
                 await up(link)
                 assert await ask(link, within=2.0) == Found(b"k")
