@@ -6,8 +6,9 @@ like any single record.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ddb.gateway.poll import Cells, Poll, cells_of
 from ddb.gateway.records import Applied, Unavailable
@@ -20,6 +21,15 @@ MOST_ROWS = 1000
 AT_ONCE = 32
 """Single records read at the same time."""
 END = b"\xff\xff\xff"
+
+
+class Held(NamedTuple):
+    """What a node said of a record: see `Rows`."""
+
+    newest: Dot
+    live: bool
+    body: bytes
+    decided: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +81,18 @@ class Walk:
             (scan.rows[-1][0] for said in scans.values() for scan in said if scan.more),
             default=None,
         )
-        seen: dict[bytes, dict[str, tuple[Dot, bool, bytes]]] = {}
+        seen: dict[bytes, dict[str, Held]] = {}
         for name, said in scans.items():
             for scan in said:
-                for key, dot, live, body in scan.rows:
+                for key, dot, live, body, decided in scan.rows:
                     if end is None or key <= end:
                         held = seen.setdefault(key, {})
-                        if name not in held or held[name][0] <= dot:
-                            held[name] = (dot, live, body)
-        answers = {name: said[-1] for name, said in scans.items()}
+                        if name not in held or held[name].newest <= dot:
+                            held[name] = Held(dot, live, body, decided)
         rows: list[Row] = []
         unsettled: list[bytes] = []
         for key in sorted(seen):
-            row = self._settled(key, seen[key], answers)
+            row = self._settled(key, seen[key], scans)
             if row is None:
                 unsettled.append(key)
             else:
@@ -126,21 +135,20 @@ class Walk:
     def _settled(
         self,
         key: bytes,
-        seen: dict[str, tuple[Dot, bool, bytes]],
-        answers: dict[str, Rows],
+        seen: dict[str, Held],
+        answers: Container[str],
     ) -> Row | None:
         """The record where the answers agree on it, None where it must be read."""
         cell = self._ring.cell(key)
         if sum(name in answers for name in cell.nodes) < CELL - 1:
             raise Unavailable(Applied.NO, "two nodes of a record's three are out of reach")
-        newest = max((state[0] for state in seen.values()), default=NEVER)
-        holders = [name for name, state in seen.items() if state[0] == newest]
-        if len(holders) < CELL - 1 and answers[holders[0]].node_id != newest.node:
+        newest = max((held.newest for held in seen.values()), default=NEVER)
+        holders = [held for held in seen.values() if held.newest == newest]
+        if len(holders) < CELL - 1 and not holders[0].decided:
             return None
-        live = seen[holders[0]][1]
-        if not live:
+        if not holders[0].live:
             return Row(key, None)
-        body = next((seen[name][2] for name in holders if seen[name][2]), None)
+        body = next((held.body for held in holders if held.body), None)
         return None if body is None else Row(key, body)
 
     async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 
 from ddb.node.ballots import Ballots
 from ddb.node.counters import Cause, Counters
+from ddb.node.decided import Decided
 from ddb.node.memory import MOST_KEYED, Memory
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
+from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Outcome, verdict
 from ddb.record.state import (
     SETTLE,
@@ -70,6 +72,8 @@ class Coordinator:
         ring: Ring,
         replica: Replica,
         ballots: Ballots,
+        rounds: Rounds,
+        decided: Decided,
         transport: Transport,
         clock: Clock,
         rng: random.Random,
@@ -80,6 +84,8 @@ class Coordinator:
         self._ring = ring
         self._replica = replica
         self._ballots = ballots
+        self._rounds = rounds
+        self._decided = decided
         self._transport = transport
         self._clock = clock
         self._rng = rng
@@ -182,7 +188,7 @@ class Coordinator:
         self, key: bytes, partner: str, raw: bytes, reply: Same | Holds, deadline: float
     ) -> bool:
         """Repair a partner that is behind our copy `raw`; whether that copy is now decided."""
-        decided = peek(raw).node == self._ballots.node_id
+        decided = self._decided.covers(peek(raw))
         if decided and partner not in self._ring.cell(key).homes:
             return True
         stored = await self._ask(partner, Accept(key, raw), deadline)
@@ -206,37 +212,19 @@ class Coordinator:
         recorded before it is told.
         """
         partners = self._partners(key)
-        replica = self._replica
         failures = 0
         while True:
             self._check(deadline, doubt, "no second node answered in time")
-            ballot = await self._ballots.issue(above=replica.promised(key))
-            own = replica.state(key)
-            if replica.promised(key) > ballot:
-                continue
-            replica.promise(key, ballot)
-            self.counters.rounds += 1
-            wanted = Intent(intent.change, intent.operation, doubt)
-            made = step(own, own, wanted, ballot, self.memory.forgettable)
-            raw = encode(made.state)
             partner = next(partners)
-            reply = await self._ask(partner, Propose(key, ballot, own.newest, raw), deadline, cause)
-            if isinstance(reply, Holds):
-                theirs = decode(reply.state)
-                base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
-                made = step(base, other, wanted, ballot, self.memory.forgettable)
-                raw = encode(made.state)
-                reply = await self._ask(partner, Accept(key, raw), deadline, cause)
-                if isinstance(reply, Stored):
-                    self._count_repair(base, other)
+            wanted = Intent(intent.change, intent.operation, doubt)
+            made, reply = await self._attempt(key, wanted, partner, deadline, cause)
+            if made is not None:
+                return made
             if isinstance(reply, Refused):
                 self.counters.contended += 1
                 self._ballots.observe(reply.promise.counter)
                 await asyncio.sleep(self._rng.uniform(0, 2 * PAUSE))
             elif isinstance(reply, Stored):
-                if replica.offer(key, raw) is Verdict.STORED:
-                    await self._durable(key)
-                    return made
                 doubt = True
             else:
                 doubt = doubt or reply is None
@@ -246,6 +234,41 @@ class Coordinator:
                 else:
                     # Both have failed, perhaps at once and looking well: do not hammer them.
                     await asyncio.sleep(REST)
+
+    async def _attempt(
+        self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause
+    ) -> tuple[Step | None, Reply | None]:
+        """One ballot with one partner: what was decided, if anything was, and the last reply."""
+        replica, first, fate = self._replica, self._rounds.begin(key), Fate.VOID
+        try:
+            ballot = await self._ballots.issue(above=replica.promised(key))
+            while replica.promised(key) > ballot:
+                ballot = await self._ballots.issue(above=replica.promised(key))
+            own = replica.state(key)
+            replica.promise(key, ballot)
+            self.counters.rounds += 1
+            made = step(own, own, wanted, ballot, self.memory.forgettable)
+            raw = encode(made.state)
+            fate = Fate.OPEN
+            reply = await self._ask(partner, Propose(key, ballot, own.newest, raw), deadline, cause)
+            if isinstance(reply, Holds):
+                theirs = decode(reply.state)
+                base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
+                made = step(base, other, wanted, ballot, self.memory.forgettable)
+                raw = encode(made.state)
+                reply = await self._ask(partner, Accept(key, raw), deadline, cause)
+                if isinstance(reply, Stored):
+                    self._count_repair(base, other)
+            if isinstance(reply, Stored):
+                if replica.offer(key, raw) is Verdict.STORED:
+                    await self._durable(key)
+                    fate = Fate.DECIDED
+                    return made, reply
+            elif reply is not None:
+                fate = Fate.VOID
+            return None, reply
+        finally:
+            self._rounds.end(key, first, fate)
 
     # The partner.
 

@@ -14,6 +14,7 @@ from typing import Any
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import PATIENCE, Coordinator, Expired
 from ddb.node.replica import Replica, Verdict
+from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import (
     Intent,
@@ -50,11 +51,13 @@ class FastPath:
         ring: Ring,
         replica: Replica,
         ballots: Ballots,
+        rounds: Rounds,
         transport: Transport,
         coordinator: Coordinator,
     ) -> None:
         self._replica = replica
         self._ballots = ballots
+        self._rounds = rounds
         self._transport = transport
         self._coordinator = coordinator
         self._counters = coordinator.counters
@@ -91,11 +94,14 @@ class FastPath:
         replica = self._replica
         held = replica.raw(key)
         own = decode(held)
+        first = self._rounds.begin(key)
         ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
         if ballot is None:
+            self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
         made = step(own, own, _intent(request), ballot, self._coordinator.memory.forgettable)
         if made.outcome is not Outcome.DONE:
+            self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
         raw = encode(made.state)
         self._queue.enter(key)
@@ -109,7 +115,7 @@ class FastPath:
         answer: Answer = asking.get_loop().create_future()
         replica.watch(key)
         asking.add_done_callback(
-            partial(self._proposed, answer, request, made, held, raw, deadline)
+            partial(self._proposed, answer, request, made, held, raw, first, deadline)
         )
         return answer
 
@@ -120,6 +126,7 @@ class FastPath:
         made: Step,
         held: bytes,
         raw: bytes,
+        first: bool,
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
@@ -142,15 +149,18 @@ class FastPath:
             self._counters.contended += 1
         # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
         doubt = reply is None or type(reply) is Stored
+        self._rounds.end(key, first, Fate.OPEN if doubt else Fate.VOID)
         self._pass_on(answer, self._change_in_turn(request, doubt, deadline))
 
     def _done(
         self, answer: Answer, request: Do, made: Step, written: asyncio.Future[None] | None = None
     ) -> None:
+        failure = written.exception() if written is not None else None
+        if failure is None:
+            self._rounds.end(request.key, True, Fate.DECIDED)
         self._queue.leave(request.key)
         if answer.done():
             return
-        failure = written.exception() if written is not None else None
         if failure is not None:
             answer.set_exception(failure)
         else:

@@ -2,6 +2,7 @@
 
 import heapq
 
+from ddb.node.decided import Decided
 from ddb.node.replica import Replica
 from ddb.node.store import Family, Store
 from ddb.record.state import body_of, is_live, peek
@@ -14,7 +15,7 @@ MOST_BYTES = 2 * 1024 * 1024
 
 
 async def scan(
-    request: Scan, name: str, node_id: int, ring: Ring, store: Store, replica: Replica
+    request: Scan, name: str, ring: Ring, store: Store, replica: Replica, decided: Decided
 ) -> Reply:
     """Answer Scan from home copies and hints alike, in key order."""
     start = request.after + b"\x00" if request.after else b""
@@ -22,7 +23,7 @@ async def scan(
         store.scan(Family.RECORDS, start, request.until, request.limit),
         store.scan(Family.HINTS, start, request.until, request.limit),
     )
-    rows: list[tuple[bytes, Dot, bool, bytes]] = []
+    rows: list[tuple[bytes, Dot, bool, bytes, bool]] = []
     size, more = 0, False
     for key, raw in held:
         if len(rows) >= request.limit or size >= MOST_BYTES:
@@ -34,9 +35,10 @@ async def scan(
         )
         body = body_of(raw) if speaks else b""
         size += len(body) + len(key)
-        rows.append((key, peek(raw), live, body))
+        dot = peek(raw)
+        rows.append((key, dot, live, body, decided.covers(dot)))
     for row in rows:
         pending = replica.durable(row[0])
         if pending is not None:
             await pending
-    return Rows(node_id, rows, more or len(rows) >= request.limit)
+    return Rows(rows, more or len(rows) >= request.limit)

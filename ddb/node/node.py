@@ -1,5 +1,6 @@
 """A whole node, on ports: everything but the process, the socket and the disk."""
 
+import asyncio
 import datetime as dt
 import logging
 import random
@@ -10,6 +11,7 @@ import msgspec
 
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
+from ddb.node.decided import Decided
 from ddb.node.fastpath import FastPath
 from ddb.node.formation import Formation
 from ddb.node.handoff import Handoff
@@ -17,6 +19,8 @@ from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
+from ddb.node.rounds import Rounds
+from ddb.node.settling import Settling
 from ddb.node.space import WRITING, Room, takes
 from ddb.node.store import Store, StoreFailed
 from ddb.record.state import DamagedState
@@ -25,6 +29,7 @@ from ddb.wire.messages import (
     PROTOCOL,
     Accept,
     Do,
+    Ended,
     Facts,
     Failed,
     Form,
@@ -32,6 +37,7 @@ from ddb.wire.messages import (
     Hand,
     Hello,
     Membership,
+    Noted,
     Peek,
     Ping,
     Pong,
@@ -85,11 +91,13 @@ class Node:
         self.ring = ring
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Replica(self.name, ring, store, self.ballots)
+        self.decided = Decided(identity.node_id, store)
+        rounds = Rounds(self.ballots)
         self.coordinator = Coordinator(
-            self.name, ring, self.replica, self.ballots, transport, clock, rng
+            self.name, ring, self.replica, self.ballots, rounds, self.decided, transport, clock, rng
         )
         self.fast = FastPath(
-            self.name, ring, self.replica, self.ballots, transport, self.coordinator
+            self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
         )
         self.handoff = Handoff(
             ring, store, self.replica, self.ballots, self.coordinator, transport, clock
@@ -115,6 +123,14 @@ class Node:
             for cell in ring.cells
             if self.name in cell.nodes
         }
+        self.settling = Settling(
+            identity.node_id,
+            sorted({peer for peers in self._peers for peer in peers}),
+            rounds,
+            self.coordinator,
+            transport,
+            clock,
+        )
         self._answers = self._table()
         self._complaints: set[tuple[type, bytes]] = set()
 
@@ -132,17 +148,27 @@ class Node:
             Do: self.fast.do,
             Accept: lambda request, _: replica.accept(request),
             Hand: lambda request, _: replica.hand(request.states),
+            Ended: lambda request, _: self._noted(request),
             Scan: lambda request, _: scan(
-                request, self.name, self.ballots.node_id, self.ring, self.store, replica
+                request, self.name, self.ring, self.store, replica, self.decided
             ),
             Tally: lambda _, __: self._tally(),
             Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),
         }
 
     async def run(self) -> None:
-        """Join the cluster, then hand off hints for ever. Raises `StoreFailed`."""
+        """Join the cluster, then hand off and settle for ever. Raises `StoreFailed`."""
         await self.formation.run()
-        await self.handoff.run()
+        work = [asyncio.ensure_future(each.run()) for each in (self.handoff, self.settling)]
+        try:
+            await asyncio.gather(*work)
+        finally:
+            for each in work:
+                each.cancel()
+
+    def _noted(self, word: Ended) -> Reply:
+        self.decided.told(word.node_id, word.since, word.upto)
+        return Noted()
 
     def _in_company(self) -> bool:
         """Whether it reaches a second node of each of its cells: alone it decides nothing."""

@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -135,6 +135,14 @@ class Hand(Message, tag=23, frozen=True):
     states: list[tuple[bytes, bytes]]
 
 
+class Ended(Message, tag=28, frozen=True):
+    """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`."""
+
+    node_id: int
+    since: int
+    upto: int
+
+
 class Form(Message, tag=24, frozen=True):
     """Formation of a new cluster: the founder asks a blank node to join `cluster`."""
 
@@ -194,10 +202,13 @@ class Undecided(Message, tag=42, frozen=True):
 
 
 class Rows(Message, tag=43, frozen=True):
-    """Answers Scan: (key, newest dot, live, body or empty), and whether rows follow the last."""
+    """Answers Scan: the rows, and whether others follow the last.
 
-    node_id: int
-    rows: list[tuple[bytes, Dot, bool, bytes]]
+    A row is the key, the newest dot, whether the record lives, its body or empty, and whether the
+    node knows this state to be decided.
+    """
+
+    rows: list[tuple[bytes, Dot, bool, bytes, bool]]
     more: bool
 
 
@@ -258,6 +269,10 @@ class Handed(Message, tag=54, frozen=True):
     marks: list[tuple[Dot, Dot]]
 
 
+class Noted(Message, tag=58, frozen=True):
+    """Answers Ended."""
+
+
 class Member(Message, tag=55, frozen=True):
     """Answers Form and Membership: the stage (see `ddb.node.identity`) and the cluster's id.
 
@@ -295,6 +310,7 @@ Request = (
     | Propose
     | Accept
     | Hand
+    | Ended
     | Form
     | Membership
     | Refill
@@ -315,6 +331,7 @@ Reply = (
     | Stored
     | Refused
     | Handed
+    | Noted
     | Member
     | Refilling
     | Failed

@@ -83,7 +83,7 @@ class Homes:
             while after is not None:
                 reply = peer.ask(Scan(after, _END, _ROWS, ()))
                 assert isinstance(reply, Rows), reply
-                for key, dot, live, _ in reply.rows:
+                for key, dot, live, _, _ in reply.rows:
                     if name in self.ring.cell(key).homes:
                         found[key] = (dot, live)
                 after = reply.rows[-1][0] if reply.more else None

@@ -140,13 +140,49 @@ COORDINATOR = (
         (
             Patch(
                 _COORDINATOR,
-                "            elif isinstance(reply, Stored):\n                if replica",
-                "            elif reply is not None:\n                if replica",
+                "            if isinstance(reply, Stored):\n                if replica",
+                "            if reply is not None:\n                if replica",
             ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
+        "calls-open-rounds-decided",
+        "a node tells its peers that rounds have ended whose end it does not know",
+        (
+            Patch(
+                "ddb.node.rounds",
+                "        return next(iter(self._open.values()), self._ballots.counter)\n",
+                "        return self._ballots.counter\n",
+            ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
+        "calls-earlier-lives-decided",
+        "what a node says of its rounds covers those that a crash interrupted",
+        (
+            Patch(
+                "ddb.node.rounds",
+                "        self.since = ballots.counter\n",
+                "        self.since = 0\n",
+            ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
+        "calls-silent-rounds-void",
+        "a round whose partner was silent counts as one that nobody stored",
+        (
             Patch(
                 _COORDINATOR,
-                "            if isinstance(reply, Refused):\n",
-                "            if False:\n",
+                "            fate = Fate.OPEN\n",
+                "            fate = Fate.VOID\n",
+            ),
+            Patch(
+                _FAST,
+                "Fate.OPEN if doubt else Fate.VOID",
+                "Fate.VOID",
             ),
         ),
         family="bridge",

@@ -8,8 +8,7 @@ _WALK = "ddb.gateway.walk"
 _COUNTING = "ddb.gateway.counting"
 _OPERATIONS = "ddb.gateway.operations"
 _UNSETTLED = (
-    "        if len(holders) < CELL - 1 and answers[holders[0]].node_id != newest.node:\n"
-    "            return None\n"
+    "        if len(holders) < CELL - 1 and not holders[0].decided:\n            return None\n"
 )
 
 GATEWAY = (
@@ -104,8 +103,8 @@ GATEWAY = (
         (
             Patch(
                 _WALK,
-                "        newest = max((state[0] for state in seen.values()), default=NEVER)\n",
-                "        newest = next((state[0] for state in seen.values()), NEVER)\n",
+                "        newest = max((held.newest for held in seen.values()), default=NEVER)\n",
+                "        newest = next((held.newest for held in seen.values()), NEVER)\n",
             ),
             Patch(
                 _WALK,

@@ -1,0 +1,78 @@
+"""Settling: telling peers which rounds have ended, and ending those that were left open."""
+
+import asyncio
+from collections.abc import Collection
+
+from ddb.node.coordinator import Coordinator, Expired
+from ddb.node.rounds import Rounds
+from ddb.wire.messages import Ended
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+
+EVERY = 0.1
+"""Seconds between words to the peers."""
+LEFT_FOR = 1.0
+"""Seconds between attempts to end what was left open."""
+BUDGET = 1.0
+AT_ONCE = 16
+
+
+class Settling:
+    """Does both for one node, for as long as it runs."""
+
+    def __init__(
+        self,
+        node_id: int,
+        peers: Collection[str],
+        rounds: Rounds,
+        coordinator: Coordinator,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self._node_id = node_id
+        self._peers = peers
+        self._rounds = rounds
+        self._coordinator = coordinator
+        self._transport = transport
+        self._clock = clock
+        self._told: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """For ever. Raises `StoreFailed`."""
+        tried = self._clock.now()
+        while True:
+            await asyncio.sleep(EVERY)
+            await self._tell()
+            if self._clock.now() - tried >= LEFT_FOR:
+                await self._end()
+                tried = self._clock.now()
+
+    async def _tell(self) -> None:
+        """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
+        upto = self._rounds.upto
+        peers = [
+            peer
+            for peer in self._peers
+            if self._told.get(peer, 0) < upto and self._transport.condition(peer) is Condition.UP
+        ]
+        word, deadline = Ended(self._node_id, self._rounds.since, upto), self._clock.now() + EVERY
+        asked = [
+            self._transport.ask(peer, word, deadline=deadline, patience=EVERY) for peer in peers
+        ]
+        for peer, reply in zip(
+            peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
+        ):
+            if not isinstance(reply, BaseException):
+                self._told[peer] = upto
+            elif not isinstance(reply, Silent | Unreachable):
+                raise reply
+
+    async def _end(self) -> None:
+        """Decide the records of which a round was left open. Raises `StoreFailed`."""
+        deadline = self._clock.now() + BUDGET
+        rounds = [self._coordinator.refresh(key, deadline) for key in self._rounds.left(AT_ONCE)]
+        for done in await asyncio.gather(*rounds, return_exceptions=True):
+            if isinstance(done, BaseException) and not isinstance(done, Expired):
+                raise done
+
+    def __repr__(self) -> str:
+        return f"<Settling {self._rounds!r}>"
