@@ -4,14 +4,15 @@ A plan without one of its operations runs on another schedule from there on, so 
 is given a few salts: what counts is that the same checker still complains under one of them.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from tests.sim.plan import Fault, Op, Plan
+from tests.sim.plan import Fault, Plan
 from tests.sim.run import Report, run
 
-T = TypeVar("T", Op, Fault)
+T = TypeVar("T", int, Fault)
 Runner = Callable[[Plan], Report]
 _SALTS = 3
 MOST_RUNS = 400
@@ -47,8 +48,11 @@ def shrink(plan: Plan, runner: Runner = run, most: int = MOST_RUNS) -> Plan:
     while size != (len(plan.ops), len(plan.faults)) and budget.left > 0:
         size = (len(plan.ops), len(plan.faults))
         plan = _calmer(plan, budget)
-        plan = _without(plan, plan.faults, lambda p, f: replace(p, faults=tuple(f)), budget)
-        plan = _without(plan, plan.ops, lambda p, o: replace(p, ops=tuple(o)), budget)
+        plan = _fewer(plan, plan.faults, _with_faults, budget)
+        clients = tuple(dict.fromkeys(op.client for op in plan.ops))
+        if 1 < len(clients) < len(plan.ops):
+            plan = _fewer(plan, clients, _with_clients, budget)
+        plan = _fewer(plan, range(len(plan.ops)), _with_ops, budget)
     return plan
 
 
@@ -66,17 +70,35 @@ def _calmer(plan: Plan, budget: _Budget) -> Plan:
     return plan
 
 
-def _without(
+def _with_faults(plan: Plan, faults: Sequence[Fault]) -> Plan:
+    return replace(plan, faults=tuple(faults))
+
+
+def _with_clients(plan: Plan, clients: Sequence[int]) -> Plan:
+    return replace(plan, ops=tuple(op for op in plan.ops if op.client in clients))
+
+
+def _with_ops(plan: Plan, numbers: Sequence[int]) -> Plan:
+    """Those operations only, each as long after its client's start as it was."""
+    kept, waited, ops = frozenset(numbers), defaultdict[int, float](float), []
+    for number, op in enumerate(plan.ops):
+        waited[op.client] += op.gap
+        if number in kept:
+            ops.append(replace(op, gap=waited.pop(op.client)))
+    return replace(plan, ops=tuple(ops))
+
+
+def _fewer(
     plan: Plan, items: Sequence[T], make: Callable[[Plan, Sequence[T]], Plan], budget: _Budget
 ) -> Plan:
-    """The plan with as few of the items as still fail, in chunks of halving size."""
-    kept = list(items)
+    """The plan made of as few of the items as still fail, in chunks of halving size."""
+    whole, kept = plan, list(items)
     chunk = max(1, len(kept) // 2)
     while kept:
         at, removed = 0, False
         while at < len(kept):
             fewer = kept[:at] + kept[at + chunk :]
-            found = budget.fails(make(plan, fewer))
+            found = budget.fails(replace(make(whole, fewer), salt=plan.salt))
             if found is None:
                 at += chunk
             else:

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.run import Report
 from tests.sim.shrink import shrink
@@ -55,3 +57,20 @@ def test_a_plan_that_breaks_nothing_is_left_alone() -> None:
     """There is nothing to cut from a plan that keeps every promise."""
     large = replace(_large(), salt=7)
     assert shrink(large, lambda _: _report(False)) == large
+
+
+def test_what_is_left_keeps_its_time() -> None:
+    """An operation that stays begins as long after its client's start as it did."""
+    large = _large()
+    last = large.ops[-1]
+    due = sum(op.gap for op in large.ops if op.client == last.client)
+
+    def breaks(candidate: Plan) -> Report:
+        left = [op for op in candidate.ops if op.client == last.client]
+        whole = sum(op.gap for op in left)
+        return _report(
+            bool(left) and left[-1] == replace(last, gap=left[-1].gap) and whole > 0.9 * due
+        )
+
+    small = shrink(large, breaks)
+    assert [op.gap for op in small.ops] == [pytest.approx(due)]

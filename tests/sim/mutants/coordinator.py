@@ -222,7 +222,7 @@ COORDINATOR = (
                 "",
             ),
         ),
-        family="bridge",
+        family="seesaw",
     ),
     Mutant(
         "never-asks-the-standby",
