@@ -14,11 +14,11 @@ from ddb.gateway.walk import Walk
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.wire.messages import Tallies, Tally
 
-MOST_WALKS = 48
+MOST_WALKS = 16
 """Partitions walked for one COUNT merely because writes to them are under way."""
 FEW_WALKS = 4
 """Partitions walked at once; where there are more, writes under way are given time to settle."""
-MOST_TALLIES = 4
+MOST_TALLIES = 3
 PAUSE = 0.025
 """Seconds between tallies: somewhat more than a standby takes to look at its hints."""
 WALKS_AT_ONCE = 64
