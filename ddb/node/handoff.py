@@ -165,7 +165,7 @@ class Handoff:
                 self._replica.hints.kept(partition_in(key), key, home, mark)
                 # Or the rounds of a clock that is behind would stay below it for ever.
                 self._ballots.observe(bar.counter)
-            if len(homes) == BOTH and self._replica.drop(key, newest, min(held)[0]):
+            if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):
                 dropped += 1
             elif self._replica.newest(key) == newest and min(held)[0] < max(
                 newest, self._replica.unfinished(key)
@@ -176,6 +176,14 @@ class Handoff:
             if not await self._refresh(held_back[start : start + ROUNDS_AT_ONCE]):
                 return None
         return dropped
+
+    def _drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
+        """As `Replica.drop`, but for keys of which this node coordinates a round.
+
+        With the hint the replica forgets what it had accepted. A round that began below that would
+        find nothing here that forbids its end, and be decided though the homes have moved on.
+        """
+        return self._coordinator.queue.free(key) and self._replica.drop(key, newest, confirmed)
 
     async def _refresh(self, keys: list[bytes]) -> bool:
         """Bring homes up by full rounds, together; whether all were decided in time."""

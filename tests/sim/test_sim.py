@@ -37,7 +37,7 @@ def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_no_promise_is_broken() -> None:
     """Whatever the faults of a sample of seeds do, every checker is satisfied."""
-    done = _simulate("--seeds", "40", "--jobs", "2")
+    done = _simulate("--seeds", "60", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["violations"] == 0

@@ -147,6 +147,18 @@ COORDINATOR = (
         family="bridge",
     ),
     Mutant(
+        "drops-in-mid-round",
+        "a standby lets go of a hint while it coordinates a round on that record",
+        (
+            Patch(
+                "ddb.node.handoff",
+                "self._coordinator.queue.free(key) and self._replica.drop(",
+                "self._replica.drop(",
+            ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
         "calls-open-rounds-decided",
         "a node tells its peers that rounds have ended whose end it does not know",
         (

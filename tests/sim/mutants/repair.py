@@ -13,8 +13,8 @@ REPAIR = (
         (
             Patch(
                 _HANDOFF,
-                "if len(homes) == BOTH and self._replica.drop(key, newest, min(held)[0]):",
-                "if self._replica.drop(key, newest, max(held)[0]):",
+                "if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):",
+                "if self._drop(key, newest, max(held)[0]):",
             ),
         ),
         family="seesaw",
