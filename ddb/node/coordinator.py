@@ -63,6 +63,10 @@ class Expired(Exception):
         self.maybe = maybe
 
 
+class Outrun(Exception):
+    """Another coordinator was met, whose round does as well."""
+
+
 class Coordinator:
     """Runs operations on records of whose cells the node `name` is one."""
 
@@ -137,7 +141,10 @@ class Coordinator:
         return made.outcome, made.state
 
     async def refresh(self, key: bytes, deadline: float) -> State:
-        """Give the record's state a new ballot, above whatever held the old one back."""
+        """Give the record's state a new ballot, above whatever held the old one back.
+
+        Raises as `read`, and `Outrun` where somebody else is about to do just that.
+        """
         async with self.queue.turn(key):
             return (await self._round(key, SETTLE, deadline, False, Cause.REPAIR)).state
 
@@ -223,6 +230,8 @@ class Coordinator:
             if isinstance(reply, Refused):
                 self.counters.contended += 1
                 self._ballots.observe(reply.promise.counter)
+                if cause is Cause.REPAIR and reply.promise.node:
+                    raise Outrun
                 await asyncio.sleep(self._rng.uniform(0, 2 * PAUSE))
             elif isinstance(reply, Stored):
                 doubt = True

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
-from ddb.node.coordinator import Coordinator, Expired
+from ddb.node.coordinator import Coordinator, Expired, Outrun
 from ddb.node.rounds import Rounds
 from ddb.wire.messages import Ended
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
@@ -71,7 +71,7 @@ class Settling:
         deadline = self._clock.now() + BUDGET
         rounds = [self._coordinator.refresh(key, deadline) for key in self._rounds.left(AT_ONCE)]
         for done in await asyncio.gather(*rounds, return_exceptions=True):
-            if isinstance(done, BaseException) and not isinstance(done, Expired):
+            if isinstance(done, BaseException) and not isinstance(done, Expired | Outrun):
                 raise done
 
     def __repr__(self) -> str:

@@ -1,0 +1,129 @@
+"""Rounds that bring homes up, among real replicas one call apart."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ddb.node.ballots import Ballots
+from ddb.node.coordinator import Coordinator, Outrun
+from ddb.node.decided import Decided
+from ddb.node.replica import Replica
+from ddb.node.rocks import RocksStore
+from ddb.node.rounds import Rounds
+from ddb.record.state import State, encode
+from ddb.record.version import Dot
+from ddb.ring.ring import Ring, key_of
+from ddb.settings import Fsync
+from ddb.wire.clock import SystemClock
+from ddb.wire.messages import Accept, Propose, Read, Reply, Request
+from ddb.wire.ports import Condition
+
+NAMES = ("db-0", "db-1", "db-2")
+KEY = key_of("ada")
+RING = Ring(NAMES)
+CELL = RING.cell(KEY)
+CLOCK = SystemClock()
+FAR = 1 << 60
+"""A counter ahead of every clock."""
+
+
+@dataclass(slots=True)
+class Together:
+    """A transport between the nodes of one process."""
+
+    replicas: dict[str, Replica] = field(default_factory=dict)
+    asked: int = 0
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        self.asked += 1
+        return asyncio.ensure_future(self._answer(self.replicas[to], request))
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        return Condition.UP
+
+    async def _answer(self, replica: Replica, request: Request) -> Reply:
+        match request:
+            case Read():
+                handling = replica.read(request)
+            case Propose():
+                handling = replica.propose(request)
+            case Accept():
+                handling = replica.accept(request)
+            case _:
+                raise AssertionError(request)
+        return await handling if inspect.isawaitable(handling) else handling
+
+
+@contextmanager
+def cell_at(path: Path) -> Iterator[tuple[Together, Coordinator]]:
+    """The cell's three replicas, which hold the record, and the standby's coordinator."""
+    stores = {name: RocksStore(path / name, Fsync.OS) for name in NAMES}
+    together = Together()
+    ballots = {name: Ballots(number, stores[name], CLOCK) for number, name in enumerate(NAMES, 1)}
+    for name, store in stores.items():
+        together.replicas[name] = Replica(name, RING, store, ballots[name])
+    standby = CELL.standby
+    yield (
+        together,
+        Coordinator(
+            standby,
+            RING,
+            together.replicas[standby],
+            ballots[standby],
+            Rounds(ballots[standby]),
+            Decided(ballots[standby].node_id, stores[standby]),
+            together,
+            CLOCK,
+            random.Random(1),
+        ),
+    )
+    for store in stores.values():
+        store.close()
+
+
+async def hold(together: Together) -> None:
+    """Let all of them hold the same record."""
+    for replica in together.replicas.values():
+        replica.offer(KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
+        await replica.all_durable()
+
+
+def test_refresh_gives_way_to_another_coordinator(tmp_path: Path) -> None:
+    """A round that only brings homes up does not fight a client's operation on the record."""
+
+    async def scenario(together: Together, coordinator: Coordinator) -> None:
+        await hold(together)
+        for home in CELL.homes:
+            together.replicas[home].promise(KEY, Dot(FAR, 7))
+        with pytest.raises(Outrun):
+            await coordinator.refresh(KEY, CLOCK.now() + 1)
+        assert together.asked == 1
+        assert all(together.replicas[home].promised(KEY) == Dot(FAR, 7) for home in CELL.homes)
+        # Next time it is above that: whoever promised it may be gone.
+        assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
+
+    with cell_at(tmp_path) as (together, coordinator):
+        asyncio.run(scenario(together, coordinator))
+
+
+def test_refresh_does_not_give_way_to_a_floor(tmp_path: Path) -> None:
+    """A home that restarted refuses what is old, and nobody else is there to bring it up."""
+
+    async def scenario(together: Together, coordinator: Coordinator) -> None:
+        await hold(together)
+        for home in CELL.homes:
+            together.replicas[home].fence(FAR)
+        assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
+
+    with cell_at(tmp_path) as (together, coordinator):
+        asyncio.run(scenario(together, coordinator))
