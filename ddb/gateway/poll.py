@@ -1,7 +1,7 @@
 """One question to several nodes at once, answered when two of each cell's three have answered."""
 
 import asyncio
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable
 
 from ddb.gateway.records import Applied, Unavailable
 from ddb.ring.ring import CELL, Cell
@@ -25,24 +25,28 @@ class Poll:
         self._clock = clock
 
     async def ask(self, request: Scan | Tally, cells: Cells, deadline: float) -> dict[str, Reply]:
-        """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`."""
+        """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`.
+
+        A node that was silent before is waited for only while the others are too few.
+        """
         good: dict[str, Reply] = {}
         while True:
             self.check(deadline)
             names = [name for name in self._worth_asking(cells) if name not in good]
-            asked = [
-                self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
+            asked = {
+                name: self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
                 for name in names
-            ]
-            replies: Sequence[Reply | BaseException] = await asyncio.gather(
-                *asked, return_exceptions=True
-            )
-            for name, reply in zip(names, replies, strict=True):
-                if isinstance(reply, BaseException):
-                    if not isinstance(reply, Silent | Unreachable):
-                        raise reply
-                elif isinstance(reply, Rows | Tallies):
-                    good[name] = reply
+            }
+            waiting = set(asked.values())
+            try:
+                while waiting:
+                    _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    good |= _answers(asked)
+                    if _suffice(good, cells) and not self._hopeful(asked):
+                        break
+            finally:
+                for reply in asked.values():
+                    reply.cancel()
             if _suffice(good, cells):
                 return good
             await asyncio.sleep(REST)
@@ -68,6 +72,13 @@ class Poll:
             return up
         return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
 
+    def _hopeful(self, asked: dict[str, asyncio.Future[Reply]]) -> bool:
+        """Whether a node that is up has yet to answer."""
+        condition = self._transport.condition
+        return any(
+            not reply.done() and condition(to) is Condition.UP for to, reply in asked.items()
+        )
+
     def __repr__(self) -> str:
         return f"<Poll by {self._transport!r}>"
 
@@ -75,6 +86,21 @@ class Poll:
 def cells_of(cells: Iterable[Cell]) -> Cells:
     """What `Poll.ask` takes: each cell once."""
     return frozenset(cell.nodes for cell in cells)
+
+
+def _answers(asked: dict[str, asyncio.Future[Reply]]) -> dict[str, Reply]:
+    """The answers there are."""
+    answers: dict[str, Reply] = {}
+    for name, reply in asked.items():
+        if not reply.done():
+            continue
+        failure = reply.exception()
+        if failure is not None:
+            if not isinstance(failure, Silent | Unreachable):
+                raise failure
+        elif isinstance(reply.result(), Rows | Tallies):
+            answers[name] = reply.result()
+    return answers
 
 
 def _nodes(cells: Cells) -> Collection[str]:
