@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from ddb.node.coordinator import Coordinator, Expired, Outrun
 from ddb.node.rounds import Rounds
-from ddb.wire.messages import Ended
+from ddb.wire.messages import Ended, Noted
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 EVERY = 0.1
@@ -38,21 +38,29 @@ class Settling:
 
     async def run(self) -> None:
         """For ever. Raises `StoreFailed`."""
-        tried = self._clock.now()
+        await asyncio.gather(self._telling(), self._ending())
+
+    async def _telling(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
             await self._tell()
-            if self._clock.now() - tried >= LEFT_FOR:
-                await self._end()
-                tried = self._clock.now()
+
+    async def _ending(self) -> None:
+        while True:
+            await asyncio.sleep(LEFT_FOR)
+            await self._end()
 
     async def _tell(self) -> None:
         """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
-        upto = self._rounds.upto
+        upto, condition = self._rounds.upto, self._transport.condition
+        for peer in self._peers:
+            if condition(peer) is not Condition.UP:
+                # It may come back without what it had heard last.
+                self._told.pop(peer, None)
         peers = [
             peer
             for peer in self._peers
-            if self._told.get(peer, 0) < upto and self._transport.condition(peer) is Condition.UP
+            if condition(peer) is Condition.UP and self._told.get(peer, 0) < upto
         ]
         word, deadline = Ended(self._node_id, self._rounds.since, upto), self._clock.now() + EVERY
         asked = [
@@ -61,9 +69,9 @@ class Settling:
         for peer, reply in zip(
             peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
         ):
-            if not isinstance(reply, BaseException):
+            if isinstance(reply, Noted):
                 self._told[peer] = upto
-            elif not isinstance(reply, Silent | Unreachable):
+            elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
 
     async def _end(self) -> None:
