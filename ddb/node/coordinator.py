@@ -174,17 +174,17 @@ class Coordinator:
             raw = self._replica.raw(key)
             own = peek(raw)
             theirs = asked if isinstance(reply, Same) else peek(reply.state)
+            if own < asked:
+                # Our own copy was a hint, handed off and dropped since: the answer may be older.
+                continue
             if own == theirs:
                 await self._durable(key)
                 return decode(raw)
-            if own > theirs:
+            if isinstance(reply, Same) or own > theirs:
                 await self._durable(key)
                 if await self._push(key, partner, raw, reply, deadline):
                     return decode(raw)
                 return None
-            if isinstance(reply, Same):
-                # Our own copy was a hint, handed off and dropped since we asked.
-                continue
             if self._replica.offer(key, reply.state) is Verdict.REFUSED:
                 return None
             self._count_repair(decode(reply.state), decode(raw))

@@ -147,6 +147,18 @@ COORDINATOR = (
         family="bridge",
     ),
     Mutant(
+        "reads-on-without-its-hint",
+        "a standby reads on with an older answer though its newer hint has gone home meanwhile",
+        (
+            Patch(
+                _COORDINATOR,
+                "            if own < asked:\n",
+                "            if isinstance(reply, Same) and own < asked:\n",
+            ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
         "drops-in-mid-round",
         "a standby lets go of a hint while it coordinates a round on that record",
         (
