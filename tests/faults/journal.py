@@ -114,8 +114,13 @@ class Journal:
         return "\n".join(lines)
 
     def complaints(self, watchdog: Watchdog) -> list[str]:
-        """Everything that must not have been, the first few in full."""
-        late = [slow.told(watchdog) for slow in self.slow if slow.own_fault(watchdog)]
+        """Everything that must not have been, the first few in full.
+
+        How late answers came is left out where the machine did not give the cluster its time.
+        """
+        late = [
+            slow.told(watchdog) for slow in self.slow if watchdog.fit and slow.own_fault(watchdog)
+        ]
         wrong = [f"{phase.value}: {what}" for phase, what in self.wrong]
         return (wrong + late)[:_SHOWN]
 

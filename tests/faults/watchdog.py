@@ -12,6 +12,8 @@ import time
 
 NAP = 0.002
 WORTH_NOTING = 0.010
+MOST_STOOD = 0.02
+"""Share of the time for which some processor may have stood still where time is to be judged."""
 
 
 class Watchdog:
@@ -21,9 +23,11 @@ class Watchdog:
         self.stalls: list[tuple[float, float]] = []
         """From when to when some processor stood still, on `time.monotonic`; merged, in order."""
         self._processes: list[subprocess.Popen[str]] = []
+        self._began = self._ended = time.monotonic()
 
     def start(self) -> None:
         """Begin to watch."""
+        self._began = time.monotonic()
         for processor in sorted(os.sched_getaffinity(0)):
             self._processes.append(
                 subprocess.Popen(
@@ -33,6 +37,7 @@ class Watchdog:
 
     def stop(self) -> None:
         """End the sleepers and take down what they noted."""
+        self._ended = time.monotonic()
         noted: list[tuple[float, float]] = []
         for process in self._processes:
             process.terminate()
@@ -54,12 +59,19 @@ class Watchdog:
             for stall_start, stall_end in self.stalls
         )
 
+    @property
+    def fit(self) -> bool:
+        """Whether on this machine it is the cluster that decides how soon answers come."""
+        stood = sum(end - start for start, end in self.stalls)
+        return stood <= MOST_STOOD * (self._ended - self._began)
+
     def __repr__(self) -> str:
         lengths = [end - start for start, end in self.stalls]
         worst = max(lengths, default=0.0)
         return (
             f"<Watchdog {len(lengths)} stalls of {WORTH_NOTING * 1000:.0f} ms and more,"
-            f" worst {worst * 1000:.0f} ms, {sum(lengths):.2f} s together>"
+            f" worst {worst * 1000:.0f} ms, {sum(lengths):.2f} s together"
+            f"{'' if self.fit else ': too much to judge how soon answers come'}>"
         )
 
 
