@@ -13,7 +13,8 @@ EVERY = 0.1
 LEFT_FOR = 1.0
 """Seconds between attempts to end what was left open."""
 BUDGET = 1.0
-AT_ONCE = 16
+MOST = 16
+"""Records at a time of which that is tried."""
 
 
 class Settling:
@@ -75,12 +76,13 @@ class Settling:
                 raise reply
 
     async def _end(self) -> None:
-        """Decide the records of which a round was left open. Raises `StoreFailed`."""
-        deadline = self._clock.now() + BUDGET
-        rounds = [self._coordinator.refresh(key, deadline) for key in self._rounds.left(AT_ONCE)]
-        for done in await asyncio.gather(*rounds, return_exceptions=True):
-            if isinstance(done, BaseException) and not isinstance(done, Expired | Outrun):
-                raise done
+        """Decide the records of which a round was left open, one by one. Raises `StoreFailed`."""
+        for key in self._rounds.left(MOST):
+            try:
+                await self._coordinator.refresh(key, self._clock.now() + BUDGET)
+            except (Expired, Outrun):
+                # Nobody waits for it: there is a next time.
+                continue
 
     def __repr__(self) -> str:
         return f"<Settling {self._rounds!r}>"

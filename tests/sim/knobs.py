@@ -75,9 +75,9 @@ def shipped(knobs: Knobs) -> bool:
 
 
 def ship(knobs: Knobs) -> None:
-    """Set the times back to what ships."""
+    """Set back to what ships whatever the promised times depend on."""
     for path in knobs:
-        if path in _TIMES:
+        if path in _TIMES or path == _CROWDED:
             for module, name in _places(path):
                 setattr(module, name, _SHIPPED[path])
 
