@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, homecoming, medley, outages, renewal
+from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal
 from tests.sim.plan import Plan
 
 
@@ -36,13 +36,17 @@ class Family(Enum):
     """Nodes lose their disks while others are behind or hold hints."""
     AMNESIA = "amnesia"
     """A node restarts, or loses its disk, again and again between two coordinators' messages."""
+    HEARSAY = "hearsay"
+    """A node speaks of rounds whose end it has not heard, and leaves."""
+    PLEDGES = "pledges"
+    """Promises outlive their rounds, and hints go home in their midst."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
 _SHARES: dict[Family, tuple[float, _Draw]] = {
-    Family.MEDLEY: (0.27, medley.medley),
+    Family.MEDLEY: (0.22, medley.medley),
     Family.HOMECOMING: (0.05, homecoming.homecoming),
-    Family.DUEL: (0.2, medley.duel),
+    Family.DUEL: (0.15, medley.duel),
     Family.LONE: (0.1, outages.lone),
     Family.BRIDGE: (0.08, apart.bridge),
     Family.STUBBORN: (0.06, apart.stubborn),
@@ -50,6 +54,8 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.VOLATILE: (0.06, outages.volatile),
     Family.RENEWAL: (0.06, renewal.renewal),
     Family.AMNESIA: (0.05, renewal.amnesia),
+    Family.HEARSAY: (0.05, hearsay.hearsay),
+    Family.PLEDGES: (0.05, pledges.pledges),
 }
 
 

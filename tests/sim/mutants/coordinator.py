@@ -180,7 +180,7 @@ COORDINATOR = (
                 "        return self._ballots.counter\n",
             ),
         ),
-        family="bridge",
+        family="hearsay",
     ),
     Mutant(
         "calls-earlier-lives-decided",
@@ -192,7 +192,22 @@ COORDINATOR = (
                 "        self.since = 0\n",
             ),
         ),
-        family="bridge",
+        family="hearsay",
+    ),
+    Mutant(
+        "believes-gaps",
+        "what a peer says in a new life is taken to cover all since it first spoke",
+        (
+            Patch(
+                "ddb.node.decided",
+                "            spans.append((since, upto))\n",
+                "            if spans:\n"
+                "                spans[-1] = (spans[-1][0], upto)\n"
+                "            else:\n"
+                "                spans.append((since, upto))\n",
+            ),
+        ),
+        family="hearsay",
     ),
     Mutant(
         "calls-silent-rounds-void",
@@ -209,7 +224,19 @@ COORDINATOR = (
                 "Fate.VOID",
             ),
         ),
-        family="bridge",
+        family="hearsay",
+    ),
+    Mutant(
+        "forgets-open-rounds",
+        "a round that nobody stored makes up for an earlier one that somebody may have",
+        (
+            Patch(
+                "ddb.node.rounds",
+                "(fate is Fate.VOID and first)",
+                "fate is Fate.VOID",
+            ),
+        ),
+        family="hearsay",
     ),
     Mutant(
         "own-state-wins",

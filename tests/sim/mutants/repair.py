@@ -23,7 +23,7 @@ REPAIR = (
         "drops-below-its-promise",
         "the standby drops its copy though it has promised something newer",
         (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
-        family="bridge",
+        family="pledges",
     ),
     Mutant(
         "drops-what-changed",
@@ -41,7 +41,7 @@ REPAIR = (
                 "            self.restore(key, raw)\n",
             ),
         ),
-        family="bridge",
+        family="pledges",
     ),
     Mutant(
         "hand-off-not-durable",
@@ -86,7 +86,7 @@ REPAIR = (
         "rounds-below-the-promise",
         "a standby settles a refused hint by rounds that stay below what the home has promised",
         (Patch(_HANDOFF, "                self._ballots.observe(bar.counter)\n", ""),),
-        family="medley",
+        family="pledges",
     ),
     Mutant(
         "votes-before-refill",

@@ -1,0 +1,87 @@
+"""Plans of what nodes say of their rounds, and of rounds whose end they do not know.
+
+A home proposes, one other node stores, and no answer comes. Whoever then takes the home's word for
+more than it knows shows a state that a single node holds, and that node is the next to leave.
+"""
+
+import random
+
+from tests.sim.plan import Action, FaultKind, Plan
+from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
+
+_WRITER, _READER = range(2)
+"""The gateways: one reaches the coordinator alone, the other one everybody."""
+_CYCLES = 5
+_BUDGET = 0.06
+
+
+def hearsay(seed: int, rng: random.Random) -> Plan:
+    """A coordinator speaks after a round whose end it has not heard, then leaves; all read."""
+    script = Script(rng)
+    speaks = rng.choice((HOME, PARTNER))
+    script.ask(0.0, Action.POST, _WRITER)
+    at = 0.03
+    for _ in range(_CYCLES):
+        stores = rng.choice((HOME + PARTNER - speaks, HOME + PARTNER - speaks, STANDBY))
+        (third,) = (node for node in NODES if node not in (speaks, stores))
+        ends = (_killed if rng.random() < 0.5 else _silenced)(script, at, speaks, stores)
+        # The word takes a moment; then the coordinator is out of reach.
+        leaves = ends + 0.01 + 0.015 * rng.random()
+        back = leaves + 0.06
+        script.cause(at - 0.01, FaultKind.CUT, speaks, third, lasts=leaves - at + 0.02)
+        script.cause(leaves, FaultKind.ISOLATE, speaks, lasts=back - leaves)
+        for _ in range(2):
+            script.ask(leaves + 0.002 + 0.03 * rng.random(), script.read(0.5), _READER)
+        script.cause(back - 0.002, FaultKind.ISOLATE, stores, lasts=0.062)
+        for _ in range(2):
+            action = script.read(0.3) if rng.random() < 0.7 else script.write(0.1, 0.1)
+            script.ask(back + 0.004 + 0.03 * rng.random(), action, _READER)
+        at = back + 0.09 + 0.03 * rng.random()
+    script.route((tuple(node for node in NODES if node != speaks), ()), at)
+    return script.plan(
+        seed,
+        skew=rng.choice((0.0, 1.0)),
+        fsync=0.0003,
+        turned={
+            "ddb.node.settling.EVERY": rng.choice((0.003, 0.006)),
+            "ddb.node.coordinator.PATIENCE": 0.006,
+            "ddb.gateway.router.BUDGET": _BUDGET,
+            "ddb.gateway.router.PATIENCE": 0.015,
+            "ddb.gateway.poll.PATIENCE": 0.015,
+            "ddb.gateway.counting.MOST_WALKS": rng.choice((0, 16)),
+            "ddb.wire.link.PING_EVERY": 0.004,
+            "ddb.wire.link.SWEEP_EVERY": 0.002,
+            "ddb.wire.link.SUSPECT_AFTER": 0.02,
+        },
+        datagrams=rng.random() < 0.5,
+    )
+
+
+def _silenced(script: Script, at: float, speaks: int, stores: int) -> float:
+    """Its partner is not heard for as long as the change may take; when that is over."""
+    rng = script.rng
+    script.ask(at + 0.002 * rng.random(), _change(script), _WRITER)
+    lasts = rng.choice((0.01, _BUDGET + 0.01, _BUDGET + 0.01))
+    script.cause(at, FaultKind.DEAF, stores, speaks, lasts=lasts)
+    if rng.random() < 0.5:
+        return at + lasts
+    # Then its next attempts reach nobody.
+    for node in NODES:
+        if node != speaks:
+            script.cause(at + 0.6 * lasts, FaultKind.RESET, speaks, node, lasts=0.0)
+    return at + lasts + 0.03
+
+
+def _killed(script: Script, at: float, speaks: int, stores: int) -> float:
+    """It dies before it hears its partner; when it is back."""
+    rng = script.rng
+    script.ask(at, _change(script), _WRITER)
+    dies = at + 0.002 + 0.002 * rng.random()
+    script.cause(at, FaultKind.DEAF, stores, speaks, lasts=dies - at + 0.001)
+    lasts = 0.001 + 0.003 * rng.random()
+    script.cause(dies, rng.choice((FaultKind.KILL, FaultKind.POWER)), speaks, lasts=lasts)
+    return dies + lasts
+
+
+def _change(script: Script) -> Action:
+    return script.write(0.3, 0.1)

@@ -1,0 +1,140 @@
+"""Plans of promises that outlive their rounds, and of hints that go home in their midst."""
+
+import random
+
+from tests.sim.plan import Action, FaultKind, Plan
+from tests.sim.script import HOME, PARTNER, STANDBY, Script
+
+_ONE, _OTHER = range(2)
+"""The gateways: the first reaches one home alone, the second the other one."""
+_CYCLES = 6
+
+
+def pledges(seed: int, rng: random.Random) -> Plan:
+    """A hint meets a promise: at the home it goes to, or at the standby that keeps it."""
+    return rng.choice((_far_ahead, _let_go, _overruled))(seed, rng)
+
+
+def _far_ahead(seed: int, rng: random.Random) -> Plan:
+    """A home whose clock is hours ahead promises itself a round that reaches nobody.
+
+    What the other two write meanwhile is far below that, and so is every round of theirs.
+    """
+    script = Script(rng)
+    one = rng.choice((HOME, PARTNER, PARTNER))
+    other = HOME + PARTNER - one
+    records = rng.choice((1, 3))
+    for number in range(records):
+        if rng.random() < 0.7:
+            script.ask(0.0, Action.POST, _OTHER, number)
+    script.cause(0.02, FaultKind.CLOCK, one, lasts=3600.0, amount=0.6 + 0.4 * rng.random())
+    lasts = 0.12 + 0.1 * rng.random()
+    for node in (other, STANDBY):
+        script.cause(0.03, FaultKind.RESET, one, node, lasts=0.0)
+        script.cause(0.03, FaultKind.CUT, one, node, lasts=lasts)
+    for number in range(records):
+        script.ask(0.035 + 0.01 * rng.random(), script.write(0.3), _ONE, number)
+        script.ask(0.04 + 0.04 * rng.random(), script.write(0.3), _OTHER, number)
+    script.route(((other, STANDBY), (one,)), 0.04 + lasts)
+    # It reaches nobody and does not vote, so its gateway asks the others first.
+    turned = {"ddb.gateway.router.PATIENCE": 0.006, "ddb.gateway.router.BUDGET": 0.04}
+    return _pledges(seed, script, turned, records=records)
+
+
+def _let_go(seed: int, rng: random.Random) -> Plan:
+    """The standby promises a round of one home, gives home what it has, and meets the other.
+
+    The homes are ahead of the hint and do not reach each other, and the first one's ballots are
+    the newer ones.
+    """
+    script = Script(rng)
+    one, other = _apart(script)
+    at = 0.05
+    for _ in range(_CYCLES):
+        script.cause(at, FaultKind.CUT, one, other, lasts=0.03)
+        script.ask(at + 0.01 + 0.005 * rng.random(), _change(script), _OTHER)
+        script.ask(at + 0.036, _change(script), _ONE)
+        back = at + 0.052
+        script.cause(at, FaultKind.CUT, one, STANDBY, lasts=back - at)
+        script.cause(at + 0.045, FaultKind.CUT, one, other, lasts=0.06)
+        # The hint is let go of between the two messages of the first one's round.
+        slow = ((STANDBY, one), (one, STANDBY))[: rng.choice((1, 2))]
+        for way in slow:
+            script.cause(back - 0.005, FaultKind.SLOW_WAY, *way, lasts=0.04)
+        script.ask(back + 0.005 + 0.006 * rng.random(), _change(script), _ONE)
+        gone = back + 0.0025 + 0.01 * len(slow)
+        script.ask(gone + 0.005 * rng.random(), _change(script), _OTHER)
+        script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
+        at = back + 0.08
+    script.route(((other, STANDBY), (one, STANDBY)), at)
+    return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.03}, lateness=0.02)
+
+
+def _overruled(seed: int, rng: random.Random) -> Plan:
+    """A home that has just returned begins a round as the hint that it has missed comes home.
+
+    Its proposal takes longer than the hint and the standby's letting go of it.
+    """
+    script = Script(rng)
+    one, other = _apart(script)
+    at = 0.05
+    for _ in range(_CYCLES):
+        back = at + 0.03
+        script.cause(at, FaultKind.CUT, one, other, lasts=0.08)
+        script.cause(at, FaultKind.CUT, one, STANDBY, lasts=back - at)
+        script.ask(at + 0.01 + 0.005 * rng.random(), _change(script), _OTHER)
+        amount = rng.choice((0.3, 0.6))
+        script.cause(back - 0.005, FaultKind.SLOW_WAY, STANDBY, one, lasts=0.03, amount=amount)
+        asked = back + 0.003 + 0.006 * rng.random()
+        script.ask(asked, _change(script), _ONE)
+        # Only what is sent as the request arrives.
+        script.cause(asked + 0.0002, FaultKind.LAG, one, lasts=0.001)
+        script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
+        at = back + 0.09
+    script.route(((other, STANDBY), (one, STANDBY)), at)
+    return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.03}, lateness=0.02)
+
+
+def _apart(script: Script) -> tuple[int, int]:
+    """Two homes of which the first one's ballots are the newer ones, and a record."""
+    one = script.rng.choice((HOME, PARTNER))
+    other = HOME + PARTNER - one
+    script.ask(0.0, Action.POST, _ONE if one == HOME else _OTHER)
+    script.cause(0.02, FaultKind.CLOCK, other, lasts=5.0, amount=0.0)
+    return one, other
+
+
+def _change(script: Script) -> Action:
+    return script.write(0.1, 0.05)
+
+
+def _pledges(
+    seed: int,
+    script: Script,
+    turned: dict[str, float | int],
+    *,
+    records: int = 1,
+    lateness: float = 0.0,
+) -> Plan:
+    rng = script.rng
+    pace = rng.choice((0.0005, 0.002))
+    return script.plan(
+        seed,
+        records=records,
+        skew=rng.choice((0.0, 0.02)),
+        weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
+        lateness=lateness,
+        fsync=0.0002,
+        turned={
+            "ddb.gateway.router.PATIENCE": 0.1,
+            "ddb.node.handoff.IDLE": pace,
+            "ddb.node.handoff.SOON": pace,
+            "ddb.node.handoff.PATIENCE": 0.04,
+            "ddb.node.handoff.REST_BUSY": 0.1,
+            "ddb.wire.link.PING_EVERY": 0.003,
+            "ddb.wire.link.SWEEP_EVERY": 0.002,
+            "ddb.wire.link.SUSPECT_AFTER": 0.006,
+            **turned,
+        },
+        datagrams=True,
+    )
