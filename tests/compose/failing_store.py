@@ -2,16 +2,23 @@
 
 import asyncio
 import os
+import random
 import sys
 from pathlib import Path
 
+from ddb.node import rocks
 from ddb.node.rocks import RocksStore
 from ddb.node.store import Family, StoreFailed
 from ddb.settings import Fsync
 
 DATA = Path("/data/store")
 BALLAST = Path("/data/ballast")
-VALUE = bytes(range(256)) * 16
+BYTES = 4096
+RESERVED = 14 << 20
+"""Bytes that are free again when the store is opened, which then writes its log as tables."""
+MEMTABLE = 64 << 20
+"""More than the disk holds: it is the log that meets its end. Where a table does, RocksDB holds
+writes back until there is room."""
 
 
 async def _write_until_failure(store: RocksStore) -> tuple[int, str]:
@@ -21,7 +28,7 @@ async def _write_until_failure(store: RocksStore) -> tuple[int, str]:
     number = 0
     while True:
         try:
-            await store.commit([(Family.RECORDS, _key(number), VALUE)])
+            await store.commit([(Family.RECORDS, _key(number), _value(number))])
         except StoreFailed as failed:
             assert told, "the node was not told"
             return number, str(failed)
@@ -40,9 +47,15 @@ def _key(number: int) -> bytes:
     return number.to_bytes(4, "big")
 
 
+def _value(number: int) -> bytes:
+    """Nothing that compression could make small: the disk would never be full."""
+    return random.Random(number).randbytes(BYTES)
+
+
 def fill() -> str:
     """Write until a write fails; how many were durable before, and why it failed."""
-    BALLAST.write_bytes(bytes(4 << 20))
+    rocks.WRITE_BUFFER, rocks.MOST_LOG = MEMTABLE, 2 * MEMTABLE
+    BALLAST.write_bytes(bytes(RESERVED))
     store = RocksStore(DATA, Fsync.ALWAYS)
     count, reason = asyncio.run(_write_until_failure(store))
     BALLAST.unlink()
@@ -54,7 +67,11 @@ def fill() -> str:
 def check(count: int) -> None:
     """Look for what was durable in the store opened again."""
     store = RocksStore(DATA, Fsync.ALWAYS)
-    lost = [number for number in range(count) if store.get(Family.RECORDS, _key(number)) != VALUE]
+    lost = [
+        number
+        for number in range(count)
+        if store.get(Family.RECORDS, _key(number)) != _value(number)
+    ]
     store.close()
     assert not lost, f"{len(lost)} of {count} writes are lost"
 
