@@ -12,7 +12,7 @@ _CYCLES = 6
 
 def pledges(seed: int, rng: random.Random) -> Plan:
     """A hint meets a promise: at the home it goes to, or at the standby that keeps it."""
-    return rng.choice((_far_ahead, _let_go, _overruled))(seed, rng)
+    return rng.choice((_far_ahead, _let_go, _overruled, _outlasting))(seed, rng)
 
 
 def _far_ahead(seed: int, rng: random.Random) -> Plan:
@@ -93,6 +93,30 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
         at = back + 0.09
     script.route(((other, STANDBY), (one, STANDBY)), at)
     return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.03}, lateness=0.02)
+
+
+def _outlasting(seed: int, rng: random.Random) -> Plan:
+    """The standby is not told in time that a home has stored what it proposed.
+
+    Meanwhile the other home, whose ballots are newer, begins a hint there, which goes home.
+    """
+    script = Script(rng)
+    script.ask(0.0, Action.POST, _OTHER)
+    script.cause(0.02, FaultKind.CLOCK, STANDBY, lasts=5.0, amount=0.0)
+    # Its gateway waits for the home that it does not reach.
+    at = 0.16
+    for _ in range(_CYCLES):
+        script.cause(at, FaultKind.CUT, HOME, PARTNER, lasts=0.06)
+        asked = at + 0.02
+        script.ask(asked, _change(script), _ONE)
+        # Only the last message of the round.
+        late = asked + 0.0014 + 0.0005 * rng.random()
+        script.cause(late, FaultKind.LAG, HOME, lasts=0.0014)
+        script.ask(late + 0.0014 + 0.001 * rng.random(), _change(script), _OTHER)
+        script.ask(asked + 0.03, Action.GET, rng.choice((_ONE, _OTHER)))
+        at += 0.09
+    script.route(((HOME, PARTNER), (HOME, STANDBY)), at)
+    return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.04}, lateness=0.035)
 
 
 def _apart(script: Script) -> tuple[int, int]:

@@ -168,7 +168,7 @@ COORDINATOR = (
                 "self._replica.drop(",
             ),
         ),
-        family="bridge",
+        family="pledges",
     ),
     Mutant(
         "calls-open-rounds-decided",
