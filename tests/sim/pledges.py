@@ -8,11 +8,12 @@ from tests.sim.script import HOME, PARTNER, STANDBY, Script
 _ONE, _OTHER = range(2)
 """The gateways: the first reaches one home alone, the second the other one."""
 _CYCLES = 6
+_RECORDS = 3
 
 
 def pledges(seed: int, rng: random.Random) -> Plan:
     """A hint meets a promise: at the home it goes to, or at the standby that keeps it."""
-    return rng.choice((_far_ahead, _let_go, _overruled, _outlasting))(seed, rng)
+    return rng.choice((_far_ahead, _let_go, _overruled, _late_word))(seed, rng)
 
 
 def _far_ahead(seed: int, rng: random.Random) -> Plan:
@@ -95,28 +96,43 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
     return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.03}, lateness=0.02)
 
 
-def _outlasting(seed: int, rng: random.Random) -> Plan:
-    """The standby is not told in time that a home has stored what it proposed.
+def _late_word(seed: int, rng: random.Random) -> Plan:
+    """What a home answers the standby comes when the standby has let go of something newer.
 
-    Meanwhile the other home, whose ballots are newer, begins a hint there, which goes home.
+    The homes do not reach each other, and the other one decides with the standby meanwhile. What
+    the first one has stored, or tells of, is older than what both of them have by then.
     """
     script = Script(rng)
-    script.ask(0.0, Action.POST, _OTHER)
-    script.cause(0.02, FaultKind.CLOCK, STANDBY, lasts=5.0, amount=0.0)
-    # Its gateway waits for the home that it does not reach.
-    at = 0.16
+    at = 0.03
     for _ in range(_CYCLES):
-        script.cause(at, FaultKind.CUT, HOME, PARTNER, lasts=0.06)
-        asked = at + 0.02
-        script.ask(asked, _change(script), _ONE)
-        # Only the last message of the round.
-        late = asked + 0.0014 + 0.0005 * rng.random()
-        script.cause(late, FaultKind.LAG, HOME, lasts=0.0014)
-        script.ask(late + 0.0014 + 0.001 * rng.random(), _change(script), _OTHER)
-        script.ask(asked + 0.03, Action.GET, rng.choice((_ONE, _OTHER)))
-        at += 0.09
+        # So that there is something to delete, or twice the same to create.
+        for number in range(_RECORDS):
+            if rng.random() < 0.8:
+                script.ask(at, Action.POST, _OTHER, number)
+        at += 0.025
+        reads = rng.random() < 0.5
+        for number in range(_RECORDS):
+            # What is read must not tell of what was answered before, and a change meets another.
+            before = 0.003 + 0.001 * rng.random() if reads else -0.003 * rng.random()
+            script.ask(at, Action.GET if reads else script.write(0.1, 0.5), _ONE, number)
+            script.ask(at - before, _change(script), _OTHER, number)
+            script.ask(at + 0.035, Action.GET, rng.choice((_ONE, _OTHER)), number)
+        # Only that one answer is late: those to the hand-off must come before it.
+        begin, end = (0.0006, 0.0018) if reads else rng.choice(((0.0006, 0.0022), (0.0014, 0.0036)))
+        amount = 1.0 + rng.random()
+        way = (HOME, STANDBY)
+        script.cause(at + begin, FaultKind.SLOW_WAY, *way, lasts=end - begin, amount=amount)
+        at += 0.05
+    script.cause(0.01, FaultKind.CUT, HOME, PARTNER, lasts=at)
     script.route(((HOME, PARTNER), (HOME, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.04}, lateness=0.035)
+    pace = rng.choice((0.004, 0.008))
+    turned = {
+        "ddb.node.coordinator.PATIENCE": 0.03,
+        "ddb.node.handoff.IDLE": pace,
+        "ddb.node.handoff.SOON": pace,
+        "ddb.node.handoff.PATIENCE": 0.004,
+    }
+    return _pledges(seed, script, turned, records=_RECORDS)
 
 
 def _apart(script: Script) -> tuple[int, int]:

@@ -156,7 +156,7 @@ COORDINATOR = (
                 "            if isinstance(reply, Same) and own < asked:\n",
             ),
         ),
-        family="bridge",
+        family="pledges",
     ),
     Mutant(
         "drops-in-mid-round",
