@@ -68,6 +68,7 @@ class Counting:
         replies = await self._poll.ask(Tally(), self._cells, deadline)
         answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
         tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
+        unvouched: list[int] = []
         disputed: list[int] = []
         for number in numbers:
             first, second = (
@@ -80,12 +81,14 @@ class Counting:
             kept = self._kept(number, answers, words)
             if kept is None or (first is not None and second is not None):
                 disputed.append(number)
-            if kept is not None:
+            if kept is None:
+                unvouched.append(number)
+            else:
                 counts[number] = tables[kept][number][0]
         if len(disputed) > MOST_WALKS:
             # A home has just come back and is behind on much; the other one, with the standby's
             # word that it holds every hint, is as good a quorum as the two homes.
-            disputed = [number for number in disputed if self._kept(number, answers, words) is None]
+            disputed = unvouched
         return disputed, {name: reply.hints for name, reply in answers.items()}
 
     def _kept(self, number: int, answers: dict[str, Tallies], words: Words) -> str | None:

@@ -42,12 +42,12 @@ class Poll:
                 while waiting:
                     _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                     good |= _answers(asked)
-                    if _suffice(good, cells) and not self._hopeful(asked):
+                    if suffice(good, cells) and not self._hopeful(asked):
                         break
             finally:
                 for reply in asked.values():
                     reply.cancel()
-            if _suffice(good, cells):
+            if suffice(good, cells):
                 return good
             await asyncio.sleep(REST)
 
@@ -68,7 +68,7 @@ class Poll:
         """
         conditions = {name: self._transport.condition(name) for name in _nodes(cells)}
         up = [name for name, condition in conditions.items() if condition is Condition.UP]
-        if _suffice(up, cells):
+        if suffice(up, cells):
             return up
         return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
 
@@ -107,5 +107,6 @@ def _nodes(cells: Cells) -> Collection[str]:
     return sorted({name for cell in cells for name in cell})
 
 
-def _suffice(names: Container[str], cells: Cells) -> bool:
+def suffice(names: Container[str], cells: Cells) -> bool:
+    """Whether two of each cell's three nodes are among these."""
     return all(sum(node in names for node in cell) >= CELL - 1 for cell in cells)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ddb.gateway.listing import Listing
 from ddb.gateway.operations import Operations, named_by_client
+from ddb.gateway.poll import cells_of, suffice
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
 from ddb.record.change import Change
 from ddb.record.state import body_of, is_live, peek
@@ -66,7 +67,7 @@ class Router:
         self._clock = clock
         self._operations = Operations(rng)
         self._listing = Listing(ring, transport, clock, self._read)
-        self._cells = sorted({cell.nodes for cell in ring.cells})
+        self._cells = cells_of(ring.cells)
 
     async def read(self, id: str) -> bytes | None:
         """As `Records.read`."""
@@ -181,10 +182,8 @@ class Router:
     def ready(self) -> bool:
         """As `Records.ready`."""
         condition = self._transport.condition
-        return all(
-            sum(condition(name) is Condition.UP for name in cell) >= CELL - 1
-            for cell in self._cells
-        )
+        up = {name for name in self._ring.names if condition(name) is Condition.UP}
+        return suffice(up, self._cells)
 
     def status(self) -> dict[str, object]:
         """As `Records.status`."""

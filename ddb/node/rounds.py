@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from itertools import islice
 
 from ddb.node.ballots import Ballots
 
@@ -55,7 +56,7 @@ class Rounds:
 
     def left(self, most: int) -> Sequence[bytes]:
         """Records, `most` of them, of which a round was left open: another would decide it."""
-        return [key for key, _ in zip(self._left, range(most), strict=False)]
+        return list(islice(self._left, most))
 
     def __repr__(self) -> str:
         return f"<Rounds {len(self._open)} open, {len(self._left)} of them left so>"
