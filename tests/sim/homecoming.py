@@ -16,7 +16,7 @@ _CYCLES = 6
 
 def homecoming(seed: int, rng: random.Random) -> Plan:
     """A home returns, somebody reads, and the home that stayed is heard by few or nobody."""
-    return rng.choice((_whole, _whole, _single))(seed, rng)
+    return rng.choice((_whole, _whole, _single, _relay))(seed, rng)
 
 
 def _whole(seed: int, rng: random.Random) -> Plan:
@@ -68,6 +68,38 @@ def _single(seed: int, rng: random.Random) -> Plan:
     return _homecoming(seed, script, records, pace)
 
 
+def _relay(seed: int, rng: random.Random) -> Plan:
+    """As one home returns the other one goes: only the standby knows what the first has missed.
+
+    And it may not get that across, while everybody else hears the home that has returned.
+    """
+    script = Script(rng)
+    records = 3
+    for number in range(records):
+        script.ask(0.0, Action.POST, _WRITER, number)
+    pace = rng.choice((0.003, 0.01))
+    at = 0.03
+    for _ in range(_CYCLES):
+        returns, stays = rng.sample((HOME, PARTNER), 2)
+        back = _absence(script, at, returns, records)
+        leaves = back + rng.choice((-0.002, 0.002, 0.006))
+        lasts = 0.08
+        script.cause(leaves, FaultKind.ISOLATE, stays, lasts=lasts)
+        fault = rng.choice((FaultKind.CUT, FaultKind.SLOW_WAY, None))
+        if fault is not None:
+            moment = back + 0.012 * rng.random()
+            script.cause(moment, fault, STANDBY, returns, lasts=0.07, amount=0.02)
+        for _ in range(rng.choice((0, 1, 2))):
+            moment = leaves + lasts * rng.random()
+            script.ask(moment, script.write(0.4, 0.4), _WRITER, rng.randrange(records))
+        for _ in range(5):
+            moment = leaves + 0.01 + 0.05 * rng.random()
+            script.ask(moment, rng.choice((Action.LIST, Action.COUNT, Action.COUNT)), _WRITER)
+        at = leaves + lasts + 0.02 + 0.06 * rng.random()
+    # One by one, or the first batch brings home all that there is.
+    return _homecoming(seed, script, records, pace, batch=1)
+
+
 def _begin(script: Script) -> int:
     """Create some of the records; how many there may be."""
     records = script.rng.choice((1, 1, 3))
@@ -87,7 +119,7 @@ def _absence(script: Script, at: float, returns: int, records: int) -> float:
     return at + lasts
 
 
-def _homecoming(seed: int, script: Script, records: int, pace: float) -> Plan:
+def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int = 16) -> Plan:
     rng = script.rng
     return script.plan(
         seed,
@@ -103,6 +135,8 @@ def _homecoming(seed: int, script: Script, records: int, pace: float) -> Plan:
             "ddb.node.handoff.IDLE": pace,
             "ddb.node.handoff.SOON": pace,
             "ddb.node.handoff.PATIENCE": 0.006,
+            "ddb.node.handoff.BATCH_IDLE": batch,
+            "ddb.node.handoff.BATCH_BUSY": batch,
             # Else it comes home long after the reads.
             "ddb.node.handoff.REST_BUSY": 0.1,
             "ddb.wire.link.PING_EVERY": 0.004,
