@@ -9,12 +9,12 @@ when the answer comes, not as it was when the question went.
 
 import asyncio
 import random
-from collections.abc import Iterator
 
 from ddb.node.ballots import Ballots
 from ddb.node.counters import Cause, Counters
 from ddb.node.decided import Decided
 from ddb.node.memory import MOST_KEYED, Memory
+from ddb.node.partners import REST, Partners
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
@@ -33,26 +33,11 @@ from ddb.record.state import (
 )
 from ddb.record.version import Order, compare
 from ddb.ring.ring import Ring
-from ddb.wire.messages import (
-    Accept,
-    Failed,
-    Holds,
-    Propose,
-    Read,
-    Refused,
-    Reply,
-    Request,
-    Same,
-    Stored,
-)
-from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+from ddb.wire.messages import Accept, Holds, Propose, Read, Refused, Reply, Same, Stored
+from ddb.wire.ports import Clock, Transport
 
-PATIENCE = 0.04
-"""Seconds of a partner's silence before the other partner is asked instead."""
 PAUSE = 0.004
 """Mean seconds between ballots that met a newer promise."""
-REST = 0.01
-"""Seconds between attempts when neither partner answers."""
 
 
 class Expired(Exception):
@@ -90,7 +75,7 @@ class Coordinator:
         self._ballots = ballots
         self._rounds = rounds
         self._decided = decided
-        self._transport = transport
+        self._partners = Partners(name, ring, transport, self.counters)
         self._clock = clock
         self._rng = rng
         self.queue = KeyQueue()
@@ -148,8 +133,6 @@ class Coordinator:
         async with self.queue.turn(key):
             return (await self._round(key, SETTLE, deadline, False, Cause.REPAIR)).state
 
-    # Deciding.
-
     async def _settle(self, key: bytes, deadline: float) -> State:
         """As `_agree`, with a full round where that is what it takes; for the key's turn only."""
         state = await self._agree(key, deadline)
@@ -162,14 +145,14 @@ class Coordinator:
 
         None where a replica refused to be repaired, which takes a full round.
         """
-        partners = self._partners(key)
+        partners = self._partners.of(key)
         while True:
             self._check(deadline, False, "no partner answered")
             partner = next(partners)
             asked = self._replica.newest(key)
-            reply = await self._ask(partner, Read(key, asked), deadline)
+            reply = await self._partners.ask(partner, Read(key, asked), deadline)
             if not isinstance(reply, Same | Holds):
-                await self._rest(partner, key)
+                await self._partners.rest(partner, key)
                 continue
             raw = self._replica.raw(key)
             own = peek(raw)
@@ -198,7 +181,7 @@ class Coordinator:
         decided = self._decided.covers(peek(raw))
         if decided and partner not in self._ring.cell(key).homes:
             return True
-        stored = await self._ask(partner, Accept(key, raw), deadline)
+        stored = await self._partners.ask(partner, Accept(key, raw), deadline)
         if isinstance(stored, Stored):
             theirs = decode(reply.state) if isinstance(reply, Holds) else State()
             self._count_repair(decode(raw), theirs)
@@ -218,7 +201,7 @@ class Coordinator:
         `doubt`: some attempt may have left an undecided state behind, so a refusal must be
         recorded before it is told.
         """
-        partners = self._partners(key)
+        partners = self._partners.of(key)
         failures = 0
         while True:
             self._check(deadline, doubt, "no second node answered in time")
@@ -239,7 +222,7 @@ class Coordinator:
                 doubt = doubt or reply is None
                 failures += 1
                 if failures % 2:
-                    await self._rest(partner, key)
+                    await self._partners.rest(partner, key)
                 else:
                     # Both have failed, perhaps at once and looking well: do not hammer them.
                     await asyncio.sleep(REST)
@@ -259,13 +242,15 @@ class Coordinator:
             made = step(own, own, wanted, ballot, self.memory.forgettable)
             raw = encode(made.state)
             fate = Fate.OPEN
-            reply = await self._ask(partner, Propose(key, ballot, own.newest, raw), deadline, cause)
+            reply = await self._partners.ask(
+                partner, Propose(key, ballot, own.newest, raw), deadline, cause
+            )
             if isinstance(reply, Holds):
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
                 made = step(base, other, wanted, ballot, self.memory.forgettable)
                 raw = encode(made.state)
-                reply = await self._ask(partner, Accept(key, raw), deadline, cause)
+                reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Stored):
                     self._count_repair(base, other)
             if isinstance(reply, Stored):
@@ -278,45 +263,6 @@ class Coordinator:
             return None, reply
         finally:
             self._rounds.end(key, first, fate)
-
-    # The partner.
-
-    def _partners(self, key: bytes) -> Iterator[str]:
-        """Whom to decide with, best first, each time in the light of what is known by then."""
-        tried: dict[str, int] = {
-            name: 0 for name in self._ring.cell(key).nodes if name != self._name
-        }
-        while True:
-            best = min(tried, key=lambda name: (tried[name], self._transport.condition(name)))
-            tried[best] += 1
-            yield best
-            if all(tried.values()):
-                tried = dict.fromkeys(tried, 0)
-
-    async def _ask(
-        self, partner: str, request: Request, deadline: float, cause: Cause = Cause.OPERATION
-    ) -> Reply | None:
-        """The partner's reply; None where it may have acted without our knowing.
-
-        A partner that was not reached at all is as good as one that refused to begin.
-        """
-        self.counters.asked(cause)
-        try:
-            return await self._transport.ask(partner, request, deadline=deadline, patience=PATIENCE)
-        except Silent:
-            return None
-        except Unreachable as unreachable:
-            self.counters.asked(cause, -1)
-            return Failed(str(unreachable))
-
-    async def _rest(self, partner: str, key: bytes) -> None:
-        """Wait a moment unless the other partner looks no worse than the one that just failed."""
-        (other,) = (
-            name for name in self._ring.cell(key).nodes if name not in (self._name, partner)
-        )
-        hopeful = self._transport.condition(other)
-        if hopeful is Condition.DOWN or hopeful > self._transport.condition(partner):
-            await asyncio.sleep(REST)
 
     async def _durable(self, key: bytes) -> None:
         pending = self._replica.durable(key)

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from ddb.node.ballots import Ballots
-from ddb.node.coordinator import PATIENCE, Coordinator, Expired
+from ddb.node.coordinator import Coordinator, Expired
+from ddb.node.partners import PATIENCE
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Kind, Outcome

@@ -56,7 +56,7 @@ def bridge(seed: int, rng: random.Random) -> Plan:
         lateness=patience * rng.choice((0.3, 0.8)),
         partitions=2,
         turned={
-            "ddb.node.coordinator.PATIENCE": patience,
+            "ddb.node.partners.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": patience * rng.choice((2.0, 4.0)),
             "ddb.node.handoff.IDLE": rng.choice((0.0005, 0.003)),
             "ddb.node.handoff.SOON": rng.choice((0.0005, 0.003)),
@@ -126,7 +126,7 @@ def _unheard(seed: int, rng: random.Random) -> Plan:
         at += lasts + 0.06
     turned = {
         "ddb.gateway.router.BUDGET": rng.choice((0.06, 0.09)),
-        "ddb.node.coordinator.PATIENCE": 0.015,
+        "ddb.node.partners.PATIENCE": 0.015,
     }
     return _stubborn(seed, script, CALM, 0.0, 0.5, turned, wired=rng.random() < 0.5)
 

@@ -44,7 +44,7 @@ def hearsay(seed: int, rng: random.Random) -> Plan:
         fsync=0.0003,
         turned={
             "ddb.node.settling.EVERY": rng.choice((0.003, 0.006)),
-            "ddb.node.coordinator.PATIENCE": 0.006,
+            "ddb.node.partners.PATIENCE": 0.006,
             "ddb.gateway.router.BUDGET": _BUDGET,
             "ddb.gateway.router.PATIENCE": 0.015,
             "ddb.gateway.poll.PATIENCE": 0.015,

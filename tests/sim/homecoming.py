@@ -127,7 +127,7 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
         skew=rng.choice((0.0, 1.0)),
         fsync=rng.choice((0.0003, 0.001)),
         turned={
-            "ddb.node.coordinator.PATIENCE": 0.01,
+            "ddb.node.partners.PATIENCE": 0.01,
             "ddb.gateway.router.PATIENCE": 0.02,
             "ddb.gateway.poll.PATIENCE": 0.02,
             "ddb.gateway.counting.MOST_WALKS": rng.choice((0, 0, 48)),

@@ -115,7 +115,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 1.0, 3600.0)),
         fsync=fsync,
         turned={
-            "ddb.node.coordinator.PATIENCE": patience,
+            "ddb.node.partners.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": 2 * patience,
             "ddb.gateway.poll.PATIENCE": 2 * patience,
             "ddb.node.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
@@ -161,7 +161,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
         weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
         fsync=fsync,
         turned={
-            "ddb.node.coordinator.PATIENCE": 2.5 * fsync,
+            "ddb.node.partners.PATIENCE": 2.5 * fsync,
             "ddb.gateway.router.PATIENCE": 5 * fsync,
             "ddb.gateway.router.BUDGET": 1.0,
             "ddb.gateway.poll.PATIENCE": 3 * fsync,

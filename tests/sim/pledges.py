@@ -68,7 +68,7 @@ def _let_go(seed: int, rng: random.Random) -> Plan:
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.08
     script.route(((other, STANDBY), (one, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.03}, lateness=0.02)
+    return _pledges(seed, script, {"ddb.node.partners.PATIENCE": 0.03}, lateness=0.02)
 
 
 def _overruled(seed: int, rng: random.Random) -> Plan:
@@ -93,7 +93,7 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.09
     script.route(((other, STANDBY), (one, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.node.coordinator.PATIENCE": 0.03}, lateness=0.02)
+    return _pledges(seed, script, {"ddb.node.partners.PATIENCE": 0.03}, lateness=0.02)
 
 
 def _late_word(seed: int, rng: random.Random) -> Plan:
@@ -127,7 +127,7 @@ def _late_word(seed: int, rng: random.Random) -> Plan:
     script.route(((HOME, PARTNER), (HOME, STANDBY)), at)
     pace = rng.choice((0.004, 0.008))
     turned = {
-        "ddb.node.coordinator.PATIENCE": 0.03,
+        "ddb.node.partners.PATIENCE": 0.03,
         "ddb.node.handoff.IDLE": pace,
         "ddb.node.handoff.SOON": pace,
         "ddb.node.handoff.PATIENCE": 0.004,

@@ -54,7 +54,7 @@ def renewal(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 1.0)),
         fsync=rng.choice((0.0004, 0.004)),
         turned={
-            "ddb.node.coordinator.PATIENCE": 0.015,
+            "ddb.node.partners.PATIENCE": 0.015,
             "ddb.gateway.router.PATIENCE": 0.03,
             "ddb.gateway.poll.PATIENCE": 0.03,
             "ddb.node.handoff.IDLE": slow,
@@ -172,7 +172,7 @@ def _amnesia(
         lateness=0.05,
         fsync=0.0002,
         turned={
-            "ddb.node.coordinator.PATIENCE": patience,
+            "ddb.node.partners.PATIENCE": patience,
             "ddb.gateway.router.PATIENCE": max(0.2, 2 * patience),
             "ddb.gateway.router.BUDGET": max(0.3, 2 * patience),
             "ddb.node.handoff.IDLE": handing,

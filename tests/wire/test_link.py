@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from ddb.node.coordinator import PATIENCE as PATIENCE_OF_COORDINATORS
+from ddb.node.partners import PATIENCE as PATIENCE_OF_COORDINATORS
 from ddb.wire.frames import frame
 from ddb.wire.link import GIVE_UP_AFTER, HARD_PATIENCE, PING_EVERY, Link, Network
 from ddb.wire.messages import Failed, Found, Get, Ping, Pong, Reply, Unwelcome, Welcome

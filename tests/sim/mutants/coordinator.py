@@ -3,11 +3,13 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _COORDINATOR = "ddb.node.coordinator"
+_PARTNERS = "ddb.node.partners"
 _FAST = "ddb.node.fastpath"
 
 _ASKS_FAST = """        asking = self._transport.ask(
             partner, Propose(key, ballot, own.newest, raw)"""
-_ASKS_SLOW = "            reply = await self._ask(partner, Propose("
+_ASKS_SLOW = """            reply = await self._partners.ask(
+                partner, Propose("""
 
 COORDINATOR = (
     Mutant(
@@ -280,13 +282,13 @@ COORDINATOR = (
         "a coordinator whose partner is silent asks it again and again",
         (
             Patch(
-                _COORDINATOR,
+                _PARTNERS,
                 "min(tried, key=lambda name: (tried[name], self._transport.condition(name)))",
                 "next(iter(tried))",
             ),
             # Without a pause it would ask the same node for ever, in no time.
             Patch(
-                _COORDINATOR,
+                _PARTNERS,
                 "        if hopeful is Condition.DOWN or hopeful > ",
                 "        if True or hopeful > ",
             ),

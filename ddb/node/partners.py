@@ -1,0 +1,64 @@
+"""Partners: the two other nodes of a record's cell, with either of which it can be decided."""
+
+import asyncio
+from collections.abc import Iterator
+
+from ddb.node.counters import Cause, Counters
+from ddb.ring.ring import Ring
+from ddb.wire.messages import Failed, Reply, Request
+from ddb.wire.ports import Condition, Silent, Transport, Unreachable
+
+PATIENCE = 0.04
+"""Seconds of a partner's silence before the other partner is asked instead."""
+REST = 0.01
+"""Seconds between attempts when neither partner answers."""
+
+
+class Partners:
+    """Whom the node `name` decides with."""
+
+    def __init__(self, name: str, ring: Ring, transport: Transport, counters: Counters) -> None:
+        self._name = name
+        self._ring = ring
+        self._transport = transport
+        self._counters = counters
+
+    def of(self, key: bytes) -> Iterator[str]:
+        """Whom to decide with, best first, each time in the light of what is known by then."""
+        tried: dict[str, int] = {
+            name: 0 for name in self._ring.cell(key).nodes if name != self._name
+        }
+        while True:
+            best = min(tried, key=lambda name: (tried[name], self._transport.condition(name)))
+            tried[best] += 1
+            yield best
+            if all(tried.values()):
+                tried = dict.fromkeys(tried, 0)
+
+    async def ask(
+        self, partner: str, request: Request, deadline: float, cause: Cause = Cause.OPERATION
+    ) -> Reply | None:
+        """The partner's reply; None where it may have acted without our knowing.
+
+        A partner that was not reached at all is as good as one that refused to begin.
+        """
+        self._counters.asked(cause)
+        try:
+            return await self._transport.ask(partner, request, deadline=deadline, patience=PATIENCE)
+        except Silent:
+            return None
+        except Unreachable as unreachable:
+            self._counters.asked(cause, -1)
+            return Failed(str(unreachable))
+
+    async def rest(self, partner: str, key: bytes) -> None:
+        """Wait a moment unless the other partner looks no worse than the one that just failed."""
+        (other,) = (
+            name for name in self._ring.cell(key).nodes if name not in (self._name, partner)
+        )
+        hopeful = self._transport.condition(other)
+        if hopeful is Condition.DOWN or hopeful > self._transport.condition(partner):
+            await asyncio.sleep(REST)
+
+    def __repr__(self) -> str:
+        return f"<Partners of {self._name}>"
