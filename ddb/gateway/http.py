@@ -1,35 +1,30 @@
-"""The HTTP face, as an ASGI application: from paths, methods and headers to operations.
+"""The HTTP face: from paths, methods and headers to operations.
 
-On the way of every request, so it is plain ASGI: a framework's routing and request objects cost
+On the way of every request, so there is no framework: its routing and request objects would cost
 more than all that a read does in the gateway besides.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
 from ddb.gateway.conditions import required_tags
-from ddb.gateway.document import GREATEST_DOCUMENT, short
+from ddb.gateway.document import GREATEST_DOCUMENT
 from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.records import Applied, Records, Unavailable
+from ddb.gateway.request import Request
 from ddb.gateway.response import Response, plain, refusal
 from ddb.gateway.schema import load
 from ddb.gateway.users import PATH, Users
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Said = dict[bytes, bytes]
+Said = Mapping[bytes, bytes]
 
 COLLECTION = PATH.rstrip("/")
 COUNT = PATH + "count"
 READING = ("GET", "HEAD")
-_HEEDED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"content-length"})
 _LONGEST_KEY = 255
-_LONGEST_LENGTH = 9
 _NO_NONE_MATCH = (
     "it is for GET and HEAD; nothing was changed. PUT, PATCH and DELETE never make a user, and take"
     " If-Match; POST makes one only where there is none"
@@ -37,45 +32,36 @@ _NO_NONE_MATCH = (
 
 
 class Application:
-    """The gateway as an ASGI application, for whom `respond` is not enough."""
+    """What the gateway does with requests."""
 
     def __init__(self, records: Records, mint: Callable[[], str]) -> None:
         """`mint` makes ids for users that come without one."""
         self._records = records
         self._users = Users(records, load("user"), mint)
 
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Do one request. Whatever happens, there is a response."""
         try:
-            return await _respond(self._records, self._users, scope, receive)
+            return await _respond(self._records, self._users, request)
         except Refused as refused:
             return refusal(refused)
         except Unavailable as unavailable:
             return refusal(_unavailable(unavailable))
         except Exception:
             # The last line of defence: a defect is logged whole and told without its insides.
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            return refusal(_defect(scope["method"]))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
-        response = await self.respond(scope, receive)
-        headers = response.headers
-        if response.has_length:
-            headers = [*headers, (b"content-length", b"%d" % len(response.body))]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+            log.exception("%s %s failed", request.method, request.path)
+            return refusal(_defect(request.method))
 
     def __repr__(self) -> str:
         return f"<Application {self._users!r}>"
 
 
-async def _respond(records: Records, users: Users, scope: Scope, receive: Receive) -> Response:
-    method, path = scope["method"], _path(scope)
+async def _respond(records: Records, users: Users, request: Request) -> Response:
+    method, path = request.method, _path(request.path)
     if path.startswith(PATH) and path != COUNT:
-        return await _one(users, path[len(PATH) :], method, scope, receive)
+        return await _one(users, path[len(PATH) :], method, request)
     if path == COLLECTION:
-        return await _all(users, method, scope, receive)
+        return await _all(users, method, request)
     if path not in (COUNT, "/healthz", "/readyz", "/statusz"):
         raise Refused(Error.NOT_FOUND, "There is nothing at this path")
     _allow(method, READING)
@@ -87,43 +73,41 @@ async def _respond(records: Records, users: Users, scope: Scope, receive: Receiv
     return plain(200, records.status() if path == "/statusz" else {"healthy": True})
 
 
-async def _one(users: Users, id: str, method: str, scope: Scope, receive: Receive) -> Response:
+async def _one(users: Users, id: str, method: str, request: Request) -> Response:
     if "/" in id or not id:
         raise Refused(Error.NOT_FOUND, "There is nothing at this path")
-    said = _said(scope)
+    said = request.said
     match method:
         case "GET" | "HEAD":
             return await users.read(id, _if_match(said), said.get(b"if-none-match"))
         case "PUT" | "PATCH":
             tags = _condition(said)
-            return await users.update(id, await _body(said, receive), tags, _key(said))
+            return await users.update(id, _body(request), tags, _key(said))
         case "DELETE":
             return await users.delete(id, _condition(said), _key(said))
     raise _wrong(method, (*READING, "PUT", "PATCH", "DELETE"))
 
 
-async def _all(users: Users, method: str, scope: Scope, receive: Receive) -> Response:
+async def _all(users: Users, method: str, request: Request) -> Response:
+    said = request.said
     match method:
         case "GET" | "HEAD":
-            return await users.page(scope["query_string"])
+            return await users.page(request.query)
         case "POST":
-            said = _said(scope)
-            return await users.create(await _body(said, receive), _key(said))
+            return await users.create(_body(request), _key(said))
         case "PUT":
-            said = _said(scope)
             tags = _condition(said)
-            return await users.update(None, await _body(said, receive), tags, _key(said))
+            return await users.update(None, _body(request), tags, _key(said))
     raise _wrong(method, (*READING, "POST", "PUT"))
 
 
-def _path(scope: Scope) -> str:
+def _path(sent: str) -> str:
     """The path without a trailing slash; an encoded slash stays one and separates nothing."""
-    path: str = scope["path"]
-    raw: bytes = scope.get("raw_path") or b""
-    if b"%" in raw:
+    path = sent
+    if "%" in sent:
         path = "/".join(
             unquote(part, errors="replace").replace("/", "\N{REPLACEMENT CHARACTER}")
-            for part in raw.decode("latin-1").split("/")
+            for part in sent.split("/")
         )
     return path.removesuffix("/")
 
@@ -141,15 +125,6 @@ def _wrong(method: str, allowed: Iterable[str]) -> Refused:
         details=(Detail("method", f"it takes one of {methods}"),),
         headers=((b"allow", methods.encode()),),
     )
-
-
-def _said(scope: Scope) -> Said:
-    """The headers that matter here; one that came more than once is joined (RFC 9110, 5.3)."""
-    said: Said = {}
-    for name, value in scope["headers"]:
-        if name in _HEEDED:
-            said[name] = said[name] + b", " + value if name in said else value
-    return said
 
 
 def _if_match(said: Said) -> tuple[bytes, ...]:
@@ -175,36 +150,12 @@ def _key(said: Said) -> str | None:
     return key
 
 
-async def _body(said: Said, receive: Receive) -> bytes:
-    declared = said.get(b"content-length")
-    if (
-        declared is not None
-        and declared.isdigit()
-        # int() takes no more than some thousand digits.
-        and (len(declared) > _LONGEST_LENGTH or int(declared) > GREATEST_DOCUMENT)
-    ):
-        raise _too_large(f"this one is to have {short(declared.decode())}")
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > GREATEST_DOCUMENT:
-            raise _too_large(f"this one has {len(whole)}")
-        return whole
-    parts = bytearray()
-    while message["type"] == "http.request":
-        parts += message.get("body", b"")
-        if len(parts) > GREATEST_DOCUMENT:
-            # Before more is awaited, which may never come.
-            raise _too_large(f"of this one {len(parts)} have come")
-        if not message.get("more_body"):
-            return bytes(parts)
-        message = await receive()
-    raise invalid("", "the request ended before its body did")
-
-
-def _too_large(found: str) -> Refused:
-    why = f"a body takes at most {GREATEST_DOCUMENT} bytes, and {found}"
-    return Refused(Error.TOO_LARGE, why, details=(Detail("", why),))
+def _body(request: Request) -> bytes:
+    """What came behind the head. Raises `Refused` (413)."""
+    if request.excess:
+        why = f"a body takes at most {GREATEST_DOCUMENT} bytes, and {request.excess}"
+        raise Refused(Error.TOO_LARGE, why, details=(Detail("", why),))
+    return request.body
 
 
 def _unavailable(unavailable: Unavailable) -> Refused:

@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import uuid
+from typing import Any, cast
 
 import uvicorn
 import uvloop
@@ -45,9 +46,11 @@ async def _serve(settings: GatewaySettings) -> int:
         }
     )
     router = Router(ring, network, clock, rng)
+    application = Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
     server = uvicorn.Server(
         uvicorn.Config(
-            Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4))),
+            # Nobody but Connection looks at it, so it need not be ASGI's.
+            cast("Any", application),
             host=settings.host,
             port=settings.port,
             http=Connection,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.http import Application
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
+from ddb.gateway.request import Request
 from ddb.record.change import Change
 
 NAMES = {
@@ -57,26 +57,11 @@ def ask(
     failure: Exception, method: str, path: str, body: bytes = b""
 ) -> tuple[int, dict[str, str], Any]:
     """One request to a gateway whose records fail: status, headers and JSON."""
-    sent: list[MutableMapping[str, Any]] = []
-
-    async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode()}
     app = Application(Failing(failure), lambda: "generated")
-
-    async def request() -> None:
-        await app(scope | {"query_string": b"", "headers": []}, receive, send)
-
-    asyncio.run(request())
-    start, end = sent
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    response = asyncio.run(app.respond(Request(method, path, b"", {}, body)))
+    headers = {name.decode(): value.decode() for name, value in response.headers}
     assert headers["content-type"] == "application/json"
-    assert headers["content-length"] == str(len(end["body"]))
-    return start["status"], headers, json.loads(end["body"])
+    return response.status, headers, json.loads(response.body)
 
 
 ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
