@@ -54,6 +54,8 @@ BOUNDS = {Operation.GET: 2.5, Operation.PUT: 7.0}
 
 They catch a change that makes things slower; what is to be reached is in `bench.goals`.
 """
+ATTEMPTS = 3
+"""Runs that may be outside of them: a machine is slow for minutes, a slower ddb always is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,12 +86,14 @@ def _run(said: argparse.Namespace) -> int:
     results, code = Results(), 0
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        if said.quick:
+            return _quick(said, names, Generator().take(count), directory)
         if Stage.ROUNDS in stages:
             code = _rounds(said, names, Generator().take(count), directory, results)
         growth = _growth(said, stages, directory)
     if small:
         print(brief(results, names))
-        return max(code, _judged(results) if said.quick else 0)
+        return code
     said.out.mkdir(parents=True, exist_ok=True)
     (said.out / "results.md").write_text(report(results, names, growth, count), encoding="utf-8")
     _say(f"written: {said.out}/results.md")
@@ -99,6 +103,19 @@ def _run(said: argparse.Namespace) -> int:
         draw(results, names, growth, said.out / "results.png")
         _say(f"drawn: {said.out}/results.png")
     return code
+
+
+def _quick(
+    said: argparse.Namespace, names: Sequence[str], users: list[User], directory: Path
+) -> int:
+    """0 where in one of some attempts every system answered and ddb stayed within the bounds."""
+    for attempt in range(ATTEMPTS):
+        results = Results()
+        code = _rounds(said, names, users, directory / str(attempt), results)
+        print(brief(results, names))
+        if _within(results) and not code:
+            return 0
+    return 1
 
 
 def _rounds(
@@ -175,20 +192,22 @@ def _complete(
     return 1 if poor else 0
 
 
-def _judged(results: Results) -> int:
-    outside = 0
+def _within(results: Results) -> bool:
+    """Whether ddb's CPU by that of the echo is within the bounds, where it was measured."""
+    every = True
     for operation, bound in BOUNDS.items():
         load = Load(operation, Keys.UNIFORM)
         ratio = results.ratio(load, "ddb", "echo", Metric.CPU)
         if ratio is None:
             continue
         within = ratio.median <= bound
-        outside += not within
+        every = every and within
         print(
             f"{operation.name}: {spread(ratio, 2)} times the CPU of the bare echo;"
-            f" {'within' if within else 'OUTSIDE'} the bound of {bound}"
+            f" {'within' if within else 'OUTSIDE'} the bound of {bound}",
+            flush=True,
         )
-    return 1 if outside else 0
+    return every
 
 
 def _say(text: str) -> None:
