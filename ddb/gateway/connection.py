@@ -83,6 +83,12 @@ class Connection(asyncio.Protocol):
             self._idle.cancel()
         self.resume_writing()
 
+    def eof_received(self) -> bool:
+        """Called by the loop: the client sends nothing more, and may yet read its answers."""
+        self._stopping = True
+        self._incoming.cut()
+        return self._task is not None
+
     def pause_writing(self) -> None:
         """Called by the transport: the client does not read what it is answered."""
         self._drained = self._loop.create_future()

@@ -74,6 +74,11 @@ class Incoming:
         while data and not self._ended:
             data = self._parse(data)
 
+    def cut(self) -> None:
+        """Nothing more comes: a request that is not whole never will be."""
+        self._ended = True
+        self._line = None
+
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
         # A client may send more before it has read that its connection ends.

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -91,6 +93,12 @@ class Client:
         """Let the connection receive these bytes, in just these pieces."""
         for part in parts:
             self.connection.data_received(part)
+
+    def reset(self) -> None:
+        """Hang up at once, in both directions."""
+        end = self.writer.get_extra_info("socket")
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
         """The next answer: status, headers, body (of one that has a length)."""
@@ -270,7 +278,7 @@ def test_client_that_goes_leaves_its_change_to_be_done() -> None:
             client.records.gate.clear()
             client.send(request("PUT", "/api/users/ada", b'{"group":2}'))
             await until(lambda: client.records.begun == 1)
-            client.writer.transport.abort()
+            client.reset()
             await until(lambda: client.connection._transport is None)
             client.records.gate.set()
             await until(lambda: client.records.ended == 1)
@@ -371,6 +379,25 @@ def test_stopping_waits_for_a_body() -> None:
                 status, headers, _ = await client.answer()
                 assert (status, headers[b"connection"]) == (200, b"close")
                 assert await client.rest() == b""
+
+    run(test)
+
+
+@pytest.mark.parametrize("more", [b"", request("PUT", "/api/users/ada", b"{}")[:-1]])
+def test_who_stops_sending_is_answered(more: bytes) -> None:
+    """A client that closes its sending half gets the answers that are due, and then the end."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.records.gate.clear()
+            client.writer.write(request("GET", "/api/users/ada") + more)
+            client.writer.write_eof()
+            await until(lambda: client.records.begun == 1)
+            assert await client.quiet()
+            client.records.gate.set()
+            status, headers, _ = await client.answer()
+            assert (status, headers[b"connection"]) == (200, b"close")
+            assert await client.rest() == b""
 
     run(test)
 
