@@ -1,6 +1,7 @@
 """Many requests at once, for tests that need many records rather than their latencies."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from tests.cluster import Cluster
 from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
 
 AT_ONCE = 16
+PATIENCE = 60.0
+"""Seconds for answers other than 503."""
 PATH = "/api/users/"
 
 
@@ -78,7 +81,8 @@ def get(cluster: Cluster, path: str) -> Answer:
 def _decided(cluster: Cluster, calls: list[Call]) -> list[Answer]:
     """How soon answers come is not asked here: of that there is a test of its own."""
     decided: dict[int, Answer] = {}
-    for _ in range(50):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         left = [number for number in range(len(calls)) if number not in decided]
         answers = send(cluster, [calls[number] for number in left])
         decided |= {

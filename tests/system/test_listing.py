@@ -12,6 +12,7 @@ from tests.system.homes import Homes
 
 SOME = 600
 MANY = 3000
+FEW = 150
 LOOKS = 4
 """Looks that found hints still waiting afterwards."""
 
@@ -139,7 +140,8 @@ def test_exact_with_another_out_before_handoff(
 ) -> None:
     """When a holder of its hints goes out as a node returns, they are exact all the same."""
     whole.do("kill", "db-1")
-    expected.change(MANY // 5)
+    # Few: the homes of those are compared record by record, and each answer has 250 ms for that.
+    expected.change(FEW)
     whole.do(fault, "db-2")
     whole.do("start", "db-1")
     for _ in range(3):
