@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from ddb.local.layout import LocalError
 _SOCKET = "control.sock"
 _PATIENCE = 60.0
 _REPLY_BYTES = 1 << 20
+_GOING = threading.Lock()
+"""A process has one working directory, whatever its threads ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def ask(data: Path, request: Request) -> Reply:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE)
         try:
-            with contextlib.chdir(data):
+            # A socket's path may have a hundred bytes, and a directory's has often more.
+            with _GOING, contextlib.chdir(data):
                 connection.connect(_SOCKET)
             connection.sendall(
                 json.dumps({"action": request.action, "name": request.name}).encode() + b"\n"
