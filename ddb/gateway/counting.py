@@ -24,7 +24,7 @@ PAUSE = 0.025
 WALKS_AT_ONCE = 64
 _ROW = struct.Struct(">QQ")
 
-Words = dict[str, dict[int, str]]
+Words = dict[str, dict[int, tuple[str, ...]]]
 """What each node said of its hints: see `Tallies.hints`."""
 
 
@@ -100,10 +100,8 @@ class Counting:
         cell = self._ring.cells[number]
         if cell.standby not in words:
             return None
-        keeper = words[cell.standby].get(number)
-        if keeper is None:
-            return next((home for home in cell.homes if home in answers), None)
-        return keeper if keeper in answers else None
+        keepers = words[cell.standby].get(number, cell.homes)
+        return next((home for home in keepers if home in answers), None)
 
     def __repr__(self) -> str:
         return f"<Counting over {len(self._ring.names)} nodes>"

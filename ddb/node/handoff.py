@@ -7,7 +7,7 @@ restarted, is brought up by a full round instead.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Expired, Outrun
@@ -39,7 +39,10 @@ PATIENCE = 1.0
 ROUND_BUDGET = 1.0
 ROUNDS_AT_ONCE = 16
 
-Hints = list[tuple[bytes, bytes]]
+Hint = tuple[bytes, bytes]
+"""A key and its encoded state."""
+Marks = list[tuple[Dot, Dot]]
+"""As `Handed.marks`."""
 
 
 class Handoff:
@@ -88,16 +91,39 @@ class Handoff:
         """One pass over all hints of which a home can be reached; how many were let go of."""
         dropped = 0
         for homes, partitions in self._reachable().items():
-            hints = self._hints_of if len(homes) == BOTH else self._alone_in
-            offered = (hint for number in partitions for hint in hints(number))
-            while batch := self._batch(offered):
-                began = self._clock.now()
-                done = await self._hand(homes, batch)
-                if done is None:
-                    break
-                dropped += done
-                rest = REST_BUSY if self._busy() else REST_IDLE
-                await asyncio.sleep(rest * (self._clock.now() - began))
+            if len(homes) == BOTH:
+                dropped += await self._offer(homes, self._each(self._hints_of, partitions)) or 0
+            else:
+                await self._keep(homes[0], partitions)
+        return dropped
+
+    async def _keep(self, home: str, partitions: list[int]) -> None:
+        """Bring the only home that is up to hold whatever is held here.
+
+        Nothing can be let go of. But COUNT has to walk each partition of which no home that is up
+        holds all, and with many hints that takes longer than anybody waits.
+        """
+        hints = self._replica.hints
+        caught_up = [number for number in partitions if not hints.missed(number, home)]
+        if await self._offer((home,), self._each(self._alone_in, caught_up)) is None:
+            return
+        for number in sorted(set(partitions).difference(caught_up)):
+            hints.begin_pass(number, home)
+            if await self._offer((home,), self._hints_of(number)) is None:
+                return
+            hints.end_pass(number, home)
+
+    async def _offer(self, homes: tuple[str, ...], offered: Iterator[Hint]) -> int | None:
+        """Hand over batch by batch; how many were let go of, None where it did not get through."""
+        dropped = 0
+        while batch := self._batch(offered):
+            began = self._clock.now()
+            done = await self._hand(homes, batch)
+            if done is None:
+                return None
+            dropped += done
+            rest = REST_BUSY if self._busy() else REST_IDLE
+            await asyncio.sleep(rest * (self._clock.now() - began))
         return dropped
 
     def _busy(self) -> bool:
@@ -107,9 +133,9 @@ class Handoff:
             self._asked, self._busy_until = asked, now + CALM
         return now < self._busy_until
 
-    def _batch(self, offered: Iterator[tuple[bytes, bytes]]) -> Hints:
+    def _batch(self, offered: Iterator[Hint]) -> list[Hint]:
         """The next hints to hand over together; empty at the end."""
-        batch: Hints = []
+        batch: list[Hint] = []
         size, most = 0, BATCH_BUSY if self._busy() else BATCH_IDLE
         for key, raw in offered:
             batch.append((key, raw))
@@ -131,38 +157,36 @@ class Handoff:
                 partitions.setdefault(up, []).append(number)
         return partitions
 
-    def _alone_in(self, number: int) -> Iterator[tuple[bytes, bytes]]:
+    def _each(self, hints: Callable[[int], Iterator[Hint]], numbers: list[int]) -> Iterator[Hint]:
+        return (hint for number in numbers for hint in hints(number))
+
+    def _alone_in(self, number: int) -> Iterator[Hint]:
         for key in self._replica.hints.alone(number):
             yield key, self._replica.raw(key)
 
-    def _hints_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
+    def _hints_of(self, number: int) -> Iterator[Hint]:
         after = number.to_bytes(PARTITION_BYTES, "big")
         stop = (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else b"\xff"
         while rows := self._store.scan(Family.HINTS, after, stop, BATCH_IDLE):
             yield from rows
             after = rows[-1][0] + b"\x00"
 
-    async def _hand(self, homes: tuple[str, ...], batch: Hints) -> int | None:
-        """Offer a batch to one home or both; how many were let go of, None without an answer."""
-        deadline = self._clock.now() + BATCH_BUDGET
-        self._coordinator.counters.repair_requests += len(homes)
-        asked = [
-            self._transport.ask(home, Hand(batch), deadline=deadline, patience=PATIENCE)
-            for home in homes
-        ]
-        replies = await asyncio.gather(*asked, return_exceptions=True)
-        marks: list[list[tuple[Dot, Dot]]] = []
-        for reply in replies:
-            if isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
-                raise reply
-            if not isinstance(reply, Handed):
-                return None
-            marks.append(reply.marks)
+    async def _hand(
+        self, homes: tuple[str, ...], batch: list[Hint], *, anew: bool = False
+    ) -> int | None:
+        """Offer a batch to one home or both; how many were let go of, None without an answer.
+
+        `anew`: what was held back is offered for the second time.
+        """
+        marks = await self._take(homes, batch)
+        if marks is None:
+            return None
         dropped, held_back = 0, []
         for (key, raw), *held in zip(batch, *marks, strict=True):
             newest = peek(raw)
-            for home, (mark, bar) in zip(homes, held, strict=True):
-                self._replica.hints.kept(partition_in(key), key, home, mark)
+            marked = {home: mark for home, (mark, _) in zip(homes, held, strict=True)}
+            self._replica.hints.kept(partition_in(key), key, newest, marked)
+            for _, bar in held:
                 # Or the rounds of a clock that is behind would stay below it for ever.
                 self._ballots.observe(bar.counter)
             if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):
@@ -175,7 +199,30 @@ class Handoff:
         for start in range(0, len(held_back), ROUNDS_AT_ONCE):
             if not await self._refresh(held_back[start : start + ROUNDS_AT_ONCE]):
                 return None
-        return dropped
+        refreshed = [(key, raw) for key in held_back if (raw := self._replica.raw(key))]
+        if anew or not refreshed:
+            return dropped
+        # At once: until a pass comes by again, they would be held by no home as far as is known.
+        more = await self._hand(homes, refreshed, anew=True)
+        return None if more is None else dropped + more
+
+    async def _take(self, homes: tuple[str, ...], batch: list[Hint]) -> list[Marks] | None:
+        """What each home says that it holds of a batch, in order; None where one does not."""
+        deadline = self._clock.now() + BATCH_BUDGET
+        self._coordinator.counters.repair_requests += len(homes)
+        asked = [
+            self._transport.ask(home, Hand(batch), deadline=deadline, patience=PATIENCE)
+            for home in homes
+        ]
+        replies = await asyncio.gather(*asked, return_exceptions=True)
+        marks: list[Marks] = []
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
+                raise reply
+            if not isinstance(reply, Handed):
+                return None
+            marks.append(reply.marks)
+        return marks
 
     def _drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
         """As `Replica.drop`, but for keys of which this node coordinates a round.

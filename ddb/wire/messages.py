@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -217,11 +217,11 @@ class Tallies(Message, tag=44, frozen=True):
 
     `records` packs, for each partition in order, the live count and the digest (two big-endian
     64-bit integers) of the node's home copies. `hints` names, for each partition of which the
-    node holds hints, the home that holds all of them too (empty where none is known to).
+    node holds hints, the homes that hold all of them too (none where none is known to).
     """
 
     records: bytes
-    hints: dict[int, str]
+    hints: dict[int, tuple[str, ...]]
 
 
 class Facts(Message, tag=45, frozen=True):

@@ -180,8 +180,8 @@ GATEWAY = (
                 _COUNTING,
                 "        if cell.standby not in words:\n"
                 "            return None\n"
-                "        keeper = words[cell.standby].get(number)\n",
-                "        keeper = None\n",
+                "        keepers = words[cell.standby].get(number, cell.homes)\n",
+                "        keepers = cell.homes\n",
             ),
         ),
         family="seesaw",

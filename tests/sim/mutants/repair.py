@@ -56,6 +56,31 @@ REPAIR = (
         family="seesaw",
     ),
     Mutant(
+        "keeper-by-one-hint",
+        "a home that has taken one hint is said to hold all of them",
+        (
+            Patch(
+                "ddb.node.hints",
+                "get(partition, holding) & holding",
+                "get(partition, holding) | holding",
+            ),
+        ),
+        family="homecoming",
+    ),
+    Mutant(
+        "keeper-by-half-a-pass",
+        "a home is said to hold all hints though it did not answer when they were offered to it",
+        (
+            Patch(
+                _HANDOFF,
+                "            if await self._offer((home,), self._hints_of(number)) is None:\n"
+                "                return\n",
+                "            await self._offer((home,), self._hints_of(number))\n",
+            ),
+        ),
+        family="homecoming",
+    ),
+    Mutant(
         "hints-not-scanned-at-boot",
         "a standby that restarts knows nothing of its hints",
         (Patch(_REPLICA, "            self._hinted(key, raw, True)\n", "            pass\n"),),
