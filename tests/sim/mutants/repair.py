@@ -110,7 +110,13 @@ REPAIR = (
     Mutant(
         "rounds-below-the-promise",
         "a standby settles a refused hint by rounds that stay below what the home has promised",
-        (Patch(_HANDOFF, "                self._ballots.observe(bar.counter)\n", ""),),
+        (
+            Patch(
+                _HANDOFF,
+                "                self._ballots.observe(bar.counter)\n",
+                "                pass\n",
+            ),
+        ),
         family="pledges",
     ),
     Mutant(
