@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Pending] = deque()
         self._paused = False
         self._stopping = False
+        self._ended = False
         self._malformed: Refused | None = None
 
     # The transport's side.
@@ -139,16 +140,24 @@ class Connection(asyncio.Protocol):
         self._server.tasks.add(self._task)
 
     async def _answer(self, request: Request, keep: bool) -> None:
-        response = await self._app.respond(request)
-        if self._drained is not None:
-            await self._drained
-        if self._task is not None:
-            self._server.tasks.discard(self._task)
-            self._task = None
+        try:
+            response = await self._app.respond(request)
+            if self._drained is not None:
+                await self._drained
+        except asyncio.CancelledError:
+            # The gateway's grace is over.
+            if self._transport is not None:
+                self._transport.abort()
+            raise
+        finally:
+            if self._task is not None:
+                self._server.tasks.discard(self._task)
+                self._task = None
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        last = not keep or (self._stopping and not self._waiting and not self._incoming.midway)
+        more = self._waiting or self._incoming.midway or self._malformed is not None
+        last = not keep or (self._stopping and not more)
         transport.write(
             response.encode(
                 # Of all responses there is the date, which uvicorn writes out once a second.
@@ -158,7 +167,7 @@ class Connection(asyncio.Protocol):
             )
         )
         if last:
-            transport.close()
+            self._part(transport)
         elif self._waiting:
             self._begin(*self._waiting.popleft())
         else:
@@ -166,8 +175,8 @@ class Connection(asyncio.Protocol):
 
     def _rest(self, transport: asyncio.Transport) -> None:
         """Everything that has come is answered."""
-        if self._malformed is not None:
-            self._close(self._malformed)
+        if self._ended:
+            self._close()
             return
         if self._paused:
             self._paused = False
@@ -180,19 +189,32 @@ class Connection(asyncio.Protocol):
             self._incoming.waits = False
             self._transport.write(_CONTINUE)
 
-    def end(self, why: Refused) -> None:
+    def end(self, why: Refused | None) -> None:
         """As `Taker.end`: close after the last answer that is due."""
-        self._malformed = why
+        self._ended, self._malformed = True, why
         log.info("closing the connection from %s: %s", self._client, why)
         if self._task is None:
-            self._close(why)
+            self._close()
 
-    def _close(self, why: Refused) -> None:
-        transport = self._transport
+    def _close(self) -> None:
+        transport, why = self._transport, self._malformed
         if transport is None or transport.is_closing():
             return
-        answer = refusal(why).encode(self._server.default_headers, keep_alive=False, with_body=True)
-        transport.write(answer)
+        if why is not None:
+            common = self._server.default_headers
+            transport.write(refusal(why).encode(common, keep_alive=False, with_body=True))
+        self._part(transport)
+
+    def _part(self, transport: asyncio.Transport) -> None:
+        """Close after the last answer, and not before its client can have read it."""
+        unread = self._ended or self._incoming.passing
+        self._incoming.cut()
+        self._waiting.clear()
+        if not unread:
+            transport.close()
+            return
+        if self._paused:
+            transport.resume_reading()
         # To close with bytes unread is to reset: the client would lose the answer.
         transport.write_eof()
         self._loop.call_later(_LINGER, transport.close)

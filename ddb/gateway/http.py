@@ -57,6 +57,10 @@ class Application:
 
 
 async def _respond(records: Records, users: Users, request: Request) -> Response:
+    if request.excess:
+        # Whatever it asks for: it is not here as a whole.
+        why = f"a body takes at most {GREATEST_DOCUMENT} bytes, and {request.excess}"
+        raise Refused(Error.TOO_LARGE, why, details=(Detail("", why),))
     method, path = request.method, _path(request.path)
     if path.startswith(PATH) and path != COUNT:
         return await _one(users, path[len(PATH) :], method, request)
@@ -82,7 +86,7 @@ async def _one(users: Users, id: str, method: str, request: Request) -> Response
             return await users.read(id, _if_match(said), said.get(b"if-none-match"))
         case "PUT" | "PATCH":
             tags = _condition(said)
-            return await users.update(id, _body(request), tags, _key(said))
+            return await users.update(id, request.body, tags, _key(said))
         case "DELETE":
             return await users.delete(id, _condition(said), _key(said))
     raise _wrong(method, (*READING, "PUT", "PATCH", "DELETE"))
@@ -94,10 +98,10 @@ async def _all(users: Users, method: str, request: Request) -> Response:
         case "GET" | "HEAD":
             return await users.page(request.query)
         case "POST":
-            return await users.create(_body(request), _key(said))
+            return await users.create(request.body, _key(said))
         case "PUT":
             tags = _condition(said)
-            return await users.update(None, _body(request), tags, _key(said))
+            return await users.update(None, request.body, tags, _key(said))
     raise _wrong(method, (*READING, "POST", "PUT"))
 
 
@@ -148,14 +152,6 @@ def _key(said: Said) -> str | None:
     if not 1 <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise invalid("Idempotency-Key", f"it takes 1 to {_LONGEST_KEY} printable characters")
     return key
-
-
-def _body(request: Request) -> bytes:
-    """What came behind the head. Raises `Refused` (413)."""
-    if request.excess:
-        why = f"a body takes at most {GREATEST_DOCUMENT} bytes, and {request.excess}"
-        raise Refused(Error.TOO_LARGE, why, details=(Detail("", why),))
-    return request.body
 
 
 def _unavailable(unavailable: Unavailable) -> Refused:

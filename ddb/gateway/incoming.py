@@ -21,6 +21,9 @@ _MOST_HEAD = 512 * 1024
 _MOST_TARGET = 64 * 1024
 """Bytes of a target from which on `httptools` refuses it."""
 
+_MOST_SAID = 16 * 1024
+"""Bytes of one field that matters, all its lines joined."""
+
 _LONGEST_LENGTH = 9
 """Digits of a Content-Length that are looked at: int() takes no more than some thousand."""
 
@@ -40,8 +43,11 @@ class Taker(Protocol):
         """A head has come, and its client waits to be told that the body may come."""
         ...
 
-    def end(self, why: Refused) -> None:
-        """What came last cannot be understood, nor can whatever follows."""
+    def end(self, why: Refused | None) -> None:
+        """What came last cannot be understood, nor can whatever follows.
+
+        None: it belongs to a request that was handed over.
+        """
         ...
 
 
@@ -60,14 +66,20 @@ class Incoming:
         self._said: dict[bytes, bytes] = {}
         self._line: tuple[str, str, bytes] | None = None
         self._refused = False
+        self._old = False
         self._keep = True
         self._parts: list[bytes] = []
         self._size = 0
 
     @property
     def midway(self) -> bool:
-        """Whether the head of a request has come, and its body not yet."""
-        return self._line is not None
+        """Whether the head of a request has come, and a body that is wanted not yet."""
+        return self._line is not None and not self._refused
+
+    @property
+    def passing(self) -> bool:
+        """Whether a body is passed over, whose request has been handed over."""
+        return self._line is not None and self._refused
 
     def feed(self, data: bytes) -> None:
         """Bytes have come."""
@@ -122,7 +134,10 @@ class Incoming:
         self._headers.append((name, value))
         if name in HEEDED:
             said = self._said
-            said[name] = said[name] + b", " + value if name in said else value
+            joined = said[name] + b", " + value if name in said else value
+            if len(joined) > _MOST_SAID:
+                raise ValueError("a field without end")
+            said[name] = joined
 
     def on_headers_complete(self) -> None:
         """Called by the parser; a request with an offer is parsed a second time, without it."""
@@ -130,14 +145,16 @@ class Incoming:
         parser, said, url = self._parser, self._said, self._url
         if parser.should_upgrade():
             return
+        self._headers = []
         if url[:1] == b"/" and b"#" not in url and len(url) < _MOST_TARGET:
             path, _, query = url.partition(b"?")
         else:
             # What names a host, or a part of what it asks for, or is no target at all.
             parsed = httptools.parse_url(url)
-            path, query = parsed.path, parsed.query or b""
+            path, query = parsed.path or b"/", parsed.query or b""
         method = parser.get_method().decode()
-        self._keep = parser.get_http_version() == "1.1" and parser.should_keep_alive()
+        self._old = parser.get_http_version() != "1.1"
+        self._keep = not self._old and parser.should_keep_alive()
         self._line = (method, path.decode("ascii"), query)
         self._refused = self.waits = False
         self._parts, self._size = [], 0
@@ -150,13 +167,17 @@ class Incoming:
         if declared.isdigit() and (
             len(declared) > _LONGEST_LENGTH or int(declared) > GREATEST_DOCUMENT
         ):
+            if b"expect" in said:
+                # Whether the body comes all the same, nobody can tell (RFC 9110, section 10.1.1).
+                self._keep = False
             self._refuse(f"this one is to have {short(declared.decode())}")
-        elif said.get(b"expect", b"").lower() == b"100-continue":
+        elif said.get(b"expect", b"").lower() == b"100-continue" and not self._old:
             self.waits = True
             self._taker.wait_for_body()
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
+        self._head = -1
         if self._refused:
             return
         self.waits = False
@@ -173,9 +194,17 @@ class Incoming:
         """Called by the parser."""
         self._head = -1
         line, self._line = self._line, None
-        if line is None or self._refused:
+        if line is None:
             return
         self.waits = False
+        if self._keep and not self._parser.should_keep_alive():
+            # So it was said behind the body: of what follows the parser will tell nothing.
+            self._keep = False
+            if self._refused:
+                self._ended = True
+                self._taker.end(None)
+        if self._refused:
+            return
         parts = self._parts
         body = b"".join(parts) if len(parts) > 1 else parts[0] if parts else b""
         self._taker.take(Request(*line, self._said, body), self._keep)
@@ -200,7 +229,7 @@ class Incoming:
 
     def _end(self, why: Refused) -> None:
         self._ended = True
-        self._taker.end(why)
+        self._taker.end(None if self.passing else why)
 
     def __repr__(self) -> str:
         return (

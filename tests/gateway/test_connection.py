@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import pytest
@@ -411,6 +411,136 @@ def test_stopping_closes_what_is_idle() -> None:
             assert (await client.answer())[0] == 200
             client.connection.shutdown()
             assert await client.rest() == b""
+
+    run(test)
+
+
+TOO_LONG = b"POST /api/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n"
+CHUNKS = b"POST /api/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_stopping_does_not_wait_for_a_body_that_is_passed_over() -> None:
+    """Behind a 413 nothing is due, whatever of the body has yet to come."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(TOO_LONG + b"\r\n")
+            assert (await client.answer())[0] == 413
+            client.connection.shutdown()
+            assert await client.rest() == b""
+
+    run(test)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+def test_what_is_not_here_as_a_whole_is_not_done(method: str) -> None:
+    """A request with too long a body is refused, also where no body would have been looked at."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(request(method, "/api/users/ada", extra="Content-Length: 70000\r\n"))
+            assert (await client.answer())[0] == 413
+            assert client.records.begun == 0
+
+    run(test)
+
+
+def test_a_megabyte_in_chunks_is_passed_over() -> None:
+    """A well-formed chunked body that is too long has one answer, and the next request its own."""
+
+    async def test() -> None:
+        async with connected() as client:
+            chunk = b"1000\r\n" + b" " * 0x1000 + b"\r\n"
+            client.send(CHUNKS, *[chunk] * 256, b"0\r\n\r\n", request("GET", "/api/users/ada"))
+            assert [(await client.answer())[0] for _ in range(2)] == [413, 200]
+
+    run(test)
+
+
+def test_a_bad_chunk_behind_a_refusal_has_no_answer() -> None:
+    """A body that turns out malformed after its request was refused just ends the connection."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(CHUNKS + b"11171\r\n" + b" " * 70_001 + b"\r\n")
+            assert (await client.answer())[0] == 413
+            client.send(b"zz\r\n")
+            assert await client.rest() == b""
+
+    run(test)
+
+
+def test_close_behind_a_body_closes() -> None:
+    """Where the end of a connection is announced behind a body, it ends, and says so."""
+
+    async def test() -> None:
+        sent = CHUNKED.replace(b'If-Match: *, "nonsense', b"Connection: close")
+        async with connected() as client:
+            client.send(sent + request("GET", "/api/users/ada"))
+            status, headers, _ = await client.answer()
+            assert (status, headers[b"connection"]) == (200, b"close")
+            assert await client.rest() == b""
+
+    run(test)
+
+
+@pytest.mark.parametrize("extra", [b"Expect: 100-continue\r\n", b"Connection: close\r\n"])
+def test_refusal_before_the_body_reaches_its_client(extra: bytes) -> None:
+    """A client that is refused before it has sent its body can send it, and read the refusal."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.writer.write(TOO_LONG + extra + b"\r\n")
+            await until(lambda: client.reader.at_eof() or bool(cast("Any", client.reader)._buffer))
+            client.writer.write(b" " * 70_000 + request("GET", "/api/users/ada"))
+            await client.writer.drain()
+            status, headers, _ = await client.answer()
+            assert (status, headers[b"connection"]) == (413, b"close")
+            assert await client.rest() == b""
+            assert client.records.begun == 0
+
+    run(test)
+
+
+def test_old_clients_are_not_asked_for_a_body() -> None:
+    """HTTP/1.0 knows no 100 (RFC 9110, section 10.1.1)."""
+
+    async def test() -> None:
+        whole = request("PUT", "/api/users/ada", b'{"group":3}', "Expect: 100-continue\r\n")
+        whole = whole.replace(b"HTTP/1.1", b"HTTP/1.0")
+        async with connected() as client:
+            client.send(whole[:-5])
+            assert await client.quiet()
+            client.send(whole[-5:])
+            assert (await client.answer())[0] == 200
+
+    run(test)
+
+
+def test_field_without_end() -> None:
+    """A field that matters and never ends, line by line, is not put together."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(request("GET", "/api/users/ada", extra="If-Match: *\r\n" * 10_000))
+            assert (await client.answer())[0] == 400
+            assert await client.rest() == b""
+
+    run(test)
+
+
+def test_grace_that_is_over_ends_the_connection() -> None:
+    """A request that is cancelled as the gateway stops leaves nothing behind."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.records.gate.clear()
+            client.send(request("GET", "/api/users/ada") * 2)
+            await until(lambda: client.records.begun == 1)
+            cast("Any", client.connection)._task.cancel()
+            with suppress(ConnectionResetError):
+                assert await client.rest() == b""
+            assert client.records.begun == 1
 
     run(test)
 
