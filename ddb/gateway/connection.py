@@ -3,7 +3,7 @@
 uvicorn listens, stops in order and knows the date. Its own protocol, written for any ASGI
 application, makes of each request a dictionary, a cycle object, an event and a response in pieces:
 with it a GET took 19 CPU microseconds of a gateway beside the router and the kernel, and a PUT 31;
-with this one, `incoming` and `http` on plain values they take 10 and 20.
+with this one, `incoming` and `http` on plain values they take 11 and 20.
 
 What is no HTTP request is answered by 400 in JSON, as every other error is, and only after the
 requests before it have had their own answers.
