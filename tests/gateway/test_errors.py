@@ -59,9 +59,13 @@ def ask(
     """One request to a gateway whose records fail: status, headers and JSON."""
     app = Application(Failing(failure), lambda: "generated")
     response = asyncio.run(app.respond(Request(method, path, b"", {}, body)))
-    headers = {name.decode(): value.decode() for name, value in response.headers}
+    sent = response.encode([], keep_alive=True, with_body=True)
+    head, _, answer = sent.partition(b"\r\n\r\n")
+    line, *fields = head.decode().split("\r\n")
+    headers = dict(field.split(": ", 1) for field in fields)
     assert headers["content-type"] == "application/json"
-    return response.status, headers, json.loads(response.body)
+    assert headers["content-length"] == str(len(answer))
+    return int(line.split()[1]), headers, json.loads(answer)
 
 
 ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
