@@ -236,6 +236,12 @@ class Api:
         return f"<Api {self.host}:{self.port}, {len(self._made)} users made>"
 
 
+def request(method: str, path: str, body: bytes = b"", extra: str = "") -> bytes:
+    """The bytes of a request; `extra`: whole lines of its head."""
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}{length}\r\n".encode() + body
+
+
 def answer_in(stream: BinaryIO, method: str = "GET") -> Answer:
     """The next answer in a stream of them; a HEAD's has no body."""
     line = stream.readline()

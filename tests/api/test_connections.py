@@ -9,16 +9,11 @@ from contextlib import suppress
 
 import pytest
 
-from tests.api.client import Api, Undecided, answer_in, refusal
+from tests.api.client import Api, Undecided, answer_in, refusal, request
 
 MANY = 20_000
 AHEAD = 100
 """Requests under way at the same time on one connection."""
-
-
-def request(method: str, path: str, body: bytes = b"", extra: str = "") -> bytes:
-    length = f"Content-Length: {len(body)}\r\n" if body else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}{length}\r\n".encode() + body
 
 
 def pour(connection: socket.socket, piece: bytes, most: int) -> None:

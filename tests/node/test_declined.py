@@ -23,9 +23,10 @@ from ddb.wire.messages import (
     Read,
     Request,
 )
+from tests.loop import run
 from tests.node.alone import RING, voting
 from tests.wire.serving import Node as Serving
-from tests.wire.serving import Raw, run
+from tests.wire.serving import Raw
 
 WHOLE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 KEYS = [key_of(f"user-{number}") for number in range(200)]

@@ -2,11 +2,9 @@
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-import uvloop
+from typing import Self
 
 from ddb.wire.clock import SystemClock
 from ddb.wire.frames import FrameReader, frame
@@ -25,18 +23,13 @@ from ddb.wire.messages import (
     Welcome,
 )
 from ddb.wire.ports import Handling
+from tests.loop import SOON
 
 HOST = "127.0.0.1"
 RING = b"the ring"
 NAME = "db-0"
 HELLO = Hello(PROTOCOL, RING, "tester", 1)
 CLOCK = SystemClock()
-SOON = 5.0
-
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    """Run a scenario on the loop that the processes use."""
-    uvloop.run(asyncio.wait_for(scenario, 20))
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -15,7 +15,8 @@ from ddb.wire.link import GIVE_UP_AFTER, HARD_PATIENCE, PING_EVERY, Link, Networ
 from ddb.wire.messages import Failed, Found, Get, Ping, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.cluster import free_ports
-from tests.wire.serving import CLOCK, HELLO, HOST, NAME, SOON, Node, run
+from tests.loop import SOON, run, until
+from tests.wire.serving import CLOCK, HELLO, HOST, NAME, Node
 
 SLACK = 1.0
 """Seconds that a busy machine may add to any wait."""
@@ -31,14 +32,6 @@ async def linked(port: int) -> AsyncIterator[Link]:
     finally:
         link.close()
         await asyncio.sleep(0.01)
-
-
-async def until(what: Callable[[], bool], seconds: float = SOON) -> None:
-    """Wait for something to come true, and fail if it does not."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.002)
 
 
 async def up(link: Link) -> None:

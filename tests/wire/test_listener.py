@@ -29,7 +29,8 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
-from tests.wire.serving import HELLO, SOON, Node, Raw, head, run
+from tests.loop import SOON, run
+from tests.wire.serving import HELLO, Node, Raw, head
 
 NAMES = ("a", "b", "c")
 

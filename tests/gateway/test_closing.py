@@ -1,0 +1,197 @@
+"""The end of one connection: who ends it when, and what is answered before."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, cast
+
+import pytest
+
+from tests.api.client import request
+from tests.gateway.connected import CHUNKED, CHUNKS, TOO_LONG, connected
+from tests.loop import run, until
+
+
+def test_client_that_goes_leaves_its_change_to_be_done() -> None:
+    """A change under way when its client hangs up is carried through."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.records.gate.clear()
+            client.send(request("PUT", "/api/users/ada", b'{"group":2}'))
+            await until(lambda: client.records.begun == 1)
+            client.reset()
+            await until(lambda: client.connection._transport is None)
+            client.records.gate.set()
+            await until(lambda: client.records.ended == 1)
+
+    run(test())
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /api/us", request("PUT", "/", b"{}")[:-1]])
+def test_silent_connection_is_closed(sent: bytes) -> None:
+    """A connection on which nothing comes any more is closed, whatever came before."""
+
+    async def test() -> None:
+        async with connected(keep_alive=0.05) as client:
+            client.send(sent)
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_slow_answer_is_waited_for() -> None:
+    """An answer that takes longer than a connection may be silent comes all the same."""
+
+    async def test() -> None:
+        async with connected(keep_alive=0.02) as client:
+            client.records.gate.clear()
+            client.send(request("GET", "/api/users/ada"))
+            await asyncio.sleep(0.1)
+            client.records.gate.set()
+            assert (await client.answer())[0] == 200
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_stopping_answers_what_has_come() -> None:
+    """A gateway that stops answers every request that it has, and then closes."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.records.gate.clear()
+            client.send(request("GET", "/api/users/ada") * 3)
+            client.connection.shutdown()
+            client.records.gate.set()
+            answers = [await client.answer() for _ in range(3)]
+            assert [status for status, _, _ in answers] == [200] * 3
+            assert [b"connection" in headers for _, headers, _ in answers] == [False, False, True]
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_stopping_waits_for_a_body() -> None:
+    """A request of which the head has come when the gateway stops is answered once it is whole."""
+
+    async def test() -> None:
+        sent = request("PUT", "/api/users/ada", b'{"group":3}')
+        for before in (b"", request("GET", "/api/users/ada")):
+            async with connected() as client:
+                client.send(before + sent[:-3])
+                client.connection.shutdown()
+                if before:
+                    assert b"connection" not in (await client.answer())[1]
+                assert await client.quiet()
+                client.send(sent[-3:])
+                status, headers, _ = await client.answer()
+                assert (status, headers[b"connection"]) == (200, b"close")
+                assert await client.rest() == b""
+
+    run(test())
+
+
+@pytest.mark.parametrize("more", [b"", request("PUT", "/api/users/ada", b"{}")[:-1]])
+def test_who_stops_sending_is_answered(more: bytes) -> None:
+    """A client that closes its sending half gets the answers that are due, and then the end."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.records.gate.clear()
+            client.writer.write(request("GET", "/api/users/ada") + more)
+            client.writer.write_eof()
+            await until(lambda: client.records.begun == 1)
+            assert await client.quiet()
+            client.records.gate.set()
+            status, headers, _ = await client.answer()
+            assert (status, headers[b"connection"]) == (200, b"close")
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_stopping_closes_what_is_idle() -> None:
+    """A connection without a request is closed at once when the gateway stops."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(request("GET", "/api/users/ada"))
+            assert (await client.answer())[0] == 200
+            client.connection.shutdown()
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_stopping_does_not_wait_for_a_body_that_is_passed_over() -> None:
+    """Behind a 413 nothing is due, whatever of the body has yet to come."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(TOO_LONG + b"\r\n")
+            assert (await client.answer())[0] == 413
+            client.connection.shutdown()
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_a_bad_chunk_behind_a_refusal_has_no_answer() -> None:
+    """A body that turns out malformed after its request was refused just ends the connection."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.send(CHUNKS + b"11171\r\n" + b" " * 70_001 + b"\r\n")
+            assert (await client.answer())[0] == 413
+            client.send(b"zz\r\n")
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_close_behind_a_body_closes() -> None:
+    """Where the end of a connection is announced behind a body, it ends, and says so."""
+
+    async def test() -> None:
+        sent = CHUNKED.replace(b'If-Match: *, "nonsense', b"Connection: close")
+        async with connected() as client:
+            client.send(sent + request("GET", "/api/users/ada"))
+            status, headers, _ = await client.answer()
+            assert (status, headers[b"connection"]) == (200, b"close")
+            assert await client.rest() == b""
+
+    run(test())
+
+
+@pytest.mark.parametrize("extra", [b"Expect: 100-continue\r\n", b"Connection: close\r\n"])
+def test_refusal_before_the_body_reaches_its_client(extra: bytes) -> None:
+    """A client that is refused before it has sent its body can send it, and read the refusal."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.writer.write(TOO_LONG + extra + b"\r\n")
+            await until(lambda: client.reader.at_eof() or bool(cast("Any", client.reader)._buffer))
+            client.writer.write(b" " * 70_000 + request("GET", "/api/users/ada"))
+            await client.writer.drain()
+            status, headers, _ = await client.answer()
+            assert (status, headers[b"connection"]) == (413, b"close")
+            assert await client.rest() == b""
+            assert client.records.begun == 0
+
+    run(test())
+
+
+def test_grace_that_is_over_ends_the_connection() -> None:
+    """A request that is cancelled as the gateway stops leaves nothing behind."""
+
+    async def test() -> None:
+        async with connected() as client:
+            client.records.gate.clear()
+            client.send(request("GET", "/api/users/ada") * 2)
+            await until(lambda: client.records.begun == 1)
+            cast("Any", client.connection)._task.cancel()
+            with suppress(ConnectionResetError):
+                assert await client.rest() == b""
+            assert client.records.begun == 1
+
+    run(test())
