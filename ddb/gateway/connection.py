@@ -115,9 +115,8 @@ class Connection(asyncio.Protocol):
         """Close a connection on which nothing has come, and nothing is under way, for too long."""
         if self._transport is None or self._transport.is_closing():
             return
-        left = self._patience - (self._loop.time() - self._heard)
-        if self._task is not None:
-            left = self._patience
+        silent = self._loop.time() - self._heard if self._task is None else 0.0
+        left = self._patience - silent
         if left <= 0:
             self._transport.close()
             return

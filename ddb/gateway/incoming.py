@@ -66,7 +66,6 @@ class Incoming:
         self._said: dict[bytes, bytes] = {}
         self._line: tuple[str, str, bytes] | None = None
         self._refused = False
-        self._old = False
         self._keep = True
         self._parts: list[bytes] = []
         self._size = 0
@@ -153,16 +152,16 @@ class Incoming:
             parsed = httptools.parse_url(url)
             path, query = parsed.path or b"/", parsed.query or b""
         method = parser.get_method().decode()
-        self._old = parser.get_http_version() != "1.1"
-        self._keep = not self._old and parser.should_keep_alive()
+        modern = parser.get_http_version() == "1.1"
+        self._keep = modern and parser.should_keep_alive()
         self._line = (method, path.decode("ascii"), query)
         self._refused = self.waits = False
         self._parts, self._size = [], 0
         if said:
-            self._expect(said)
+            self._expect(said, modern)
 
-    def _expect(self, said: dict[bytes, bytes]) -> None:
-        """Look at what the head says of the body behind it."""
+    def _expect(self, said: dict[bytes, bytes], modern: bool) -> None:
+        """Look at what the head says of the body behind it; `modern`: in HTTP/1.1."""
         declared = said.get(b"content-length", b"")
         if declared.isdigit() and (
             len(declared) > _LONGEST_LENGTH or int(declared) > GREATEST_DOCUMENT
@@ -171,7 +170,7 @@ class Incoming:
                 # Whether the body comes all the same, nobody can tell (RFC 9110, section 10.1.1).
                 self._keep = False
             self._refuse(f"this one is to have {short(declared.decode())}")
-        elif said.get(b"expect", b"").lower() == b"100-continue" and not self._old:
+        elif said.get(b"expect", b"").lower() == b"100-continue" and modern:
             self.waits = True
             self._taker.wait_for_body()
 
@@ -197,17 +196,15 @@ class Incoming:
         if line is None:
             return
         self.waits = False
-        if self._keep and not self._parser.should_keep_alive():
-            # So it was said behind the body: of what follows the parser will tell nothing.
-            self._keep = False
-            if self._refused:
-                self._ended = True
-                self._taker.end(None)
-        if self._refused:
-            return
-        parts = self._parts
-        body = b"".join(parts) if len(parts) > 1 else parts[0] if parts else b""
-        self._taker.take(Request(*line, self._said, body), self._keep)
+        # A close may have been said behind the body: the parser tells nothing of what follows.
+        keep = self._keep and self._parser.should_keep_alive()
+        if not self._refused:
+            parts = self._parts
+            body = b"".join(parts) if len(parts) > 1 else parts[0] if parts else b""
+            self._taker.take(Request(*line, self._said, body), keep)
+        elif self._keep and not keep:
+            self._ended = True
+            self._taker.end(None)
 
     def _refuse(self, excess: str) -> None:
         """The body is too long; the request is done without it, now."""
@@ -232,6 +229,5 @@ class Incoming:
         self._taker.end(None if self.passing else why)
 
     def __repr__(self) -> str:
-        return (
-            f"<Incoming {'a body' if self.midway else 'a head' if self._head > 0 else 'nothing'}>"
-        )
+        coming = "a body" if self.midway else "a head" if self._head > 0 else "nothing"
+        return f"<Incoming {coming}>"

@@ -7,7 +7,8 @@ restarted, is brought up by a full round instead.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Expired, Outrun
@@ -92,7 +93,10 @@ class Handoff:
         dropped = 0
         for homes, partitions in self._reachable().items():
             if len(homes) == BOTH:
-                dropped += await self._offer(homes, self._each(self._hints_of, partitions)) or 0
+                dropped += (
+                    await self._offer(homes, chain.from_iterable(map(self._hints_of, partitions)))
+                    or 0
+                )
             else:
                 await self._keep(homes[0], partitions)
         return dropped
@@ -105,7 +109,7 @@ class Handoff:
         """
         hints = self._replica.hints
         caught_up = [number for number in partitions if not hints.missed(number, home)]
-        if await self._offer((home,), self._each(self._alone_in, caught_up)) is None:
+        if await self._offer((home,), chain.from_iterable(map(self._alone_in, caught_up))) is None:
             return
         for number in sorted(set(partitions).difference(caught_up)):
             hints.begin_pass(number, home)
@@ -156,9 +160,6 @@ class Handoff:
             if up:
                 partitions.setdefault(up, []).append(number)
         return partitions
-
-    def _each(self, hints: Callable[[int], Iterator[Hint]], numbers: list[int]) -> Iterator[Hint]:
-        return (hint for number in numbers for hint in hints(number))
 
     def _alone_in(self, number: int) -> Iterator[Hint]:
         for key in self._replica.hints.alone(number):
