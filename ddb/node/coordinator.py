@@ -14,7 +14,7 @@ from ddb.node.ballots import Ballots
 from ddb.node.counters import Cause, Counters
 from ddb.node.decided import Decided
 from ddb.node.memory import MOST_KEYED, Memory
-from ddb.node.partners import REST, Partners
+from ddb.node.partners import PARTNERS, Partners
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
@@ -41,7 +41,7 @@ PAUSE = 0.004
 
 
 class Expired(Exception):
-    """Not decided by the deadline. `maybe`: the change may take effect all the same."""
+    """Not decided: no time left, or no partner. `maybe`: the change may take effect all the same."""
 
     def __init__(self, maybe: bool, reason: str) -> None:
         super().__init__(reason)
@@ -145,14 +145,14 @@ class Coordinator:
 
         None where a replica refused to be repaired, which takes a full round.
         """
-        partners = self._partners.of(key)
+        partners, failed = self._partners.of(key), set[str]()
         while True:
-            self._check(deadline, False, "no partner answered")
+            self._check(deadline, False, "no partner answered in time")
             partner = next(partners)
             asked = self._replica.newest(key)
             reply = await self._partners.ask(partner, Read(key, asked), deadline)
             if not isinstance(reply, Same | Holds):
-                await self._partners.rest(partner, key)
+                await self._failed(partner, failed, key, False)
                 continue
             raw = self._replica.raw(key)
             own = peek(raw)
@@ -201,10 +201,9 @@ class Coordinator:
         `doubt`: some attempt may have left an undecided state behind, so a refusal must be
         recorded before it is told.
         """
-        partners = self._partners.of(key)
-        failures = 0
+        partners, failed = self._partners.of(key), set[str]()
         while True:
-            self._check(deadline, doubt, "no second node answered in time")
+            self._check(deadline, doubt, "no partner answered in time")
             partner = next(partners)
             wanted = Intent(intent.change, intent.operation, doubt)
             made, reply = await self._attempt(key, wanted, partner, deadline, cause)
@@ -220,12 +219,7 @@ class Coordinator:
                 doubt = True
             else:
                 doubt = doubt or reply is None
-                failures += 1
-                if failures % 2:
-                    await self._partners.rest(partner, key)
-                else:
-                    # Both have failed, perhaps at once and looking well: do not hammer them.
-                    await asyncio.sleep(REST)
+                await self._failed(partner, failed, key, doubt)
 
     async def _attempt(
         self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause
@@ -263,6 +257,16 @@ class Coordinator:
             return None, reply
         finally:
             self._rounds.end(key, first, fate)
+
+    async def _failed(self, partner: str, failed: set[str], key: bytes, maybe: bool) -> None:
+        """Take note that a partner gave no answer that helps. Raises `Expired` if both have.
+
+        Whoever reaches neither may itself be the one cut off, and there is a third node to ask.
+        """
+        failed.add(partner)
+        if len(failed) == PARTNERS:
+            raise Expired(maybe, "neither partner answered")
+        await self._partners.rest(partner, key)
 
     async def _durable(self, key: bytes) -> None:
         pending = self._replica.durable(key)

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Iterator
 
 from ddb.node.counters import Cause, Counters
-from ddb.ring.ring import Ring
+from ddb.ring.ring import CELL, Ring
 from ddb.wire.messages import Failed, Reply, Request
 from ddb.wire.ports import Condition, Silent, Transport, Unreachable
 
+PARTNERS = CELL - 1
 PATIENCE = 0.04
 """Seconds of a partner's silence before the other partner is asked instead."""
 REST = 0.01
-"""Seconds between attempts when neither partner answers."""
+"""Seconds before the other partner is asked where that one looks worse still."""
 
 
 class Partners:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddb.node.coordinator import Expired
-from ddb.record.change import Kind, Outcome
+from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import Entry, Operation
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Do, Undecided
@@ -54,5 +54,28 @@ def test_what_brings_a_home_up_is_no_operation(
             assert counters.operations == 1
             assert (counters.peer_requests > 0) is sent
             assert counters.repair_requests == repaired
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("failure", [Silent, Unreachable])
+def test_who_reaches_neither_partner_says_so_at_once(
+    tmp_path: Path, failure: type[Silent | Unreachable]
+) -> None:
+    """A coordinator whose partners both fail leaves the time that remains to the third node."""
+    create, operation = Change(Kind.CREATE, b"{}"), Operation(NAME, FINGERPRINT)
+
+    async def scenario() -> None:
+        async with voting(tmp_path, failure) as (node, _):
+            coordinator, counters = node.coordinator, node.coordinator.counters
+            began = coordinator._clock.now()
+            with pytest.raises(Expired, match="neither partner answered"):
+                await coordinator.read(KEY, began + 60)
+            assert counters.peer_requests == (2 if failure is Silent else 0)
+            with pytest.raises(Expired, match="neither partner answered") as expired:
+                await coordinator.change(KEY, create, operation, False, began + 60)
+            assert expired.value.maybe is (failure is Silent)
+            assert counters.peer_requests == (4 if failure is Silent else 0)
+            assert coordinator._clock.now() < began + 10
 
     asyncio.run(scenario())
