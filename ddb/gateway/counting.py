@@ -16,11 +16,11 @@ from ddb.wire.messages import Tallies, Tally
 
 MOST_WALKS = 16
 """Partitions walked for one COUNT merely because writes to them are under way."""
-FEW_WALKS = 4
-"""Partitions walked at once; where there are more, writes under way are given time to settle."""
+FEW_ROWS = 2000
+"""Records in them, about; where there are more, writes under way are given time to settle."""
 MOST_TALLIES = 3
 PAUSE = 0.025
-"""Seconds between tallies: somewhat more than a standby takes to look at its hints."""
+"""Seconds for that: somewhat more than a standby takes to look at its hints."""
 WALKS_AT_ONCE = 64
 _ROW = struct.Struct(">QQ")
 
@@ -43,10 +43,11 @@ class Counting:
         disputed: Sequence[int] = range(PARTITIONS)
         words: Words = {}
         for asked in range(MOST_TALLIES):
-            if asked:
+            if asked > 1:
+                # The first time nodes were merely asked for what must be older than a tally.
                 await asyncio.sleep(PAUSE)
             disputed, words = await self._tallied(counts, disputed, words, deadline)
-            if len(disputed) <= FEW_WALKS:
+            if len(disputed) <= MOST_WALKS and sum(counts[n] for n in disputed) <= FEW_ROWS:
                 break
         for start in range(0, len(disputed), WALKS_AT_ONCE):
             part = disputed[start : start + WALKS_AT_ONCE]
@@ -62,8 +63,8 @@ class Counting:
     ) -> tuple[Sequence[int], Words]:
         """Fill in `counts` of those partitions of which the tallies are enough.
 
-        The other partitions, and what the nodes said of their hints. `words`: what they had said
-        of them before they were asked this time.
+        The other partitions, of which `counts` has what some home says, and what the nodes said
+        of their hints. `words`: what they had said of them before they were asked this time.
         """
         replies = await self._poll.ask(Tally(), self._cells, deadline)
         answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
@@ -83,6 +84,7 @@ class Counting:
                 disputed.append(number)
             if kept is None:
                 unvouched.append(number)
+                counts[number] = max(said[0] for said in (first, second) if said is not None)
             else:
                 counts[number] = tables[kept][number][0]
         if len(disputed) > MOST_WALKS:

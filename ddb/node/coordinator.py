@@ -41,7 +41,7 @@ PAUSE = 0.004
 
 
 class Expired(Exception):
-    """Not decided: no time left, or no partner. `maybe`: the change may take effect all the same."""
+    """Not decided: no time is left, or no partner. `maybe`: the change may yet take effect."""
 
     def __init__(self, maybe: bool, reason: str) -> None:
         super().__init__(reason)

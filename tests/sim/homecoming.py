@@ -131,7 +131,8 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
             "ddb.gateway.router.PATIENCE": 0.02,
             "ddb.gateway.poll.PATIENCE": 0.02,
             "ddb.gateway.counting.MOST_WALKS": rng.choice((0, 0, 48)),
-            "ddb.gateway.counting.FEW_WALKS": rng.choice((0, 4)),
+            # Below nought: nothing is walked before all tallies are taken.
+            "ddb.gateway.counting.FEW_ROWS": rng.choice((-1, -1, 2000)),
             "ddb.node.handoff.IDLE": pace,
             "ddb.node.handoff.SOON": pace,
             "ddb.node.handoff.PATIENCE": 0.006,

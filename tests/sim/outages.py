@@ -19,6 +19,7 @@ _LONE = (
     FaultKind.DEAF,
     FaultKind.CLOCK,
 )
+_BETWEEN = (FaultKind.CUT, FaultKind.DEAF)
 
 
 def lone(seed: int, rng: random.Random) -> Plan:
@@ -32,8 +33,12 @@ def lone(seed: int, rng: random.Random) -> Plan:
     victim, at = rng.randrange(nodes), 0.1
     while not calm and at < length:
         kind, lasts = rng.choice(_LONE), rng.choice((0.05, 0.2, 0.6))
-        other = (victim + rng.randrange(1, nodes)) % nodes
-        script.cause(at, kind, victim, other, lasts=lasts, fuse=rng.choice((0, 20)), amount=0.9)
+        fuse = rng.choice((0, 20))
+        # Cut off from all its peers a node may still look well to a gateway.
+        among = kind in _BETWEEN and rng.random() < 0.5
+        for way in range(1, nodes) if among else (rng.randrange(1, nodes),):
+            other = (victim + way) % nodes
+            script.cause(at, kind, victim, other, lasts=lasts, fuse=fuse, amount=0.9)
         at += lasts + 0.5 * rng.random()
     for number in range(records):
         script.ask(0.02 * rng.random(), Action.POST, 0, number)

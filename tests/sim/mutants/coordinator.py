@@ -296,16 +296,10 @@ COORDINATOR = (
         family="lone",
     ),
     Mutant(
-        "ignores-the-deadline",
-        "a coordinator goes on when the client's time is over",
-        (
-            Patch(
-                _COORDINATOR,
-                "        if self._clock.now() >= deadline:\n            raise Expired",
-                "        if False:\n            raise Expired",
-            ),
-        ),
-        family="stubborn",
+        "never-gives-up",
+        "a coordinator that reaches neither partner tries on until the client's time is over",
+        (Patch(_COORDINATOR, "if len(failed) == PARTNERS:", "if False:"),),
+        family="lone",
     ),
     Mutant(
         "turns-not-kept",
