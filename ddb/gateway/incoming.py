@@ -40,7 +40,7 @@ class Taker(Protocol):
         ...
 
     def wait_for_body(self) -> None:
-        """A head has come, and its client waits to be told that the body may come."""
+        """A head has come, its body not, and the client waits to be told that it may."""
         ...
 
     def end(self, why: Refused | None) -> None:
@@ -100,6 +100,8 @@ class Incoming:
         """Parse; what is left to be parsed."""
         try:
             self._parser.feed_data(data)
+            if self.waits:
+                self._taker.wait_for_body()
             if self._head >= 0:
                 self._head += len(data)
                 if self._head > _MOST_HEAD:
@@ -172,7 +174,6 @@ class Incoming:
             self._refuse(f"this one is to have {short(declared.decode())}")
         elif said.get(b"expect", b"").lower() == b"100-continue" and modern:
             self.waits = True
-            self._taker.wait_for_body()
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""

@@ -140,6 +140,13 @@ def test_body_that_came_is_not_asked_for() -> None:
             client.records.gate.set()
             assert [(await client.answer())[0] for _ in range(3)] == [200, 200, 400]
             assert await client.quiet()
+            # Nor where nothing is under way, and the question might go out at once.
+            client.send(whole)
+            client.send(none)
+            assert [(await client.answer())[0] for _ in range(2)] == [200, 400]
+            client.send(whole[:-5])
+            client.send(whole[-5:])
+            assert (await client.answer())[0] == 200
 
     run(test())
 
