@@ -16,7 +16,7 @@ from bench.targets.ddb import Ddb
 from bench.targets.target import Failed
 from bench.users import User
 from bench.workload import Operation, plan, rewrite
-from bench.wrk import Wrk
+from bench.wrk import CROWD, Wrk
 from ddb.wire.status import ask_status
 
 VICTIM = "db-1"
@@ -134,7 +134,8 @@ class FaultRound:
         users = self._users[: min(len(self._users), int(hints / share))]
         for start in range(0, len(users), 100_000):
             part = users[start : start + 100_000]
-            done = self._wrk.run(rewrite(self._target.dialect, part, seed), self._target.host)
+            changes = rewrite(self._target.dialect, part, seed)
+            done = self._wrk.run(changes, self._target.host, connections=CROWD)
             if done.broken or done.refused > len(part) // 100:
                 raise Failed(f"changing {len(part)} users with a node down went wrong: {done}")
 

@@ -11,6 +11,8 @@ import msgspec
 from bench.plan import Plan
 
 CONNECTIONS = 32
+CROWD = 128
+"""Connections where what is sent matters and how long it takes does not: ddb does more at once."""
 SCRIPT = Path(__file__).parent / "replay.lua"
 _AT_MOST = 600
 """Seconds for plans that end by themselves."""
@@ -68,16 +70,20 @@ class Wrk:
         said = subprocess.run([self.program, "-v"], capture_output=True, text=True, check=False)
         return " ".join((said.stdout or said.stderr).split()[:2])
 
-    def run(self, plan: Plan, host: str, seconds: float = _AT_MOST) -> Measured:
+    def run(
+        self, plan: Plan, host: str, seconds: float = _AT_MOST, connections: int = CONNECTIONS
+    ) -> Measured:
         """Send the plan to `host` ("127.0.0.1:8080") for whole seconds. Raises WrkError."""
         with tempfile.NamedTemporaryFile(prefix="plan-") as file:
             plan.write(Path(file.name), host)
-            return self.replay(Path(file.name), host, seconds)
+            return self.replay(Path(file.name), host, seconds, connections)
 
-    def replay(self, plan: Path, host: str, seconds: float = _AT_MOST) -> Measured:
+    def replay(
+        self, plan: Path, host: str, seconds: float = _AT_MOST, connections: int = CONNECTIONS
+    ) -> Measured:
         """Send a plan that has been written. Raises WrkError."""
         command = [
-            *(self.program, "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}s", "--timeout", "5s"),
+            *(self.program, "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "5s"),
             *("-s", str(SCRIPT), f"http://{host}", "--", str(plan)),
         ]
         try:

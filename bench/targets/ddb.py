@@ -14,7 +14,7 @@ from bench.targets.rest import Rest
 from bench.targets.target import Failed
 from bench.users import User
 from bench.workload import Operation, load
-from bench.wrk import Wrk
+from bench.wrk import CROWD, Wrk
 from ddb.settings import Fsync
 from tests.cluster import Cluster
 
@@ -70,7 +70,8 @@ class Ddb:
         wrk, missing = Wrk.find(), list(users)
         for _ in range(ATTEMPTS):
             for start in range(0, len(missing), CHUNK):
-                wrk.run(load(self.dialect, missing[start : start + CHUNK]), self.host)
+                part = load(self.dialect, missing[start : start + CHUNK])
+                wrk.run(part, self.host, connections=CROWD)
             if self._count() == len(users):
                 return
             # Loading is full load: on a busy machine some requests find no answer in time.
