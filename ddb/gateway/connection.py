@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._heard = 0.0
         self._idle: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._unread = 0
         # What is answered, and what waits for that.
         self._task: asyncio.Task[None] | None = None
         self._waiting: deque[Pending] = deque()
@@ -112,15 +113,21 @@ class Connection(asyncio.Protocol):
         self._incoming.feed(data)
 
     def _look(self) -> None:
-        """Close a connection on which nothing has come, and nothing is under way, for too long."""
-        if self._transport is None or self._transport.is_closing():
+        """End a connection whose client neither says nor reads anything, and waits for nothing."""
+        transport = self._transport
+        if transport is None:
             return
-        silent = self._loop.time() - self._heard if self._task is None else 0.0
-        left = self._patience - silent
-        if left <= 0:
-            self._transport.close()
-            return
-        self._idle = self._loop.call_later(left, self._look)
+        now, unread = self._loop.time(), transport.get_write_buffer_size()
+        if unread != self._unread or (self._task is not None and not unread):
+            self._unread, self._heard = unread, now
+        left = self._heard + self._patience - now
+        if left > 0:
+            self._idle = self._loop.call_later(left, self._look)
+        elif unread:
+            # To close would be to wait until it has read.
+            transport.abort()
+        else:
+            transport.close()
 
     # Answering.
 

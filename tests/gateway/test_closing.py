@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.api.client import request
-from tests.gateway.connected import CHUNKED, CHUNKS, TOO_LONG, connected
+from tests.gateway.connected import ADA, CHUNKED, CHUNKS, TOO_LONG, connected
 from tests.loop import run, until
 
 
@@ -35,6 +35,37 @@ def test_silent_connection_is_closed(sent: bytes) -> None:
         async with connected(keep_alive=0.05) as client:
             client.send(sent)
             assert await client.rest() == b""
+
+    run(test())
+
+
+@pytest.mark.parametrize("extra", ["", "Connection: close\r\n"])
+def test_client_that_does_not_read_is_left(extra: str) -> None:
+    """A client that asks and reads no answer does not hold its connection for ever."""
+
+    async def test() -> None:
+        async with connected(keep_alive=0.1) as client:
+            client.send(request("GET", "/api/users/?limit=1000", extra=extra))
+            await until(lambda: client.connection._drained is not None)
+            await until(lambda: client.connection._transport is None)
+
+    run(test())
+
+
+def test_slow_reader_is_waited_for() -> None:
+    """A client that takes its time over an answer gets the whole of it."""
+
+    async def test() -> None:
+        async with connected(keep_alive=0.2) as client:
+            client.send(request("GET", "/api/users/?limit=1000"))
+            began, read = client.connection._loop.time(), 0
+            while read < 1000 * 100 * len(ADA):
+                await asyncio.sleep(0.03)
+                part = len(await client.reader.read(400_000))
+                assert part
+                read += part
+            assert client.connection._loop.time() - began > 2 * 0.2
+            await client.rest()
 
     run(test())
 
