@@ -1,0 +1,107 @@
+"""Links for tests, and peers that do not answer as they should."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from ddb.wire.frames import frame
+from ddb.wire.link import Link
+from ddb.wire.messages import Failed, Found, Get, Pong, Reply, Welcome
+from ddb.wire.ports import Condition, Silent
+from tests.loop import SOON, until
+from tests.wire.serving import CLOCK, HELLO, HOST, NAME
+
+SLACK = 1.0
+"""Seconds that a busy machine may add to any wait."""
+
+
+@asynccontextmanager
+async def linked(port: int) -> AsyncIterator[Link]:
+    """A link that is cut behind the context."""
+    link = Link(NAME, HOST, port, HELLO, CLOCK)
+    try:
+        yield link
+    finally:
+        link.close()
+        await asyncio.sleep(0.01)
+
+
+async def up(link: Link) -> None:
+    """Wait until its node is."""
+    await until(lambda: link.condition is Condition.UP)
+
+
+async def ask(link: Link, key: bytes = b"k", within: float = SOON, patience: float = SOON) -> Reply:
+    """The reply to one request."""
+    return await link.ask(Get(key), CLOCK.now() + within, patience)
+
+
+async def never(request: Get) -> Reply:
+    """As `Node.slow`."""
+    await asyncio.sleep(SOON)
+    return Found(request.key)
+
+
+async def refused(request: asyncio.Future[Reply]) -> bool:
+    """Whether a request came too late: the node says so, unless its caller gives up before."""
+    try:
+        return isinstance(await request, Failed)
+    except Silent:
+        return True
+
+
+class Deaf(asyncio.Protocol):
+    """Answers the greeting and then nothing any more, or only pings."""
+
+    def __init__(self, pongs: bool) -> None:
+        self._pongs = pongs
+        self._greeted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        if not self._greeted:
+            self._greeted = True
+            self.transport.write(frame(1, CLOCK.now(), Welcome(NAME, 1, 1)))
+        elif self._pongs:
+            # Not an answer to anything that was asked, but a sign of life.
+            self.transport.write(frame(0xFFFFFFFF, CLOCK.now(), Pong(True)))
+
+
+@dataclass(slots=True)
+class Adjusted:
+    """A clock that was started at another time, and can be put forward."""
+
+    ahead: float = 0.0
+
+    def now(self) -> float:
+        """Seconds, and what it is ahead."""
+        return CLOCK.now() + self.ahead
+
+    def wall_ms(self) -> int:
+        """The machine's."""
+        return CLOCK.wall_ms()
+
+
+@asynccontextmanager
+async def deaf(pongs: bool = False) -> AsyncIterator[int]:
+    """The port of a peer that answers no request."""
+    peers: list[Deaf] = []
+
+    def peer() -> Deaf:
+        peers.append(Deaf(pongs))
+        return peers[-1]
+
+    server = await asyncio.get_running_loop().create_server(peer, HOST, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for each in peers:
+            each.transport.abort()
+        await asyncio.sleep(0.01)
