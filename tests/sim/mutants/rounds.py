@@ -1,0 +1,76 @@
+"""Bugs in what a node knows, and tells its peers, of rounds that have ended."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_ROUNDS = "ddb.node.rounds"
+
+ROUNDS = (
+    Mutant(
+        "calls-open-rounds-decided",
+        "a node tells its peers that rounds have ended whose end it does not know",
+        (
+            Patch(
+                _ROUNDS,
+                "        return next(iter(self._open.values()), self._ballots.counter)\n",
+                "        return self._ballots.counter\n",
+            ),
+        ),
+        family="hearsay",
+    ),
+    Mutant(
+        "calls-earlier-lives-decided",
+        "what a node says of its rounds covers those that a crash interrupted",
+        (
+            Patch(
+                _ROUNDS,
+                "        self.since = ballots.counter\n",
+                "        self.since = 0\n",
+            ),
+        ),
+        family="hearsay",
+    ),
+    Mutant(
+        "believes-gaps",
+        "what a peer says in a new life is taken to cover all since it first spoke",
+        (
+            Patch(
+                "ddb.node.decided",
+                "            spans.append((since, upto))\n",
+                "            if spans:\n"
+                "                spans[-1] = (spans[-1][0], upto)\n"
+                "            else:\n"
+                "                spans.append((since, upto))\n",
+            ),
+        ),
+        family="hearsay",
+    ),
+    Mutant(
+        "calls-silent-rounds-void",
+        "a round whose partner was silent counts as one that nobody stored",
+        (
+            Patch(
+                "ddb.node.coordinator",
+                "            fate = Fate.OPEN\n",
+                "            fate = Fate.VOID\n",
+            ),
+            Patch(
+                "ddb.node.fastpath",
+                "Fate.OPEN if doubt else Fate.VOID",
+                "Fate.VOID",
+            ),
+        ),
+        family="hearsay",
+    ),
+    Mutant(
+        "forgets-open-rounds",
+        "a round that nobody stored makes up for an earlier one that somebody may have",
+        (
+            Patch(
+                _ROUNDS,
+                "(fate is Fate.VOID and first)",
+                "fate is Fate.VOID",
+            ),
+        ),
+        family="hearsay",
+    ),
+)
