@@ -88,9 +88,9 @@ async def _run(stack: Stack, rng: random.Random) -> tuple[Journal, dict[Step, fl
     for step in plan():
         # The journal keeps apart what it is told to; it need not know the name before.
         journal.phase = cast("Phase", step)
-        await _do(stack, step.breaks)
+        await _do(stack, journal, step.breaks)
         await asyncio.sleep(step.seconds)
-        await _do(stack, step.heals)
+        await _do(stack, journal, step.heals)
         healed[step] = await _heal(copies, journal, step.value)
         load.check()
     journal.phase = Phase.CALM
@@ -119,13 +119,15 @@ async def _run(stack: Stack, rng: random.Random) -> tuple[Journal, dict[Step, fl
     return journal, healed, told
 
 
-async def _do(stack: Stack, command: str) -> None:
+async def _do(stack: Stack, journal: Journal, command: str) -> None:
+    journal.did(f"the beginning of {command}")
     program, *words = shlex.split(command)
     if program == "docker-compose":
         await asyncio.to_thread(stack.compose, *words)
     else:
         # What is run inside a container may end with the process that it kills there.
         await asyncio.to_thread(run, program, *words, check="exec" not in words[:1])
+    journal.did(f"the end of {command}")
 
 
 async def _heal(copies: Copies, journal: Journal, what: str) -> float:

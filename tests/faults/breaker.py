@@ -128,6 +128,7 @@ class Breaker:
         raise AssertionError(reply.message)
 
     async def _control(self, action: str, name: str) -> None:
+        self._journal.did(f"{action} {name}")
         reply = await asyncio.to_thread(ask, self._cluster.data, Request(action, name))
         assert reply.ok, reply.message
 

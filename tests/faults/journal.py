@@ -1,5 +1,6 @@
 """What a run saw: every latency with what went on at the time, and everything that was wrong."""
 
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import Enum
@@ -35,12 +36,14 @@ class Slow:
     asked: float
     came: float
     own: float
+    after: str
+    """What had been done to the cluster last, and how long ago."""
 
     def told(self, watchdog: Watchdog) -> str:
         """For people."""
         stood = watchdog.within(self.asked, self.came)
         return (
-            f"{self.phase.value}: {self.what} was answered {self.status} after"
+            f"{self.phase.value}: {self.what}, asked {self.after}, was answered {self.status} after"
             f" {(self.came - self.asked) * 1000:.0f} ms; this process read that"
             f" {self.own * 1000:.0f} ms late and the machine stood still {stood * 1000:.0f} ms"
         )
@@ -66,6 +69,11 @@ class Journal:
         self.slow: list[Slow] = []
         self.worst: dict[Phase, tuple[float, str]] = {}
         self._latencies: dict[Phase, list[float]] = defaultdict(list)
+        self._deeds: list[tuple[float, str]] = []
+
+    def did(self, what: str) -> None:
+        """Something was done to the cluster, just now."""
+        self._deeds.append((time.monotonic(), what))
 
     def answered(self, asked_in: Phase, what: str, answer: Answer) -> None:
         """An answer came."""
@@ -79,10 +87,24 @@ class Journal:
         # With all nodes out there is no promise to answer, nor of how soon.
         if phase is not Phase.ALL and (took > LIMIT or unavailable):
             self.slow.append(
-                Slow(phase, what, answer.status, answer.asked, answer.came, answer.own)
+                Slow(
+                    phase,
+                    what,
+                    answer.status,
+                    answer.asked,
+                    answer.came,
+                    answer.own,
+                    self._after(answer.asked),
+                )
             )
         if answer.status >= 500 and not unavailable:
             self.violation(f"{what} was answered {answer.status}: {answer.body.decode()}")
+
+    def _after(self, moment: float) -> str:
+        for at, what in reversed(self._deeds):
+            if at <= moment:
+                return f"{moment - at:.2f} s after {what}"
+        return "before anything was done"
 
     def lost(self, asked_in: Phase, what: str, reason: str) -> None:
         """No answer came."""
