@@ -141,10 +141,13 @@ class World:
 
     def _broke(self, machine: Machine, process: Process) -> None:
         """The disk refused: the process ends within some callbacks, the disk has lost something."""
-        if process.alive and process.on_fuse is None:
+        if not process.alive:
+            return
+        if process.on_fuse is None:
             process.on_fuse = lambda: self._end(machine, process)
             process.fuse = self.rng.randrange(1, 12)
-            self.loop.later_in(self.loop.root, 0.002, self._end, machine, process)
+        # Whatever burns: a process that does nothing any more burns no fuse down.
+        self.loop.later_in(self.loop.root, 0.002, self._end, machine, process)
 
     def _end(self, machine: Machine, process: Process) -> None:
         if process.alive and machine.process is process:
