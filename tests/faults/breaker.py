@@ -93,6 +93,7 @@ class Breaker:
         for name in self._homes.ring.names:
             pid = processes[name].pid
             assert pid is not None
+            self._journal.did(f"kill {name}")
             os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(0.5)
         await asyncio.gather(*(self._back(name) for name in self._homes.ring.names))
