@@ -68,6 +68,7 @@ class Router:
         self._operations = Operations(rng)
         self._listing = Listing(ring, transport, clock, self._read)
         self._cells = cells_of(ring.cells)
+        self._mending: asyncio.Future[Reply | Unreachable | None] | None = None
 
     async def read(self, id: str) -> bytes | None:
         """As `Records.read`."""
@@ -91,17 +92,42 @@ class Router:
         raise Unavailable(Applied.NO, "no two nodes of the record's three answered in time")
 
     async def _agreed(self, key: bytes, deadline: float) -> bytes | None:
-        """The encoded state that both homes hold (empty: absent); None where they do not agree.
+        """The record's decided state, encoded (empty: absent), as its homes tell it.
 
+        None where a home is out, or they do not agree and the newer state may be undecided.
         Asked of both at once: a decided state is on two of the cell's three, so one of any two
         has the newest, and what both homes hold is decided and was not yet surpassed when they
         were asked. Through a coordinator the same read takes twice the messages' time and, as
         its messages travel in smaller company, half as much CPU time again.
         """
-        cell, transport = self._ring.cell(key), self._transport
-        home, partner = cell.homes
-        if not transport.condition(home) is transport.condition(partner) is Condition.UP:
+        condition = self._transport.condition
+        home, partner = self._ring.cell(key).homes
+        if not condition(home) is condition(partner) is Condition.UP:
             return None
+        seen = await self._look(home, partner, key, deadline)
+        if seen is None:
+            return None
+        raw, known, other = seen
+        newest = peek(raw)
+        if newest == other.dot:
+            return raw
+        # As after a home's return, until it has its hints. What a node takes for decided can have
+        # been overtaken by a state of the two others, so the other home is asked once it is known.
+        if newest > other.dot:
+            seen = await self._look(home, partner, key, deadline) if known else None
+        else:
+            newest = other.dot
+            seen = await self._look(partner, home, key, deadline) if other.decided else None
+        if seen is None or peek(seen[0]) != newest or seen[2].dot > newest:
+            return None
+        self._mend(key, deadline)
+        return seen[0]
+
+    async def _look(
+        self, home: str, partner: str, key: bytes, deadline: float
+    ) -> tuple[bytes, bool, Newest] | None:
+        """One home's state and whether it knows that to be decided; the other's newest dot."""
+        transport = self._transport
         self.counters.node_requests += 2
         whole = transport.ask(home, Read(key, NEVER), deadline=deadline, patience=PATIENCE)
         newest = transport.ask(partner, Peek(key), deadline=deadline, patience=PATIENCE)
@@ -112,10 +138,20 @@ class Router:
         finally:
             # Where it has failed already, this counts as having looked at its failure.
             newest.cancel()
-        raw = held.state if type(held) is Holds else b"" if type(held) is Same else None
-        if raw is None or type(dot) is not Newest or peek(raw) != dot.dot:
+        if type(dot) is not Newest:
             return None
-        return raw
+        if type(held) is Holds:
+            return held.state, held.decided, dot
+        return (b"", False, dot) if type(held) is Same else None
+
+    def _mend(self, key: bytes, deadline: float) -> None:
+        """Have the home that is behind brought up; nobody waits for it.
+
+        One record at a time: after a home's return they are many, and are on their way as hints.
+        """
+        if self._mending is None or self._mending.done():
+            home = self._ring.cell(key).home
+            self._mending = asyncio.ensure_future(self._ask(home, Get(key), deadline))
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """As `Records.change`."""

@@ -10,11 +10,12 @@ when the answer comes, not as it was when the question went.
 import asyncio
 import random
 
+from ddb.node.agreement import Agreement
 from ddb.node.ballots import Ballots
 from ddb.node.counters import Cause, Counters
 from ddb.node.decided import Decided
 from ddb.node.memory import MOST_KEYED, Memory
-from ddb.node.partners import PARTNERS, Partners
+from ddb.node.partners import Expired, Partners
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
@@ -27,25 +28,15 @@ from ddb.record.state import (
     Step,
     decode,
     encode,
-    peek,
     remembered,
     step,
 )
-from ddb.record.version import Order, compare
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Accept, Holds, Propose, Read, Refused, Reply, Same, Stored
+from ddb.wire.messages import Accept, Holds, Propose, Refused, Reply, Stored
 from ddb.wire.ports import Clock, Transport
 
 PAUSE = 0.004
 """Mean seconds between ballots that met a newer promise."""
-
-
-class Expired(Exception):
-    """Not decided: no time is left, or no partner. `maybe`: the change may yet take effect."""
-
-    def __init__(self, maybe: bool, reason: str) -> None:
-        super().__init__(reason)
-        self.maybe = maybe
 
 
 class Outrun(Exception):
@@ -74,8 +65,8 @@ class Coordinator:
         self._replica = replica
         self._ballots = ballots
         self._rounds = rounds
-        self._decided = decided
-        self._partners = Partners(name, ring, transport, self.counters)
+        self._partners = Partners(name, ring, transport, clock, self.counters)
+        self._agreement = Agreement(ring, replica, decided, self._partners, clock, self.counters)
         self._clock = clock
         self._rng = rng
         self.queue = KeyQueue()
@@ -83,9 +74,11 @@ class Coordinator:
     async def read(self, key: bytes, deadline: float) -> State:
         """The record's decided state. Raises `Expired`, `WrongCell`, `StoreFailed`."""
         self.counters.operations += 1
-        state = await self._agree(key, deadline)
+        state = await self._agreement.find(key, deadline)
         if state is None:
+            began = self._clock.now()
             async with self.queue.turn(key):
+                self._late(key, began, deadline, False)
                 state = await self._settle(key, deadline)
         return state
 
@@ -97,8 +90,9 @@ class Coordinator:
         `retry`: another attempt at `operation` may be under way or have taken effect.
         """
         self.counters.operations += 1
+        began = self._clock.now()
         async with self.queue.turn(key):
-            self._check(deadline, retry, "its turn on this record came too late")
+            self._late(key, began, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline)
 
     async def decide(
@@ -134,59 +128,11 @@ class Coordinator:
             return (await self._round(key, SETTLE, deadline, False, Cause.REPAIR)).state
 
     async def _settle(self, key: bytes, deadline: float) -> State:
-        """As `_agree`, with a full round where that is what it takes; for the key's turn only."""
-        state = await self._agree(key, deadline)
+        """The decided state, by a full round if that is what it takes; for the key's turn only."""
+        state = await self._agreement.find(key, deadline)
         if state is None:
             state = (await self._round(key, SETTLE, deadline, False)).state
         return state
-
-    async def _agree(self, key: bytes, deadline: float) -> State | None:
-        """The state that two replicas hold, one of them repaired if need be.
-
-        None where a replica refused to be repaired, which takes a full round.
-        """
-        partners, failed = self._partners.of(key), set[str]()
-        while True:
-            self._check(deadline, False, "no partner answered in time")
-            partner = next(partners)
-            asked = self._replica.newest(key)
-            reply = await self._partners.ask(partner, Read(key, asked), deadline)
-            if not isinstance(reply, Same | Holds):
-                await self._failed(partner, failed, key, False)
-                continue
-            raw = self._replica.raw(key)
-            own = peek(raw)
-            theirs = asked if isinstance(reply, Same) else peek(reply.state)
-            if own < asked:
-                # Our own copy was a hint, handed off and dropped since: the answer may be older.
-                continue
-            if own == theirs:
-                await self._durable(key)
-                return decode(raw)
-            if isinstance(reply, Same) or own > theirs:
-                await self._durable(key)
-                if await self._push(key, partner, raw, reply, deadline):
-                    return decode(raw)
-                return None
-            if self._replica.offer(key, reply.state) is Verdict.REFUSED:
-                return None
-            self._count_repair(decode(reply.state), decode(raw))
-            await self._durable(key)
-            return decode(reply.state)
-
-    async def _push(
-        self, key: bytes, partner: str, raw: bytes, reply: Same | Holds, deadline: float
-    ) -> bool:
-        """Repair a partner that is behind our copy `raw`; whether that copy is now decided."""
-        decided = self._decided.covers(peek(raw))
-        if decided and partner not in self._ring.cell(key).homes:
-            return True
-        stored = await self._partners.ask(partner, Accept(key, raw), deadline)
-        if isinstance(stored, Stored):
-            theirs = decode(reply.state) if isinstance(reply, Holds) else State()
-            self._count_repair(decode(raw), theirs)
-            return True
-        return decided and not isinstance(stored, Refused)
 
     async def _round(
         self,
@@ -219,7 +165,7 @@ class Coordinator:
                 doubt = True
             else:
                 doubt = doubt or reply is None
-                await self._failed(partner, failed, key, doubt)
+                await self._partners.failed(partner, failed, key, doubt)
 
     async def _attempt(
         self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause
@@ -246,7 +192,7 @@ class Coordinator:
                 raw = encode(made.state)
                 reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Stored):
-                    self._count_repair(base, other)
+                    self.counters.repaired(base, other)
             if isinstance(reply, Stored):
                 if replica.offer(key, raw) is Verdict.STORED:
                     await self._durable(key)
@@ -258,20 +204,19 @@ class Coordinator:
         finally:
             self._rounds.end(key, first, fate)
 
-    async def _failed(self, partner: str, failed: set[str], key: bytes, maybe: bool) -> None:
-        """Take note that a partner gave no answer that helps. Raises `Expired` if both have.
-
-        Whoever reaches neither may itself be the one cut off, and there is a third node to ask.
-        """
-        failed.add(partner)
-        if len(failed) == PARTNERS:
-            raise Expired(maybe, "neither partner answered")
-        await self._partners.rest(partner, key)
-
     async def _durable(self, key: bytes) -> None:
         pending = self._replica.durable(key)
         if pending is not None:
             await pending
+
+    def _late(self, key: bytes, began: float, deadline: float, maybe: bool) -> None:
+        """A turn has come. Raises `Expired` where it is of no more use.
+
+        Whoever had it before has found both partners silent: the time is left to a third node.
+        """
+        self._check(deadline, maybe, "its turn on this record came too late")
+        if self._partners.lost(key, began):
+            raise Expired(maybe, "neither partner answered")
 
     def _check(self, deadline: float, maybe: bool, reason: str) -> None:
         if self._clock.now() >= deadline:
@@ -283,15 +228,6 @@ class Coordinator:
             len(keyed) >= MOST_KEYED
             and sum(not self.memory.forgettable(entry) for entry in keyed) >= MOST_KEYED
         )
-
-    def _count_repair(self, winner: State, loser: State) -> None:
-        if not loser.version:
-            # A standby beginning a hint, or a home that missed the record's beginning.
-            self.counters.filled += 1
-        elif compare(winner.version, loser.version) is Order.CONCURRENT:
-            self.counters.concurrent_repairs += 1
-        elif winner.newest != loser.newest:
-            self.counters.stale_repairs += 1
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._name} {self.counters.operations} operations>"

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from ddb.record.state import State
+from ddb.record.version import Order, compare
+
 
 class Cause(Enum):
     """Why another node is asked for something."""
@@ -44,3 +47,13 @@ class Counters:
             self.repair_requests += requests
         else:
             self.peer_requests += requests
+
+    def repaired(self, winner: State, loser: State) -> None:
+        """Count a replica that was found behind `winner`, and how."""
+        if not loser.version:
+            # A standby beginning a hint, or a home that missed the record's beginning.
+            self.filled += 1
+        elif compare(winner.version, loser.version) is Order.CONCURRENT:
+            self.concurrent_repairs += 1
+        elif winner.newest != loser.newest:
+            self.stale_repairs += 1

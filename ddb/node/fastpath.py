@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator, Expired
-from ddb.node.partners import PATIENCE
+from ddb.node.coordinator import Coordinator
+from ddb.node.partners import PATIENCE, Expired
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Kind, Outcome
@@ -24,14 +24,18 @@ from ddb.record.state import (
     Step,
     decode,
     encode,
+    peek,
     step,
 )
+from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
+    Accept,
     Do,
     Done,
     Found,
     Get,
+    Holds,
     Propose,
     Refused,
     Reply,
@@ -135,6 +139,9 @@ class FastPath:
         key, reply, replica = request.key, _reply(asked), self._replica
         if not replica.unchanged(key):
             held = replica.raw(key)
+        elif type(reply) is Holds and peek(reply.state) < peek(held):
+            self._bring_up(answer, request, made.state.newest, held, reply, first, deadline)
+            return
         if (
             type(reply) is Stored
             and replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
@@ -152,6 +159,33 @@ class FastPath:
         doubt = reply is None or type(reply) is Stored
         self._rounds.end(key, first, Fate.OPEN if doubt else Fate.VOID)
         self._pass_on(answer, self._change_in_turn(request, doubt, deadline))
+
+    def _bring_up(
+        self,
+        answer: Answer,
+        request: Do,
+        ballot: Dot,
+        held: bytes,
+        reply: Holds,
+        first: bool,
+        deadline: float,
+    ) -> None:
+        """The partner is behind, as a home is that has just returned: it takes the new state."""
+        key, own, theirs = request.key, decode(held), decode(reply.state)
+        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory.forgettable)
+        raw = encode(made.state)
+        self._counters.peer_requests += 1
+        self._counters.repaired(own, theirs)
+        asking = self._transport.ask(
+            self._partners[key[0] << 8 | key[1]] or "",
+            Accept(key, raw),
+            deadline=deadline,
+            patience=PATIENCE,
+        )
+        self._replica.watch(key)
+        asking.add_done_callback(
+            partial(self._proposed, answer, request, made, held, raw, first, deadline)
+        )
 
     def _done(
         self, answer: Answer, request: Do, made: Step, written: asyncio.Future[None] | None = None

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator, Expired, Outrun
+from ddb.node.coordinator import Coordinator, Outrun
+from ddb.node.partners import Expired
 from ddb.node.replica import Replica
 from ddb.node.store import Family, Store
 from ddb.record.state import peek

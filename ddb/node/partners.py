@@ -1,12 +1,13 @@
 """Partners: the two other nodes of a record's cell, with either of which it can be decided."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 
 from ddb.node.counters import Cause, Counters
 from ddb.ring.ring import CELL, Ring
 from ddb.wire.messages import Failed, Reply, Request
-from ddb.wire.ports import Condition, Silent, Transport, Unreachable
+from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 PARTNERS = CELL - 1
 PATIENCE = 0.04
@@ -15,14 +16,26 @@ REST = 0.01
 """Seconds before the other partner is asked where that one looks worse still."""
 
 
+class Expired(Exception):
+    """Not decided: no time is left, or no partner. `maybe`: the change may yet take effect."""
+
+    def __init__(self, maybe: bool, reason: str) -> None:
+        super().__init__(reason)
+        self.maybe = maybe
+
+
 class Partners:
     """Whom the node `name` decides with."""
 
-    def __init__(self, name: str, ring: Ring, transport: Transport, counters: Counters) -> None:
+    def __init__(
+        self, name: str, ring: Ring, transport: Transport, clock: Clock, counters: Counters
+    ) -> None:
         self._name = name
         self._ring = ring
         self._transport = transport
+        self._clock = clock
         self._counters = counters
+        self._failures: dict[str, float] = {}
 
     def of(self, key: bytes) -> Iterator[str]:
         """Whom to decide with, best first, each time in the light of what is known by then."""
@@ -45,15 +58,36 @@ class Partners:
         """
         self._counters.asked(cause)
         try:
-            return await self._transport.ask(partner, request, deadline=deadline, patience=PATIENCE)
+            reply = await self._transport.ask(
+                partner, request, deadline=deadline, patience=PATIENCE
+            )
         except Silent:
+            self._failures[partner] = self._clock.now()
             return None
         except Unreachable as unreachable:
+            self._failures[partner] = self._clock.now()
             self._counters.asked(cause, -1)
             return Failed(str(unreachable))
+        self._failures.pop(partner, None)
+        return reply
 
-    async def rest(self, partner: str, key: bytes) -> None:
-        """Wait a moment unless the other partner looks no worse than the one that just failed."""
+    def lost(self, key: bytes, since: float) -> bool:
+        """Whether both partners were last silent, or not to be reached, after `since`."""
+        return all(
+            self._failures.get(name, -math.inf) >= since
+            for name in self._ring.cell(key).nodes
+            if name != self._name
+        )
+
+    async def failed(self, partner: str, failed: set[str], key: bytes, maybe: bool) -> None:
+        """Take note that a partner gave no answer that helps. Raises `Expired` if both have.
+
+        Whoever reaches neither may itself be the one cut off, and there is a third node to ask.
+        Waits a moment unless the other partner looks no worse.
+        """
+        failed.add(partner)
+        if len(failed) == PARTNERS:
+            raise Expired(maybe, "neither partner answered")
         (other,) = (
             name for name in self._ring.cell(key).nodes if name not in (self._name, partner)
         )

@@ -6,7 +6,7 @@ replica to another process depends on a write that is not yet durable.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 
@@ -110,15 +110,18 @@ class Replica:
 
     # What it is asked.
 
-    def read(self, request: Read) -> Handling:
-        """Answer Read with a durable state."""
+    def read(self, request: Read, decided: Callable[[Dot], bool]) -> Handling:
+        """Answer Read with a durable state; `decided` tells what is known of its newest dot."""
         self.reads += 1
         raw = self.raw(request.key)
-        return self._said(request.key, Same() if peek(raw) == request.newest else Holds(raw))
+        newest = peek(raw)
+        same = newest == request.newest
+        return self._said(request.key, Same() if same else Holds(raw, decided(newest)))
 
-    def peek(self, request: Peek) -> Handling:
-        """Answer Peek with a durable state's dot."""
-        return self._said(request.key, Newest(peek(self.raw(request.key))))
+    def peek(self, request: Peek, decided: Callable[[Dot], bool]) -> Handling:
+        """Answer Peek with a durable state's dot; `decided` as in `read`."""
+        newest = peek(self.raw(request.key))
+        return self._said(request.key, Newest(newest, decided(newest)))
 
     def propose(self, request: Propose) -> Handling:
         """Answer Propose: store where the base is our state, otherwise promise and tell."""

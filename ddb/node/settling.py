@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Collection
 
-from ddb.node.coordinator import Coordinator, Expired, Outrun
+from ddb.node.coordinator import Coordinator, Outrun
+from ddb.node.partners import Expired
 from ddb.node.rounds import Rounds
 from ddb.wire.messages import Ended, Noted
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable

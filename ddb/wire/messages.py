@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -241,15 +241,20 @@ class Same(Message, tag=50, frozen=True):
 
 
 class Holds(Message, tag=51, frozen=True):
-    """Answers Read and Propose: my state is another one (empty where I have none)."""
+    """Answers Read and Propose: my state is another one (empty where I have none).
+
+    `decided`, in answers to Read: whether I know it to be, or to be overtaken by one that is.
+    """
 
     state: bytes
+    decided: bool = False
 
 
 class Newest(Message, tag=57, frozen=True):
-    """Answers Peek."""
+    """Answers Peek; `decided` as in `Holds`."""
 
     dot: Dot
+    decided: bool = False
 
 
 class Stored(Message, tag=52, frozen=True):

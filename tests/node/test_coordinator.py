@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.coordinator import Expired
+from ddb.node.partners import Expired
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import Entry, Operation
 from ddb.ring.ring import key_of

@@ -54,7 +54,7 @@ class Together:
     async def _answer(self, replica: Replica, request: Request) -> Reply:
         match request:
             case Read():
-                handling = replica.read(request)
+                handling = replica.read(request, lambda _: False)
             case Propose():
                 handling = replica.propose(request)
             case Accept():

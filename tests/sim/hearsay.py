@@ -13,9 +13,46 @@ _WRITER, _READER = range(2)
 """The gateways: one reaches the coordinator alone, the other one everybody."""
 _CYCLES = 5
 _BUDGET = 0.06
+_BRIEF = 0.03
 
 
 def hearsay(seed: int, rng: random.Random) -> Plan:
+    """Of a round whose end its coordinator has not heard somebody is told, or finds the trace."""
+    return rng.choice((_leaves, _leaves, _undone))(seed, rng)
+
+
+def _undone(seed: int, rng: random.Random) -> Plan:
+    """A change is on one home alone, and what its coordinator decides next does not build on it.
+
+    Whoever asks both homes sees it, at worst the one before and the other after what came next.
+    """
+    script = Script(rng)
+    speaks = rng.choice((HOME, PARTNER))
+    stores = HOME + PARTNER - speaks
+    script.ask(0.0, Action.POST, _WRITER)
+    at = 0.03
+    for _ in range(_CYCLES):
+        killed = rng.random() < 0.4
+        script.ask(at, _change(script), _WRITER)
+        over = at + _BRIEF + 0.01
+        heard = over + 0.002 + 0.008 * rng.random()
+        script.cause(at - 0.001, FaultKind.CUT, speaks, STANDBY, lasts=over - at)
+        script.cause(at, FaultKind.DEAF, stores, speaks, lasts=heard - at)
+        if killed:
+            script.cause(at + 0.003, FaultKind.KILL, speaks, lasts=0.002)
+            script.cause(at + 0.003, FaultKind.CUT, speaks, stores, lasts=0.09)
+        script.ask(over + 0.001, _change(script), _WRITER)
+        slow = rng.choice((stores, stores, stores, speaks))
+        amount = 0.4 + 0.8 * rng.random()
+        script.cause(at, FaultKind.SLOW_ASK, slow, _READER, lasts=0.1, amount=amount)
+        for _ in range(10):
+            script.ask(over + 0.03 * rng.random() - 0.02, Action.GET, _READER)
+        at += 0.14 + 0.02 * rng.random()
+    script.route((tuple(node for node in NODES if node != speaks), ()), at)
+    return _told(seed, script, _BRIEF, rng.choice((0.0015, 0.003)), 0.12)
+
+
+def _leaves(seed: int, rng: random.Random) -> Plan:
     """A coordinator speaks after a round whose end it has not heard, then leaves; all read."""
     script = Script(rng)
     speaks = rng.choice((HOME, PARTNER))
@@ -38,20 +75,26 @@ def hearsay(seed: int, rng: random.Random) -> Plan:
             script.ask(back + 0.004 + 0.03 * rng.random(), action, _READER)
         at = back + 0.09 + 0.03 * rng.random()
     script.route((tuple(node for node in NODES if node != speaks), ()), at)
+    return _told(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
+
+
+def _told(seed: int, script: Script, budget: float, every: float, suspect: float) -> Plan:
+    """The plan of a script, in which nodes tell each other of their rounds `every` seconds."""
+    rng = script.rng
     return script.plan(
         seed,
         skew=rng.choice((0.0, 1.0)),
         fsync=0.0003,
         turned={
-            "ddb.node.settling.EVERY": rng.choice((0.003, 0.006)),
+            "ddb.node.settling.EVERY": every,
             "ddb.node.partners.PATIENCE": 0.006,
-            "ddb.gateway.router.BUDGET": _BUDGET,
+            "ddb.gateway.router.BUDGET": budget,
             "ddb.gateway.router.PATIENCE": 0.015,
             "ddb.gateway.poll.PATIENCE": 0.015,
             "ddb.gateway.counting.MOST_WALKS": rng.choice((0, 16)),
             "ddb.wire.link.PING_EVERY": 0.004,
             "ddb.wire.link.SWEEP_EVERY": 0.002,
-            "ddb.wire.link.SUSPECT_AFTER": 0.02,
+            "ddb.wire.link.SUSPECT_AFTER": suspect,
         },
         datagrams=rng.random() < 0.5,
     )

@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _COORDINATOR = "ddb.node.coordinator"
+_AGREEMENT = "ddb.node.agreement"
 _PARTNERS = "ddb.node.partners"
 _FAST = "ddb.node.fastpath"
 
@@ -84,6 +85,11 @@ COORDINATOR = (
                 "        pending = self._replica.durable(key)\n",
                 "        pending = None\n",
             ),
+            Patch(
+                _AGREEMENT,
+                "        pending = self._replica.durable(key)\n",
+                "        pending = None\n",
+            ),
         ),
         family="volatile",
     ),
@@ -92,12 +98,12 @@ COORDINATOR = (
         "a read holds the partner's answer against the own version of when it asked",
         (
             Patch(
-                _COORDINATOR,
+                _AGREEMENT,
                 "            asked = self._replica.newest(key)\n",
                 "            raw = self._replica.raw(key)\n            asked = peek(raw)\n",
             ),
             Patch(
-                _COORDINATOR,
+                _AGREEMENT,
                 "            raw = self._replica.raw(key)\n            own = peek(raw)\n",
                 "            own = peek(raw)\n",
             ),
@@ -133,7 +139,7 @@ COORDINATOR = (
     Mutant(
         "undecided-is-no",
         "a coordinator that ran out of time says that nothing will have happened",
-        (Patch(_COORDINATOR, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
+        (Patch(_PARTNERS, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
         family="stubborn",
     ),
     Mutant(
@@ -153,7 +159,7 @@ COORDINATOR = (
         "a standby reads on with an older answer though its newer hint has gone home meanwhile",
         (
             Patch(
-                _COORDINATOR,
+                _AGREEMENT,
                 "            if own < asked:\n",
                 "            if isinstance(reply, Same) and own < asked:\n",
             ),
@@ -185,11 +191,23 @@ COORDINATOR = (
         family="bridge",
     ),
     Mutant(
+        "brings-back-an-older-state",
+        "a home proposes again what it had though its partner has told of something newer",
+        (
+            Patch(
+                _FAST,
+                "type(reply) is Holds and peek(reply.state) < peek(held)",
+                "type(reply) is Holds",
+            ),
+        ),
+        family="bridge",
+    ),
+    Mutant(
         "read-without-repair",
         "a read answers from an own copy that nobody else is known to have",
         (
             Patch(
-                _COORDINATOR,
+                _AGREEMENT,
                 "        return decided and not isinstance(stored, Refused)\n",
                 "        return True\n",
             ),
@@ -201,7 +219,7 @@ COORDINATOR = (
         "a read answers with the partner's newer state without storing it",
         (
             Patch(
-                _COORDINATOR,
+                _AGREEMENT,
                 "            if self._replica.offer(key, reply.state) is Verdict.REFUSED:\n"
                 "                return None\n",
                 "",
@@ -230,7 +248,7 @@ COORDINATOR = (
     Mutant(
         "never-gives-up",
         "a coordinator that reaches neither partner tries on until the client's time is over",
-        (Patch(_COORDINATOR, "if len(failed) == PARTNERS:", "if False:"),),
+        (Patch(_PARTNERS, "if len(failed) == PARTNERS:", "if False:"),),
         family="lone",
     ),
     Mutant(

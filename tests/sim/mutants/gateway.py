@@ -18,11 +18,20 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "raw is None or type(dot) is not Newest or peek(raw) != dot.dot",
-                "raw is None or type(dot) is not Newest",
+                "        if newest == other.dot:\n",
+                "        if True:\n",
             ),
         ),
         family="seesaw",
+    ),
+    Mutant(
+        "reads-the-newer-home",
+        "a gateway answers with the newer of two states though it may be undecided",
+        (
+            Patch(_ROUTER, "deadline) if known else None", "deadline)"),
+            Patch(_ROUTER, "deadline) if other.decided else None", "deadline)"),
+        ),
+        family="hearsay",
     ),
     Mutant(
         "reads-the-volatile",
@@ -30,8 +39,8 @@ GATEWAY = (
         (
             Patch(
                 "ddb.node.replica",
-                "return self._said(request.key, Newest(peek(self.raw(request.key))))",
-                "return Newest(peek(self.raw(request.key)))",
+                "return self._said(request.key, Newest(newest, decided(newest)))",
+                "return Newest(newest, decided(newest))",
             ),
         ),
         family="volatile",

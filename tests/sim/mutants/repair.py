@@ -92,11 +92,11 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "        raw = self.raw(request.key)\n        return self._said(",
+                "        raw = self.raw(request.key)\n        newest = peek(raw)\n        same",
                 "        raw = self.raw(request.key)\n"
                 "        if self.family(request.key) is Family.HINTS:\n"
                 '            raw = b""\n'
-                "        return self._said(",
+                "        newest = peek(raw)\n        same",
             ),
         ),
         family="bridge",

@@ -1,0 +1,139 @@
+"""Agreement in the midst of what others are doing, a message at a time."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from ddb.node.agreement import Agreement
+from ddb.node.ballots import Ballots
+from ddb.node.coordinator import Coordinator
+from ddb.node.counters import Counters
+from ddb.node.decided import Decided
+from ddb.node.partners import Expired, Partners
+from ddb.node.replica import Replica
+from ddb.node.rocks import RocksStore
+from ddb.node.rounds import Rounds
+from ddb.record.change import Change, Kind
+from ddb.record.state import Operation, State, encode
+from ddb.record.version import Dot
+from ddb.ring.ring import Ring, key_of
+from ddb.settings import Fsync
+from ddb.wire.clock import SystemClock
+from ddb.wire.messages import Accept, Holds, Read, Refused, Reply, Request
+from ddb.wire.ports import Condition, Silent
+
+RING = Ring(("db-0", "db-1", "db-2"))
+KEY = key_of("ada")
+CELL = RING.cell(KEY)
+NAME, PARTNER = CELL.homes
+OLD, MINE = (encode(State((Dot(counter << 40, 9),), True, b"{}")) for counter in (1, 2))
+LATER = Dot(3 << 40, 9)
+CLOCK = SystemClock()
+
+
+class Overtaking:
+    """A standby that answers a read, of what it had a moment before it heard of something newer."""
+
+    def __init__(self, decided: Decided, *, before: bool) -> None:
+        self._decided = decided
+        self._before = before
+        self.pushed = 0
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        assert to == CELL.standby
+        match request:
+            case Read():
+                if not self._before:
+                    self._decided.told(9, 0, 2 << 40)
+                asked.set_result(Holds(OLD))
+            case Accept():
+                self.pushed += 1
+                asked.set_result(Refused(LATER, LATER))
+            case _:
+                raise AssertionError(request)
+        return asked
+
+    def condition(self, to: str) -> Condition:
+        """As `Transport.condition`."""
+        return Condition.DOWN if to == PARTNER else Condition.UP
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_word_that_comes_after_the_question_proves_nothing(tmp_path: Path, before: bool) -> None:
+    """What is known to be decided when another node is asked is so for its answer, no later."""
+    store = RocksStore(tmp_path, Fsync.OS)
+    decided = Decided(1, store)
+    transport = Overtaking(decided, before=before)
+    counters = Counters()
+    replica = Replica(NAME, RING, store, Ballots(1, store, CLOCK))
+    partners = Partners(NAME, RING, transport, CLOCK, counters)
+    agreement = Agreement(RING, replica, decided, partners, CLOCK, counters)
+
+    async def scenario() -> State | None:
+        replica.offer(KEY, MINE)
+        await replica.all_durable()
+        if before:
+            decided.told(9, 0, 2 << 40)
+        return await agreement.find(KEY, CLOCK.now() + 5)
+
+    found = asyncio.run(scenario())
+    store.close()
+    assert (found is None, transport.pushed) == ((False, 0) if before else (True, 1))
+
+
+class Mute:
+    """A `Transport` to nodes that look well and say nothing for as long as one is patient."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        self.asked += 1
+        loop = asyncio.get_running_loop()
+        asked: asyncio.Future[Reply] = loop.create_future()
+        loop.call_later(0.02, asked.set_exception, Silent(to))
+        return asked
+
+    def condition(self, _to: str) -> Condition:
+        """As `Transport.condition`."""
+        return Condition.UP
+
+
+def test_whoever_waited_does_not_ask_again_who_was_silent_meanwhile(tmp_path: Path) -> None:
+    """Operations that wait for one record's turn at a node cut off all learn it from the first."""
+    store, mute = RocksStore(tmp_path, Fsync.OS), Mute()
+    ballots = Ballots(1, store, CLOCK)
+    coordinator = Coordinator(
+        NAME,
+        RING,
+        Replica(NAME, RING, store, ballots),
+        ballots,
+        Rounds(ballots),
+        Decided(1, store),
+        mute,
+        CLOCK,
+        random.Random(1),
+    )
+
+    async def change(number: int) -> bool:
+        name = Operation(b"%012d" % number, b"")
+        with pytest.raises(Expired) as expired:
+            await coordinator.change(KEY, Change(Kind.CREATE, b"{}"), name, False, CLOCK.now() + 60)
+        return expired.value.maybe
+
+    async def scenario() -> list[bool]:
+        return await asyncio.gather(*map(change, range(5)))
+
+    doubts = asyncio.run(scenario())
+    store.close()
+    assert doubts == [True, False, False, False, False]
+    assert mute.asked == 2
