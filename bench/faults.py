@@ -24,7 +24,7 @@ MAXIMUM = 3
 """Seconds to find the rate that the system can do."""
 QUIET = 6.0
 """Seconds of each phase that has no end of its own."""
-DRAINING = 90.0
+DRAINING = 180.0
 """Seconds to wait for the last hint at most."""
 LOOK = 0.1
 """Seconds between looks at how many hints wait."""
