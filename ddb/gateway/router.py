@@ -113,11 +113,9 @@ class Router:
             return raw
         # As after a home's return, until it has its hints. What a node takes for decided can have
         # been overtaken by a state of the two others, so the other home is asked once it is known.
-        if newest > other.dot:
-            seen = await self._look(home, partner, key, deadline) if known else None
-        else:
-            newest = other.dot
-            seen = await self._look(partner, home, key, deadline) if other.decided else None
+        if newest < other.dot:
+            home, partner, newest, known = partner, home, other.dot, other.decided
+        seen = await self._look(home, partner, key, deadline) if known else None
         if seen is None or peek(seen[0]) != newest or seen[2].dot > newest:
             return None
         self._mend(key, deadline)

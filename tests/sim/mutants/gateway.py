@@ -27,10 +27,7 @@ GATEWAY = (
     Mutant(
         "reads-the-newer-home",
         "a gateway answers with the newer of two states though it may be undecided",
-        (
-            Patch(_ROUTER, "deadline) if known else None", "deadline)"),
-            Patch(_ROUTER, "deadline) if other.decided else None", "deadline)"),
-        ),
+        (Patch(_ROUTER, "deadline) if known else None", "deadline)"),),
         family="hearsay",
     ),
     Mutant(
