@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from ddb.gateway.counting import Counting
 from ddb.gateway.poll import Poll
 from ddb.gateway.records import Cursor, Page
-from ddb.gateway.walk import END, Row, Walk, start_of
+from ddb.gateway.sight import Row
+from ddb.gateway.walk import END, Walk, start_of
 from ddb.ring.ring import Ring, id_of, partition_in
 from ddb.wire.ports import Clock, Transport
 

@@ -1,19 +1,15 @@
 """Walking: reading the records of a stretch of the key space, each as exactly as a single one.
 
-Every record is decided by two of its cell's three nodes, so of any two that answer at least one
-has its newest state. Where two answers agree the record is settled; where they do not, it is read
-like any single record.
+What two looks at a stretch's nodes settle is told as it is; every other record is read by itself.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ddb.gateway.poll import Cells, Poll, cells_of
-from ddb.gateway.records import Applied, Unavailable
-from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import CELL, PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
+from ddb.gateway.sight import Row, Sight
+from ddb.ring.ring import PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.messages import Rows, Scan
 
 MOST_ROWS = 1000
@@ -21,23 +17,6 @@ MOST_ROWS = 1000
 AT_ONCE = 32
 """Single records read at the same time."""
 END = b"\xff\xff\xff"
-
-
-class Held(NamedTuple):
-    """What a node said of a record: see `Rows`."""
-
-    newest: Dot
-    live: bool
-    body: bytes
-    decided: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A settled record; `body` is None for a tombstone."""
-
-    key: bytes
-    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,80 +55,29 @@ class Walk:
         """
         share = 2 * wanted / len(self._ring.names)
         limit = min(MOST_ROWS, int(share * 1.25) + 16)
-        scans = await self._scans(after, until, limit, deadline)
-        end = min(
-            (scan.rows[-1][0] for said in scans.values() for scan in said if scan.more),
-            default=None,
-        )
-        seen: dict[bytes, dict[str, Held]] = {}
-        for name, said in scans.items():
-            for scan in said:
-                for key, dot, live, body, decided in scan.rows:
-                    if end is None or key <= end:
-                        held = seen.setdefault(key, {})
-                        if name not in held or held[name].newest <= dot:
-                            held[name] = Held(dot, live, body, decided)
-        rows: list[Row] = []
-        unsettled: list[bytes] = []
-        for key in sorted(seen):
-            row = self._settled(key, seen[key], scans)
-            if row is None:
-                unsettled.append(key)
-            else:
-                rows.append(row)
+        cells = self._cells(after, until)
+        sight = Sight(cells)
+
+        async def look() -> None:
+            request = Scan(after, until, limit, self._poll.out(cells))
+            replies = await self._poll.ask(request, cells, deadline)
+            sight.add({name: said for name, said in replies.items() if isinstance(said, Rows)})
+
+        while not sight.complete():
+            await look()
+        if sight.hopeful():
+            while not sight.complete(since=1):
+                await look()
+        rows, unsettled = sight.records()
         if unsettled:
             rows += await self._settle(unsettled, deadline)
             rows.sort(key=lambda row: row.key)
-        return Stretch(rows, end)
-
-    async def _scans(
-        self, after: bytes, until: bytes, limit: int, deadline: float
-    ) -> dict[str, list[Rows]]:
-        """What each node answered, in order, once no decided record can be missing from it.
-
-        Of two homes at least one holds whatever was decided before, and keeps it. A standby does
-        not: where it stands in for a home it must have answered before the other home is asked,
-        or it could give home and let go between the two.
-        """
-        cells = self._cells(after, until)
-        said: dict[str, list[Rows]] = {}
-        while True:
-            before = frozenset(said)
-            request = Scan(after, until, limit, self._poll.out(cells))
-            replies = await self._poll.ask(request, cells, deadline)
-            answers = {name: reply for name, reply in replies.items() if isinstance(reply, Rows)}
-            for name, reply in answers.items():
-                said.setdefault(name, []).append(reply)
-            if all(
-                (home in answers and partner in answers)
-                or (standby in before and (home in answers or partner in answers))
-                for home, partner, standby in cells
-            ):
-                return said
+        return Stretch(rows, sight.end)
 
     def _cells(self, after: bytes, until: bytes) -> Cells:
         first = partition_in(after) if after else 0
         stop = PARTITIONS if until == END else partition_in(until)
         return cells_of(self._ring.cells[first:stop])
-
-    def _settled(
-        self,
-        key: bytes,
-        seen: dict[str, Held],
-        answers: Container[str],
-    ) -> Row | None:
-        """The record where the answers agree on it, None where it must be read."""
-        cell = self._ring.cell(key)
-        if sum(name in answers for name in cell.nodes) < CELL - 1:
-            raise Unavailable(Applied.NO, "two nodes of a record's three are out of reach")
-        newest = max((held.newest for held in seen.values()), default=NEVER)
-        holders = [held for held in seen.values() if held.newest == newest]
-        if len(holders) < CELL - 1 and not holders[0].decided:
-            return None
-        if not holders[0].live:
-            return Row(key, None)
-        body = next((held.body for held in holders if held.body), None)
-        return None if body is None else Row(key, body)
 
     async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:
         rows: list[Row] = []

@@ -53,10 +53,10 @@ class Agreement:
                 # Our own copy was a hint, handed off and dropped since: the answer may be older.
                 continue
             if own == theirs:
-                await self._durable(key)
+                await self._replica.key_durable(key)
                 return decode(raw)
             if isinstance(reply, Same) or own > theirs:
-                await self._durable(key)
+                await self._replica.key_durable(key)
                 known = decided and own == asked
                 if await self._push(key, partner, raw, reply, known, deadline):
                     return decode(raw)
@@ -64,7 +64,7 @@ class Agreement:
             if self._replica.offer(key, reply.state) is Verdict.REFUSED:
                 return None
             self._counters.repaired(decode(reply.state), decode(raw))
-            await self._durable(key)
+            await self._replica.key_durable(key)
             return decode(reply.state)
 
     async def _push(
@@ -85,11 +85,6 @@ class Agreement:
             self._counters.repaired(decode(raw), theirs)
             return True
         return decided and not isinstance(stored, Refused)
-
-    async def _durable(self, key: bytes) -> None:
-        pending = self._replica.durable(key)
-        if pending is not None:
-            await pending
 
     def __repr__(self) -> str:
         return f"<Agreement with {self._partners}>"

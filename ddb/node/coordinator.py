@@ -195,7 +195,7 @@ class Coordinator:
                     self.counters.repaired(base, other)
             if isinstance(reply, Stored):
                 if replica.offer(key, raw) is Verdict.STORED:
-                    await self._durable(key)
+                    await replica.key_durable(key)
                     fate = Fate.DECIDED
                     return made, reply
             elif reply is not None:
@@ -203,11 +203,6 @@ class Coordinator:
             return None, reply
         finally:
             self._rounds.end(key, first, fate)
-
-    async def _durable(self, key: bytes) -> None:
-        pending = self._replica.durable(key)
-        if pending is not None:
-            await pending
 
     def _late(self, key: bytes, began: float, deadline: float, maybe: bool) -> None:
         """A turn has come. Raises `Expired` where it is of no more use.

@@ -205,6 +205,12 @@ class Replica:
             return True
         return False
 
+    async def key_durable(self, key: bytes) -> None:
+        """Wait until what is held of `key` at this moment is durable."""
+        pending = self._pending.get(key)
+        if pending is not None:
+            await pending
+
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""
         for future in set(self._pending.values()):

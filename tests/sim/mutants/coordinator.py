@@ -81,14 +81,9 @@ COORDINATOR = (
                 "            pending = None\n",
             ),
             Patch(
-                _COORDINATOR,
-                "        pending = self._replica.durable(key)\n",
-                "        pending = None\n",
-            ),
-            Patch(
-                _AGREEMENT,
-                "        pending = self._replica.durable(key)\n",
-                "        pending = None\n",
+                "ddb.node.replica",
+                'at this moment is durable."""\n        pending = self._pending.get(key)\n',
+                'at this moment is durable."""\n        pending = None\n',
             ),
         ),
         family="volatile",

@@ -4,12 +4,10 @@ from tests.sim.mutants.plant import Mutant, Patch
 
 _ROUTER = "ddb.gateway.router"
 _POLL = "ddb.gateway.poll"
-_WALK = "ddb.gateway.walk"
+_SIGHT = "ddb.gateway.sight"
 _COUNTING = "ddb.gateway.counting"
 _OPERATIONS = "ddb.gateway.operations"
-_UNSETTLED = (
-    "        if len(holders) < CELL - 1 and not holders[0].decided:\n            return None\n"
-)
+_ON_TWO = "(len(self.holders) >= CELL - 1 or "
 
 GATEWAY = (
     Mutant(
@@ -107,56 +105,34 @@ GATEWAY = (
         "list-takes-any-row",
         "LIST shows the row of one node that may be behind",
         (
-            Patch(
-                _WALK,
-                "        newest = max((held.newest for held in seen.values()), default=NEVER)\n",
-                "        newest = next((held.newest for held in seen.values()), NEVER)\n",
-            ),
-            Patch(
-                _WALK,
-                _UNSETTLED,
-                "",
-            ),
+            Patch(_SIGHT, "if found is None or found.newest < dot:", "if found is None:"),
+            Patch(_SIGHT, _ON_TWO, "(True or "),
         ),
         family="seesaw",
     ),
     Mutant(
         "list-shows-the-undecided",
         "LIST shows a row that one node alone has",
-        (
-            Patch(
-                _WALK,
-                _UNSETTLED,
-                "",
-            ),
-        ),
+        (Patch(_SIGHT, _ON_TWO, "(True or "),),
         family="volatile",
     ),
     Mutant(
         "list-skips-ahead",
         "LIST goes on after the last row of the node that told most",
-        (Patch(_WALK, "        end = min(\n", "        end = max(\n"),),
+        (Patch(_SIGHT, "said.rows[-1][0] < self.end)", "said.rows[-1][0] > self.end)"),),
         family="lone",
     ),
     Mutant(
         "list-from-one-node",
         "LIST is content with one node of a cell",
         (
-            Patch(
-                _WALK,
-                "        if sum(name in answers for name in cell.nodes) < CELL - 1:\n",
-                "        if False:\n",
-            ),
+            Patch(_SIGHT, _ON_TWO, "(True or "),
             Patch(
                 _POLL,
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(
-                _WALK,
-                "                (home in answers and partner in answers)\n",
-                "                True\n",
-            ),
+            Patch(_SIGHT, "if not (home in names and partner in names)", "if False"),
         ),
         family="seesaw",
     ),
@@ -210,9 +186,9 @@ GATEWAY = (
         "LIST believes a home and a standby that may have let go since the home spoke",
         (
             Patch(
-                _WALK,
-                "(standby in before and (home",
-                "(standby in answers and (home",
+                _SIGHT,
+                "not (standby in before and (home",
+                "not (standby in names and (home",
             ),
         ),
         family="homecoming",

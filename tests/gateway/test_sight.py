@@ -1,0 +1,122 @@
+"""What looks at a stretch settle, and what they leave to be read by itself."""
+
+import pytest
+
+from ddb.gateway.sight import Row, Sight
+from ddb.record.version import Dot
+from ddb.wire.messages import Rows
+
+HOME, PARTNER, STANDBY = "a", "b", "c"
+CELLS = frozenset({(HOME, PARTNER, STANDBY)})
+OLD, NEW, LATER = Dot(1, 1), Dot(2, 2), Dot(3, 3)
+KEY = b"\x00\x00ada"
+
+Held = tuple[Dot, bool]
+"""A state's newest dot, and whether the node takes it for decided."""
+
+
+def look(**held: Held | None) -> dict[str, Rows]:
+    """What the nodes answered to one question, each with a body."""
+    return {
+        name: Rows(
+            [] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])],
+            False,
+        )
+        for name, state in held.items()
+    }
+
+
+def sight_of(*looks: dict[str, Rows]) -> Sight:
+    """Some looks, one after the other."""
+    sight = Sight(CELLS)
+    for each in looks:
+        sight.add(each)
+    return sight
+
+
+@pytest.mark.parametrize(
+    ("looks", "complete"),
+    [
+        pytest.param([], False, id="none"),
+        pytest.param([look(a=None, b=None)], True, id="both homes"),
+        pytest.param([look(a=None, c=None)], False, id="a home and the standby at one time"),
+        pytest.param([look(a=None, c=None), look(a=None, c=None)], True, id="the same again"),
+        pytest.param([look(c=None), look(b=None)], True, id="the standby, then a home"),
+        pytest.param([look(a=None), look(c=None)], False, id="a home, then the standby"),
+        pytest.param([look(a=None), look(b=None)], True, id="one home, then the other"),
+    ],
+)
+def test_sight_is_complete_once_no_decided_state_can_be_missing(
+    looks: list[dict[str, Rows]], complete: bool
+) -> None:
+    """A standby's word needs a home's after it: what it lets go of in between went there."""
+    assert sight_of(*looks).complete() == complete
+
+
+@pytest.mark.parametrize(
+    ("looks", "body"),
+    [
+        pytest.param([look(a=(NEW, False), b=(NEW, False))], b"2", id="on two"),
+        pytest.param([look(a=(NEW, False), b=(OLD, True))], None, id="undecided"),
+        pytest.param([look(a=(NEW, True), b=(OLD, True))], None, id="no look since the word"),
+        pytest.param(
+            [look(a=(NEW, True), b=(OLD, True)), look(a=(NEW, True), b=(OLD, True))],
+            b"2",
+            id="a look since the word",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), b=(OLD, True)), look(a=(NEW, True), b=(LATER, False))],
+            None,
+            id="overtaken",
+        ),
+        pytest.param(
+            [look(a=(NEW, False), b=(OLD, True)), look(a=(NEW, True), b=(OLD, True))],
+            None,
+            id="a word in the second look",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), c=None), look(a=(NEW, True), c=None)],
+            None,
+            id="a home and the standby at one time since the word",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), c=None), look(a=(NEW, True), c=None), look(a=(NEW, True), c=None)],
+            b"2",
+            id="a home after the standby since the word",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), c=None), look(c=None), look(a=(LATER, True))],
+            None,
+            id="given home in between",
+        ),
+    ],
+)
+def test_word_of_a_decision_counts_where_the_other_nodes_were_seen_after_it(
+    looks: list[dict[str, Rows]], body: bytes | None
+) -> None:
+    """What a node takes for decided may have been overtaken, of which the other two know."""
+    rows, unsettled = sight_of(*looks).records()
+    assert (rows, unsettled) == (([], [KEY]) if body is None else ([Row(KEY, body)], []))
+
+
+def test_further_looks_are_worth_it_where_one_node_knows_what_the_others_do_not_hold() -> None:
+    """Neither for an undecided state, nor beyond what every node has told, nor without a body."""
+    assert sight_of(look(a=(NEW, True), b=(OLD, True))).hopeful()
+    assert not sight_of(look(a=(NEW, False), b=(OLD, True))).hopeful()
+    assert not sight_of(look(a=(NEW, True), b=(NEW, True))).hopeful()
+    short = Rows([(b"\x00\x00aaa", OLD, False, b"", False)], True)
+    assert not sight_of({**look(a=(NEW, True)), "b": short}).hopeful()
+    bodiless = Rows([(KEY, NEW, True, b"", True)], False)
+    assert not sight_of({**look(b=(OLD, True)), "a": bodiless}).hopeful()
+
+
+def test_sight_ends_where_the_first_node_stopped_telling() -> None:
+    """A record after the last that some node told of may be missing from that node's rows."""
+    before, after = b"\x00\x00aaa", b"\x00\x00zzz"
+    short = Rows([(before, OLD, True, b"1", False)], True)
+    whole = Rows([(before, OLD, True, b"", False), (after, OLD, False, b"", False)], False)
+
+    sight = sight_of({"a": short, "b": whole})
+
+    assert sight.end == before
+    assert sight.records() == ([Row(before, b"1")], [])
