@@ -209,7 +209,8 @@ class Replica:
         """Wait until what is held of `key` at this moment is durable."""
         pending = self._pending.get(key)
         if pending is not None:
-            await pending
+            # Whoever is cancelled as the node stops must not end it for the others that wait.
+            await asyncio.shield(pending)
 
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""

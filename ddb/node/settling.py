@@ -50,7 +50,10 @@ class Settling:
     async def _ending(self) -> None:
         while True:
             await asyncio.sleep(LEFT_FOR)
-            await self._end()
+            # They are hundreds where a disk or the network stood still under load, and each
+            # makes COUNT read its partition's records one by one.
+            while await self._end():
+                continue
 
     async def _tell(self) -> None:
         """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
@@ -76,14 +79,21 @@ class Settling:
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
 
-    async def _end(self) -> None:
-        """Decide the records of which a round was left open, one by one. Raises `StoreFailed`."""
-        for key in self._rounds.left(MOST):
+    async def _end(self) -> bool:
+        """Decide the records of which a round was left open, one by one. Raises `StoreFailed`.
+
+        Whether there may be more of which it is worth trying now.
+        """
+        keys = self._rounds.left(MOST)
+        ended = 0
+        for key in keys:
             try:
                 await self._coordinator.refresh(key, self._clock.now() + BUDGET)
+                ended += 1
             except (Expired, Outrun):
                 # Nobody waits for it: there is a next time.
                 continue
+        return ended == MOST
 
     def __repr__(self) -> str:
         return f"<Settling {self._rounds!r}>"

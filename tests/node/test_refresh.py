@@ -15,7 +15,8 @@ from ddb.node.coordinator import Coordinator, Outrun
 from ddb.node.decided import Decided
 from ddb.node.replica import Replica
 from ddb.node.rocks import RocksStore
-from ddb.node.rounds import Rounds
+from ddb.node.rounds import Fate, Rounds
+from ddb.node.settling import MOST, Settling
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
@@ -124,6 +125,46 @@ def test_refresh_does_not_give_way_to_a_floor(tmp_path: Path) -> None:
         for home in CELL.homes:
             together.replicas[home].fence(FAR)
         assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
+
+    with cell_at(tmp_path) as (together, coordinator):
+        asyncio.run(scenario(together, coordinator))
+
+
+def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
+    """Hundreds of them do not wait for one another's turn, some a second."""
+    cell_mates = [
+        key for key in (key_of(f"id{n}") for n in range(10_000)) if RING.cell(key) == CELL
+    ][: 3 * MOST]
+
+    async def scenario(together: Together, coordinator: Coordinator) -> None:
+        rounds = coordinator._rounds
+        for key in cell_mates:
+            rounds.end(key, rounds.begin(key), Fate.OPEN)
+        settling = Settling(1, (), rounds, coordinator, together, CLOCK)
+        times = 1
+        while await settling._end():
+            times += 1
+        assert len(rounds.left(1)) == 0
+        assert times == 4
+        assert together.asked == 3 * MOST
+
+    assert len(cell_mates) == 3 * MOST
+    with cell_at(tmp_path) as (together, coordinator):
+        asyncio.run(scenario(together, coordinator))
+
+
+def test_trying_in_vain_is_put_off(tmp_path: Path) -> None:
+    """Where a round cannot be ended now, those left are not tried over and over."""
+
+    async def scenario(together: Together, coordinator: Coordinator) -> None:
+        rounds = coordinator._rounds
+        await hold(together)
+        for home in CELL.homes:
+            together.replicas[home].promise(KEY, Dot(FAR, 7))
+        rounds.end(KEY, rounds.begin(KEY), Fate.OPEN)
+        settling = Settling(1, (), rounds, coordinator, together, CLOCK)
+        assert not await settling._end()
+        assert rounds.left(1) == [KEY]
 
     with cell_at(tmp_path) as (together, coordinator):
         asyncio.run(scenario(together, coordinator))

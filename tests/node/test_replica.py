@@ -44,3 +44,21 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
         store = RocksStore(tmp_path / name, Fsync.OS)
         asyncio.run(scenario(store, name))
         store.close()
+
+
+def test_one_that_gives_up_waiting_leaves_the_others_waiting(tmp_path: Path) -> None:
+    """Of several that wait for the same write one may be cancelled, as when a node stops."""
+    ring, key = Ring(NAMES), key_of("ada")
+
+    async def scenario(store: RocksStore) -> None:
+        replica = Replica(ring.cell(key).home, ring, store, Ballots(1, store, SystemClock()))
+        replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
+        impatient, patient = (asyncio.ensure_future(replica.key_durable(key)) for _ in range(2))
+        await asyncio.sleep(0)
+        assert impatient.cancel()
+        await patient
+        assert replica.durable(key) is None
+
+    store = RocksStore(tmp_path / "home", Fsync.ALWAYS)
+    asyncio.run(scenario(store))
+    store.close()
