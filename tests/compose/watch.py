@@ -1,30 +1,30 @@
-"""Whether the machine ran the containers: sleepers among them, beside those outside.
+"""Whether the machine served the containers: watchers among them, beside those outside.
 
 An engine's containers together may have the claim to the processors that one process outside has.
-On a machine that does other things too they then stand still while those outside do not.
+On a machine that does other things too they then stand still while those outside do not. And the
+engine may keep its volumes on a disk of its own.
 """
 
 import os
-import subprocess
 from pathlib import Path
 
 from tests.faults import watchdog as outside
-from tests.faults.watchdog import Watchdog
+from tests.faults.watchdog import Watchdog, sleepers
 
 SOURCE = Path(outside.__file__).read_text(encoding="utf-8")
+VOLUME = "/data"
+"""Where a container of the image has a volume, which goes with it."""
 
 
 def watching() -> Watchdog:
     """A watchdog that has started, inside and outside."""
-    watchdog = Watchdog()
+    confined = ("docker", "run", "--rm", "--init", "--network", "none", "--entrypoint", "python")
+    inside = [
+        *(("processor", str(processor)) for processor in sorted(os.sched_getaffinity(0))),
+        ("disk", VOLUME),
+    ]
+    watchdog = Watchdog(
+        [*sleepers(), *([*confined, "ddb-db", "-c", SOURCE, *what] for what in inside)]
+    )
     watchdog.start()
-    confined = ("--rm", "--init", "--network", "none", "--entrypoint", "python")
-    for processor in sorted(os.sched_getaffinity(0)):
-        watchdog._processes.append(
-            subprocess.Popen(
-                ["docker", "run", *confined, "ddb-db", "-c", SOURCE, str(processor)],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
     return watchdog

@@ -13,7 +13,7 @@ from tests.cluster import Cluster
 from tests.faults.breaker import Breaker, plan
 from tests.faults.journal import Journal, Phase
 from tests.faults.load import Load
-from tests.faults.watchdog import Watchdog
+from tests.faults.watchdog import Watchdog, flusher, sleepers
 from tests.system.homes import Homes
 
 ROUNDS = 3
@@ -27,7 +27,7 @@ def test_faults_under_load(tmp_path: Path) -> None:
     """Through every kind of fault each request is answered rightly and in time, and kept."""
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"\nseed {seed}")
-    watchdog = Watchdog()
+    watchdog = Watchdog([*sleepers(), flusher(tmp_path)])
     watchdog.start()
     try:
         with Cluster(tmp_path) as cluster:

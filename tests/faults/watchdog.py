@@ -1,50 +1,72 @@
-"""How long this machine itself stood still: a process that sleeps, and notes when it overslept.
+"""How long this machine itself stood still: its processors, or its disk.
 
-One sleeper per processor, each on its own. A process that has slept is served before those that
-have computed, so it oversleeps when the machine does not run its processors, or has far too few
-for everything on it, and hardly ever because the cluster is busy.
+A sleeper per processor notes when it overslept. A process that has slept is served before those
+that have computed, so it oversleeps when the machine does not run its processors, or has far too
+few for everything on it, and hardly ever because the cluster is busy. A flusher writes a little as
+a node does, and notes when the disk took long over it: a disk shared with other machines now and
+then takes half a second over a few hundred bytes, whoever wrote them.
 """
 
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 NAP = 0.002
+FLUSH_NAP = 0.010
 WORTH_NOTING = 0.010
 MOST_STOOD = 0.02
-"""Share of the time for which some processor may have stood still where time is to be judged."""
+"""Share of the time for which the machine may have stood still where time is to be judged."""
+_LITTLE = bytes(500)
+
+
+def sleepers() -> list[list[str]]:
+    """Commands that watch the processors this process may run on."""
+    return [
+        [sys.executable, __file__, "processor", str(processor)]
+        for processor in sorted(os.sched_getaffinity(0))
+    ]
+
+
+def flusher(directory: Path) -> list[str]:
+    """The command that watches the disk which holds `directory`, and leaves a small file there."""
+    return [sys.executable, __file__, "disk", str(directory)]
 
 
 class Watchdog:
-    """Sleepers in processes of their own, from `start` until `stop`."""
+    """Watchers in processes of their own, from `start` until `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
+        """`commands` run this file, as those of `sleepers` and `flusher` do, here or elsewhere."""
         self.stalls: list[tuple[float, float]] = []
-        """From when to when some processor stood still, on `time.monotonic`; merged, in order."""
+        """From when to when something stood still, on `time.monotonic`; merged, in order."""
+        self._commands = commands
         self._processes: list[subprocess.Popen[str]] = []
+        self._flushes: list[float] = []
         self._began = self._ended = time.monotonic()
 
     def start(self) -> None:
         """Begin to watch."""
         self._began = time.monotonic()
-        for processor in sorted(os.sched_getaffinity(0)):
-            self._processes.append(
-                subprocess.Popen(
-                    [sys.executable, __file__, str(processor)], stdout=subprocess.PIPE, text=True
-                )
-            )
+        self._processes += [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            for command in self._commands
+        ]
 
     def stop(self) -> None:
-        """End the sleepers and take down what they noted."""
+        """End the watchers and take down what they noted."""
         self._ended = time.monotonic()
         noted: list[tuple[float, float]] = []
         for process in self._processes:
             process.terminate()
             said, _ = process.communicate(timeout=10)
             for line in said.splitlines():
-                due, woke = line.split()
-                noted.append((float(due), float(woke)))
+                what, due, done = line.split()
+                noted.append((float(due), float(done)))
+                if what == "disk":
+                    self._flushes.append(float(done) - float(due))
         self._processes.clear()
         for start, end in sorted(noted):
             if self.stalls and start <= self.stalls[-1][1]:
@@ -67,23 +89,40 @@ class Watchdog:
 
     def __repr__(self) -> str:
         lengths = [end - start for start, end in self.stalls]
-        worst = max(lengths, default=0.0)
         return (
             f"<Watchdog {len(lengths)} stalls of {WORTH_NOTING * 1000:.0f} ms and more,"
-            f" worst {worst * 1000:.0f} ms, {sum(lengths):.2f} s together"
+            f" worst {max(lengths, default=0.0) * 1000:.0f} ms, {sum(lengths):.2f} s together; of"
+            f" the disk {len(self._flushes)}, worst {max(self._flushes, default=0.0) * 1000:.0f} ms"
             f"{'' if self.fit else ': too much to judge how soon answers come'}>"
         )
 
 
-def _sleep(processor: int) -> None:
+def _watch_processor(processor: int) -> None:
     os.sched_setaffinity(0, {processor})
     while True:
         due = time.monotonic() + NAP
         time.sleep(NAP)
-        woke = time.monotonic()
-        if woke - due >= WORTH_NOTING:
-            print(due, woke, flush=True)
+        _note("processor", due)
+
+
+def _watch_disk(directory: Path) -> None:
+    with (directory / f"flushed-by-{os.getpid()}").open("ab", buffering=0) as file:
+        while True:
+            time.sleep(FLUSH_NAP)
+            began = time.monotonic()
+            file.write(_LITTLE)
+            os.fdatasync(file.fileno())
+            _note("disk", began)
+
+
+def _note(what: str, due: float) -> None:
+    done = time.monotonic()
+    if done - due >= WORTH_NOTING:
+        print(what, due, done, flush=True)
 
 
 if __name__ == "__main__":
-    _sleep(int(sys.argv[1]))
+    if sys.argv[1] == "processor":
+        _watch_processor(int(sys.argv[2]))
+    else:
+        _watch_disk(Path(sys.argv[2]))
