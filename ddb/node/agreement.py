@@ -29,12 +29,14 @@ class Agreement:
         self._clock = clock
         self._counters = counters
 
-    async def find(self, key: bytes, deadline: float) -> State | None:
+    async def find(self, key: bytes, deadline: float, since: float) -> State | None:
         """The state that two replicas hold, one of them repaired if need be. Raises `Expired`.
+
+        At once where both partners were silent `since` then.
 
         None where a replica refused to be repaired, which takes a full round.
         """
-        partners, failed = self._partners.of(key), set[str]()
+        partners = self._partners.of(key, since)
         while True:
             if self._clock.now() >= deadline:
                 raise Expired(False, "no partner answered in time")
@@ -44,7 +46,7 @@ class Agreement:
             decided = self._decided.covers(asked)
             reply = await self._partners.ask(partner, Read(key, asked), deadline)
             if not isinstance(reply, Same | Holds):
-                await self._partners.failed(partner, failed, key, False)
+                await self._partners.failed(partner, key, since, False)
                 continue
             raw = self._replica.raw(key)
             own = peek(raw)

@@ -74,12 +74,12 @@ class Coordinator:
     async def read(self, key: bytes, deadline: float) -> State:
         """The record's decided state. Raises `Expired`, `WrongCell`, `StoreFailed`."""
         self.counters.operations += 1
-        state = await self._agreement.find(key, deadline)
+        began = self._clock.now()
+        state = await self._agreement.find(key, deadline, began)
         if state is None:
-            began = self._clock.now()
             async with self.queue.turn(key):
                 self._late(key, began, deadline, False)
-                state = await self._settle(key, deadline)
+                state = await self._settle(key, deadline, began)
         return state
 
     async def change(
@@ -93,12 +93,18 @@ class Coordinator:
         began = self._clock.now()
         async with self.queue.turn(key):
             self._late(key, began, deadline, retry)
-            return await self.decide(key, change, operation, retry, deadline)
+            return await self.decide(key, change, operation, retry, deadline, began)
 
     async def decide(
-        self, key: bytes, change: Change, operation: Operation, retry: bool, deadline: float
+        self,
+        key: bytes,
+        change: Change,
+        operation: Operation,
+        retry: bool,
+        deadline: float,
+        since: float,
     ) -> tuple[Outcome, State]:
-        """As `change`, for whoever has the key's turn."""
+        """As `change`, for whoever has the key's turn and has known of the change `since` then."""
         own = self._replica.state(key)
         if operation.fingerprint and self._overfull(own):
             raise Expired(retry, "too many named operations on this record in ten minutes")
@@ -107,7 +113,7 @@ class Coordinator:
             self.memory.begun(operation)
         if foreseen is not None or (not retry and verdict(change, own.value) is not Outcome.DONE):
             try:
-                own = await self._settle(key, deadline)
+                own = await self._settle(key, deadline, since)
             except Expired as expired:
                 raise Expired(retry or foreseen is not None, str(expired)) from expired
             known = remembered(own, operation)
@@ -116,7 +122,7 @@ class Coordinator:
             refusal = verdict(change, own.value)
             if refusal is not Outcome.DONE and not retry:
                 return refusal, own
-        made = await self._round(key, Intent(change, operation), deadline, retry)
+        made = await self._round(key, Intent(change, operation), deadline, since, retry)
         return made.outcome, made.state
 
     async def refresh(self, key: bytes, deadline: float) -> State:
@@ -125,13 +131,14 @@ class Coordinator:
         Raises as `read`, and `Outrun` where somebody else is about to do just that.
         """
         async with self.queue.turn(key):
-            return (await self._round(key, SETTLE, deadline, False, Cause.REPAIR)).state
+            now = self._clock.now()
+            return (await self._round(key, SETTLE, deadline, now, False, Cause.REPAIR)).state
 
-    async def _settle(self, key: bytes, deadline: float) -> State:
+    async def _settle(self, key: bytes, deadline: float, since: float) -> State:
         """The decided state, by a full round if that is what it takes; for the key's turn only."""
-        state = await self._agreement.find(key, deadline)
+        state = await self._agreement.find(key, deadline, since)
         if state is None:
-            state = (await self._round(key, SETTLE, deadline, False)).state
+            state = (await self._round(key, SETTLE, deadline, since, False)).state
         return state
 
     async def _round(
@@ -139,18 +146,21 @@ class Coordinator:
         key: bytes,
         intent: Intent,
         deadline: float,
+        since: float,
         doubt: bool,
         cause: Cause = Cause.OPERATION,
     ) -> Step:
         """Decide `intent` under ballots of our own; for the key's turn only.
 
+        Not if both partners were silent `since` then.
+
         `doubt`: some attempt may have left an undecided state behind, so a refusal must be
         recorded before it is told.
         """
-        partners, failed = self._partners.of(key), set[str]()
+        partners = self._partners.of(key, since)
+        partner = next(partners)
         while True:
             self._check(deadline, doubt, "no partner answered in time")
-            partner = next(partners)
             wanted = Intent(intent.change, intent.operation, doubt)
             made, reply = await self._attempt(key, wanted, partner, deadline, cause)
             if made is not None:
@@ -165,7 +175,8 @@ class Coordinator:
                 doubt = True
             else:
                 doubt = doubt or reply is None
-                await self._partners.failed(partner, failed, key, doubt)
+                await self._partners.failed(partner, key, since, doubt)
+                partner = next(partners)
 
     async def _attempt(
         self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause
@@ -203,6 +214,10 @@ class Coordinator:
             return None, reply
         finally:
             self._rounds.end(key, first, fate)
+
+    def since(self, silent: str | None) -> float:
+        """This moment, since which a partner counts as `silent`, if one was."""
+        return self._clock.now() if silent is None else self._partners.silent(silent)
 
     def _late(self, key: bytes, began: float, deadline: float, maybe: bool) -> None:
         """A turn has come. Raises `Expired` where it is of no more use.

@@ -158,7 +158,9 @@ class FastPath:
         # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
         doubt = reply is None or type(reply) is Stored
         self._rounds.end(key, first, Fate.OPEN if doubt else Fate.VOID)
-        self._pass_on(answer, self._change_in_turn(request, doubt, deadline))
+        heard = isinstance(reply, Stored | Refused | Holds)
+        since = self._coordinator.since(None if heard else self._partners[key[0] << 8 | key[1]])
+        self._pass_on(answer, self._change_in_turn(request, doubt, deadline, since))
 
     def _bring_up(
         self,
@@ -210,10 +212,12 @@ class FastPath:
             return Undecided(expired.maybe, str(expired))
         return _told(request.kind, outcome, state)
 
-    async def _change_in_turn(self, request: Do, doubt: bool, deadline: float) -> Reply:
+    async def _change_in_turn(
+        self, request: Do, doubt: bool, deadline: float, since: float
+    ) -> Reply:
         try:
             outcome, state = await self._coordinator.decide(
-                request.key, *_named(request), doubt, deadline
+                request.key, *_named(request), doubt, deadline, since
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))

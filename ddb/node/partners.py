@@ -5,11 +5,10 @@ import math
 from collections.abc import Iterator
 
 from ddb.node.counters import Cause, Counters
-from ddb.ring.ring import CELL, Ring
+from ddb.ring.ring import Ring
 from ddb.wire.messages import Failed, Reply, Request
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
-PARTNERS = CELL - 1
 PATIENCE = 0.04
 """Seconds of a partner's silence before the other partner is asked instead."""
 REST = 0.01
@@ -37,13 +36,23 @@ class Partners:
         self._counters = counters
         self._failures: dict[str, float] = {}
 
-    def of(self, key: bytes) -> Iterator[str]:
-        """Whom to decide with, best first, each time in the light of what is known by then."""
+    def of(self, key: bytes, since: float) -> Iterator[str]:
+        """Whom to decide with, best first, each time in the light of what is known by then.
+
+        Whoever was silent `since` then comes last, even if it was heard of: it may hear nothing.
+        """
         tried: dict[str, int] = {
             name: 0 for name in self._ring.cell(key).nodes if name != self._name
         }
         while True:
-            best = min(tried, key=lambda name: (tried[name], self._transport.condition(name)))
+            best = min(
+                tried,
+                key=lambda name: (
+                    tried[name],
+                    self._silent_since(name, since),
+                    self._transport.condition(name),
+                ),
+            )
             tried[best] += 1
             yield best
             if all(tried.values()):
@@ -62,31 +71,40 @@ class Partners:
                 partner, request, deadline=deadline, patience=PATIENCE
             )
         except Silent:
-            self._failures[partner] = self._clock.now()
+            self.silent(partner)
             return None
         except Unreachable as unreachable:
-            self._failures[partner] = self._clock.now()
+            self.silent(partner)
             self._counters.asked(cause, -1)
             return Failed(str(unreachable))
         self._failures.pop(partner, None)
         return reply
 
+    def silent(self, partner: str) -> float:
+        """Take note that a partner was silent, or not to be reached; the moment."""
+        self._failures[partner] = now = self._clock.now()
+        return now
+
     def lost(self, key: bytes, since: float) -> bool:
         """Whether both partners were last silent, or not to be reached, after `since`."""
         return all(
-            self._failures.get(name, -math.inf) >= since
+            self._silent_since(name, since)
             for name in self._ring.cell(key).nodes
             if name != self._name
         )
 
-    async def failed(self, partner: str, failed: set[str], key: bytes, maybe: bool) -> None:
-        """Take note that a partner gave no answer that helps. Raises `Expired` if both have.
+    def _silent_since(self, name: str, since: float) -> bool:
+        return self._failures.get(name, -math.inf) >= since
 
-        Whoever reaches neither may itself be the one cut off, and there is a third node to ask.
-        Waits a moment unless the other partner looks no worse.
+    async def failed(self, partner: str, key: bytes, since: float, maybe: bool) -> None:
+        """Take note that a partner gave no answer that helps.
+
+        Raises `Expired` if neither has `since` then: whoever reaches neither may itself be the one
+        cut off, and there is a third node to ask. Waits a moment unless the other partner looks no
+        worse.
         """
-        failed.add(partner)
-        if len(failed) == PARTNERS:
+        self.silent(partner)
+        if self.lost(key, since):
             raise Expired(maybe, "neither partner answered")
         (other,) = (
             name for name in self._ring.cell(key).nodes if name not in (self._name, partner)

@@ -11,17 +11,18 @@ from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
 from ddb.node.counters import Counters
 from ddb.node.decided import Decided
+from ddb.node.fastpath import FastPath
 from ddb.node.partners import Expired, Partners
 from ddb.node.replica import Replica
 from ddb.node.rocks import RocksStore
 from ddb.node.rounds import Rounds
 from ddb.record.change import Change, Kind
 from ddb.record.state import Operation, State, encode
-from ddb.record.version import Dot
+from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.settings import Fsync
 from ddb.wire.clock import SystemClock
-from ddb.wire.messages import Accept, Holds, Read, Refused, Reply, Request
+from ddb.wire.messages import Accept, Do, Holds, Read, Refused, Reply, Request, Undecided
 from ddb.wire.ports import Condition, Silent
 
 RING = Ring(("db-0", "db-1", "db-2"))
@@ -80,7 +81,8 @@ def test_word_that_comes_after_the_question_proves_nothing(tmp_path: Path, befor
         await replica.all_durable()
         if before:
             decided.told(9, 0, 2 << 40)
-        return await agreement.find(KEY, CLOCK.now() + 5)
+        now = CLOCK.now()
+        return await agreement.find(KEY, now + 5, now)
 
     found = asyncio.run(scenario())
     store.close()
@@ -108,21 +110,38 @@ class Mute:
         return Condition.UP
 
 
+def cut_off(store: RocksStore, mute: Mute) -> tuple[Coordinator, FastPath]:
+    """A home that hears from nobody."""
+    ballots = Ballots(1, store, CLOCK)
+    rounds, replica = Rounds(ballots), Replica(NAME, RING, store, ballots)
+    coordinator = Coordinator(
+        NAME, RING, replica, ballots, rounds, Decided(1, store), mute, CLOCK, random.Random(1)
+    )
+    return coordinator, FastPath(NAME, RING, replica, ballots, rounds, mute, coordinator)
+
+
+def test_partner_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: Path) -> None:
+    """The standby's silence after it is the second, and leaves the time to another coordinator."""
+    store, mute = RocksStore(tmp_path, Fsync.OS), Mute()
+    _, fast = cut_off(store, mute)
+
+    async def scenario() -> Reply:
+        await fast._ballots.issue(above=NEVER)
+        request = Do(KEY, Kind.CREATE, b"{}", (), b"%012d" % 1, b"", False, b"gw", 0)
+        handling = fast.do(request, CLOCK.now() + 60)
+        assert isinstance(handling, asyncio.Future)
+        return await handling
+
+    reply = asyncio.run(scenario())
+    store.close()
+    assert reply == Undecided(True, "neither partner answered")
+    assert mute.asked == 2
+
+
 def test_whoever_waited_does_not_ask_again_who_was_silent_meanwhile(tmp_path: Path) -> None:
     """Operations that wait for one record's turn at a node cut off all learn it from the first."""
     store, mute = RocksStore(tmp_path, Fsync.OS), Mute()
-    ballots = Ballots(1, store, CLOCK)
-    coordinator = Coordinator(
-        NAME,
-        RING,
-        Replica(NAME, RING, store, ballots),
-        ballots,
-        Rounds(ballots),
-        Decided(1, store),
-        mute,
-        CLOCK,
-        random.Random(1),
-    )
+    coordinator, _ = cut_off(store, mute)
 
     async def change(number: int) -> bool:
         name = Operation(b"%012d" % number, b"")

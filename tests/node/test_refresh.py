@@ -17,7 +17,8 @@ from ddb.node.replica import Replica
 from ddb.node.rocks import RocksStore
 from ddb.node.rounds import Fate, Rounds
 from ddb.node.settling import MOST, Settling
-from ddb.record.state import State, encode
+from ddb.record.change import Change, Kind, Outcome
+from ddb.record.state import Operation, State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.settings import Fsync
@@ -39,13 +40,13 @@ class Together:
     """A transport between the nodes of one process."""
 
     replicas: dict[str, Replica] = field(default_factory=dict)
-    asked: int = 0
+    asked: list[str] = field(default_factory=list)
 
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
-        self.asked += 1
+        self.asked.append(to)
         return asyncio.ensure_future(self._answer(self.replicas[to], request))
 
     def condition(self, to: str) -> Condition:
@@ -108,7 +109,7 @@ def test_refresh_gives_way_to_another_coordinator(tmp_path: Path) -> None:
             together.replicas[home].promise(KEY, Dot(FAR, 7))
         with pytest.raises(Outrun):
             await coordinator.refresh(KEY, CLOCK.now() + 1)
-        assert together.asked == 1
+        assert len(together.asked) == 1
         assert all(together.replicas[home].promised(KEY) == Dot(FAR, 7) for home in CELL.homes)
         # Next time it is above that: whoever promised it may be gone.
         assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
@@ -146,7 +147,7 @@ def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
             times += 1
         assert len(rounds.left(1)) == 0
         assert times == 4
-        assert together.asked == 3 * MOST
+        assert len(together.asked) == 3 * MOST
 
     assert len(cell_mates) == 3 * MOST
     with cell_at(tmp_path) as (together, coordinator):
@@ -165,6 +166,23 @@ def test_trying_in_vain_is_put_off(tmp_path: Path) -> None:
         settling = Settling(1, (), rounds, coordinator, together, CLOCK)
         assert not await settling._end()
         assert rounds.left(1) == [KEY]
+
+    with cell_at(tmp_path) as (together, coordinator):
+        asyncio.run(scenario(together, coordinator))
+
+
+def test_refusal_is_answered_with_a_higher_ballot_to_the_same_partner(tmp_path: Path) -> None:
+    """Of a partner that answers one knows that it does, of the other one not."""
+
+    async def scenario(together: Together, coordinator: Coordinator) -> None:
+        await hold(together)
+        for home in CELL.homes:
+            together.replicas[home].promise(KEY, Dot(FAR, 7))
+        change, operation = Change(Kind.UPDATE, b'{"a":1}'), Operation(b"%012d" % 1, b"")
+        outcome, _ = await coordinator.change(KEY, change, operation, False, CLOCK.now() + 5)
+        assert outcome is Outcome.DONE
+        assert len(together.asked) > 1
+        assert len(set(together.asked)) == 1
 
     with cell_at(tmp_path) as (together, coordinator):
         asyncio.run(scenario(together, coordinator))
