@@ -35,8 +35,8 @@ class Seen:
 
     def settled(self, proven: bool) -> bool:
         """Whether it is told and decided; whether what is known so is `proven`, too."""
-        told = not self.live or self.body
-        return bool(told) and (len(self.holders) >= CELL - 1 or (proven and self.known))
+        told = bool(self.body) or not self.live
+        return told and (len(self.holders) >= CELL - 1 or (proven and self.known))
 
 
 class Sight:

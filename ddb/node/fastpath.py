@@ -120,7 +120,7 @@ class FastPath:
         answer: Answer = asking.get_loop().create_future()
         replica.watch(key)
         asking.add_done_callback(
-            partial(self._proposed, answer, request, made, held, raw, first, deadline)
+            partial(self._proposed, answer, request, partner, made, held, raw, first, deadline)
         )
         return answer
 
@@ -128,6 +128,7 @@ class FastPath:
         self,
         answer: Answer,
         request: Do,
+        partner: str,
         made: Step,
         held: bytes,
         raw: bytes,
@@ -140,7 +141,9 @@ class FastPath:
         if not replica.unchanged(key):
             held = replica.raw(key)
         elif type(reply) is Holds and peek(reply.state) < peek(held):
-            self._bring_up(answer, request, made.state.newest, held, reply, first, deadline)
+            self._bring_up(
+                answer, request, partner, made.state.newest, held, reply, first, deadline
+            )
             return
         if (
             type(reply) is Stored
@@ -159,13 +162,14 @@ class FastPath:
         doubt = reply is None or type(reply) is Stored
         self._rounds.end(key, first, Fate.OPEN if doubt else Fate.VOID)
         heard = isinstance(reply, Stored | Refused | Holds)
-        since = self._coordinator.since(None if heard else self._partners[key[0] << 8 | key[1]])
+        since = self._coordinator.since(None if heard else partner)
         self._pass_on(answer, self._change_in_turn(request, doubt, deadline, since))
 
     def _bring_up(
         self,
         answer: Answer,
         request: Do,
+        partner: str,
         ballot: Dot,
         held: bytes,
         reply: Holds,
@@ -179,14 +183,11 @@ class FastPath:
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
         asking = self._transport.ask(
-            self._partners[key[0] << 8 | key[1]] or "",
-            Accept(key, raw),
-            deadline=deadline,
-            patience=PATIENCE,
+            partner, Accept(key, raw), deadline=deadline, patience=PATIENCE
         )
         self._replica.watch(key)
         asking.add_done_callback(
-            partial(self._proposed, answer, request, made, held, raw, first, deadline)
+            partial(self._proposed, answer, request, partner, made, held, raw, first, deadline)
         )
 
     def _done(

@@ -38,7 +38,5 @@ async def scan(
         dot = peek(raw)
         rows.append((key, dot, live, body, decided.covers(dot)))
     for row in rows:
-        pending = replica.durable(row[0])
-        if pending is not None:
-            await pending
+        await replica.key_durable(row[0])
     return Rows(rows, more or len(rows) >= request.limit)

@@ -173,7 +173,5 @@ async def refill_rows(request: Refill, ring: Ring, store: Store, replica: Replic
             after = key
             break
     for key, _, _ in rows:
-        pending = replica.durable(key)
-        if pending is not None:
-            await pending
+        await replica.key_durable(key)
     return Refilling(rows, after)

@@ -84,9 +84,8 @@ class Settling:
 
         Whether there may be more of which it is worth trying now.
         """
-        keys = self._rounds.left(MOST)
         ended = 0
-        for key in keys:
+        for key in self._rounds.left(MOST):
             try:
                 await self._coordinator.refresh(key, self._clock.now() + BUDGET)
                 ended += 1

@@ -5,26 +5,20 @@ On a machine that does other things too they then stand still while those outsid
 engine may keep its volumes on a disk of its own.
 """
 
-import os
 from pathlib import Path
 
 from tests.faults import watchdog as outside
-from tests.faults.watchdog import Watchdog, sleepers
+from tests.faults.watchdog import Watchdog, flusher, sleepers
 
 SOURCE = Path(outside.__file__).read_text(encoding="utf-8")
-VOLUME = "/data"
+VOLUME = Path("/data")
 """Where a container of the image has a volume, which goes with it."""
 
 
 def watching() -> Watchdog:
     """A watchdog that has started, inside and outside."""
     confined = ("docker", "run", "--rm", "--init", "--network", "none", "--entrypoint", "python")
-    inside = [
-        *(("processor", str(processor)) for processor in sorted(os.sched_getaffinity(0))),
-        ("disk", VOLUME),
-    ]
-    watchdog = Watchdog(
-        [*sleepers(), *([*confined, "ddb-db", "-c", SOURCE, *what] for what in inside)]
-    )
+    inside = (*confined, "ddb-db", "-c", SOURCE)
+    watchdog = Watchdog([*sleepers(), *sleepers(inside), flusher(VOLUME, inside)])
     watchdog.start()
     return watchdog

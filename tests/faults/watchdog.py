@@ -22,24 +22,30 @@ MOST_STOOD = 0.02
 _LITTLE = bytes(500)
 
 
-def sleepers() -> list[list[str]]:
-    """Commands that watch the processors this process may run on."""
+def sleepers(program: Sequence[str] = ()) -> list[list[str]]:
+    """Commands that watch the processors this process may run on.
+
+    `program` runs this file's text where it is to watch elsewhere; this interpreter by default.
+    """
     return [
-        [sys.executable, __file__, "processor", str(processor)]
+        [*(program or _here()), "processor", str(processor)]
         for processor in sorted(os.sched_getaffinity(0))
     ]
 
 
-def flusher(directory: Path) -> list[str]:
-    """The command that watches the disk which holds `directory`, and leaves a small file there."""
-    return [sys.executable, __file__, "disk", str(directory)]
+def flusher(directory: Path, program: Sequence[str] = ()) -> list[str]:
+    """The command that watches the disk which holds `directory`, and leaves a small file there.
+
+    `program` as for `sleepers`.
+    """
+    return [*(program or _here()), "disk", str(directory)]
 
 
 class Watchdog:
     """Watchers in processes of their own, from `start` until `stop`."""
 
     def __init__(self, commands: Sequence[Sequence[str]]) -> None:
-        """`commands` run this file, as those of `sleepers` and `flusher` do, here or elsewhere."""
+        """`commands` are those of `sleepers` and `flusher`."""
         self.stalls: list[tuple[float, float]] = []
         """From when to when something stood still, on `time.monotonic`; merged, in order."""
         self._commands = commands
@@ -95,6 +101,11 @@ class Watchdog:
             f" the disk {len(self._flushes)}, worst {max(self._flushes, default=0.0) * 1000:.0f} ms"
             f"{'' if self.fit else ': too much to judge how soon answers come'}>"
         )
+
+
+def _here() -> Sequence[str]:
+    # Asked for when wanted: the text has no file where a container's interpreter is given it.
+    return (sys.executable, __file__)
 
 
 def _watch_processor(processor: int) -> None:

@@ -139,7 +139,11 @@ GATEWAY = (
     Mutant(
         "list-of-the-volatile",
         "a node lists rows that its disk does not have yet",
-        (Patch("ddb.node.listing", "            await pending\n", "            pass\n"),),
+        (
+            Patch(
+                "ddb.node.listing", "        await replica.key_durable(row[0])\n", "        pass\n"
+            ),
+        ),
         family="volatile",
     ),
     Mutant(
