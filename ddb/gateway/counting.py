@@ -37,8 +37,19 @@ class Counting:
         self._walk = walk
         self._cells = cells_of(ring.cells)
 
-    async def counts(self, deadline: float) -> list[int]:
-        """Live records of each partition, in order. Raises `Unavailable`."""
+    async def count(self, deadline: float) -> int:
+        """How many records live. Raises `Unavailable`."""
+        return sum(await self._counts(None, deadline))
+
+    async def place(self, offset: int, deadline: float) -> tuple[int, int]:
+        """The partition that holds the record at `offset`, and how far into it that is.
+
+        `PARTITIONS` and 0 where there are not so many records. Raises `Unavailable`.
+        """
+        return _place(await self._counts(offset, deadline), offset)
+
+    async def _counts(self, offset: int | None, deadline: float) -> list[int]:
+        """Live records of each partition, in order; exact up to that of the record at `offset`."""
         counts = [0] * PARTITIONS
         disputed: Sequence[int] = range(PARTITIONS)
         words: Words = {}
@@ -47,16 +58,23 @@ class Counting:
                 # The first time nodes were merely asked for what must be older than a tally.
                 await asyncio.sleep(PAUSE)
             disputed, words = await self._tallied(counts, disputed, words, deadline)
-            if len(disputed) <= MOST_WALKS and sum(counts[n] for n in disputed) <= FEW_ROWS:
+            needed = _needed(counts, disputed, offset)
+            if len(needed) <= MOST_WALKS and sum(counts[n] for n in needed) <= FEW_ROWS:
                 break
-        for start in range(0, len(disputed), WALKS_AT_ONCE):
-            part = disputed[start : start + WALKS_AT_ONCE]
-            walked = await asyncio.gather(
-                *(self._walk.partition(number, deadline) for number in part)
-            )
-            for number, count in zip(part, walked, strict=True):
-                counts[number] = count
+        # A walk may find fewer records than a tally had, and then others are needed, too.
+        while needed := _needed(counts, disputed, offset):
+            for start in range(0, len(needed), WALKS_AT_ONCE):
+                await self._walked(counts, needed[start : start + WALKS_AT_ONCE], deadline)
+            disputed = sorted(set(disputed).difference(needed))
         return counts
+
+    async def _walked(self, counts: list[int], numbers: Sequence[int], deadline: float) -> None:
+        """Fill in the `counts` of some partitions, one record after another."""
+        walked = await asyncio.gather(
+            *(self._walk.partition(number, deadline) for number in numbers)
+        )
+        for number, count in zip(numbers, walked, strict=True):
+            counts[number] = count
 
     async def _tallied(
         self, counts: list[int], numbers: Sequence[int], words: Words, deadline: float
@@ -107,3 +125,20 @@ class Counting:
 
     def __repr__(self) -> str:
         return f"<Counting over {len(self._ring.names)} nodes>"
+
+
+def _needed(counts: list[int], disputed: Sequence[int], offset: int | None) -> Sequence[int]:
+    """The disputed partitions that must be exact for a COUNT, or before a LIST from `offset`."""
+    if offset is None:
+        return disputed
+    number, _ = _place(counts, offset)
+    return [each for each in disputed if each < number]
+
+
+def _place(counts: list[int], offset: int) -> tuple[int, int]:
+    """The partition that holds the record at `offset`, and how far into it that is."""
+    for number, count in enumerate(counts):
+        if offset < count:
+            return number, offset
+        offset -= count
+    return PARTITIONS, 0

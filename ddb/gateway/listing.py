@@ -32,13 +32,14 @@ class Listing:
 
     async def count(self, deadline: float) -> int:
         """How many records live. Raises `Unavailable`."""
-        return sum(await self._counting.counts(deadline))
+        return await self._counting.count(deadline)
 
     async def page(self, after: Cursor | None, offset: int, limit: int, deadline: float) -> Page:
         """Up to `limit` bodies. Raises `Unavailable`."""
         at = start_of(after.partition) + after.id.encode() if after else b""
         if offset:
-            at, offset = _skip(await self._counting.counts(deadline), offset)
+            number, offset = await self._counting.place(offset, deadline)
+            at = start_of(number)
         found: list[Row] = []
         wanted = offset + limit + 1
         end: bytes | None = at
@@ -56,12 +57,3 @@ class Listing:
 
     def __repr__(self) -> str:
         return f"<Listing {self._walk!r}>"
-
-
-def _skip(counts: list[int], offset: int) -> tuple[bytes, int]:
-    """Where the partition starts that holds the record at `offset`, and how far in it is."""
-    for number, count in enumerate(counts):
-        if offset < count:
-            return start_of(number), offset
-        offset -= count
-    return END, 0

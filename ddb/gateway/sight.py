@@ -71,20 +71,32 @@ class Sight:
 
         Of two homes at least one holds whatever was decided before, and keeps it. A standby does
         not: where it stands in for a home it must have answered before the other home is asked,
-        or it could give home and let go between the two.
+        or it could give home and let go between the two. What it let go of earlier is at the
+        home, so an answer to the look just before will do if it has let go of nothing since.
         """
         missing: Collection[tuple[str, str, str]] = self._cells
-        before: frozenset[str] = frozenset()
+        before, names = self._kept(since), frozenset[str]()
         for look in self._looks[since:]:
-            names = before | look.keys()
+            names |= look.keys()
             missing = [
                 (home, partner, standby)
                 for home, partner, standby in missing
                 if not (home in names and partner in names)
                 and not (standby in before and (home in look or partner in look))
             ]
-            before = names
+            before |= names
         return not missing
+
+    def _kept(self, since: int) -> frozenset[str]:
+        """Who has let go of nothing between the look before `since` and that one."""
+        if not 0 < since < len(self._looks):
+            return frozenset()
+        earlier, later = self._looks[since - 1 : since + 1]
+        return frozenset(
+            name
+            for name, said in later.items()
+            if name in earlier and said.let_go == earlier[name].let_go
+        )
 
     def hopeful(self) -> bool:
         """Whether it would settle further records if a complete sight followed the first look."""

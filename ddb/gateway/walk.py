@@ -16,6 +16,8 @@ MOST_ROWS = 1000
 """Rows asked of one node at a time."""
 AT_ONCE = 32
 """Single records read at the same time."""
+LEAST_LIVING, SMOOTHING = 0.1, 0.1
+"""How many of the rows asked for live is guessed from those of earlier stretches."""
 END = b"\xff\xff\xff"
 
 
@@ -37,6 +39,7 @@ class Walk:
         self._ring = ring
         self._poll = poll
         self._read = read
+        self._living = 1.0
 
     async def partition(self, number: int, deadline: float) -> int:
         """How many records of a partition live. Raises `Unavailable`."""
@@ -53,7 +56,7 @@ class Walk:
 
         Raises `Unavailable`.
         """
-        share = 2 * wanted / len(self._ring.names)
+        share = 2 * wanted / len(self._ring.names) / self._living
         limit = min(MOST_ROWS, int(share * 1.25) + 16)
         cells = self._cells(after, until)
         sight = Sight(cells)
@@ -72,6 +75,9 @@ class Walk:
         if unsettled:
             rows += await self._settle(unsettled, deadline)
             rows.sort(key=lambda row: row.key)
+        if rows:
+            living = sum(row.body is not None for row in rows) / len(rows)
+            self._living = max(LEAST_LIVING, self._living + SMOOTHING * (living - self._living))
         return Stretch(rows, sight.end)
 
     def _cells(self, after: bytes, until: bytes) -> Cells:

@@ -18,6 +18,8 @@ class HintBook:
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
         self.since_ms: dict[int, int] = {}
+        self.let_go = 0
+        """How many hints have been let go of."""
         self._alone: dict[int, dict[bytes, Dot]] = {}
         # Of a partition whose hints are all alone, every home holds the others.
         self._keepers: dict[int, frozenset[str]] = {}
@@ -75,6 +77,7 @@ class HintBook:
 
     def dropped(self, partition: int, key: bytes) -> None:
         """A hint was let go of."""
+        self.let_go += 1
         self._released(partition, key)
         self.counts[partition] -= 1
         if not self.counts[partition]:

@@ -15,9 +15,19 @@ MOST_BYTES = 2 * 1024 * 1024
 
 
 async def scan(
-    request: Scan, name: str, ring: Ring, store: Store, replica: Replica, decided: Decided
+    request: Scan,
+    name: str,
+    ring: Ring,
+    store: Store,
+    replica: Replica,
+    decided: Decided,
+    life: int,
 ) -> Reply:
-    """Answer Scan from home copies and hints alike, in key order."""
+    """Answer Scan from home copies and hints alike, in key order.
+
+    `life`: a number that no earlier process of this node is likely to have had.
+    """
+    let_go = life + replica.hints.let_go
     start = request.after + b"\x00" if request.after else b""
     held = heapq.merge(
         store.scan(Family.RECORDS, start, request.until, request.limit),
@@ -39,4 +49,4 @@ async def scan(
         rows.append((key, dot, live, body, decided.covers(dot)))
     for row in rows:
         await replica.key_durable(row[0])
-    return Rows(rows, more or len(rows) >= request.limit)
+    return Rows(rows, more or len(rows) >= request.limit, let_go)

@@ -87,6 +87,7 @@ class Node:
         """`room`: what is left on the disk under `store`."""
         self.name = identity.name
         self.store = store
+        self._life = rng.getrandbits(62)
         self._room = room
         self.ring = ring
         self.ballots = Ballots(identity.node_id, store, clock)
@@ -150,7 +151,7 @@ class Node:
             Hand: lambda request, _: replica.hand(request.states),
             Ended: lambda request, _: self._noted(request),
             Scan: lambda request, _: scan(
-                request, self.name, self.ring, self.store, replica, self.decided
+                request, self.name, self.ring, self.store, replica, self.decided, self._life
             ),
             Tally: lambda _, __: self._tally(),
             Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),

@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -205,11 +205,13 @@ class Rows(Message, tag=43, frozen=True):
     """Answers Scan: the rows, and whether others follow the last.
 
     A row is the key, the newest dot, whether the record lives, its body or empty, and whether the
-    node knows this state to be decided.
+    node knows this state to be decided. `let_go` is the same in two answers of a node only where it
+    has let go of no hint between them.
     """
 
     rows: list[tuple[bytes, Dot, bool, bytes, bool]]
     more: bool
+    let_go: int
 
 
 class Tallies(Message, tag=44, frozen=True):

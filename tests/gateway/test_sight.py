@@ -15,12 +15,13 @@ Held = tuple[Dot, bool]
 """A state's newest dot, and whether the node takes it for decided."""
 
 
-def look(**held: Held | None) -> dict[str, Rows]:
-    """What the nodes answered to one question, each with a body."""
+def look(let_go: int = 0, **held: Held | None) -> dict[str, Rows]:
+    """What the nodes answered to one question, each with a body; `let_go` as in `Rows`."""
     return {
         name: Rows(
             [] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])],
             False,
+            let_go,
         )
         for name, state in held.items()
     }
@@ -75,14 +76,38 @@ def test_sight_is_complete_once_no_decided_state_can_be_missing(
             id="a word in the second look",
         ),
         pytest.param(
-            [look(a=(NEW, True), c=None), look(a=(NEW, True), c=None)],
+            [look(a=(NEW, True), c=None), look(1, a=(NEW, True), c=None)],
             None,
             id="a home and the standby at one time since the word",
         ),
         pytest.param(
-            [look(a=(NEW, True), c=None), look(a=(NEW, True), c=None), look(a=(NEW, True), c=None)],
+            [
+                look(a=(NEW, True), c=None),
+                look(1, a=(NEW, True), c=None),
+                look(2, a=(NEW, True), c=None),
+            ],
             b"2",
             id="a home after the standby since the word",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), c=None), look(a=(NEW, True), c=None)],
+            b"2",
+            id="a home after the standby, that has let go of nothing since",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), c=None), look(a=(NEW, True), c=(LATER, False))],
+            None,
+            id="the standby knows better since",
+        ),
+        pytest.param(
+            [look(a=(NEW, True)), look(a=(NEW, True), c=None)],
+            None,
+            id="the standby was not asked before",
+        ),
+        pytest.param(
+            [look(a=(NEW, True), c=None), look(c=None)],
+            None,
+            id="only the standby was asked again",
         ),
         pytest.param(
             [look(a=(NEW, True), c=None), look(c=None), look(a=(LATER, True))],
@@ -104,17 +129,17 @@ def test_further_looks_are_worth_it_where_one_node_knows_what_the_others_do_not_
     assert sight_of(look(a=(NEW, True), b=(OLD, True))).hopeful()
     assert not sight_of(look(a=(NEW, False), b=(OLD, True))).hopeful()
     assert not sight_of(look(a=(NEW, True), b=(NEW, True))).hopeful()
-    short = Rows([(b"\x00\x00aaa", OLD, False, b"", False)], True)
+    short = Rows([(b"\x00\x00aaa", OLD, False, b"", False)], True, 0)
     assert not sight_of({**look(a=(NEW, True)), "b": short}).hopeful()
-    bodiless = Rows([(KEY, NEW, True, b"", True)], False)
+    bodiless = Rows([(KEY, NEW, True, b"", True)], False, 0)
     assert not sight_of({**look(b=(OLD, True)), "a": bodiless}).hopeful()
 
 
 def test_sight_ends_where_the_first_node_stopped_telling() -> None:
     """A record after the last that some node told of may be missing from that node's rows."""
     before, after = b"\x00\x00aaa", b"\x00\x00zzz"
-    short = Rows([(before, OLD, True, b"1", False)], True)
-    whole = Rows([(before, OLD, True, b"", False), (after, OLD, False, b"", False)], False)
+    short = Rows([(before, OLD, True, b"1", False)], True, 0)
+    whole = Rows([(before, OLD, True, b"", False), (after, OLD, False, b"", False)], False, 0)
 
     sight = sight_of({"a": short, "b": whole})
 

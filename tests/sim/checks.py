@@ -25,6 +25,7 @@ def check_all(world: World) -> None:
         once,
         available,
         reads.listings,
+        reads.pages,
         reads.counts,
         unexpected,
         cost,
@@ -143,7 +144,8 @@ def available(world: World) -> Iterable[str]:
     if not _owed(world.plan):
         return
     for timed in world.observed.timed:
-        cell = set(world.ring.cell(key_of(timed.id)).nodes)
+        names = world.ring.cell(key_of(timed.id)).nodes if timed.id else world.ring.names
+        cell = set(names)
         out: set[str] = set()
         excused = False
         for trouble in world.observed.troubles:
@@ -155,7 +157,7 @@ def available(world: World) -> Iterable[str]:
         took = timed.returned - timed.invoked
         if not timed.decided or took > PROMISED:
             yield (
-                f"{timed.id} at {timed.invoked:.4f}: {timed.said} after {1000 * took:.0f} ms,"
+                f"{timed.id or 'all'} at {timed.invoked:.4f}: {timed.said} after {took:.3f} s,"
                 f" with {sorted(out) or 'nobody'} of {sorted(cell)} out of reach"
             )
 

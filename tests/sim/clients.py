@@ -12,7 +12,7 @@ from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
 from tests.sim.errand import Lost, through
 from tests.sim.history import Answer, Call, Ended, Method, Record
 from tests.sim.machines import GatewayGone
-from tests.sim.observed import Counted, Listed, Timed
+from tests.sim.observed import Counted, Listed, Paged, Timed
 from tests.sim.plan import Action, Match, Op
 from tests.sim.world import World
 
@@ -92,7 +92,9 @@ class Clients:
             await asyncio.sleep(op.gap)
             match op.action:
                 case Action.LIST:
-                    await self.list_all(op.gateway, len(op.fields))
+                    listed = await self.list_all(op.gateway, len(op.fields))
+                    if listed is not None:
+                        await self.page(op.gateway, max(1, len(listed.rows) // 2), len(op.fields))
                 case Action.COUNT:
                     await self.count(op.gateway)
                 case _:
@@ -180,25 +182,11 @@ class Clients:
         rows: list[Record] = []
         after: Cursor | None = None
         while True:
-            invoked = loop.now
-
-            async def work(router: Router, after: Cursor | None = after) -> object:
-                return await router.page(after=after, offset=0, limit=limit)
-
-            try:
-                page = await through(world, gateway, work, 1.5, False)
-            except (GatewayGone, Lost, Unavailable):
-                world.observed.outcomes["list no"] += 1
+            got = await self._page(gateway, after, 0, limit)
+            if got is None:
                 return None
-            assert isinstance(page, Page)
-            for body in page.bodies:
-                row = msgspec.json.decode(body, type=Record)
-                rows.append(row)
-                seen = Call(
-                    -1, Method.GET, str(row["id"]), None, invoked, loop.now, Answer(Ended.OK, row)
-                )
-                world.observed.calls.append(seen)
-            after = page.next
+            more, after = got
+            rows += more
             if after is None:
                 break
         listed = Listed(began, loop.now, tuple(rows))
@@ -207,15 +195,58 @@ class Clients:
         world.observed.outcomes["list ok"] += 1
         return listed
 
+    async def page(self, gateway: int, offset: int, limit: int) -> Paged | None:
+        """One page from an offset; None where it was not to be had."""
+        world, loop = self._world, self._world.loop
+        began = loop.now
+        got = await self._page(gateway, None, offset, limit)
+        if got is None:
+            return None
+        paged = Paged(began, loop.now, offset, limit, tuple(str(row["id"]) for row in got[0]))
+        world.note(f"list from {offset} since {began:.4f}: {list(paged.ids)}")
+        world.observed.paged.append(paged)
+        return paged
+
+    async def _page(
+        self, gateway: int, after: Cursor | None, offset: int, limit: int
+    ) -> tuple[list[Record], Cursor | None] | None:
+        """The rows of one page and where the next begins; each row is a GET, too."""
+        world, invoked = self._world, self._world.loop.now
+
+        async def work(router: Router) -> object:
+            return await router.page(after=after, offset=offset, limit=limit)
+
+        try:
+            page = await through(world, gateway, work, 1.5, False)
+        except (GatewayGone, Lost):
+            return None
+        except Unavailable:
+            world.observed.outcomes["list no"] += 1
+            self._timed(None, invoked, Answer(Ended.NO))
+            return None
+        self._timed(None, invoked, Answer(Ended.OK))
+        assert isinstance(page, Page)
+        rows = [msgspec.json.decode(body, type=Record) for body in page.bodies]
+        for row in rows:
+            told = Answer(Ended.OK, row)
+            world.observed.calls.append(
+                Call(-1, Method.GET, str(row["id"]), None, invoked, world.loop.now, told)
+            )
+        return rows, page.next
+
     async def count(self, gateway: int) -> Counted | None:
         """One COUNT; None where it was not to be had."""
         world, loop = self._world, self._world.loop
         began = loop.now
         try:
             count = await through(world, gateway, lambda router: router.count(), 1.5, False)
-        except (GatewayGone, Lost, Unavailable):
-            world.observed.outcomes["count no"] += 1
+        except (GatewayGone, Lost):
             return None
+        except Unavailable:
+            world.observed.outcomes["count no"] += 1
+            self._timed(None, began, Answer(Ended.NO))
+            return None
+        self._timed(None, began, Answer(Ended.OK))
         assert isinstance(count, int)
         counted = Counted(began, loop.now, count)
         world.note(f"count since {began:.4f}: {count}")
@@ -232,7 +263,7 @@ class Clients:
             return Answer(kind)
         return Answer(kind, msgspec.json.decode(told.body, type=Record))
 
-    def _timed(self, name: str, begun: float, answer: Answer) -> None:
+    def _timed(self, name: str | None, begun: float, answer: Answer) -> None:
         decided = answer.kind not in (Ended.NO, Ended.UNKNOWN)
         self._world.observed.timed.append(
             Timed(name, begun, self._world.loop.now, decided, answer.kind.value)

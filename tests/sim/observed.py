@@ -28,6 +28,17 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Paged:
+    """One page of a LIST from an offset."""
+
+    invoked: float
+    returned: float
+    offset: int
+    limit: int
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """One COUNT."""
 
@@ -38,9 +49,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One request of a client for one record, as its gateway answered it."""
+    """One request of a client, as its gateway answered it."""
 
-    id: str
+    id: str | None
+    """None for LIST and COUNT."""
     invoked: float
     returned: float
     decided: bool
@@ -53,6 +65,7 @@ class Observed:
 
     calls: list[Call] = field(default_factory=list)
     listed: list[Listed] = field(default_factory=list)
+    paged: list[Paged] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
     timed: list[Timed] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)

@@ -8,6 +8,9 @@ from tests.sim.history import Call, Ended, Method
 from tests.sim.observed import by_id, ended
 from tests.sim.world import World
 
+_END = b"\xff\xff\xff"
+"""Above every key."""
+
 
 def listings(world: World) -> Iterable[str]:
     """A LIST is in order, without doubles, and has every record that surely was there throughout.
@@ -27,6 +30,36 @@ def listings(world: World) -> Iterable[str]:
                 yield f"the list since {listed.invoked:.4f} misses {record}"
             if record in ids and _surely(calls, False, listed.invoked, listed.returned):
                 yield f"the list since {listed.invoked:.4f} revives {record}"
+
+
+def pages(world: World) -> Iterable[str]:
+    """A LIST from an offset begins there, and leaves out nothing up to its end.
+
+    As many records are before its first row as the offset says: no fewer than surely were there
+    throughout, no more than may have been.
+    """
+    calls_of = by_id(world.observed)
+    for page in world.observed.paged:
+        span = page.invoked, page.returned
+        there = {key_of(record) for record in calls_of if _surely(calls_of[record], True, *span)}
+        gone = {key_of(record) for record in calls_of if _surely(calls_of[record], False, *span)}
+        maybe = set(map(key_of, calls_of)) - gone
+        rows = list(map(key_of, page.ids))
+        told = f"the list from {page.offset} at {page.invoked:.4f}, {list(page.ids)}"
+        if rows != sorted(set(rows)) or len(rows) > page.limit:
+            yield f"{told}, is out of order or too long"
+            continue
+        first, last = (rows[0], rows[-1]) if rows else (_END, _END)
+        if not sum(key < first for key in there) <= page.offset:
+            yield f"{told}, begins too late"
+        if rows and not sum(key < first for key in maybe) >= page.offset:
+            yield f"{told}, begins too early"
+        if gone.intersection(rows):
+            yield f"{told}, revives {gone.intersection(rows)}"
+        end = last if len(rows) == page.limit else _END
+        missed = {key for key in there if first <= key <= end}.difference(rows)
+        if missed:
+            yield f"{told}, misses {missed}"
 
 
 def counts(world: World) -> Iterable[str]:

@@ -197,4 +197,16 @@ GATEWAY = (
         ),
         family="homecoming",
     ),
+    Mutant(
+        "places-by-what-is-disputed",
+        "LIST finds the place of an offset by tallies of which the homes' are unequal",
+        (
+            Patch(
+                _COUNTING,
+                "    return [each for each in disputed if each < number]\n",
+                "    return []\n",
+            ),
+        ),
+        family="lone",
+    ),
 )
