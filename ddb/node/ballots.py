@@ -7,7 +7,7 @@ promises and therefore refuses every ballot up to the ceiling it finds: its floo
 
 import asyncio
 
-from ddb.node.store import Family, Store
+from ddb.node.store import Family, Store, written
 from ddb.record.clock import HybridClock, at_millisecond
 from ddb.record.version import Dot
 from ddb.wire.ports import Clock
@@ -50,14 +50,14 @@ class Ballots:
         self.fence(counter)
         covered = self.cover(counter)
         if covered is not None:
-            await covered
+            await written(covered)
 
     async def issue(self, above: Dot) -> Dot:
         """A new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
         covered = self.cover(counter)
         if covered is not None:
-            await covered
+            await written(covered)
         return Dot(counter, self.node_id)
 
     def issue_now(self, above: Dot) -> Dot | None:

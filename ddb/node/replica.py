@@ -12,7 +12,7 @@ from functools import partial
 
 from ddb.node.ballots import Ballots
 from ddb.node.hints import HintBook
-from ddb.node.store import Family, Put, Store
+from ddb.node.store import Family, Put, Store, written
 from ddb.node.tally import TallyBook, walk
 from ddb.record.clock import millisecond_of
 from ddb.record.state import State, decode, peek
@@ -154,8 +154,10 @@ class Replica:
             self._ballots.observe(peek(raw).counter)
             self.offer(key, raw)
         marks = [(self.newest(key), self._bar(key)) for key, _ in states]
-        for future in {self._pending[key] for key, _ in states if key in self._pending}:
-            await future
+        for pending in dict.fromkeys(
+            self._pending[key] for key, _ in states if key in self._pending
+        ):
+            await written(pending)
         return Handed(marks)
 
     # What it does.
@@ -209,13 +211,12 @@ class Replica:
         """Wait until what is held of `key` at this moment is durable."""
         pending = self._pending.get(key)
         if pending is not None:
-            # Whoever is cancelled as the node stops must not end it for the others that wait.
-            await asyncio.shield(pending)
+            await written(pending)
 
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""
-        for future in set(self._pending.values()):
-            await future
+        for pending in dict.fromkeys(self._pending.values()):
+            await written(pending)
 
     def drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
         """Let go of a hint whose state is still `newest` and all of which is behind `confirmed`.
@@ -311,8 +312,8 @@ def _tell(said: asyncio.Future[Reply], reply: Reply, written: asyncio.Future[Non
         said.set_result(reply)
 
 
-async def _after(reply: Reply, *futures: asyncio.Future[None] | None) -> Reply:
-    for future in futures:
-        if future is not None:
-            await future
+async def _after(reply: Reply, *commits: asyncio.Future[None] | None) -> Reply:
+    for commit in commits:
+        if commit is not None:
+            await written(commit)
     return reply

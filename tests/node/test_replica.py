@@ -1,7 +1,9 @@
 """The replica on a real store, where the simulation cannot tell what is seen from outside."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ from ddb.settings import Fsync
 from ddb.wire.clock import SystemClock
 
 NAMES = ("db-0", "db-1", "db-2")
+KEY = key_of("ada")
+STATE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 
 
 def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
@@ -46,18 +50,28 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
         store.close()
 
 
-def test_one_that_gives_up_waiting_leaves_the_others_waiting(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "wait",
+    [
+        pytest.param(lambda replica: replica.key_durable(KEY), id="for a key"),
+        pytest.param(lambda replica: replica.all_durable(), id="for everything"),
+        pytest.param(lambda replica: replica.hand([(KEY, STATE)]), id="to say what it holds"),
+    ],
+)
+def test_one_that_gives_up_waiting_leaves_the_others_waiting(
+    tmp_path: Path, wait: Callable[[Replica], Coroutine[Any, Any, object]]
+) -> None:
     """Of several that wait for the same write one may be cancelled, as when a node stops."""
-    ring, key = Ring(NAMES), key_of("ada")
+    ring = Ring(NAMES)
 
     async def scenario(store: RocksStore) -> None:
-        replica = Replica(ring.cell(key).home, ring, store, Ballots(1, store, SystemClock()))
-        replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
-        impatient, patient = (asyncio.ensure_future(replica.key_durable(key)) for _ in range(2))
+        replica = Replica(ring.cell(KEY).home, ring, store, Ballots(1, store, SystemClock()))
+        replica.offer(KEY, STATE)
+        impatient, patient = (asyncio.ensure_future(wait(replica)) for _ in range(2))
         await asyncio.sleep(0)
         assert impatient.cancel()
         await patient
-        assert replica.durable(key) is None
+        assert replica.durable(KEY) is None
 
     store = RocksStore(tmp_path / "home", Fsync.ALWAYS)
     asyncio.run(scenario(store))

@@ -49,7 +49,7 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "            await future\n        return Handed(marks)",
+                "            await written(pending)\n        return Handed(marks)",
                 "            pass\n        return Handed(marks)",
             ),
         ),
