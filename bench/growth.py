@@ -15,7 +15,7 @@ from bench.rounds import Bench, Loaded, Results, Say
 from bench.sample import Load, Spread
 from bench.targets.ddb import Ddb
 from bench.targets.echo import Echo
-from bench.targets.target import Failed, Target
+from bench.targets.target import Failed
 from bench.users import User
 from bench.workload import Operation
 from bench.wrk import Wrk
@@ -97,11 +97,13 @@ class GrowthRun:
         results: Results,
     ) -> None:
         echo = Echo(self._directory)
-        loaded = [Loaded(_started(echo, stack), self._users[:1000])]
+        stack.callback(echo.stop)
+        echo.start()
+        loaded = [Loaded(echo, self._users[:1000])]
         for target, count in clusters:
-            _started(target, stack)
             began = time.monotonic()
-            target.load(self._users[:count])
+            stack.callback(target.stop)
+            target.start_with(self._users[:count])
             self._say(f"{target.name}: loaded {count:,} in {time.monotonic() - began:.0f} s")
             loaded.append(Loaded(target, self._users[:count]))
         time.sleep(SETTLE)
@@ -112,12 +114,6 @@ class GrowthRun:
             self.growth.memory[target.name] = [
                 memory(pid) for name, pid in target.cluster.pids().items() if name != "gateway"
             ]
-
-
-def _started(target: Target, stack: ExitStack) -> Target:
-    stack.callback(target.stop)
-    target.start()
-    return target
 
 
 def _counting(host: str) -> Spread:

@@ -45,6 +45,7 @@ class Ddb:
             Fsync.OS: "two nodes, page cache of both",
         }[fsync]
         directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
         self.cluster = Cluster(directory, nodes, DDB_FSYNC=fsync.value)
 
     @property
@@ -78,6 +79,20 @@ class Ddb:
             there = self._ids()
             missing = [user for user in users if user.id not in there]
         raise Failed(f"{self.name}: {len(missing)} of {len(users)} users could not be loaded")
+
+    def start_with(self, users: Sequence[User]) -> None:
+        """Start with these users there. Raises Failed.
+
+        Loaded without fsync, which for a million takes minutes less. A store that was closed in
+        order has everything on disk, however it got there.
+        """
+        quick = Ddb(self._directory, self.cluster.nodes, Fsync.OS, self.name)
+        try:
+            quick.start()
+            quick.load(users)
+        finally:
+            quick.stop()
+        self.start()
 
     def _ids(self) -> set[str]:
         """The ids of all users, page by page."""
