@@ -36,7 +36,10 @@ from ddb.wire.messages import Accept, Holds, Propose, Refused, Reply, Stored
 from ddb.wire.ports import Clock, Transport
 
 PAUSE = 0.004
-"""Mean seconds between ballots that met a newer promise."""
+"""Mean seconds between ballots that met a newer promise, at least; as many as a ballot takes, if
+that is longer."""
+LONGEST_PAUSE = 0.02
+"""The same, at most."""
 
 
 class Outrun(Exception):
@@ -77,7 +80,9 @@ class Coordinator:
         began = self._clock.now()
         state = await self._agreement.find(key, deadline, began)
         if state is None:
-            async with self.queue.turn(key):
+            async with self.queue.turn_or_word(key, began) as word:
+                if word is not None:
+                    return word
                 self._late(key, began, deadline, False)
                 state = await self._settle(key, deadline, began)
         return state
@@ -136,9 +141,11 @@ class Coordinator:
 
     async def _settle(self, key: bytes, deadline: float, since: float) -> State:
         """The decided state, by a full round if that is what it takes; for the key's turn only."""
+        began = self._clock.now()
         state = await self._agreement.find(key, deadline, since)
         if state is None:
-            state = (await self._round(key, SETTLE, deadline, since, False)).state
+            return (await self._round(key, SETTLE, deadline, since, False)).state
+        self.queue.tell(key, began, state)
         return state
 
     async def _round(
@@ -161,22 +168,33 @@ class Coordinator:
         partner = next(partners)
         while True:
             self._check(deadline, doubt, "no partner answered in time")
-            wanted = Intent(intent.change, intent.operation, doubt)
+            wanted, began = Intent(intent.change, intent.operation, doubt), self._clock.now()
             made, reply = await self._attempt(key, wanted, partner, deadline, cause)
             if made is not None:
+                # Whoever has waited since before can as well have read it in this very round.
+                self.queue.tell(key, began, made.state)
                 return made
             if isinstance(reply, Refused):
                 self.counters.contended += 1
                 self._ballots.observe(reply.promise.counter)
                 if cause is Cause.REPAIR and reply.promise.node:
                     raise Outrun
-                await asyncio.sleep(self._rng.uniform(0, 2 * PAUSE))
+                await self._give_way(began)
             elif isinstance(reply, Stored):
                 doubt = True
+                await self._give_way(began)
             else:
                 doubt = doubt or reply is None
                 await self._partners.failed(partner, key, since, doubt)
                 partner = next(partners)
+
+    async def _give_way(self, began: float) -> None:
+        """Let another round end, which takes about as long as our ballot that `began` then.
+
+        Shorter pauses have two coordinators overtake each other until one runs out of time.
+        """
+        took = self._clock.now() - began
+        await asyncio.sleep(self._rng.uniform(0, 2 * min(max(took, PAUSE), LONGEST_PAUSE)))
 
     async def _attempt(
         self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause

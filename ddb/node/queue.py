@@ -5,12 +5,16 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ddb.record.state import State
+
+Turn = asyncio.Future[State | None]
+
 
 class KeyQueue:
     """Turns on keys. Only keys in use take memory."""
 
     def __init__(self) -> None:
-        self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[bytes, deque[tuple[float | None, Turn]]] = {}
 
     def free(self, key: bytes) -> bool:
         """Whether nobody has the key's turn, so that `enter` may be called."""
@@ -24,11 +28,17 @@ class KeyQueue:
         """Give the turn to whoever has waited longest."""
         queue = self._waiting[key]
         while queue:
-            waiting = queue.popleft()
+            _, waiting = queue.popleft()
             if not waiting.done():
                 waiting.set_result(None)
                 return
         del self._waiting[key]
+
+    def tell(self, key: bytes, since: float, state: State) -> None:
+        """Answer those who wait to read: a round begun at `since`, after them, decided `state`."""
+        for began, waiting in self._waiting[key]:
+            if began is not None and began < since and not waiting.done():
+                waiting.set_result(state)
 
     @asynccontextmanager
     async def turn(self, key: bytes) -> AsyncIterator[None]:
@@ -36,19 +46,33 @@ class KeyQueue:
         if self.free(key):
             self.enter(key)
         else:
-            await self._wait(key)
+            await self._wait(key, None)
         try:
             yield
         finally:
             self.leave(key)
 
-    async def _wait(self, key: bytes) -> None:
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[key].append(mine)
+    @asynccontextmanager
+    async def turn_or_word(self, key: bytes, since: float) -> AsyncIterator[State | None]:
+        """As `turn`, or without it what was told to one who waits to read `since` then."""
+        word = None
+        if self.free(key):
+            self.enter(key)
+        else:
+            word = await self._wait(key, since)
         try:
-            await mine
+            yield word
+        finally:
+            if word is None:
+                self.leave(key)
+
+    async def _wait(self, key: bytes, since: float | None) -> State | None:
+        mine: Turn = asyncio.get_running_loop().create_future()
+        self._waiting[key].append((since, mine))
+        try:
+            return await mine
         except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():
+            if mine.done() and not mine.cancelled() and mine.result() is None:
                 # The turn came, and with it the cancellation: it must not be lost.
                 self.leave(key)
             raise

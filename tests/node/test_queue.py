@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from ddb.node.queue import KeyQueue
+from ddb.record.state import State
+from ddb.record.version import Dot
 
 KEY, OTHER = b"key", b"other"
 
@@ -187,5 +189,82 @@ def test_any_mixture_of_comings_and_goings(seed: int) -> None:
             assert all(number in rest for number in served[key])
         finished = {number for number, end in enumerate(ended) if end is None}
         assert finished <= {*served[KEY], *served[OTHER]}
+
+    run(scenario())
+
+
+class Reader:
+    """Waits to read, and says what it got: a word, or the turn."""
+
+    def __init__(self, queue: KeyQueue, since: float, log: list[str]) -> None:
+        self.task = asyncio.ensure_future(self._read(queue, since, log))
+
+    async def _read(self, queue: KeyQueue, since: float, log: list[str]) -> None:
+        async with queue.turn_or_word(KEY, since) as word:
+            log.append(f"{since:.0f} {'has the turn' if word is None else word.body.decode()}")
+
+
+def test_what_is_decided_answers_those_who_waited_to_read_since_before() -> None:
+    """A reader that came later, or in that moment, and a change have their turns all the same."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        queue.enter(KEY)
+        readers = [Reader(queue, since, log) for since in (1.0, 2.0, 3.0)]
+        worker = Worker(queue, "change", log)
+        await settle()
+        queue.tell(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
+        await settle()
+        assert log == ["1 decided"]
+        queue.tell(KEY, 2.0, State((Dot(2, 1),), True, b"decided again"))
+        queue.leave(KEY)
+        await settle()
+        assert log == ["1 decided", "2 has the turn", "3 has the turn", "change"]
+        worker.go.set()
+        await asyncio.gather(worker.task, *(reader.task for reader in readers))
+        assert repr(queue) == "<KeyQueue 0 keys>"
+
+    run(scenario())
+
+
+def test_reader_of_a_free_key_has_the_turn() -> None:
+    """Where nobody is there to tell it anything, it keeps others waiting as a change does."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        async with queue.turn_or_word(KEY, 1.0) as word:
+            assert word is None
+            worker = Worker(queue, "change", log)
+            await settle()
+            assert log == []
+        worker.go.set()
+        await worker.task
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_reader_that_gives_up_as_it_is_called_hands_on_only_what_it_has(told: bool) -> None:
+    """A turn that comes together with the cancellation goes to the next; a word is no turn."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        queue.enter(KEY)
+        gone = Reader(queue, 1.0, log)
+        worker = Worker(queue, "change", log)
+        await settle()
+        if told:
+            queue.tell(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
+        else:
+            queue.leave(KEY)
+        gone.task.cancel()
+        await settle()
+        assert gone.task.cancelled()
+        assert log == ([] if told else ["change"])
+        if told:
+            queue.leave(KEY)
+        worker.go.set()
+        await worker.task
+        assert queue.free(KEY)
 
     run(scenario())
