@@ -95,11 +95,11 @@ async def whole_reads(world: World, clients: Clients) -> None:
         listed = await clients.list_all(index, 1 + index)
         if listed is None or {str(row["id"]): row for row in listed.rows} != live:
             world.violate("listing at rest", f"{listed} instead of {live}")
-        for offset in range(1, 2 + len(live)):
-            paged = await clients.page(index, offset, 1 + index)
-            ids = sorted(live, key=key_of)[offset : offset + 1 + index]
-            if paged is None or list(paged.ids) != ids:
-                world.violate("listing at rest", f"{paged} instead of {ids}")
+        offset = 1 + len(live) // 2
+        paged = await clients.page(index, offset, 1 + index)
+        ids = sorted(live, key=key_of)[offset : offset + 1 + index]
+        if paged is None or list(paged.ids) != ids:
+            world.violate("listing at rest", f"{paged} instead of {ids}")
         counted = await clients.count(index)
         if counted is None or counted.count != len(live):
             world.violate("count at rest", f"{counted} instead of {len(live)}")
