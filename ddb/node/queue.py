@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from ddb.record.state import State
 
 Turn = asyncio.Future[State | None]
+"""Done with None as the turn comes, or else with the state that is told instead."""
 
 
 class KeyQueue:
