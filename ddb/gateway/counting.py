@@ -65,7 +65,7 @@ class Counting:
         while needed := _needed(counts, disputed, offset):
             for start in range(0, len(needed), WALKS_AT_ONCE):
                 await self._walked(counts, needed[start : start + WALKS_AT_ONCE], deadline)
-            disputed = sorted(set(disputed).difference(needed))
+            disputed = disputed[len(needed) :]
         return counts
 
     async def _walked(self, counts: list[int], numbers: Sequence[int], deadline: float) -> None:
@@ -128,7 +128,10 @@ class Counting:
 
 
 def _needed(counts: list[int], disputed: Sequence[int], offset: int | None) -> Sequence[int]:
-    """The disputed partitions that must be exact for a COUNT, or before a LIST from `offset`."""
+    """The first of the disputed partitions, which are in order: those that must be exact.
+
+    All of them for a COUNT, those before the record at `offset` for a LIST.
+    """
     if offset is None:
         return disputed
     number, _ = _place(counts, offset)

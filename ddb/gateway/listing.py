@@ -10,8 +10,8 @@ from ddb.gateway.counting import Counting
 from ddb.gateway.poll import Poll
 from ddb.gateway.records import Cursor, Page
 from ddb.gateway.sight import Row
-from ddb.gateway.walk import END, Walk, start_of
-from ddb.ring.ring import Ring, id_of, partition_in
+from ddb.gateway.walk import Walk, start_of
+from ddb.ring.ring import END, Ring, id_of, partition_in
 from ddb.wire.ports import Clock, Transport
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ddb.gateway.poll import Cells, Poll, cells_of
 from ddb.gateway.sight import Row, Sight
-from ddb.ring.ring import PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
+from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.messages import Rows, Scan
 
 MOST_ROWS = 1000
@@ -18,7 +18,6 @@ AT_ONCE = 32
 """Single records read at the same time."""
 LEAST_LIVING, SMOOTHING = 0.1, 0.1
 """How many of the rows asked for live is guessed from those of earlier stretches."""
-END = b"\xff\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)

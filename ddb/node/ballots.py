@@ -48,16 +48,12 @@ class Ballots:
     async def raise_floor(self, counter: int) -> None:
         """Refuse every ballot up to `counter` from now on, and after a restart."""
         self.fence(counter)
-        covered = self.cover(counter)
-        if covered is not None:
-            await written(covered)
+        await written(self.cover(counter))
 
     async def issue(self, above: Dot) -> Dot:
         """A new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
-        covered = self.cover(counter)
-        if covered is not None:
-            await written(covered)
+        await written(self.cover(counter))
         return Dot(counter, self.node_id)
 
     def issue_now(self, above: Dot) -> Dot | None:

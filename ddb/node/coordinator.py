@@ -80,7 +80,7 @@ class Coordinator:
         began = self._clock.now()
         state = await self._agreement.find(key, deadline, began)
         if state is None:
-            async with self.queue.turn_or_word(key, began) as word:
+            async with self.queue.turn(key, began) as word:
                 if word is not None:
                     return word
                 self._late(key, began, deadline, False)

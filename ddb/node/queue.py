@@ -42,20 +42,11 @@ class KeyQueue:
                 waiting.set_result(state)
 
     @asynccontextmanager
-    async def turn(self, key: bytes) -> AsyncIterator[None]:
-        """Hold the key's turn inside the context."""
-        if self.free(key):
-            self.enter(key)
-        else:
-            await self._wait(key, None)
-        try:
-            yield
-        finally:
-            self.leave(key)
+    async def turn(self, key: bytes, since: float | None = None) -> AsyncIterator[State | None]:
+        """Hold the key's turn inside the context.
 
-    @asynccontextmanager
-    async def turn_or_word(self, key: bytes, since: float) -> AsyncIterator[State | None]:
-        """As `turn`, or without it what was told to one who waits to read `since` then."""
+        Whoever merely reads, and has waited `since` then, may be told a state instead of it.
+        """
         word = None
         if self.free(key):
             self.enter(key)

@@ -14,10 +14,9 @@ from ddb.node.counters import Counters
 from ddb.node.replica import Replica
 from ddb.node.space import Room
 from ddb.node.store import Family, Store
-from ddb.node.tally import END
 from ddb.record.state import peek
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import PARTITIONS, Ring, partition_in
+from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
 from ddb.wire.messages import Holds, Read, Refill, Refilling, Reply, Request, Share
 from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 

@@ -209,9 +209,7 @@ class Replica:
 
     async def key_durable(self, key: bytes) -> None:
         """Wait until what is held of `key` at this moment is durable."""
-        pending = self._pending.get(key)
-        if pending is not None:
-            await written(pending)
+        await written(self._pending.get(key))
 
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""
@@ -302,8 +300,8 @@ class Replica:
         )
 
 
-def _tell(said: asyncio.Future[Reply], reply: Reply, written: asyncio.Future[None]) -> None:
-    failure = written.exception()
+def _tell(said: asyncio.Future[Reply], reply: Reply, commit: asyncio.Future[None]) -> None:
+    failure = commit.exception()
     if said.done():
         return
     if failure is not None:
@@ -314,6 +312,5 @@ def _tell(said: asyncio.Future[Reply], reply: Reply, written: asyncio.Future[Non
 
 async def _after(reply: Reply, *commits: asyncio.Future[None] | None) -> Reply:
     for commit in commits:
-        if commit is not None:
-            await written(commit)
+        await written(commit)
     return reply

@@ -34,10 +34,14 @@ class StoreRefused(Exception):
     """The data directory cannot be used; the message is a sentence for the operator."""
 
 
-async def written(commit: asyncio.Future[None]) -> None:
-    """Wait until a commit, for which others wait as well, is durable. Raises `StoreFailed`."""
-    # Whoever is cancelled, as the node stops, must not end it for the others.
-    await asyncio.shield(commit)
+async def written(commit: asyncio.Future[None] | None) -> None:
+    """Wait until a commit, for which others wait as well, is durable; None where it is already.
+
+    Raises `StoreFailed`.
+    """
+    if commit is not None:
+        # Whoever is cancelled, as the node stops, must not end it for the others.
+        await asyncio.shield(commit)
 
 
 class Store(Protocol):

@@ -11,11 +11,9 @@ from hashlib import blake2b
 
 from ddb.node.store import Family, Put, Store
 from ddb.record.state import LIVE, NEWEST
-from ddb.ring.ring import PARTITIONS
+from ddb.ring.ring import END, PARTITIONS
 
 ROW = struct.Struct(">QQ")
-END = b"\xff\xff\xff"
-"""Above every key."""
 _SCAN = 2000
 
 

@@ -14,6 +14,8 @@ PARTITIONS = 1024
 CELL = 3
 PARTITION_BYTES = 2
 VNODES = 160
+END = b"\xff\xff\xff"
+"""Above every key."""
 
 
 @dataclass(frozen=True, slots=True)

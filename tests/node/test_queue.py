@@ -200,7 +200,7 @@ class Reader:
         self.task = asyncio.ensure_future(self._read(queue, since, log))
 
     async def _read(self, queue: KeyQueue, since: float, log: list[str]) -> None:
-        async with queue.turn_or_word(KEY, since) as word:
+        async with queue.turn(KEY, since) as word:
             log.append(f"{since:.0f} {'has the turn' if word is None else word.body.decode()}")
 
 
@@ -232,7 +232,7 @@ def test_reader_of_a_free_key_has_the_turn() -> None:
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
-        async with queue.turn_or_word(KEY, 1.0) as word:
+        async with queue.turn(KEY, 1.0) as word:
             assert word is None
             worker = Worker(queue, "change", log)
             await settle()

@@ -9,7 +9,7 @@ from ddb.gateway.records import Answer as Told
 from ddb.gateway.records import Applied, Cursor, Page, Unavailable
 from ddb.gateway.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
-from tests.sim.errand import Lost, through
+from tests.sim.errand import Lost, Work, through
 from tests.sim.history import Answer, Call, Ended, Method, Record
 from tests.sim.machines import GatewayGone
 from tests.sim.observed import Counted, Listed, Paged, Timed
@@ -212,19 +212,11 @@ class Clients:
     ) -> tuple[list[Record], Cursor | None] | None:
         """The rows of one page and where the next begins; each row is a GET, too."""
         world, invoked = self._world, self._world.loop.now
-
-        async def work(router: Router) -> object:
-            return await router.page(after=after, offset=offset, limit=limit)
-
-        try:
-            page = await through(world, gateway, work, 1.5, False)
-        except (GatewayGone, Lost):
+        page = await self._whole(
+            "list", gateway, lambda router: router.page(after=after, offset=offset, limit=limit)
+        )
+        if page is None:
             return None
-        except Unavailable:
-            world.observed.outcomes["list no"] += 1
-            self._timed(None, invoked, Answer(Ended.NO))
-            return None
-        self._timed(None, invoked, Answer(Ended.OK))
         assert isinstance(page, Page)
         rows = [msgspec.json.decode(body, type=Record) for body in page.bodies]
         for row in rows:
@@ -238,21 +230,29 @@ class Clients:
         """One COUNT; None where it was not to be had."""
         world, loop = self._world, self._world.loop
         began = loop.now
-        try:
-            count = await through(world, gateway, lambda router: router.count(), 1.5, False)
-        except (GatewayGone, Lost):
+        count = await self._whole("count", gateway, lambda router: router.count())
+        if count is None:
             return None
-        except Unavailable:
-            world.observed.outcomes["count no"] += 1
-            self._timed(None, began, Answer(Ended.NO))
-            return None
-        self._timed(None, began, Answer(Ended.OK))
         assert isinstance(count, int)
         counted = Counted(began, loop.now, count)
         world.note(f"count since {began:.4f}: {count}")
         world.observed.counted.append(counted)
         world.observed.outcomes["count ok"] += 1
         return counted
+
+    async def _whole(self, what: str, gateway: int, work: Work) -> object:
+        """What a gateway answers to a LIST or a COUNT; None where it does not."""
+        world, began = self._world, self._world.loop.now
+        try:
+            found = await through(world, gateway, work, 1.5, False)
+        except (GatewayGone, Lost):
+            return None
+        except Unavailable:
+            world.observed.outcomes[f"{what} no"] += 1
+            self._timed(None, began, Answer(Ended.NO))
+            return None
+        self._timed(None, began, Answer(Ended.OK))
+        return found
 
     def _answer(self, told: Told) -> Answer:
         if told.outcome is Outcome.REUSED:

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 
-from ddb.ring.ring import key_of
+from ddb.ring.ring import END, key_of
 from tests.sim.clients import record_id
 from tests.sim.history import Call, Ended, Method
 from tests.sim.observed import by_id, ended
 from tests.sim.world import World
-
-_END = b"\xff\xff\xff"
-"""Above every key."""
 
 
 def listings(world: World) -> Iterable[str]:
@@ -49,14 +46,14 @@ def pages(world: World) -> Iterable[str]:
         if rows != sorted(set(rows)) or len(rows) > page.limit:
             yield f"{told}, is out of order or too long"
             continue
-        first, last = (rows[0], rows[-1]) if rows else (_END, _END)
+        first, last = (rows[0], rows[-1]) if rows else (END, END)
         if not sum(key < first for key in there) <= page.offset:
             yield f"{told}, begins too late"
         if rows and not sum(key < first for key in maybe) >= page.offset:
             yield f"{told}, begins too early"
         if gone.intersection(rows):
             yield f"{told}, revives {gone.intersection(rows)}"
-        end = last if len(rows) == page.limit else _END
+        end = last if len(rows) == page.limit else END
         missed = {key for key in there if first <= key <= end}.difference(rows)
         if missed:
             yield f"{told}, misses {missed}"

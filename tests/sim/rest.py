@@ -7,13 +7,12 @@ import msgspec
 from ddb.node.store import Family
 from ddb.node.tally import ROW, _digest
 from ddb.record.state import body_of, is_live
-from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
+from ddb.ring.ring import END, PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients
 from tests.sim.disk import SimStore
 from tests.sim.history import Record
 from tests.sim.world import World
 
-_END = b"\xff\xff\xff"
 _ALL = 1 << 30
 
 
@@ -29,9 +28,9 @@ def at_rest(world: World) -> str | None:
             return f"{name} is down"
         if machine.node.replica.hints.total:
             return f"{name} holds {machine.node.replica.hints!r}"
-        if machine.store.scan(Family.HINTS, b"", _END, 1):
+        if machine.store.scan(Family.HINTS, b"", END, 1):
             return f"{name} has hints that it does not count"
-        for key, raw in machine.store.scan(Family.RECORDS, b"", _END, _ALL):
+        for key, raw in machine.store.scan(Family.RECORDS, b"", END, _ALL):
             held[key][name] = raw
         wrong = _tallied(machine.store, name)
         if wrong:
@@ -48,12 +47,12 @@ def at_rest(world: World) -> str | None:
 def _tallied(store: SimStore, name: str) -> str | None:
     live: dict[int, int] = defaultdict(int)
     digest: dict[int, int] = defaultdict(int)
-    for key, raw in store.scan(Family.RECORDS, b"", _END, _ALL):
+    for key, raw in store.scan(Family.RECORDS, b"", END, _ALL):
         live[partition_in(key)] += is_live(raw)
         digest[partition_in(key)] ^= _digest(key, raw)
     stored = {
         int.from_bytes(key, "big"): ROW.unpack(row)
-        for key, row in store.scan(Family.TALLIES, b"", _END, _ALL)
+        for key, row in store.scan(Family.TALLIES, b"", END, _ALL)
     }
     for number in {*live, *stored}:
         if stored.get(number, (0, 0)) != (live[number], digest[number]):
@@ -70,10 +69,10 @@ def space(world: World) -> str | None:
     for name, machine in world.machines.items():
         if machine.store is None or not machine.up:
             continue
-        for key, _ in machine.store.scan(Family.RECORDS, b"", _END, _ALL):
+        for key, _ in machine.store.scan(Family.RECORDS, b"", END, _ALL):
             if name not in world.ring.cell(key).homes:
                 return f"{name} keeps {key!r}, of which it is no home"
-        for key, _ in machine.store.scan(Family.HINTS, b"", _END, _ALL):
+        for key, _ in machine.store.scan(Family.HINTS, b"", END, _ALL):
             if name != world.ring.cell(key).standby:
                 return f"{name} keeps a hint {key!r}, of which it is not the standby"
             if world.fault_free:
@@ -86,7 +85,7 @@ async def whole_reads(world: World, clients: Clients) -> None:
     live: dict[str, Record] = {}
     for machine in world.machines.values():
         assert machine.store is not None
-        for key, raw in machine.store.scan(Family.RECORDS, b"", _END, _ALL):
+        for key, raw in machine.store.scan(Family.RECORDS, b"", END, _ALL):
             if is_live(raw):
                 live[key[PARTITION_BYTES:].decode()] = msgspec.json.decode(
                     body_of(raw), type=Record

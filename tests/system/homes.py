@@ -7,13 +7,12 @@ import msgspec
 
 from ddb.record.state import State, decode
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, partition_of
+from ddb.ring.ring import END, Ring, partition_of
 from ddb.wire.messages import Facts, Holds, Read, Report, Rows, Same, Scan, Tallies, Tally
 from tests.cluster import Cluster
 from tests.system.peer import Peer
 
 _ROW = struct.Struct(">QQ")
-_END = b"\xff\xff\xff"
 _ROWS = 2000
 
 
@@ -81,7 +80,7 @@ class Homes:
         after: bytes | None = b""
         with self.peer(name) as peer:
             while after is not None:
-                reply = peer.ask(Scan(after, _END, _ROWS, ()))
+                reply = peer.ask(Scan(after, END, _ROWS, ()))
                 assert isinstance(reply, Rows), reply
                 for key, dot, live, _, _ in reply.rows:
                     if name in self.ring.cell(key).homes:

@@ -82,8 +82,8 @@ COORDINATOR = (
             ),
             Patch(
                 "ddb.node.replica",
-                'at this moment is durable."""\n        pending = self._pending.get(key)\n',
-                'at this moment is durable."""\n        pending = None\n',
+                'at this moment is durable."""\n        await written(self._pending.get(key))\n',
+                'at this moment is durable."""\n        await written(None)\n',
             ),
         ),
         family="volatile",
