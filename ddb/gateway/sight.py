@@ -5,38 +5,37 @@ has its newest state. Pure: `ddb.gateway.walk` does the looking.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ddb.gateway.poll import Cells
-from ddb.record.version import Dot
-from ddb.ring.ring import CELL
+from ddb.record.state import NEWEST, is_live
 from ddb.wire.messages import Rows
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A settled record; `body` is None for a tombstone."""
 
     key: bytes
     body: bytes | None
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(msgspec.Struct, gc=False):
     """The newest state of a record that was seen."""
 
-    newest: Dot
-    live: bool
+    head: bytes
     body: bytes
     """Empty where whoever was to tell it holds an older state."""
-    holders: set[str]
+    holder: str
+    twice: bool
+    """Whether another node holds it, too."""
     known: bool
     """Whether a node said in the first look that this state is decided."""
 
     def settled(self, proven: bool) -> bool:
         """Whether it is told and decided; whether what is known so is `proven`, too."""
-        told = bool(self.body) or not self.live
-        return told and (len(self.holders) >= CELL - 1 or (proven and self.known))
+        decided = self.twice or (proven and self.known)
+        return decided and (bool(self.body) or not is_live(self.head))
 
 
 class Sight:
@@ -55,16 +54,17 @@ class Sight:
         self._looks.append(look)
         seen = self._seen
         for name, said in look.items():
-            if said.more and (self.end is None or said.rows[-1][0] < self.end):
-                self.end = said.rows[-1][0]
-            for key, dot, live, body, decided in said.rows:
+            if said.more and (self.end is None or said.keys[-1] < self.end):
+                self.end = said.keys[-1]
+            rows = zip(said.keys, said.heads, said.bodies, said.decided, strict=True)
+            for key, head, body, decided in rows:
                 found = seen.get(key)
-                if found is None or found.newest < dot:
-                    seen[key] = Seen(dot, live, body, {name}, first and decided)
-                elif found.newest == dot:
-                    found.holders.add(name)
+                if found is None or found.head[NEWEST] < head[NEWEST]:
+                    seen[key] = Seen(head, body, name, False, bool(first and decided))
+                elif found.head == head:
+                    found.twice = found.twice or found.holder != name
                     found.body = found.body or body
-                    found.known = found.known or (first and decided)
+                    found.known = found.known or bool(first and decided)
 
     def complete(self, since: int = 0) -> bool:
         """Whether no state decided before the look numbered `since`, from 0, can be missing.
@@ -119,7 +119,7 @@ class Sight:
         for key in sorted(filter(self._reaches, self._seen)):
             seen = self._seen[key]
             if seen.settled(proven):
-                rows.append(Row(key, seen.body if seen.live else None))
+                rows.append(Row(key, seen.body if is_live(seen.head) else None))
             else:
                 unsettled.append(key)
         return rows, unsettled

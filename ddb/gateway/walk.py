@@ -6,6 +6,7 @@ What two looks at a stretch's nodes settle is told as it is; every other record 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ddb.gateway.poll import Cells, Poll, cells_of
 from ddb.gateway.sight import Row, Sight
@@ -39,6 +40,8 @@ class Walk:
         self._poll = poll
         self._read = read
         self._living = 1.0
+        # Most stretches have no end: there are no more of them than there are partitions.
+        self._cells = lru_cache(2 * PARTITIONS)(self._cells_from)
 
     async def partition(self, number: int, deadline: float) -> int:
         """How many records of a partition live. Raises `Unavailable`."""
@@ -57,7 +60,9 @@ class Walk:
         """
         share = 2 * wanted / len(self._ring.names) / self._living
         limit = min(MOST_ROWS, int(share * 1.25) + 16)
-        cells = self._cells(after, until)
+        cells = self._cells(
+            partition_in(after) if after else 0, PARTITIONS if until == END else partition_in(until)
+        )
         sight = Sight(cells)
 
         async def look() -> None:
@@ -79,9 +84,7 @@ class Walk:
             self._living = max(LEAST_LIVING, self._living + SMOOTHING * (living - self._living))
         return Stretch(rows, sight.end)
 
-    def _cells(self, after: bytes, until: bytes) -> Cells:
-        first = partition_in(after) if after else 0
-        stop = PARTITIONS if until == END else partition_in(until)
+    def _cells_from(self, first: int, stop: int) -> Cells:
         return cells_of(self._ring.cells[first:stop])
 
     async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:

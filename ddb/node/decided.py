@@ -50,9 +50,13 @@ class Decided:
 
     def covers(self, dot: Dot) -> bool:
         """Whether a state of which this is the newest dot is known to be decided."""
-        if dot.node == self._node_id:
+        counter, node = dot
+        if node == self._node_id:
             return True
-        return any(since < dot.counter <= upto for since, upto in self._spans.get(dot.node, ()))
+        for since, upto in self._spans.get(node, ()):  # noqa: SIM110 - asked of each row of a LIST
+            if since < counter <= upto:
+                return True
+        return False
 
     def __repr__(self) -> str:
         return f"<Decided {len(self._spans)} peers>"

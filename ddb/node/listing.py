@@ -1,13 +1,13 @@
 """What a node contributes to LIST: its rows of a stretch of the key space, durable ones only."""
 
 import heapq
+from collections.abc import Collection
 
 from ddb.node.decided import Decided
 from ddb.node.replica import Replica
 from ddb.node.store import Family, Store
-from ddb.record.state import body_of, is_live, peek
-from ddb.record.version import Dot
-from ddb.ring.ring import Ring
+from ddb.record.state import HEAD, body_of, is_live, peek
+from ddb.ring.ring import Cell, Ring, partition_in
 from ddb.wire.messages import Reply, Rows, Scan
 
 MOST_BYTES = 2 * 1024 * 1024
@@ -33,20 +33,29 @@ async def scan(
         store.scan(Family.RECORDS, start, request.until, request.limit),
         store.scan(Family.HINTS, start, request.until, request.limit),
     )
-    rows: list[tuple[bytes, Dot, bool, bytes, bool]] = []
+    keys: list[bytes] = []
+    heads: list[bytes] = []
+    bodies: list[bytes] = []
+    known = bytearray()
+    partition, speaks = -1, False
     size, more = 0, False
     for key, raw in held:
-        if len(rows) >= request.limit or size >= MOST_BYTES:
+        if len(keys) >= request.limit or size >= MOST_BYTES:
             more = True
             break
-        live = is_live(raw)
-        speaks = live and name == next(
-            (node for node in ring.cell(key).nodes if node not in request.without), None
-        )
-        body = body_of(raw) if speaks else b""
+        if partition_in(key) != partition:
+            partition = partition_in(key)
+            speaks = name == _speaker(ring.cells[partition], request.without)
+        body = body_of(raw) if speaks and is_live(raw) else b""
         size += len(body) + len(key)
-        dot = peek(raw)
-        rows.append((key, dot, live, body, decided.covers(dot)))
-    for row in rows:
-        await replica.key_durable(row[0])
-    return Rows(rows, more or len(rows) >= request.limit, let_go)
+        keys.append(key)
+        heads.append(raw[HEAD])
+        bodies.append(body)
+        known.append(decided.covers(peek(raw)))
+    await replica.keys_durable(keys)
+    return Rows(keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go)
+
+
+def _speaker(cell: Cell, without: Collection[str]) -> str | None:
+    """Who tells the bodies of a cell's records: its first node that is not out."""
+    return next((node for node in cell.nodes if node not in without), None)

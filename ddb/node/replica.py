@@ -6,7 +6,7 @@ replica to another process depends on a write that is not yet durable.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import partial
 
@@ -210,6 +210,12 @@ class Replica:
     async def key_durable(self, key: bytes) -> None:
         """Wait until what is held of `key` at this moment is durable."""
         await written(self._pending.get(key))
+
+    async def keys_durable(self, keys: Iterable[bytes]) -> None:
+        """Wait until what is held of all these keys at this moment is durable."""
+        pending = self._pending
+        for waiting in {pending[key]: None for key in keys if key in pending} if pending else ():
+            await written(waiting)
 
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""

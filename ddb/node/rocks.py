@@ -144,13 +144,13 @@ class RocksStore:
         rows: list[tuple[bytes, bytes]] = []
         cursor = self._families[family].iter()
         cursor.seek(start)
-        while len(rows) < limit and cursor.valid():
+        while len(rows) < limit:
             key = cursor.key()
-            if key >= stop:
+            if key is None or key >= stop:
                 break
             rows.append((key, cursor.value()))
             cursor.next()
-        else:
+        if not cursor.valid():
             try:
                 # At damage a cursor becomes invalid, just as it does at the end.
                 cursor.status()

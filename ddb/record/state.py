@@ -28,7 +28,12 @@ FINGERPRINT_BYTES = 4
 _DOT = struct.Struct(">QI")
 _COUNT = struct.Struct(">H")
 NEWEST = slice(2, 2 + _DOT.size)
-"""Where the newest dot lies in an encoded state that is not empty."""
+"""Where the newest dot lies in an encoded state that is not empty.
+
+Compared as bytes, newest dots are in the same order as compared as dots.
+"""
+HEAD = slice(0, NEWEST.stop)
+"""As much of an encoded state as tells its newest dot and whether it lives."""
 _OUTCOMES = tuple(sorted(Outcome))
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -202,14 +202,18 @@ class Undecided(Message, tag=42, frozen=True):
 
 
 class Rows(Message, tag=43, frozen=True):
-    """Answers Scan: the rows, and whether others follow the last.
+    """Answers Scan: the rows in columns, and whether others follow the last.
 
-    A row is the key, the newest dot, whether the record lives, its body or empty, and whether the
-    node knows this state to be decided. `let_go` is the same in two answers of a node only where it
-    has let go of no hint between them.
+    Of each row: the key, the head of the encoded state (`state.HEAD`), its body or empty, and 1
+    where the node knows this state to be decided, else 0. `let_go` is the same in two answers of a
+    node only where it has let go of no hint between them. A LIST of 100 moves some 300 rows, and as
+    columns of bytes they cost the gateway a third of what as many tuples do.
     """
 
-    rows: list[tuple[bytes, Dot, bool, bytes, bool]]
+    keys: list[bytes]
+    heads: list[bytes]
+    bodies: list[bytes]
+    decided: bytes
     more: bool
     let_go: int
 

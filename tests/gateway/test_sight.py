@@ -3,6 +3,7 @@
 import pytest
 
 from ddb.gateway.sight import Row, Sight
+from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
 from ddb.wire.messages import Rows
 
@@ -18,13 +19,24 @@ Held = tuple[Dot, bool]
 def look(let_go: int = 0, **held: Held | None) -> dict[str, Rows]:
     """What the nodes answered to one question, each with a body; `let_go` as in `Rows`."""
     return {
-        name: Rows(
-            [] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])],
-            False,
-            let_go,
+        name: told(
+            *([] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])]),
+            let_go=let_go,
         )
         for name, state in held.items()
     }
+
+
+def told(*rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go: int = 0) -> Rows:
+    """What one node answered, of each row: key, newest dot, alive, body, known to be decided."""
+    return Rows(
+        [key for key, _, _, _, _ in rows],
+        [encode(State((dot,), live))[HEAD] for _, dot, live, _, _ in rows],
+        [body for _, _, _, body, _ in rows],
+        bytes(decided for _, _, _, _, decided in rows),
+        more,
+        let_go,
+    )
 
 
 def sight_of(*looks: dict[str, Rows]) -> Sight:
@@ -129,17 +141,17 @@ def test_further_looks_are_worth_it_where_one_node_knows_what_the_others_do_not_
     assert sight_of(look(a=(NEW, True), b=(OLD, True))).hopeful()
     assert not sight_of(look(a=(NEW, False), b=(OLD, True))).hopeful()
     assert not sight_of(look(a=(NEW, True), b=(NEW, True))).hopeful()
-    short = Rows([(b"\x00\x00aaa", OLD, False, b"", False)], True, 0)
+    short = told((b"\x00\x00aaa", OLD, False, b"", False), more=True)
     assert not sight_of({**look(a=(NEW, True)), "b": short}).hopeful()
-    bodiless = Rows([(KEY, NEW, True, b"", True)], False, 0)
+    bodiless = told((KEY, NEW, True, b"", True))
     assert not sight_of({**look(b=(OLD, True)), "a": bodiless}).hopeful()
 
 
 def test_sight_ends_where_the_first_node_stopped_telling() -> None:
     """A record after the last that some node told of may be missing from that node's rows."""
     before, after = b"\x00\x00aaa", b"\x00\x00zzz"
-    short = Rows([(before, OLD, True, b"1", False)], True, 0)
-    whole = Rows([(before, OLD, True, b"", False), (after, OLD, False, b"", False)], False, 0)
+    short = told((before, OLD, True, b"1", False), more=True)
+    whole = told((before, OLD, True, b"", False), (after, OLD, False, b"", False))
 
     sight = sight_of({"a": short, "b": whole})
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ddb.record.state import State, decode
+from ddb.record.state import State, decode, is_live, peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, Ring, partition_of
 from ddb.wire.messages import Facts, Holds, Read, Report, Rows, Same, Scan, Tallies, Tally
@@ -82,10 +82,10 @@ class Homes:
             while after is not None:
                 reply = peer.ask(Scan(after, END, _ROWS, ()))
                 assert isinstance(reply, Rows), reply
-                for key, dot, live, _, _ in reply.rows:
+                for key, head in zip(reply.keys, reply.heads, strict=True):
                     if name in self.ring.cell(key).homes:
-                        found[key] = (dot, live)
-                after = reply.rows[-1][0] if reply.more else None
+                        found[key] = (peek(head), is_live(head))
+                after = reply.keys[-1] if reply.more else None
         return found
 
     def differing(self) -> list[bytes]:

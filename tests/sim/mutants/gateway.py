@@ -105,7 +105,7 @@ GATEWAY = (
         "list-takes-any-row",
         "LIST shows the row of one node that may be behind",
         (
-            Patch(_SIGHT, "if found is None or found.newest < dot:", "if found is None:"),
+            Patch(_SIGHT, " or found.head[NEWEST] < head[NEWEST]:", ":"),
             Patch(_SIGHT, _ON_TWO, "(True or "),
         ),
         family="seesaw",
@@ -119,7 +119,7 @@ GATEWAY = (
     Mutant(
         "list-skips-ahead",
         "LIST goes on after the last row of the node that told most",
-        (Patch(_SIGHT, "said.rows[-1][0] < self.end)", "said.rows[-1][0] > self.end)"),),
+        (Patch(_SIGHT, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
         family="lone",
     ),
     Mutant(
@@ -139,11 +139,7 @@ GATEWAY = (
     Mutant(
         "list-of-the-volatile",
         "a node lists rows that its disk does not have yet",
-        (
-            Patch(
-                "ddb.node.listing", "        await replica.key_durable(row[0])\n", "        pass\n"
-            ),
-        ),
+        (Patch("ddb.node.listing", "    await replica.keys_durable(keys)\n", ""),),
         family="volatile",
     ),
     Mutant(
