@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 from ddb.gateway.counting import Counting
 from ddb.gateway.poll import Poll
 from ddb.gateway.records import Cursor, Page
-from ddb.gateway.sight import Row
 from ddb.gateway.walk import Walk, start_of
-from ddb.ring.ring import END, Ring, id_of, partition_in
+from ddb.ring.ring import PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.ports import Clock, Transport
 
 
@@ -39,14 +38,10 @@ class Listing:
         at = start_of(after.partition) + after.id.encode() if after else b""
         if offset:
             number, offset = await self._counting.place(offset, deadline)
+            if number == PARTITIONS:
+                return Page([], None)
             at = start_of(number)
-        found: list[Row] = []
-        wanted = offset + limit + 1
-        end: bytes | None = at
-        while end is not None and len(found) < wanted:
-            stretch = await self._walk.stretch(end, END, wanted - len(found), deadline)
-            found += [row for row in stretch.rows if row.body is not None]
-            end = stretch.end
+        found = await self._walk.living(at, offset + limit + 1, deadline)
         page = found[offset : offset + limit]
         more = len(found) > offset + limit
         last = page[-1].key if page and more else None

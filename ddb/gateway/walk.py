@@ -6,9 +6,9 @@ What two looks at a stretch's nodes settle is told as it is; every other record 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
-from ddb.gateway.poll import Cells, Poll, cells_of
+from ddb.gateway.density import Density
+from ddb.gateway.poll import Poll, cells_of
 from ddb.gateway.sight import Row, Sight
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.messages import Rows, Scan
@@ -17,13 +17,11 @@ MOST_ROWS = 1000
 """Rows asked of one node at a time."""
 AT_ONCE = 32
 """Single records read at the same time."""
-LEAST_LIVING, SMOOTHING = 0.1, 0.1
-"""How many of the rows asked for live is guessed from those of earlier stretches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Every record after some key and up to `end` (None: to the last)."""
+    """Every record after some key and up to `end` (None: all that were asked for)."""
 
     rows: list[Row]
     end: bytes | None
@@ -39,30 +37,47 @@ class Walk:
         self._ring = ring
         self._poll = poll
         self._read = read
-        self._living = 1.0
-        # Most stretches have no end: there are no more of them than there are partitions.
-        self._cells = lru_cache(2 * PARTITIONS)(self._cells_from)
+        self._density = Density()
 
     async def partition(self, number: int, deadline: float) -> int:
         """How many records of a partition live. Raises `Unavailable`."""
         live = 0
         end: bytes | None = start_of(number)
         while end is not None:
-            stretch = await self.stretch(end, start_of(number + 1), MOST_ROWS, deadline)
+            stretch = await self._stretch(end, number + 1, MOST_ROWS, deadline)
             live += sum(row.body is not None for row in stretch.rows)
             end = stretch.end
         return live
 
-    async def stretch(self, after: bytes, until: bytes, wanted: int, deadline: float) -> Stretch:
-        """About `wanted` records after `after` and before `until`, in order.
+    async def living(self, after: bytes, wanted: int, deadline: float) -> list[Row]:
+        """The first living records after `after`, in order: `wanted` or more, or all there are.
 
         Raises `Unavailable`.
         """
-        share = 2 * wanted / len(self._ring.names) / self._living
-        limit = min(MOST_ROWS, int(share * 1.25) + 16)
-        cells = self._cells(
-            partition_in(after) if after else 0, PARTITIONS if until == END else partition_in(until)
-        )
+        found: list[Row] = []
+        at: bytes | None = after
+        further = 1
+        while at is not None and len(found) < wanted:
+            first, missing = partition_in(at) if at else 0, wanted - len(found)
+            stop = min(PARTITIONS, first + further * self._density.partitions(missing))
+            limit = min(MOST_ROWS, further * self._density.rows(missing))
+            stretch = await self._stretch(at, stop, limit, deadline)
+            living = [row for row in stretch.rows if row.body is not None]
+            at = stretch.end or (start_of(stop) if stop < PARTITIONS else None)
+            reached = partition_in(at) if at else PARTITIONS
+            self._density.learn(len(stretch.rows), len(living), reached - first)
+            found += living
+            # Where records lie less densely than anywhere else, the way to the end is still short.
+            further *= 2
+        return found
+
+    async def _stretch(self, after: bytes, stop: int, limit: int, deadline: float) -> Stretch:
+        """Records after `after` and before partition `stop`, from up to `limit` rows of each node.
+
+        Raises `Unavailable`.
+        """
+        until = start_of(stop)
+        cells = cells_of(self._ring.cells[partition_in(after) if after else 0 : stop])
         sight = Sight(cells)
 
         async def look() -> None:
@@ -79,13 +94,7 @@ class Walk:
         if unsettled:
             rows += await self._settle(unsettled, deadline)
             rows.sort(key=lambda row: row.key)
-        if rows:
-            living = sum(row.body is not None for row in rows) / len(rows)
-            self._living = max(LEAST_LIVING, self._living + SMOOTHING * (living - self._living))
         return Stretch(rows, sight.end)
-
-    def _cells_from(self, first: int, stop: int) -> Cells:
-        return cells_of(self._ring.cells[first:stop])
 
     async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:
         rows: list[Row] = []

@@ -5,9 +5,10 @@ from tests.sim.mutants.plant import Mutant, Patch
 _ROUTER = "ddb.gateway.router"
 _POLL = "ddb.gateway.poll"
 _SIGHT = "ddb.gateway.sight"
+_WALK = "ddb.gateway.walk"
 _COUNTING = "ddb.gateway.counting"
 _OPERATIONS = "ddb.gateway.operations"
-_ON_TWO = "(len(self.holders) >= CELL - 1 or "
+_ON_TWO = "decided = self.twice or "
 
 GATEWAY = (
     Mutant(
@@ -106,14 +107,14 @@ GATEWAY = (
         "LIST shows the row of one node that may be behind",
         (
             Patch(_SIGHT, " or found.head[NEWEST] < head[NEWEST]:", ":"),
-            Patch(_SIGHT, _ON_TWO, "(True or "),
+            Patch(_SIGHT, _ON_TWO, "decided = True or "),
         ),
         family="seesaw",
     ),
     Mutant(
         "list-shows-the-undecided",
         "LIST shows a row that one node alone has",
-        (Patch(_SIGHT, _ON_TWO, "(True or "),),
+        (Patch(_SIGHT, _ON_TWO, "decided = True or "),),
         family="volatile",
     ),
     Mutant(
@@ -123,10 +124,22 @@ GATEWAY = (
         family="lone",
     ),
     Mutant(
+        "list-ends-at-a-guess",
+        "LIST takes the end of the partitions it chose to look at for the end of all",
+        (
+            Patch(
+                _WALK,
+                "at = stretch.end or (start_of(stop) if stop < PARTITIONS else None)",
+                "at = stretch.end",
+            ),
+        ),
+        family="lone",
+    ),
+    Mutant(
         "list-from-one-node",
         "LIST is content with one node of a cell",
         (
-            Patch(_SIGHT, _ON_TWO, "(True or "),
+            Patch(_SIGHT, _ON_TWO, "decided = True or "),
             Patch(
                 _POLL,
                 "sum(node in names for node in cell) >= CELL - 1 for",
