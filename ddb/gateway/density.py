@@ -11,7 +11,9 @@ from ddb.ring.ring import PARTITIONS
 KEPT = 0.9
 """How much of what was known before still counts after one more look."""
 MARGIN = 1.25
+"""How much more is asked for than is likely to do: a second question costs more than some rows."""
 FEW = 8
+"""Rows beyond what is wanted, as a margin for small pages."""
 
 
 class Density:

@@ -154,10 +154,7 @@ class Replica:
             self._ballots.observe(peek(raw).counter)
             self.offer(key, raw)
         marks = [(self.newest(key), self._bar(key)) for key, _ in states]
-        for pending in dict.fromkeys(
-            self._pending[key] for key, _ in states if key in self._pending
-        ):
-            await written(pending)
+        await self.keys_durable(key for key, _ in states)
         return Handed(marks)
 
     # What it does.
@@ -213,9 +210,8 @@ class Replica:
 
     async def keys_durable(self, keys: Iterable[bytes]) -> None:
         """Wait until what is held of all these keys at this moment is durable."""
-        pending = self._pending
-        for waiting in {pending[key]: None for key in keys if key in pending} if pending else ():
-            await written(waiting)
+        for pending in dict.fromkeys(self._pending[key] for key in keys if key in self._pending):
+            await written(pending)
 
     async def all_durable(self) -> None:
         """Wait until everything held at this moment is durable."""
