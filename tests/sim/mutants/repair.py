@@ -49,8 +49,8 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "            await written(pending)\n        return Handed(marks)",
-                "            pass\n        return Handed(marks)",
+                "        await self.keys_durable(key for key, _ in states)\n",
+                "",
             ),
         ),
         family="seesaw",
