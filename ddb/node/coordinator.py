@@ -77,14 +77,17 @@ class Coordinator:
     async def read(self, key: bytes, deadline: float) -> State:
         """The record's decided state. Raises `Expired`, `WrongCell`, `StoreFailed`."""
         self.counters.operations += 1
-        began = self._clock.now()
-        state = await self._agreement.find(key, deadline, began)
+        return await self.agree(key, deadline, self._clock.now())
+
+    async def agree(self, key: bytes, deadline: float, since: float) -> State:
+        """As `read`, for whoever has known of it `since` then."""
+        state = await self._agreement.find(key, deadline, since)
         if state is None:
-            async with self.queue.turn(key, began) as word:
+            async with self.queue.turn(key, since) as word:
                 if word is not None:
                     return word
-                self._late(key, began, deadline, False)
-                state = await self._settle(key, deadline, began)
+                self._late(key, since, deadline, False)
+                state = await self._settle(key, deadline, since)
         return state
 
     async def change(

@@ -7,13 +7,12 @@ coroutine, task and generator a change takes a node and its partner 40 CPU micro
 """
 
 import asyncio
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
+from ddb.node.answering import Answer, PassedOn, reply_of
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
-from ddb.node.partners import PATIENCE, Expired
+from ddb.node.partners import PATIENCE, Expired, others_of
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Kind, Outcome
@@ -33,8 +32,6 @@ from ddb.wire.messages import (
     Accept,
     Do,
     Done,
-    Found,
-    Get,
     Holds,
     Propose,
     Refused,
@@ -42,13 +39,11 @@ from ddb.wire.messages import (
     Stored,
     Undecided,
 )
-from ddb.wire.ports import Condition, Handling, Silent, Transport, Unreachable
-
-Answer = asyncio.Future[Reply]
+from ddb.wire.ports import Condition, Handling, Transport
 
 
 class FastPath:
-    """Answers Get and Do on the node `name`."""
+    """Answers Do on the node `name`."""
 
     def __init__(
         self,
@@ -67,32 +62,20 @@ class FastPath:
         self._coordinator = coordinator
         self._counters = coordinator.counters
         self._queue = coordinator.queue
-        self._passed_on: set[asyncio.Task[Reply]] = set()
-        # The other home of each partition of which this node is a home.
-        self._partners = tuple(
-            next(home for home in cell.homes if home != name) if name in cell.homes else None
-            for cell in ring.cells
-        )
-
-    async def get(self, request: Get, deadline: float) -> Reply:
-        """Answer Get, for which a gateway asks when the homes do not agree."""
-        try:
-            state = await self._coordinator.read(request.key, deadline)
-        except Expired as expired:
-            return Undecided(False, str(expired))
-        return Found(state.value)
+        self._others = others_of(name, ring)
+        self._passed_on = PassedOn()
 
     def do(self, request: Do, deadline: float) -> Handling:
         """Answer Do."""
         key = request.key
         self._coordinator.memory.heard(request.sender, request.low)
-        partner = self._partners[key[0] << 8 | key[1]]
+        others = self._others[key[0] << 8 | key[1]]
         if (
-            partner is None
+            others is None
+            or (partner := self._partner(others)) is None
             # A retry must be looked for in the chain of values first.
             or request.retry
             or request.fingerprint
-            or self._transport.condition(partner) is not Condition.UP
             or not self._queue.free(key)
         ):
             return self._change(request, deadline)
@@ -137,7 +120,7 @@ class FastPath:
         asked: asyncio.Future[Reply],
     ) -> None:
         """The partner's word on what was proposed; if it has stored it, so does this node."""
-        key, reply, replica = request.key, _reply(asked), self._replica
+        key, reply, replica = request.key, reply_of(asked), self._replica
         if not replica.unchanged(key):
             held = replica.raw(key)
         elif type(reply) is Holds and peek(reply.state) < peek(held):
@@ -163,7 +146,7 @@ class FastPath:
         self._rounds.end(key, first, Fate.OPEN if doubt else Fate.VOID)
         heard = isinstance(reply, Stored | Refused | Holds)
         since = self._coordinator.since(None if heard else partner)
-        self._pass_on(answer, self._change_in_turn(request, doubt, deadline, since))
+        self._passed_on.start(answer, self._change_in_turn(request, doubt, deadline, since))
 
     def _bring_up(
         self,
@@ -226,40 +209,16 @@ class FastPath:
             self._queue.leave(request.key)
         return _told(request.kind, outcome, state)
 
-    def _pass_on(self, answer: Answer, work: Coroutine[Any, Any, Reply]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._passed_on.add(task)
-        task.add_done_callback(partial(self._worked, answer))
-
-    def _worked(self, answer: Answer, task: asyncio.Task[Reply]) -> None:
-        self._passed_on.discard(task)
-        if task.cancelled():
-            answer.cancel()
-            return
-        failure = task.exception()
-        if answer.done():
-            return
-        if failure is not None:
-            answer.set_exception(failure)
-        else:
-            answer.set_result(task.result())
+    def _partner(self, others: tuple[str, str]) -> str | None:
+        """The other home if it is up, else the standby if that is."""
+        condition = self._transport.condition
+        for name in others:
+            if condition(name) is Condition.UP:
+                return name
+        return None
 
     def __repr__(self) -> str:
-        return f"<FastPath {len(self._passed_on)} passed on>"
-
-
-def _reply(asked: asyncio.Future[Reply]) -> Reply | Unreachable | None:
-    """What came of a request; None where the partner may have acted without our knowing."""
-    if asked.cancelled():
-        return None
-    failure = asked.exception()
-    if failure is None:
-        return asked.result()
-    if isinstance(failure, Unreachable):
-        return failure
-    if isinstance(failure, Silent):
-        return None
-    raise failure
+        return f"<FastPath {self._passed_on!r}>"
 
 
 def _named(request: Do) -> tuple[Change, Operation]:

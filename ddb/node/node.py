@@ -17,6 +17,7 @@ from ddb.node.formation import Formation
 from ddb.node.handoff import Handoff
 from ddb.node.identity import Identity
 from ddb.node.listing import scan
+from ddb.node.lookup import Lookup
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
@@ -100,6 +101,9 @@ class Node:
         self.fast = FastPath(
             self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
         )
+        self.lookup = Lookup(
+            self.name, ring, self.replica, self.decided, transport, self.coordinator
+        )
         self.handoff = Handoff(
             ring, store, self.replica, self.ballots, self.coordinator, transport, clock
         )
@@ -144,7 +148,7 @@ class Node:
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
             Read: lambda request, _: replica.read(request, self.decided.covers),
             Peek: lambda request, _: replica.peek(request, self.decided.covers),
-            Get: self.fast.get,
+            Get: self.lookup.get,
             Propose: lambda request, _: replica.propose(request),
             Do: self.fast.do,
             Accept: lambda request, _: replica.accept(request),

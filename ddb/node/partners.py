@@ -23,6 +23,20 @@ class Expired(Exception):
         self.maybe = maybe
 
 
+Others = tuple[str, str]
+"""The other home, and the standby."""
+
+
+def others_of(name: str, ring: Ring) -> tuple[Others | None, ...]:
+    """By partition: whom the node `name` decides with where it is a home."""
+    return tuple(
+        (next(home for home in cell.homes if home != name), cell.standby)
+        if name in cell.homes
+        else None
+        for cell in ring.cells
+    )
+
+
 class Partners:
     """Whom the node `name` decides with."""
 

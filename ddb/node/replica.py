@@ -124,7 +124,10 @@ class Replica:
         return self._said(request.key, Newest(newest, decided(newest)))
 
     def propose(self, request: Propose) -> Handling:
-        """Answer Propose: store where the base is our state, otherwise promise and tell."""
+        """Answer Propose: store where the base is our state, otherwise promise and tell.
+
+        Nothing is older than any base: who holds nothing has no say in what follows from it.
+        """
         key, ballot = request.key, request.ballot
         self._ballots.observe(ballot.counter)
         raw = self.raw(key)
@@ -133,7 +136,7 @@ class Replica:
             return self._said(key, Stored())
         if self._refuses(key, ballot, newest):
             return self._said(key, self._refusal(key))
-        if newest == request.base:
+        if not raw or newest == request.base:
             self._put(key, request.state, ballot, raw)
             return self._said(key, Stored())
         self.promise(key, ballot)

@@ -5,6 +5,7 @@ tell of. Whoever looks at the home too soon and asks the standby too late hears 
 """
 
 import random
+from collections.abc import Sequence
 
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, PARTNER, STANDBY, Script
@@ -71,17 +72,18 @@ def _single(seed: int, rng: random.Random) -> Plan:
 def _relay(seed: int, rng: random.Random) -> Plan:
     """As one home returns the other one goes: only the standby knows what the first has missed.
 
-    And it may not get that across, while everybody else hears the home that has returned.
+    And it may not get that across, while everybody else hears the home that has returned; or there
+    is much of it, and what is changed anew comes home ahead of the rest.
     """
     script = Script(rng)
-    records = 3
+    records, changes = rng.choice(((3, (1, 1, 2)), (10, (10,))))
     for number in range(records):
         script.ask(0.0, Action.POST, _WRITER, number)
     pace = rng.choice((0.003, 0.01))
     at = 0.03
     for _ in range(_CYCLES):
         returns, stays = rng.sample((HOME, PARTNER), 2)
-        back = _absence(script, at, returns, records)
+        back = _absence(script, at, returns, records, changes)
         leaves = back + rng.choice((-0.002, 0.002, 0.006))
         lasts = 0.08
         script.cause(leaves, FaultKind.ISOLATE, stays, lasts=lasts)
@@ -109,11 +111,13 @@ def _begin(script: Script) -> int:
     return records
 
 
-def _absence(script: Script, at: float, returns: int, records: int) -> float:
+def _absence(
+    script: Script, at: float, returns: int, records: int, changes: Sequence[int] = (1, 1, 2)
+) -> float:
     """A home goes away and something is written; when it returns."""
     rng, lasts = script.rng, 0.05 + 0.05 * script.rng.random()
     script.cause(at, FaultKind.ISOLATE, returns, lasts=lasts)
-    for _ in range(rng.choice((1, 1, 2))):
+    for _ in range(rng.choice(changes)):
         moment = at + 0.01 + 0.6 * lasts * rng.random()
         script.ask(moment, script.write(0.4, 0.3), _WRITER, rng.randrange(records))
     return at + lasts

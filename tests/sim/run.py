@@ -4,6 +4,7 @@ import asyncio
 import gc
 import random
 import sys
+import traceback
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -126,7 +127,10 @@ async def _main(world: World) -> None:
         if not task.done():
             world.violate("safety phase", f"not over after {_SAFETY} s")
             return
-        task.result()
+        if (error := task.exception()) is not None:
+            told = "".join(traceback.format_exception(error))
+            world.violate("crash", f"what was asked of a gateway ended with {error!r}\n{told}")
+            return
     await _liveness(world, clients)
 
 

@@ -6,6 +6,7 @@ _COORDINATOR = "ddb.node.coordinator"
 _AGREEMENT = "ddb.node.agreement"
 _PARTNERS = "ddb.node.partners"
 _FAST = "ddb.node.fastpath"
+_LOOKUP = "ddb.node.lookup"
 
 _ASKS_FAST = """        asking = self._transport.ask(
             partner, Propose(key, ballot, own.newest, raw)"""
@@ -101,6 +102,19 @@ COORDINATOR = (
                 _AGREEMENT,
                 "            raw = self._replica.raw(key)\n            own = peek(raw)\n",
                 "            own = peek(raw)\n",
+            ),
+            Patch(
+                _LOOKUP,
+                "        newest = peek(self._replica.raw(key))\n",
+                "        raw = self._replica.raw(key)\n        newest = peek(raw)\n",
+            ),
+            Patch(
+                _LOOKUP, "answer, key, standby, newest, known", "answer, key, standby, raw, known"
+            ),
+            Patch(
+                _LOOKUP,
+                "        held = self._replica.raw(key)\n",
+                "        held, newest = newest, peek(newest)\n",
             ),
         ),
         family="homecoming",
@@ -267,5 +281,17 @@ COORDINATOR = (
             ),
         ),
         family="lone",
+    ),
+    Mutant(
+        "stand-in-takes-any-state",
+        "a home tells its state with a standby that has none though it may be undecided",
+        (
+            Patch(
+                _LOOKUP,
+                "(known and type(reply) is Holds and peek",
+                "(type(reply) is Holds and peek",
+            ),
+        ),
+        family="seesaw",
     ),
 )

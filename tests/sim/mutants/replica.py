@@ -57,7 +57,7 @@ REPLICA = (
     Mutant(
         "propose-without-base",
         "a replica stores a proposal that was made on another base than its state",
-        (Patch(_REPLICA, "        if newest == request.base:\n", "        if True:\n"),),
+        (Patch(_REPLICA, "        if not raw or newest == request.base:\n", "        if True:\n"),),
         family="bridge",
     ),
     Mutant(
