@@ -17,8 +17,9 @@ from ddb.gateway.router import Router
 from ddb.ring.ring import Ring
 from ddb.settings import GatewaySettings
 from ddb.wire.clock import SystemClock
-from ddb.wire.link import Link, Network
+from ddb.wire.link import Link
 from ddb.wire.messages import PROTOCOL, Hello
+from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.scheduling import in_batches
 

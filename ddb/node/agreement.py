@@ -55,10 +55,10 @@ class Agreement:
                 # Our own copy was a hint, handed off and dropped since: the answer may be older.
                 continue
             if own == theirs:
-                await self._replica.key_durable(key)
+                await self._replica.writes.key_durable(key)
                 return decode(raw)
             if isinstance(reply, Same) or own > theirs:
-                await self._replica.key_durable(key)
+                await self._replica.writes.key_durable(key)
                 known = decided and own == asked
                 if await self._push(key, partner, raw, reply, known, deadline):
                     return decode(raw)
@@ -66,7 +66,7 @@ class Agreement:
             if self._replica.offer(key, reply.state) is Verdict.REFUSED:
                 return None
             self._counters.repaired(decode(reply.state), decode(raw))
-            await self._replica.key_durable(key)
+            await self._replica.writes.key_durable(key)
             return decode(reply.state)
 
     async def _push(

@@ -227,7 +227,7 @@ class Coordinator:
                     self.counters.repaired(base, other)
             if isinstance(reply, Stored):
                 if replica.offer(key, raw) is Verdict.STORED:
-                    await replica.key_durable(key)
+                    await replica.writes.key_durable(key)
                     fate = Fate.DECIDED
                     return made, reply
             elif reply is not None:

@@ -132,7 +132,7 @@ class FastPath:
             type(reply) is Stored
             and replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
         ):
-            pending = replica.durable(key)
+            pending = replica.writes.durable(key)
             if pending is None:
                 self._done(answer, request, made)
             else:

@@ -52,7 +52,7 @@ async def scan(
         heads.append(raw[HEAD])
         bodies.append(body)
         known.append(decided.covers(peek(raw)))
-    await replica.keys_durable(keys)
+    await replica.writes.keys_durable(keys)
     return Rows(keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go)
 
 

@@ -83,7 +83,7 @@ class Lookup:
         if peek(held) == newest and (
             type(reply) is Same or (known and type(reply) is Holds and peek(reply.state) < newest)
         ):
-            pending = self._replica.durable(key)
+            pending = self._replica.writes.durable(key)
             if pending is None:
                 _tell(answer, held)
             else:

@@ -230,7 +230,7 @@ class Node:
 
     async def _tally(self) -> Reply:
         reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())
-        await self.replica.all_durable()
+        await self.replica.writes.all_durable()
         return reply
 
     def status(self) -> dict[str, object]:

@@ -18,9 +18,10 @@ from ddb.node.store import StoreFailed, StoreRefused
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
-from ddb.wire.link import Link, Network
+from ddb.wire.link import Link
 from ddb.wire.listener import Listener
 from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
+from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.scheduling import in_batches
 

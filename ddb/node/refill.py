@@ -92,7 +92,7 @@ class Refiller:
         finally:
             self._walks = None
         await self._ballots.raise_floor(floor)
-        await self._replica.all_durable()
+        await self._replica.writes.all_durable()
         return True
 
     async def _take_homes(self, neighbour: str, share: Share) -> None:
@@ -100,7 +100,7 @@ class Refiller:
             for key, _, raw in reply.rows:
                 self._replica.restore(key, raw)
                 self._counters.refilled += 1
-            await self._replica.all_durable()
+            await self._replica.writes.all_durable()
 
     async def _take_standby(self) -> None:
         seen: dict[bytes, tuple[Dot, str]] = {}
@@ -172,5 +172,5 @@ async def refill_rows(request: Refill, ring: Ring, store: Store, replica: Replic
             after = key
             break
     for key, _, _ in rows:
-        await replica.key_durable(key)
+        await replica.writes.key_durable(key)
     return Refilling(rows, after)

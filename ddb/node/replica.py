@@ -5,15 +5,14 @@ in memory and is implied by the accepted state unless a newer one was made. Noth
 replica to another process depends on a write that is not yet durable.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
-from functools import partial
 
 from ddb.node.ballots import Ballots
 from ddb.node.hints import HintBook
-from ddb.node.store import Family, Put, Store, written
+from ddb.node.store import Family, Put, Store
 from ddb.node.tally import TallyBook, walk
+from ddb.node.writes import Writes
 from ddb.record.clock import millisecond_of
 from ddb.record.state import State, decode, peek
 from ddb.record.version import NEVER, Dot
@@ -42,7 +41,7 @@ class Verdict(Enum):
     """What became of a state offered to this node."""
 
     STORED = "stored"
-    """Accepted now or earlier; wait for `Replica.durable` before saying so."""
+    """Accepted now or earlier; wait for `Writes.durable` before saying so."""
     REFUSED = "refused"
 
 
@@ -57,14 +56,13 @@ class Replica:
         self.name = name
         self.tallies = TallyBook(store)
         self.hints = HintBook()
+        self.writes = Writes(store)
         self.reads = 0
         """Reads asked of this node since it started, by gateways or peers."""
         self._ring = ring
         self._store = store
         self._ballots = ballots
         self._promises: dict[bytes, Dot] = {}
-        self._pending: dict[bytes, asyncio.Future[None]] = {}
-        self._batches: dict[asyncio.Future[None], list[bytes]] = {}
         self._watched: set[bytes] = set()
         self._families = tuple(
             Family.RECORDS if name in cell.homes else Family.HINTS if name == cell.standby else None
@@ -104,10 +102,6 @@ class Replica:
         """The promise made for a round that has not been accepted here, or `NEVER`."""
         return self._promises.get(key, NEVER)
 
-    def durable(self, key: bytes) -> asyncio.Future[None] | None:
-        """What to wait for before telling anyone of the key's state; None where it is durable."""
-        return self._pending.get(key)
-
     # What it is asked.
 
     def read(self, request: Read, decided: Callable[[Dot], bool]) -> Handling:
@@ -116,12 +110,12 @@ class Replica:
         raw = self.raw(request.key)
         newest = peek(raw)
         same = newest == request.newest
-        return self._said(request.key, Same() if same else Holds(raw, decided(newest)))
+        return self.writes.said(request.key, Same() if same else Holds(raw, decided(newest)))
 
     def peek(self, request: Peek, decided: Callable[[Dot], bool]) -> Handling:
         """Answer Peek with a durable state's dot; `decided` as in `read`."""
         newest = peek(self.raw(request.key))
-        return self._said(request.key, Newest(newest, decided(newest)))
+        return self.writes.said(request.key, Newest(newest, decided(newest)))
 
     def propose(self, request: Propose) -> Handling:
         """Answer Propose: store where the base is our state, otherwise promise and tell.
@@ -133,21 +127,21 @@ class Replica:
         raw = self.raw(key)
         newest = peek(raw)
         if newest == ballot:
-            return self._said(key, Stored())
+            return self.writes.said(key, Stored())
         if self._refuses(key, ballot, newest):
-            return self._said(key, self._refusal(key))
+            return self.writes.said(key, self._refusal(key))
         if not raw or newest == request.base:
             self._put(key, request.state, ballot, raw)
-            return self._said(key, Stored())
+            return self.writes.said(key, Stored())
         self.promise(key, ballot)
-        return self._said(key, Holds(raw), self._ballots.cover(ballot.counter))
+        return self.writes.said(key, Holds(raw), self._ballots.cover(ballot.counter))
 
     def accept(self, request: Accept) -> Handling:
         """Answer Accept."""
         self._ballots.observe(peek(request.state).counter)
         if self.offer(request.key, request.state) is Verdict.STORED:
-            return self._said(request.key, Stored())
-        return self._said(request.key, self._refusal(request.key))
+            return self.writes.said(request.key, Stored())
+        return self.writes.said(request.key, self._refusal(request.key))
 
     async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
         """Answer Hand: take home what may be taken, and say durably what is held of each."""
@@ -157,7 +151,7 @@ class Replica:
             self._ballots.observe(peek(raw).counter)
             self.offer(key, raw)
         marks = [(self.newest(key), self._bar(key)) for key, _ in states]
-        await self.keys_durable(key for key, _ in states)
+        await self.writes.keys_durable(key for key, _ in states)
         return Handed(marks)
 
     # What it does.
@@ -207,20 +201,6 @@ class Replica:
             return True
         return False
 
-    async def key_durable(self, key: bytes) -> None:
-        """Wait until what is held of `key` at this moment is durable."""
-        await written(self._pending.get(key))
-
-    async def keys_durable(self, keys: Iterable[bytes]) -> None:
-        """Wait until what is held of all these keys at this moment is durable."""
-        for pending in dict.fromkeys(self._pending[key] for key in keys if key in self._pending):
-            await written(pending)
-
-    async def all_durable(self) -> None:
-        """Wait until everything held at this moment is durable."""
-        for pending in dict.fromkeys(self._pending.values()):
-            await written(pending)
-
     def drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
         """Let go of a hint whose state is still `newest` and all of which is behind `confirmed`.
 
@@ -265,57 +245,16 @@ class Replica:
         elif self._commit(key, ((family, key, raw),)):
             self._hinted(key, raw, not held)
 
+    def _commit(self, key: bytes, puts: Sequence[Put]) -> bool:
+        self._watched.discard(key)
+        return self.writes.commit(key, puts)
+
     def _hinted(self, key: bytes, raw: bytes, new: bool) -> None:
         newest = peek(raw)
         self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
-    def _commit(self, key: bytes, puts: Sequence[Put]) -> bool:
-        """Whether the store has taken them; where not, whoever waits for the key is told."""
-        self._watched.discard(key)
-        future = self._pending[key] = self._store.commit(puts)
-        together = self._batches.get(future)
-        if together is None:
-            self._batches[future] = [key]
-            future.add_done_callback(self._settled)
-        else:
-            together.append(key)
-        return not future.done()
-
-    def _settled(self, future: asyncio.Future[None]) -> None:
-        keys, pending = self._batches.pop(future), self._pending
-        if future.exception() is None:
-            for key in keys:
-                if pending.get(key) is future:
-                    del pending[key]
-
-    def _said(self, key: bytes, reply: Reply, also: asyncio.Future[None] | None = None) -> Handling:
-        pending = self._pending.get(key)
-        if also is not None:
-            return _after(reply, pending, also)
-        if pending is None:
-            return reply
-        said: asyncio.Future[Reply] = pending.get_loop().create_future()
-        pending.add_done_callback(partial(_tell, said, reply))
-        return said
-
     def __repr__(self) -> str:
         return (
             f"<Replica {self.name} {self.tallies.live} live, {self.hints.total} hints,"
-            f" {len(self._promises)} promises, {len(self._pending)} writes under way>"
+            f" {len(self._promises)} promises, {self.writes!r}>"
         )
-
-
-def _tell(said: asyncio.Future[Reply], reply: Reply, commit: asyncio.Future[None]) -> None:
-    failure = commit.exception()
-    if said.done():
-        return
-    if failure is not None:
-        said.set_exception(failure)
-    else:
-        said.set_result(reply)
-
-
-async def _after(reply: Reply, *commits: asyncio.Future[None] | None) -> Reply:
-    for commit in commits:
-        await written(commit)
-    return reply

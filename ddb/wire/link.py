@@ -294,28 +294,3 @@ class _Calling(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._link.transport in (None, self._transport):
             self._link.lost(str(exc or "closed by peer"))
-
-
-class Network:
-    """The real `Transport`: a link to each node."""
-
-    def __init__(self, links: dict[str, Link]) -> None:
-        self.links = links
-
-    def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
-    ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        return self.links[to].ask(request, deadline, patience)
-
-    def condition(self, to: str) -> Condition:
-        """As `Transport.condition`."""
-        return self.links[to].condition
-
-    def close(self) -> None:
-        """Cut every connection."""
-        for link in self.links.values():
-            link.close()
-
-    def __repr__(self) -> str:
-        return f"<Network {', '.join(map(repr, self.links.values()))}>"

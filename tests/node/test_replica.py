@@ -31,12 +31,12 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
     async def scenario(store: RocksStore, name: str) -> None:
         replica = Replica(name, ring, store, Ballots(1, store, SystemClock()))
         replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
-        await replica.all_durable()
+        await replica.writes.all_durable()
         before = (replica.tallies.packed(), replica.hints.total)
         store._group.fail(StoreFailed("the disk is gone"))
         for counter in (2 << 40, 3 << 40):
             replica.offer(key, encode(State((Dot(counter, 1),), False)))
-            pending = replica.durable(key)
+            pending = replica.writes.durable(key)
             assert pending is not None
             with pytest.raises(StoreFailed, match="the disk is gone"):
                 await pending
@@ -53,8 +53,8 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wait",
     [
-        pytest.param(lambda replica: replica.key_durable(KEY), id="for a key"),
-        pytest.param(lambda replica: replica.all_durable(), id="for everything"),
+        pytest.param(lambda replica: replica.writes.key_durable(KEY), id="for a key"),
+        pytest.param(lambda replica: replica.writes.all_durable(), id="for everything"),
         pytest.param(lambda replica: replica.hand([(KEY, STATE)]), id="to say what it holds"),
     ],
 )
@@ -71,7 +71,7 @@ def test_one_that_gives_up_waiting_leaves_the_others_waiting(
         await asyncio.sleep(0)
         assert impatient.cancel()
         await patient
-        assert replica.durable(KEY) is None
+        assert replica.writes.durable(KEY) is None
 
     store = RocksStore(tmp_path / "home", Fsync.ALWAYS)
     asyncio.run(scenario(store))

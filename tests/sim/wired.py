@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from ddb.wire.link import Link, Network
+from ddb.wire.link import Link
 from ddb.wire.messages import Hello, Reply, Request
+from ddb.wire.network import Network
 from ddb.wire.ports import Clock, Condition
 from tests.sim.process import Process
 

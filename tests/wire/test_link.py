@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from ddb.wire.link import Network
 from ddb.wire.messages import Found, Get, Ping, Pong, Reply, Unwelcome, Welcome
+from ddb.wire.network import Network
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.cluster import free_ports
 from tests.loop import SOON, run, until

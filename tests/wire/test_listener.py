@@ -14,7 +14,6 @@ from ddb.settings import Fsync
 from ddb.wire import listener
 from ddb.wire.clock import SystemClock
 from ddb.wire.frames import GREATEST_FRAME, frame
-from ddb.wire.link import Network
 from ddb.wire.messages import (
     PROTOCOL,
     Failed,
@@ -29,6 +28,7 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
+from ddb.wire.network import Network
 from tests.loop import SOON, run
 from tests.wire.serving import HELLO, Node, Raw, head
 

@@ -78,11 +78,11 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "            pending = replica.durable(key)\n",
+                "            pending = replica.writes.durable(key)\n",
                 "            pending = None\n",
             ),
             Patch(
-                "ddb.node.replica",
+                "ddb.node.writes",
                 'at this moment is durable."""\n        await written(self._pending.get(key))\n',
                 'at this moment is durable."""\n        await written(None)\n',
             ),

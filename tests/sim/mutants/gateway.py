@@ -35,7 +35,7 @@ GATEWAY = (
         (
             Patch(
                 "ddb.node.replica",
-                "return self._said(request.key, Newest(newest, decided(newest)))",
+                "return self.writes.said(request.key, Newest(newest, decided(newest)))",
                 "return Newest(newest, decided(newest))",
             ),
         ),
@@ -152,7 +152,7 @@ GATEWAY = (
     Mutant(
         "list-of-the-volatile",
         "a node lists rows that its disk does not have yet",
-        (Patch("ddb.node.listing", "    await replica.keys_durable(keys)\n", ""),),
+        (Patch("ddb.node.listing", "    await replica.writes.keys_durable(keys)\n", ""),),
         family="volatile",
     ),
     Mutant(

@@ -49,7 +49,7 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "        await self.keys_durable(key for key, _ in states)\n",
+                "        await self.writes.keys_durable(key for key, _ in states)\n",
                 "",
             ),
         ),

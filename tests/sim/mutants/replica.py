@@ -48,8 +48,8 @@ REPLICA = (
         (
             Patch(
                 _REPLICA,
-                "        self.promise(key, ballot)\n        return self._said(",
-                "        return self._said(",
+                "        self.promise(key, ballot)\n        return self.writes.said(",
+                "        return self.writes.said(",
             ),
         ),
         family="bridge",
@@ -65,7 +65,7 @@ REPLICA = (
         "a replica says that it has stored before its disk has",
         (
             Patch(
-                _REPLICA,
+                "ddb.node.writes",
                 "        pending = self._pending.get(key)\n        if also",
                 "        pending = None\n        if also",
             ),
