@@ -83,11 +83,8 @@ class Lookup:
         if peek(held) == newest and (
             type(reply) is Same or (known and type(reply) is Holds and peek(reply.state) < newest)
         ):
-            pending = self._replica.writes.durable(key)
-            if pending is None:
-                _tell(answer, held)
-            else:
-                pending.add_done_callback(partial(_tell, answer, held))
+            found = Found(body_of(held) if is_live(held) else None)
+            self._replica.writes.tell(key, answer, found)
             return
         heard = isinstance(reply, Same | Holds)
         since = self._coordinator.since(None if heard else standby)
@@ -103,13 +100,3 @@ async def _found(reading: Coroutine[Any, Any, State]) -> Reply:
     except Expired as expired:
         return Undecided(False, str(expired))
     return Found(state.value)
-
-
-def _tell(answer: Answer, held: bytes, written: asyncio.Future[None] | None = None) -> None:
-    failure = written.exception() if written is not None else None
-    if answer.done():
-        return
-    if failure is not None:
-        answer.set_exception(failure)
-    else:
-        answer.set_result(Found(body_of(held) if is_live(held) else None))

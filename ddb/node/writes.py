@@ -43,6 +43,14 @@ class Writes:
         pending.add_done_callback(partial(_tell, said, reply))
         return said
 
+    def tell(self, key: bytes, answer: asyncio.Future[Reply], reply: Reply) -> None:
+        """Answer with `reply`, once what is held of `key` now is durable."""
+        pending = self._pending.get(key)
+        if pending is None:
+            _tell(answer, reply)
+        else:
+            pending.add_done_callback(partial(_tell, answer, reply))
+
     async def key_durable(self, key: bytes) -> None:
         """Wait until what is held of `key` at this moment is durable."""
         await written(self._pending.get(key))
@@ -68,8 +76,10 @@ class Writes:
         return f"<Writes {len(self._pending)} keys, {len(self._batches)} batches>"
 
 
-def _tell(said: asyncio.Future[Reply], reply: Reply, commit: asyncio.Future[None]) -> None:
-    failure = commit.exception()
+def _tell(
+    said: asyncio.Future[Reply], reply: Reply, commit: asyncio.Future[None] | None = None
+) -> None:
+    failure = commit.exception() if commit is not None else None
     if said.done():
         return
     if failure is not None:
