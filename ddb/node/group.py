@@ -4,8 +4,8 @@ A commit is visible at once, in `fresh`; the store is written once per tick of t
 log flushed, one flush at a time, for everything that was committed meanwhile. So a busy node pays
 one write and one fsync for dozens of records, and an idle one waits for none. Measured: one write
 of ten records costs a fifth of ten writes of one. A flush costs some hundred CPU microseconds
-wherever it is done, so while commits come in crowds the next flush lets them gather for a moment:
-at 32 writers half the flushes.
+wherever it is done, so while commits come in crowds the next flush waits until as many have come
+as the last time, or for a moment: at 32 writers half the flushes.
 
 While the disk is quick a flush is done on the loop: through a thread it takes three more switches
 between threads and five more system calls, together as much CPU time as the flush itself, and
@@ -21,9 +21,10 @@ from functools import partial
 from ddb.node.flusher import Flusher, attempt
 from ddb.node.store import Family, Put, StoreFailed
 
-GATHER = 0.002
-"""Seconds that commits gather before a flush, where the last flush covered a crowd."""
+GATHER = 0.003
+"""Seconds that commits gather before a flush, at most, where the last one covered a crowd."""
 CROWD = 4
+"""Commits that are none yet."""
 QUICK = 0.005
 """Seconds that a flush on the loop may take for the next one to be done there, too."""
 SLOW = 4 * QUICK
@@ -62,7 +63,8 @@ class GroupCommit:
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
         self._size = 0
-        self._crowded = False
+        self._crowd = 0
+        self._gathering: asyncio.TimerHandle | None = None
         self._broken: StoreFailed | None = None
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
@@ -81,6 +83,10 @@ class GroupCommit:
             if not self._flushing:
                 self._schedule(loop)
         self._size += 1
+        if self._gathering is not None and self._size >= self._crowd:
+            self._gathering.cancel()
+            self._gathering = None
+            durable.get_loop().call_soon(self._begin)
         for family, key, value in puts:
             self.fresh[family][key] = value
         return durable
@@ -112,15 +118,17 @@ class GroupCommit:
         self.flusher.close()
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._crowded:
-            loop.call_later(GATHER, self._begin)
+        if self._size < self._crowd:
+            self._gathering = loop.call_later(GATHER, self._begin)
         else:
             loop.call_soon(self._begin)
 
     def _begin(self) -> None:
+        self._gathering = None
         self.write_out()
         waiting, self._next = self._next, None
-        self._crowded, self._size = self._size > CROWD and self._flush is not None, 0
+        crowd, self._size = self._size, 0
+        self._crowd = crowd if crowd > CROWD and self._flush is not None else 0
         if waiting is None:
             return
         if self._flush is None:

@@ -127,6 +127,29 @@ def test_a_crowd_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("on_loop", [True, False])
+def test_a_crowd_that_is_complete_is_not_kept_waiting(
+    on_loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many commits as the last flush covered are flushed at once, however they came."""
+    monkeypatch.setattr("ddb.node.group.GATHER", 60.0)
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        disk.time += WARY if on_loop else 0.0
+        first = [commit(group, number) for number in range(CROWD + 1)]
+        await asyncio.sleep(0)
+        # In the thread, the first flush is still under way.
+        second = [commit(group, 10 + number) for number in range(CROWD + 1)]
+        await asyncio.gather(*{*first, *second})
+        third = [commit(group, 20 + number) for number in range(CROWD)]
+        await asyncio.sleep(0.005)
+        assert not any(each.done() for each in third)
+        await asyncio.gather(*{*third, commit(group, 30)})
+        assert disk.flushed == [(number, on_loop) for number in (1, 2, 3)]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("on_loop", [True, False])
 def test_after_a_failed_flush_nothing_is_durable_any_more(on_loop: bool) -> None:
     """Whoever waits for a flush that fails is told, and whoever commits later, too."""
 
