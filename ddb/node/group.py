@@ -23,7 +23,7 @@ from ddb.node.store import Family, Put, StoreFailed
 
 GATHER = 0.003
 """Seconds that commits gather before a flush, at most, where the last one covered a crowd."""
-CROWD = 4
+CROWD = 1
 """Commits that are none yet."""
 QUICK = 0.005
 """Seconds that a flush on the loop may take for the next one to be done there, too."""

@@ -22,6 +22,7 @@ from ddb.node import mark
 from ddb.node.group import Fresh, GroupCommit
 from ddb.node.store import Family, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
+from ddb.wire.scheduling import in_background
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ ZSTD_WINDOW = -14
 """RocksDB's own default, which one of the others cannot be set without."""
 _BEYOND_SETTERS = Path(__file__).with_name("options")
 """A directory that rocksdict takes for a store's, to load that store's options."""
+COMPACTION = "rocksdb:low"
+"""The name that RocksDB gives the threads which compact."""
+COMPACTION_NICE = 5
+"""A compaction takes seconds of CPU time, which requests would have to wait for; but at full load
+for long, it must still keep up, or RocksDB slows down writes."""
 MARK_EVERY = 1.0
 """Seconds from a flush to the mark that covers it (see `ddb.node.mark`), at most."""
 
@@ -59,6 +65,7 @@ class RocksStore:
         except StoreRefused:
             os.close(self._lock)
             raise
+        in_background(COMPACTION, COMPACTION_NICE)
         self._families: dict[Family, Rdict] = {
             family: self._db.get_column_family(family.value) for family in Family
         }

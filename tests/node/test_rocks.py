@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +15,7 @@ from typing import IO, Any
 
 import pytest
 
-from ddb.node.rocks import RocksStore
+from ddb.node.rocks import COMPACTION, COMPACTION_NICE, RocksStore
 from ddb.node.store import Family, Put, StoreRefused
 from ddb.settings import Fsync
 from tests.cluster import ROOT
@@ -101,6 +103,17 @@ def test_scan_is_a_slice_in_key_order(store: RocksStore) -> None:
 
     run(scenario())
     assert store.scan(Family.RECORDS, b"", TOP * 3, 1000) == sorted(model.items())
+
+
+@pytest.mark.usefixtures("store")
+def test_compaction_leaves_the_processor_to_requests() -> None:
+    """The threads that compact have a lower priority than the one that answers."""
+    tasks = list(Path("/proc/self/task").iterdir())
+    compacting = [task for task in tasks if (task / "comm").read_text().strip() == COMPACTION]
+    assert compacting
+    for task in compacting:
+        assert os.getpriority(os.PRIO_PROCESS, int(task.name)) == COMPACTION_NICE
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < COMPACTION_NICE
 
 
 def test_durable_in_the_order_written(store: RocksStore) -> None:
