@@ -22,16 +22,19 @@ def in_batches() -> None:
         log.info("the system does not let this process choose its scheduling: %s", error)
 
 
-def in_background(threads: str, nice: int) -> None:
-    """Let this process's threads of that name have less of a processor that others want.
+def in_background(threads: str) -> None:
+    """Let this process's threads of that name run only while a processor has nothing else to do.
 
-    `nice` as in `man 7 sched`: at 5 a thread gets a quarter of a processor that one other wants,
-    and all of one that nobody does. Where the system has no /proc, nothing changes.
+    That is SCHED_IDLE of `man 7 sched`. To be merely nice would not do: a process of `in_batches`
+    that wakes up lets whoever runs go on to the end of its tick, unless that one is idle. Where the
+    system has no such policy, or no /proc, nothing changes.
     """
+    if not hasattr(os, "SCHED_IDLE") or not hasattr(os, "sched_setscheduler"):
+        return
     for task in Path("/proc/self/task").glob("[0-9]*"):
         try:
             if (task / "comm").read_text().strip() == threads:
-                os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
+                os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
         except OSError as error:
             # It has ended since, or the system does not allow it.
             log.info("thread %s keeps its priority: %s", task.name, error)
