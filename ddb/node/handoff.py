@@ -7,6 +7,7 @@ restarted, is brought up by a full round instead.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
@@ -26,6 +27,8 @@ BATCH_IDLE = 512
 BATCH_BUSY = 16
 """Hints handed over at once. Whoever asks a home meanwhile waits for all of them to be taken."""
 BATCH_BYTES = 1024 * 1024
+AHEAD_IDLE = 2
+"""Batches on their way at a time while no client asks: as one is taken, the next is got ready."""
 IDLE = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""
 SOON = 0.02
@@ -120,16 +123,29 @@ class Handoff:
 
     async def _offer(self, homes: tuple[str, ...], offered: Iterator[Hint]) -> int | None:
         """Hand over batch by batch; how many were let go of, None where it did not get through."""
-        dropped = 0
-        while batch := self._batch(offered):
-            began = self._clock.now()
-            done = await self._hand(homes, batch)
-            if done is None:
-                return None
-            dropped += done
-            rest = REST_BUSY if self._busy() else REST_IDLE
-            await asyncio.sleep(rest * (self._clock.now() - began))
-        return dropped
+        dropped, lost = 0, False
+        under_way: deque[asyncio.Task[int | None]] = deque()
+        began = self._clock.now()
+        try:
+            while True:
+                room = len(under_way) < (1 if self._busy() else AHEAD_IDLE)
+                if room and not lost and (batch := self._batch(offered)):
+                    under_way.append(asyncio.ensure_future(self._hand(homes, batch)))
+                    continue
+                if not under_way:
+                    return None if lost else dropped
+                done = await under_way.popleft()
+                if done is None:
+                    # After silence no rest: it would be for as long, and longer.
+                    lost = True
+                    continue
+                dropped += done
+                rest = REST_BUSY if self._busy() else REST_IDLE
+                await asyncio.sleep(rest * (self._clock.now() - began))
+                began = self._clock.now()
+        finally:
+            for each in under_way:
+                each.cancel()
 
     def _busy(self) -> bool:
         """Whether clients have asked this node for anything lately."""

@@ -145,12 +145,14 @@ class Replica:
 
     async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
         """Answer Hand: take home what may be taken, and say durably what is held of each."""
+        marks: list[tuple[Dot, Dot]] = []
         for key, raw in states:
             if self.family(key) is not Family.RECORDS:
                 return Failed(f"{self.name} is not a home of a key handed to it")
-            self._ballots.observe(peek(raw).counter)
-            self.offer(key, raw)
-        marks = [(self.newest(key), self._bar(key)) for key, _ in states]
+            ballot, held = peek(raw), self.raw(key)
+            self._ballots.observe(ballot.counter)
+            taken = self.replace(key, raw, ballot, held) is Verdict.STORED
+            marks.append((ballot if taken else peek(held), self._bar(key)))
         await self.writes.keys_durable(key for key, _ in states)
         return Handed(marks)
 

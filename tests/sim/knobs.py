@@ -20,6 +20,9 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.handoff.BATCH_IDLE": (1, 2, 3),
     "ddb.node.handoff.BATCH_BUSY": (1, 2),
     "ddb.node.handoff.BATCH_BYTES": (1, 200),
+    "ddb.node.handoff.AHEAD_IDLE": (1, 3),
+    # At nought no client is ever expected, so that batches go out ahead while clients ask.
+    "ddb.node.handoff.CALM": (0.0,),
     "ddb.node.refill.BATCH": (1, 2, 3),
     "ddb.node.refill.BATCH_BYTES": (1, 200),
     "ddb.node.tally._SCAN": (1, 2),

@@ -37,8 +37,8 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "            self.offer(key, raw)\n",
-                "            self.restore(key, raw)\n",
+                "            taken = self.replace(key, raw, ballot, held) is Verdict.STORED\n",
+                "            self.restore(key, raw)\n            taken = ballot >= peek(held)\n",
             ),
         ),
         family="pledges",
