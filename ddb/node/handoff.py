@@ -27,7 +27,7 @@ BATCH_IDLE = 512
 BATCH_BUSY = 16
 """Hints handed over at once. Whoever asks a home meanwhile waits for all of them to be taken."""
 BATCH_BYTES = 1024 * 1024
-AHEAD_IDLE = 2
+AHEAD_IDLE = 3
 """Batches on their way at a time while no client asks: as one is taken, the next is got ready."""
 IDLE = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""

@@ -20,7 +20,7 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.handoff.BATCH_IDLE": (1, 2, 3),
     "ddb.node.handoff.BATCH_BUSY": (1, 2),
     "ddb.node.handoff.BATCH_BYTES": (1, 200),
-    "ddb.node.handoff.AHEAD_IDLE": (1, 3),
+    "ddb.node.handoff.AHEAD_IDLE": (1, 2, 5),
     # At nought no client is ever expected, so that batches go out ahead while clients ask.
     "ddb.node.handoff.CALM": (0.0,),
     "ddb.node.refill.BATCH": (1, 2, 3),
