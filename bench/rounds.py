@@ -5,6 +5,7 @@ median over the rounds is what is told.
 """
 
 import http.client
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -115,6 +116,8 @@ class Bench:
         """
         for load in loads:
             results.samples.setdefault(load, {})
+        # Or what loading left in memory is written while somebody's flushes are measured.
+        os.sync()
         for number in range(1, rounds + 1):
             began = time.monotonic()
             for load in loads:

@@ -50,8 +50,13 @@ _BEYOND_SETTERS = Path(__file__).with_name("options")
 COMPACTION = "rocksdb:low"
 """The name that RocksDB gives the threads which compact.
 
-A compaction takes a second of CPU time or two, which requests would have to wait for. Where nothing
-is ever idle it falls behind, until RocksDB slows down writes, and that makes something idle.
+A compaction takes a second of CPU time or two, which requests would have to wait for.
+"""
+TABLES_SLOW = 40
+TABLES_STOP = 80
+"""Tables not yet compacted at which RocksDB slows down writes, and stops them: twice its defaults.
+Where other programs leave no processor idle for long, compaction falls behind, and catches up once
+one is; meanwhile a read asks the filters of more tables.
 """
 MARK_EVERY = 1.0
 """Seconds from a flush to the mark that covers it (see `ddb.node.mark`), at most."""
@@ -268,6 +273,8 @@ def _set(options: Options, cache: Cache) -> None:
     options.set_memtable_prefix_bloom_ratio(MEMORY_FILTER)
     options.set_memtable_whole_key_filtering(True)
     options.set_level_compaction_dynamic_level_bytes(True)
+    options.set_level_zero_slowdown_writes_trigger(TABLES_SLOW)
+    options.set_level_zero_stop_writes_trigger(TABLES_STOP)
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_bloom_filter(10, False)
