@@ -23,18 +23,20 @@ from ddb.wire.messages import Hand, Handed
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BOTH = 2
-BATCH_IDLE = 512
+BATCH_IDLE = 256
 BATCH_BUSY = 16
-"""Hints handed over at once. Whoever asks a home meanwhile waits for all of them to be taken."""
+"""Hints handed over at once. Whoever asks a home meanwhile waits for all that have reached it."""
 BATCH_BYTES = 1024 * 1024
 AHEAD_IDLE = 3
-"""Batches on their way at a time while no client asks: as one is taken, the next is got ready."""
+"""Batches on their way at a time while no client asks: as one is taken, the next is got ready. Of
+two standbys that is six batches, for which a home takes less than anybody's patience."""
 IDLE = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""
 SOON = 0.02
 """The same while some are held here alone: COUNT has to walk the partitions of those."""
 REST_IDLE = 0.1
-"""Seconds of rest per second of handing off while no client asks this node for anything."""
+"""Seconds of rest per second of handing off while no client asks this node for anything; whatever
+else is on its way goes on."""
 REST_BUSY = 4.0
 """The same while clients do: at half of what a cluster can do, handing off may take no more."""
 CALM = 0.2
@@ -135,17 +137,18 @@ class Handoff:
                 if not under_way:
                     return None if lost else dropped
                 done = await under_way.popleft()
-                if done is None:
+                lost = lost or done is None
+                dropped += done or 0
+                if lost:
                     # After silence no rest: it would be for as long, and longer.
-                    lost = True
                     continue
-                dropped += done
                 rest = REST_BUSY if self._busy() else REST_IDLE
                 await asyncio.sleep(rest * (self._clock.now() - began))
                 began = self._clock.now()
         finally:
             for each in under_way:
                 each.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     def _busy(self) -> bool:
         """Whether clients have asked this node for anything lately."""

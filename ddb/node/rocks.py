@@ -53,10 +53,10 @@ COMPACTION = "rocksdb:low"
 A compaction takes a second of CPU time or two, which requests would have to wait for.
 """
 TABLES_SLOW = 40
-TABLES_STOP = 80
+TABLES_STOP = 72
 """Tables not yet compacted at which RocksDB slows down writes, and stops them: twice its defaults.
-Where other programs leave no processor idle for long, compaction falls behind, and catches up once
-one is; meanwhile a read asks the filters of more tables.
+Where other programs leave no processor idle for long, compaction falls behind; it catches up once
+one is, and until then a read asks the filters of more tables.
 """
 MARK_EVERY = 1.0
 """Seconds from a flush to the mark that covers it (see `ddb.node.mark`), at most."""
@@ -269,7 +269,7 @@ def _set(options: Options, cache: Cache) -> None:
     options.set_compression_type(DBCompressionType.zstd())
     options.set_compression_options(ZSTD_WINDOW, ZSTD_LEVEL, 0, DICTIONARY)
     options.set_write_buffer_size(WRITE_BUFFER)
-    options.set_max_write_buffer_number(3)
+    options.set_max_write_buffer_number(2)
     options.set_memtable_prefix_bloom_ratio(MEMORY_FILTER)
     options.set_memtable_whole_key_filtering(True)
     options.set_level_compaction_dynamic_level_bytes(True)

@@ -23,11 +23,13 @@ def in_batches() -> None:
 
 
 def in_background(threads: str) -> None:
-    """Let this process's threads of that name run only while a processor has nothing else to do.
+    """Let this process's threads of that name run while a processor has next to nothing else to do.
 
-    That is SCHED_IDLE of `man 7 sched`. To be merely nice would not do: a process of `in_batches`
-    that wakes up lets whoever runs go on to the end of its tick, unless that one is idle. Where the
-    system has no such policy, or no /proc, nothing changes.
+    That is SCHED_IDLE of `man 7 sched`: beside one other thread it has a three-hundredth of a
+    processor. To be merely nice would not do: a process of `in_batches` that wakes up lets whoever
+    runs go on to the end of its tick, unless that one is idle. It concerns the threads of one
+    control group, so between containers the system shares as it always does. Where it has no such
+    policy, or no /proc, nothing changes.
     """
     if not hasattr(os, "SCHED_IDLE") or not hasattr(os, "sched_setscheduler"):
         return

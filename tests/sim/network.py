@@ -2,8 +2,9 @@
 
 Messages are delayed, lost, doubled and overtaken one by one; connections are made, believed in
 and given up by the rules and limits of the real `Link`. A request that was sent may be acted upon
-at any later time, unless its deadline has passed on the callee's clock. One kindness: a change
-asked for by a gateway arrives once, as on any connection, for gateways rest on that (`Do.low`).
+at any later time, unless its deadline has passed on the callee's clock. Two kindnesses, since on a
+connection everything arrives once: so does a change asked for by a gateway, for gateways rest on
+that (`Do.low`); and nobody is told that a message came too late of which another copy did not.
 """
 
 import random

@@ -38,6 +38,8 @@ class SimTransport:
         self._loop = network.loop
         self._peers = self.connections.peers
         self._correlation = 0
+        self._begun: set[int] = set()
+        """Correlations of the requests that a callee began to answer."""
 
     # The port.
 
@@ -126,8 +128,10 @@ class SimTransport:
         # The real wire's bound on the callee's clock errs towards an early end.
         if self._loop.now + 0.0005 >= deadline:
             self._network.fired["expired"] += 1
-            self._answer(host, correlation, Failed("the deadline had passed"))
+            if correlation not in self._begun:
+                self._answer(host, correlation, Failed("the deadline had passed"))
             return
+        self._begun.add(correlation)
         try:
             handling = host.handler(request, deadline + host.clock.offset)
         except StoreFailed:
