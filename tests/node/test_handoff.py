@@ -62,10 +62,20 @@ class Homes:
         for (_, request), answer in self._waiting()[:count]:
             answer.set_result(Handed([(peek(raw), NEVER) for _, raw in request.states]))
 
+    def take_newest(self, count: int) -> None:
+        """As `take`, the newest ones."""
+        for (_, request), answer in self._waiting()[-count:]:
+            answer.set_result(Handed([(peek(raw), NEVER) for _, raw in request.states]))
+
     def lose(self, count: int) -> None:
         """Leave the oldest `count` requests that wait without an answer."""
         for (to, _), answer in self._waiting()[:count]:
             answer.set_exception(Silent(to))
+
+    def fail_newest(self, count: int, error: Exception) -> None:
+        """End the newest `count` requests that wait with an error that is no want of an answer."""
+        for _, answer in self._waiting()[-count:]:
+            answer.set_exception(error)
 
     def batches(self) -> int:
         """How many batches were handed to all homes."""
@@ -173,6 +183,56 @@ def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -
             await sweep
             assert homes.batches() == AHEAD_IDLE
             assert replica.hints.total == len(KEYS) - others * BATCH
+
+    run(scenario())
+
+
+def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a batch is lost the sweep ends with the last answer, and rests for no silence."""
+    monkeypatch.setattr("ddb.node.handoff.REST_IDLE", 10_000.0)
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, _, homes):
+            sweep = asyncio.ensure_future(handoff.sweep())
+            await _turns()
+            homes.lose(len(HOMES))
+            await _turns()
+            homes.take((AHEAD_IDLE - 1) * len(HOMES))
+            await sweep
+
+    run(scenario())
+
+
+def test_batches_taken_in_another_order_all_come_home(tmp_path: Path) -> None:
+    """What goes out first may be taken last."""
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, replica, homes):
+            sweep = asyncio.ensure_future(handoff.sweep())
+            while not sweep.done():
+                await _turns()
+                for _ in range(AHEAD_IDLE):
+                    homes.take_newest(len(HOMES))
+                    await _turns()
+            assert await sweep == len(KEYS)
+            assert replica.hints.total == 0
+
+    run(scenario())
+
+
+def test_an_error_ends_the_sweep(tmp_path: Path) -> None:
+    """What is no want of an answer is nothing to go on after, whichever batch meets it."""
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, replica, homes):
+            sweep = asyncio.ensure_future(handoff.sweep())
+            await _turns()
+            homes.fail_newest(len(HOMES), ZeroDivisionError("planted"))
+            await _turns()
+            homes.take((AHEAD_IDLE - 1) * len(HOMES))
+            with pytest.raises(ZeroDivisionError):
+                await sweep
+            assert replica.hints.total == len(KEYS) - (AHEAD_IDLE - 1) * BATCH
 
     run(scenario())
 
