@@ -54,7 +54,7 @@ BOUNDS = {Operation.GET: 2.5, Operation.PUT: 5.0}
 
 They catch a change that makes things slower; what is to be reached is in `bench.goals`.
 """
-ATTEMPTS = 5
+ATTEMPTS = 7
 """Runs that may be outside of them: a machine is slow for minutes, a slower ddb always is."""
 
 
