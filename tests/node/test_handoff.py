@@ -35,6 +35,9 @@ KEYS = [
 ][: 5 * BATCH]
 """Of one partition, so that a pass over it takes several batches."""
 
+Waiting = tuple[tuple[str, Hand], asyncio.Future[Reply]]
+"""Whom what was handed, and its answer."""
+
 
 @dataclass(slots=True)
 class Homes:
@@ -59,13 +62,11 @@ class Homes:
 
     def take(self, count: int) -> None:
         """Answer the oldest `count` requests that wait: all is held now."""
-        for (_, request), answer in self._waiting()[:count]:
-            answer.set_result(Handed([(peek(raw), NEVER) for _, raw in request.states]))
+        self._take(self._waiting()[:count])
 
     def take_newest(self, count: int) -> None:
         """As `take`, the newest ones."""
-        for (_, request), answer in self._waiting()[-count:]:
-            answer.set_result(Handed([(peek(raw), NEVER) for _, raw in request.states]))
+        self._take(self._waiting()[-count:])
 
     def lose(self, count: int) -> None:
         """Leave the oldest `count` requests that wait without an answer."""
@@ -81,7 +82,11 @@ class Homes:
         """How many batches were handed to all homes."""
         return len(self.asked) // len(HOMES)
 
-    def _waiting(self) -> list[tuple[tuple[str, Hand], asyncio.Future[Reply]]]:
+    def _take(self, waiting: list[Waiting]) -> None:
+        for (_, request), answer in waiting:
+            answer.set_result(Handed([(peek(raw), NEVER) for _, raw in request.states]))
+
+    def _waiting(self) -> list[Waiting]:
         pairs = zip(self.asked, self.answers, strict=True)
         return [(asked, answer) for asked, answer in pairs if not answer.done()]
 
