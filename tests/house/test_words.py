@@ -125,5 +125,5 @@ def test_exception_without_a_reason_is_refused() -> None:
 def test_long_sentences_are_counted_by_sentence() -> None:
     """Twenty terms pass, twenty-one do not, and a full stop starts the count again."""
     twenty = " ".join(["term"] * 20)
-    source = f"{twenty}. {twenty}.\n\n{twenty} more.\n"
+    source = f"**{twenty}.** {twenty}.\n\n{twenty} more.\n"
     assert [line for line, _ in long_sentences(fragments("a.md", source))] == [3]

@@ -1,7 +1,7 @@
 """Check the language of the tree: `python -m tests.house.words [--sentences] [PATHS]`.
 
-The check fails where a banned term occurs outside `allowed.txt` and `legacy.txt`, and where an
-entry of either file no longer applies. Sentences of more than 20 words are counted, not refused.
+The check fails where a banned term occurs, unless `allowed.txt` or `legacy.txt` accepts it. It also
+fails where an entry of either file no longer applies. It counts sentences of more than 20 words.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ANY_TERM = "*"
 LONGEST_SENTENCE = 20
 """Words. The house rule; lower refuses plain sentences, higher admits ones to be read twice."""
 
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?])[)\"']?\s+")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])[)*_\"']*\s+")
 _WORD = re.compile(r"\w[\w'/.-]*")
 _SENTENCES = frozenset({Kind.COMMENT, Kind.DOCSTRING, Kind.PROSE})
 
