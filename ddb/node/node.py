@@ -26,6 +26,7 @@ from ddb.node.space import WRITING, Room, takes
 from ddb.node.store import Store, StoreFailed
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
+from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
@@ -226,6 +227,7 @@ class Node:
             key,
             error,
             _MEANING[type(error)],
+            extra=cause(f"refused after {type(error).__name__}"),
         )
 
     async def _tally(self) -> Reply:

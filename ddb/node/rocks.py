@@ -22,6 +22,7 @@ from ddb.node import mark
 from ddb.node.group import Fresh, GroupCommit
 from ddb.node.store import Family, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
+from ddb.wire.descriptors import limit_in_force, tables_in
 from ddb.wire.scheduling import in_background
 
 log = logging.getLogger(__name__)
@@ -258,6 +259,7 @@ def _open(path: Path) -> Rdict:
     options.set_max_total_wal_size(MOST_LOG)
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)
+    options.set_max_open_files(tables_in(limit_in_force()))
     families = {family.value: Options(raw_mode=True) for family in Family}
     for each in families.values():
         _set(each, cache)

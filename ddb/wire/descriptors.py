@@ -31,7 +31,7 @@ STRANGER_CONNECTIONS = 16
 Too low: `ddb status` and health checks push each other out. Too high: connections that nothing is
 known about take the descriptors of gateways.
 """
-FEWEST_CALLERS = 8
+FEWEST_GATEWAYS = 8
 """Connections from gateways that a node must have room for, or it does not start."""
 STORE_BESIDE_TABLES = 24
 """Descriptors of the store beside its open tables: 11 measured (logs, manifest, locks,
@@ -64,7 +64,7 @@ class NodeShares:
     limit: int
     tables: int
     strangers: int
-    callers: int
+    gateways: int
 
 
 def raise_limit() -> int:
@@ -117,13 +117,13 @@ def node_shares(limit: int, nodes: int) -> NodeShares:
     tables = tables_in(limit)
     peers = (nodes - 1) * (LINK_DESCRIPTORS + MEMBER_CONNECTIONS)
     reserve = PROCESS_RESERVE + STORE_BESIDE_TABLES + tables + peers + STRANGER_CONNECTIONS
-    callers = limit - reserve
-    if callers < FEWEST_CALLERS:
-        fixed = reserve - tables + FEWEST_CALLERS
+    gateways = limit - reserve
+    if gateways < FEWEST_GATEWAYS:
+        fixed = reserve - tables + FEWEST_GATEWAYS
         # Tables take a share of the limit, so the limit that suffices is larger than the gap.
         enough = max(fixed + FEWEST_TABLES, -(-fixed * TABLE_SHARE // (TABLE_SHARE - 1)))
         raise TooFewDescriptors(_too_few(limit, enough))
-    return NodeShares(limit, tables, STRANGER_CONNECTIONS, callers)
+    return NodeShares(limit, tables, STRANGER_CONNECTIONS, gateways)
 
 
 def exhausted(error: BaseException) -> bool:
