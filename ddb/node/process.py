@@ -19,7 +19,13 @@ from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
 from ddb.wire.connection_limits import ConnectionLimits
-from ddb.wire.descriptors import NodeShares, TooFewDescriptors, node_shares, raise_limit
+from ddb.wire.descriptors import (
+    NodeShares,
+    TooFewDescriptors,
+    exhausted,
+    node_shares,
+    raise_limit,
+)
 from ddb.wire.link import Link
 from ddb.wire.listener import Listener
 from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
@@ -60,6 +66,13 @@ def run(settings: NodeSettings) -> int:
             raise
         return _refuse(settings.name, f"{settings.host}:{settings.port} is already in use")
     except StoreFailed as failed:
+        if exhausted(failed):
+            return _refuse(
+                settings.name,
+                f"no file descriptor was left for the store: {failed}. Nothing unacknowledged was"
+                " answered as stored, and the disk is not damaged; raise the limit (`ulimit -n`,"
+                f" now {shares.limit}) and start the node again",
+            )
         return _refuse(
             settings.name,
             f"the disk failed: {failed}. Nothing unacknowledged was answered as stored;"

@@ -137,7 +137,10 @@ class RocksStore:
         self._group.flusher.run(self._write_mark, self._marked)
 
     def _marked(self, error: Exception | None) -> None:
-        if error is not None:
+        if isinstance(error, OSError):
+            # The directory could not be listed, for want of a descriptor, say. Nothing was lost.
+            log.warning("the mark of %s stays behind: %s", self.path, error)
+        elif error is not None:
             self._group.fail(StoreFailed(str(error)))
 
     def _write_mark(self) -> None:
