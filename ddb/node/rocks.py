@@ -20,9 +20,9 @@ from rocksdict import (
 
 from ddb.node import mark
 from ddb.node.group import Fresh, GroupCommit
-from ddb.node.store import Family, Put, StoreFailed, StoreRefused
+from ddb.node.store import Family, NoDescriptors, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
-from ddb.wire.descriptors import limit_in_force, tables_in
+from ddb.wire.descriptors import exhausted, limit_in_force, tables_in
 from ddb.wire.scheduling import in_background
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,8 @@ class RocksStore:
         mark.write(self.path, found)
 
     def _fail(self, reason: str) -> StoreFailed:
+        if exhausted(reason):
+            return NoDescriptors(f"no file descriptor is left to read {self.path}")
         failure = StoreFailed(reason)
         self._group.fail(failure)
         return failure

@@ -6,6 +6,7 @@ shares add up to less than the limit. Only connections from outside can grow, so
 """
 
 import errno
+import os
 import resource
 from dataclasses import dataclass
 
@@ -126,14 +127,14 @@ def node_shares(limit: int, nodes: int) -> NodeShares:
     return NodeShares(limit, tables, STRANGER_CONNECTIONS, gateways)
 
 
-def exhausted(error: BaseException) -> bool:
+def exhausted(error: BaseException | str) -> bool:
     """Whether an error says that the process or the machine has no descriptor left.
 
     RocksDB's errors carry the system's message alone.
     """
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return True
-    return "Too many open files" in str(error)
+    return any(os.strerror(number) in str(error) for number in (errno.EMFILE, errno.ENFILE))
 
 
 def _too_few(limit: int, needed: int) -> str:
