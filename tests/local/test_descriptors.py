@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ DESCRIPTORS = 128
 STRANGERS = 300
 HALF_OPEN = 60
 CLIENTS = 200
-GREEDY = 20
+GREEDY_EVERY_S = 0.005
 NAMES = ("db-0", "db-1", "db-2")
 USER = {"id": "ada", "name": "Ada", "email": "ada@example.com", "group": 0}
 
@@ -118,18 +119,40 @@ def test_clients_take_no_descriptor_of_a_gateways_links(small: Cluster) -> None:
             clients.append(client)
         served = [client for client in clients if status(client) == 200]
         assert DESCRIPTORS // 2 < len(served) < DESCRIPTORS
+        stack.enter_context(greedy(small.port))
         for name in NAMES:
             small.do("stop", name)
-            for _ in range(GREEDY):
-                # Each takes a descriptor that the link to the stopped node has freed.
-                with contextlib.suppress(ConnectionError, TimeoutError):
-                    near = socket.create_connection(("127.0.0.1", small.port), 2)
-                    stack.enter_context(near)
+            time.sleep(1.0)
             small.do("start", name)
             assert wait_for(lambda: status(served[0]) == 200, 10)
         time.sleep(1.0)
         assert {status(client) for client in served} == {200}
     assert len(lines(small, "gateway", "closing a new client connection")) == 1
+
+
+@contextlib.contextmanager
+def greedy(port: int) -> Iterator[None]:
+    """Connect all the while, and keep each connection: take every descriptor that is freed."""
+    done = threading.Event()
+    kept: list[socket.socket] = []
+
+    def connect() -> None:
+        while not done.wait(GREEDY_EVERY_S):
+            with contextlib.suppress(ConnectionError):
+                near = socket.create_connection(("127.0.0.1", port), 2)
+                kept.append(near)
+                if ended([near]):
+                    kept.pop().close()
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        for each in kept:
+            each.close()
 
 
 def status(client: http.client.HTTPConnection) -> int:
