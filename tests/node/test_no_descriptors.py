@@ -1,16 +1,22 @@
 """A store whose process has no file descriptor left: not a failed disk."""
 
 import asyncio
+import random
+import shutil
 from pathlib import Path
 
+import pytest
+
 from ddb.node.mark import read
-from ddb.node.rocks import MARK_EVERY, RocksStore
-from ddb.node.store import Family, NoDescriptors
+from ddb.node.rocks import MARK_EVERY, WRITE_BUFFER, RocksStore
+from ddb.node.store import Family, NoDescriptors, StoreFailed
 from ddb.settings import Fsync
+from ddb.wire.descriptors import exhausted
 from tests.descriptors import at_most, none_left
 
 FEW = 128
 ROUNDS = 3
+MEGABYTE = random.Random(1).randbytes(1 << 20)
 
 
 def test_mark_stays_behind_and_the_store_goes_on(tmp_path: Path) -> None:
@@ -56,6 +62,30 @@ def test_read_without_a_descriptor_fails_alone(tmp_path: Path) -> None:
         store.close()
 
     asyncio.run(scenario())
+
+
+def test_write_without_a_descriptor_is_not_called_a_failed_disk(tmp_path: Path) -> None:
+    """A log that RocksDB cannot follow by a new one fails writes, and the failure names why."""
+
+    async def scenario() -> None:
+        store = RocksStore(tmp_path / "a", Fsync.ALWAYS)
+        with none_left(), pytest.raises(StoreFailed) as failed:
+            await outgrow_log(store)
+        store.close()
+        assert exhausted(failed.value)
+        # The store is whole: a process that has descriptors goes on with all that was answered.
+        # RocksDB opens a failed store only once per process, hence the copy.
+        again = RocksStore(shutil.copytree(tmp_path / "a", tmp_path / "b"), Fsync.ALWAYS)
+        assert again.get(Family.RECORDS, b"0") == MEGABYTE
+        again.close()
+
+    asyncio.run(scenario())
+
+
+async def outgrow_log(store: RocksStore) -> None:
+    """Write until RocksDB needs another log."""
+    for number in range(4 * WRITE_BUFFER // len(MEGABYTE)):
+        await store.commit([(Family.RECORDS, b"%d" % number, MEGABYTE)])
 
 
 async def filled(path: Path, number: int) -> None:
