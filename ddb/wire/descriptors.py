@@ -34,9 +34,10 @@ known about take the descriptors of gateways.
 """
 FEWEST_GATEWAYS = 8
 """Connections from gateways that a node must have room for, or it does not start."""
-STORE_BESIDE_TABLES = 24
-"""Descriptors of the store beside its open tables: 11 measured (logs, manifest, locks,
-directories), the rest for the mark and for what a compaction opens beyond the table cache.
+STORE_BESIDE_TABLES = 44
+"""Descriptors of the store beside its table cache: 11 measured in an idle one (logs, manifest,
+locks, directories), 43 while 680 MB were written at full speed: RocksDB opens tables that a scan or
+a compaction needs at once even if they exceed its cache.
 
 Too low: a flush or a compaction meets the limit, and RocksDB refuses all writes from then on.
 """
@@ -47,7 +48,7 @@ MOST_TABLES = 8_192
 
 Too low: reads reopen tables. Too high: each open table keeps its index and filter in memory.
 """
-TABLE_SHARE = 6
+TABLE_SHARE = 8
 """One of so many descriptors of the limit is for open tables.
 
 Too low: gateways meet their cap. Too high: a large store under a small limit reopens tables.
@@ -118,13 +119,14 @@ def node_shares(limit: int, nodes: int) -> NodeShares:
     tables = tables_in(limit)
     peers = (nodes - 1) * (LINK_DESCRIPTORS + MEMBER_CONNECTIONS)
     reserve = PROCESS_RESERVE + STORE_BESIDE_TABLES + tables + peers + STRANGER_CONNECTIONS
-    gateways = limit - reserve
-    if gateways < FEWEST_GATEWAYS:
+    room = limit - reserve
+    if room < FEWEST_GATEWAYS:
         fixed = reserve - tables + FEWEST_GATEWAYS
         # Tables take a share of the limit, so the limit that suffices is larger than the gap.
         enough = max(fixed + FEWEST_TABLES, -(-fixed * TABLE_SHARE // (TABLE_SHARE - 1)))
         raise TooFewDescriptors(_too_few(limit, enough))
-    return NodeShares(limit, tables, STRANGER_CONNECTIONS, gateways)
+    # The other half is for bursts of the store.
+    return NodeShares(limit, tables, STRANGER_CONNECTIONS, max(FEWEST_GATEWAYS, room // 2))
 
 
 def exhausted(error: BaseException | str) -> bool:

@@ -72,7 +72,7 @@ def test_shares_of_a_node_fit_into_the_limit(limit: int, nodes: int) -> None:
 
 def test_node_of_three_starts_with_128() -> None:
     """A node of a small cluster has room for all of it under a limit of 128."""
-    assert node_shares(128, 3).gateways >= 2 * FEWEST_GATEWAYS
+    assert node_shares(128, 3).gateways == FEWEST_GATEWAYS
 
 
 def test_clients_leave_room_for_links() -> None:
