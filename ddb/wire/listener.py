@@ -214,6 +214,9 @@ class Serving(asyncio.Protocol):
 def _probe_peer(transport: asyncio.BaseTransport) -> None:
     """Have the kernel end this connection when the peer's machine no longer answers."""
     connection = transport.get_extra_info("socket")
+    if connection is None:
+        # A transport that is not the system's: a simulated network.
+        return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE:
         # Each of these has another name, or none, on other systems than Linux.
