@@ -25,8 +25,9 @@ _NODE = (
     known.DDB_NODES,
     known.DB_N,
     known.DDB_FSYNC,
+    known.DDB_LOG_FILE,
 )
-_GATEWAY = (known.DDB_HOST, known.PORT, known.DDB_NODES, known.DB_N)
+_GATEWAY = (known.DDB_HOST, known.PORT, known.DDB_NODES, known.DB_N, known.DDB_LOG_FILE)
 _ACTIONS = {
     "stop": "end a process of the local cluster in good order (SIGTERM)",
     "kill": "end a process of the local cluster on the spot (SIGKILL)",

@@ -109,6 +109,15 @@ DDB_FSYNC = Variable(
     "when a write counts as durable: always (on disk) or os (in the page cache)",
 )
 
+DDB_LOG_FILE = Variable(
+    "DDB_LOG_FILE",
+    "--log-file",
+    "FILE",
+    "the path of a file",
+    "",
+    "where the process logs, in at most 3 files of 10 MB (default: standard error, without bound)",
+)
+
 # A container is reached from outside itself.
 _EVERYWHERE = "0.0.0.0"  # noqa: S104
 
@@ -136,6 +145,8 @@ class NodeSettings:
     members: tuple[Member, ...]
     fsync: Fsync
     exit_with_parent: bool
+    log_file: Path | None = None
+    """None: standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +157,8 @@ class GatewaySettings:
     port: int
     members: tuple[Member, ...]
     exit_with_parent: bool
+    log_file: Path | None = None
+    """None: standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +231,7 @@ def node_settings(
         members=members,
         fsync=_given(DDB_FSYNC, environ, flags).fsync(),
         exit_with_parent=exit_with_parent,
+        log_file=_log_file(environ, flags),
     )
 
 
@@ -230,6 +244,7 @@ def gateway_settings(
         port=_given(PORT, environ, flags).port(),
         members=_members(environ, flags),
         exit_with_parent=exit_with_parent,
+        log_file=_log_file(environ, flags),
     )
 
 
@@ -264,6 +279,11 @@ def _given(
     # An empty variable is how container tools pass on one that is not set.
     text = environ.get(variable.name) or (variable.default if default is None else default)
     return _Given(variable.name, text, variable.takes)
+
+
+def _log_file(environ: Mapping[str, str], flags: Flags) -> Path | None:
+    given = _given(DDB_LOG_FILE, environ, flags)
+    return given.path().absolute() if given.text else None
 
 
 def _members(environ: Mapping[str, str], flags: Flags) -> tuple[Member, ...]:

@@ -10,6 +10,7 @@ from ddb.settings import (
     DB_N,
     DB_PORT,
     DDB_FSYNC,
+    DDB_LOG_FILE,
     DDB_NAME,
     DDB_NODES,
     PORT,
@@ -49,6 +50,13 @@ def test_defaults() -> None:
         fsync=Fsync.ALWAYS,
         exit_with_parent=False,
     )
+
+
+def test_log_file_is_absolute() -> None:
+    """A log file stays the same one wherever the process works later; without one there is none."""
+    assert node({"DDB_LOG_FILE": "x.log"}).log_file == Path("x.log").absolute()
+    assert gateway_settings({}, {DDB_LOG_FILE: "/y.log"}).log_file == Path("/y.log")
+    assert gateway_settings({"DDB_LOG_FILE": ""}, {}).log_file is None
 
 
 def test_count_and_port_make_the_member_list() -> None:

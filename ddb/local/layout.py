@@ -69,6 +69,7 @@ class Layout:
         else:
             command += ["node", "--name", name, "--host", LOOPBACK, "--fsync", fsync.value]
             command += ["--data", str(self.data / name)]
+        command += ["--log-file", str(self.log(name))]
         return [*command, "--members", members, "--exit-with-parent"]
 
 

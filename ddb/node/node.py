@@ -23,9 +23,10 @@ from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
 from ddb.node.space import WRITING, Room, takes
-from ddb.node.store import Store, StoreFailed
+from ddb.node.store import NoDescriptors, Store, StoreFailed
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
+from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
@@ -67,6 +68,8 @@ _MEANING: dict[type[Exception], str] = {
     " directory, and it is refilled from them",
     WrongCell: "the record is not lost, but the caller has another ring: give every process the"
     " same list of nodes and the same version",
+    NoDescriptors: "the other two of the cell decide without this node. No data is affected; raise"
+    " the limit of file descriptors (`ulimit -n`)",
     StoreFailed: "what was answered as stored is on another node too; this one stops",
 }
 """What it means for the data that a request met one of these before anything was done."""
@@ -226,6 +229,7 @@ class Node:
             key,
             error,
             _MEANING[type(error)],
+            extra=cause(f"refused after {type(error).__name__}"),
         )
 
     async def _tally(self) -> Reply:

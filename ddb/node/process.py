@@ -18,11 +18,20 @@ from ddb.node.store import StoreFailed, StoreRefused
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
+from ddb.wire.connection_limits import ConnectionLimits
+from ddb.wire.descriptors import (
+    NodeShares,
+    TooFewDescriptors,
+    exhausted,
+    node_shares,
+    raise_limit,
+)
 from ddb.wire.link import Link
 from ddb.wire.listener import Listener
 from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
+from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
 from ddb.wire.scheduling import in_batches
 
 log = logging.getLogger(__name__)
@@ -30,7 +39,11 @@ log = logging.getLogger(__name__)
 
 def run(settings: NodeSettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        logs = start_log(settings.log_file)
+        shares = node_shares(raise_limit(), len(settings.members))
+    except (LogRefused, TooFewDescriptors) as refused:
+        return _refuse(settings.name, str(refused))
     in_batches()
     names = tuple(sorted(member.name for member in settings.members))
     try:
@@ -45,7 +58,7 @@ def run(settings: NodeSettings) -> int:
     except StoreRefused as refused:
         return _refuse(settings.name, str(refused))
     try:
-        return uvloop.run(_serve(settings, names, store, known))
+        return uvloop.run(_serve(settings, names, store, known, shares, logs))
     except (ForeignData, StoreRefused) as refused:
         return _refuse(settings.name, str(refused))
     except OSError as error:
@@ -53,6 +66,13 @@ def run(settings: NodeSettings) -> int:
             raise
         return _refuse(settings.name, f"{settings.host}:{settings.port} is already in use")
     except StoreFailed as failed:
+        if exhausted(failed):
+            return _refuse(
+                settings.name,
+                f"no file descriptor was left for the store: {failed}. Nothing unacknowledged was"
+                " answered as stored, and the disk is not damaged; raise the limit (`ulimit -n`,"
+                f" now {shares.limit}) and start the node again",
+            )
         return _refuse(
             settings.name,
             f"the disk failed: {failed}. Nothing unacknowledged was answered as stored;"
@@ -87,8 +107,14 @@ async def _room_to_open(settings: NodeSettings) -> bool:
 
 
 async def _serve(
-    settings: NodeSettings, names: tuple[str, ...], store: RocksStore, known: bool
+    settings: NodeSettings,
+    names: tuple[str, ...],
+    store: RocksStore,
+    known: bool,
+    shares: NodeShares,
+    logs: ProcessLog,
 ) -> int:
+    keep_counts(logs)
     clock, rng = SystemClock(), random.Random()
     ring = Ring(names)
     identity = recall(store, settings.name, names)
@@ -115,7 +141,8 @@ async def _serve(
             network.links[caller.caller].nudge()
         return answer
 
-    listener = Listener(node.handle, greet, clock)
+    limits = ConnectionLimits(shares.strangers, shares.gateways, frozenset(network.links))
+    listener = Listener(node.handle, greet, clock, limits)
     await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
     stopped = _when_told(settings.exit_with_parent)

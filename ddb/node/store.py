@@ -30,6 +30,10 @@ class StoreFailed(Exception):
     """The disk refused a write or a flush, or what it holds is damaged; nothing more is done."""
 
 
+class NoDescriptors(StoreFailed):
+    """A read found no free file descriptor; it has done nothing, and a later one may succeed."""
+
+
 class StoreRefused(Exception):
     """The data directory cannot be used; the message is a sentence for the operator."""
 

@@ -10,7 +10,9 @@ import asyncio
 import logging
 from collections import deque
 
+from ddb.wire.descriptors import exhausted
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
+from ddb.wire.log_limit import cause
 from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
 from ddb.wire.names import Host
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
@@ -199,6 +201,12 @@ class Link:
                 await self._watch()
             except (OSError, Silent, Unreachable, TimeoutError) as error:
                 self.lost(str(error))
+                if exhausted(error):
+                    self._complain(
+                        f"no file descriptor is left to connect to {self.name}, which counts as"
+                        " down meanwhile. Requests that need it may get a 503. The connection is"
+                        " tried again until it succeeds; raise the limit (`ulimit -n`)"
+                    )
             await self._pause(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
             attempt += 1
 
@@ -245,7 +253,7 @@ class Link:
 
     def _complain(self, complaint: str) -> None:
         if complaint and complaint != self._complaint:
-            log.warning("%s", complaint)
+            log.warning("%s", complaint, extra=cause(f"link to {self.name}"))
         self._complaint = complaint
 
     async def _watch(self) -> None:
