@@ -44,7 +44,7 @@ def _remarks(node: dict[str, object]) -> Iterable[str]:
             case _:
                 yield "joining"
     if node.get("room") in ("scarce", "none"):
-        yield "disk full"
+        yield "disk full: inodes" if node.get("scarcest") == "inodes" else "disk full"
 
 
 def _process(facts: dict[str, object]) -> tuple[str, str, str]:

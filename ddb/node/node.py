@@ -22,7 +22,7 @@ from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
-from ddb.node.space import WRITING, Room, takes
+from ddb.node.space import WRITING, SpaceGuard, Unlimited, takes
 from ddb.node.store import Store, StoreFailed
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
@@ -83,13 +83,13 @@ class Node:
         transport: Transport,
         clock: Clock,
         rng: random.Random,
-        room: Callable[[], Room] = lambda: Room.AMPLE,
+        space: SpaceGuard | None = None,
     ) -> None:
-        """`room`: what is left on the disk under `store`."""
+        """`space`: what is left on the disk under `store`; None: it never fills up."""
         self.name = identity.name
         self.store = store
         self._life = rng.getrandbits(62)
-        self._room = room
+        self._space = space or Unlimited()
         self.ring = ring
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Replica(self.name, ring, store, self.ballots)
@@ -116,7 +116,7 @@ class Node:
             transport,
             clock,
             self.coordinator.counters,
-            room,
+            self._space.room,
         )
         self.formation = Formation(
             identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
@@ -202,8 +202,9 @@ class Node:
         kind = type(request)
         answer = self._answers.get(kind)
         if answer is not None and (self.formation.ready or kind in _ALWAYS):
-            if kind in WRITING and not takes(request, self._room()):
-                return Failed(f"the disk of {self.name} is full")
+            if kind in WRITING and not takes(request, self._space.room()):
+                scarcest = self._space.scarcest.value
+                return Failed(f"the disk of {self.name} is full: it has too few free {scarcest}")
             try:
                 return answer(request, deadline)
             except (DamagedState, WrongCell, StoreFailed) as error:
@@ -249,7 +250,8 @@ class Node:
             "stage": self.formation.identity.stage.name.lower(),
             "waits_for": list(self.formation.missing),
             "refill": self.refiller.status(),
-            "room": self._room().name.lower(),
+            "room": self._space.room().name.lower(),
+            "scarcest": self._space.scarcest.value,
             "records": self.replica.tallies.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}

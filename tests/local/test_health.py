@@ -84,5 +84,7 @@ def test_refill_and_full_disk_are_shown() -> None:
     gateway = {"url": "http://h:2", "process": "-", "state": "up"}
     refilling = node | {"phase": "joining", "refill": {"done": 0.43, "records": 12}}
     assert "suspect, refilling 43%" in report({"nodes": [refilling], "gateway": gateway})
-    full = node | {"phase": "ready", "refill": None, "room": "scarce"}
-    assert "suspect, disk full" in report({"nodes": [full], "gateway": gateway})
+    full = node | {"phase": "ready", "refill": None, "room": "scarce", "scarcest": "bytes"}
+    assert "suspect, disk full  " in report({"nodes": [full], "gateway": gateway})
+    crowded = full | {"scarcest": "inodes"}
+    assert "suspect, disk full: inodes" in report({"nodes": [crowded], "gateway": gateway})
