@@ -12,6 +12,8 @@ import msgspec
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
+from ddb.node.disk_health import DiskHealth
+from ddb.node.disk_monitor import DiskMonitor
 from ddb.node.fastpath import FastPath
 from ddb.node.formation import Formation
 from ddb.node.handoff import Handoff
@@ -29,6 +31,8 @@ from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
+    DiskNotice,
+    DiskState,
     Do,
     Ended,
     Facts,
@@ -136,13 +140,18 @@ class Node:
             transport,
             clock,
         )
+        self.announce: Callable[[DiskNotice], None] = lambda _: None
+        """Sends a notice to all callers; the process replaces it once it listens."""
+        self.disk_monitor = DiskMonitor(self.name, store, clock, DiskHealth(), self._disk_changed)
         self._answers = self._table()
         self._complaints: set[tuple[type, bytes]] = set()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
         return {
-            Ping: lambda _, __: Pong(self.formation.ready and self._in_company()),
+            Ping: lambda _, __: Pong(
+                self.formation.ready and self._in_company(), self.disk_monitor.state
+            ),
             Membership: lambda _, __: self.formation.member(),
             Form: lambda request, _: self.formation.form(request),
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
@@ -174,6 +183,17 @@ class Node:
     def _noted(self, word: Ended) -> Reply:
         self.decided.told(word.node_id, word.since, word.upto)
         return Noted()
+
+    def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
+        """Report the disk's state to all callers at once.
+
+        Requests in flight go elsewhere only if all other nodes are there to take them.
+        """
+        condition = self._transport.condition
+        give_up = give_up and all(
+            condition(peer) <= Condition.SLOW for peers in self._peers for peer in peers
+        )
+        self.announce(DiskNotice(disk, give_up))
 
     def _in_company(self) -> bool:
         """Whether it reaches a second node of each of its cells: alone it decides nothing."""
@@ -252,6 +272,7 @@ class Node:
             "refill": self.refiller.status(),
             "room": self._space.room().name.lower(),
             "scarcest": self._space.scarcest.value,
+            "disk": self.disk_monitor.state.name.lower(),
             "records": self.replica.tallies.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}

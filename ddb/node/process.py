@@ -116,6 +116,8 @@ async def _serve(
         return answer
 
     listener = Listener(node.handle, greet, clock)
+    node.announce = listener.announce
+    store.observe(node.disk_monitor)
     await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
     stopped = _when_told(settings.exit_with_parent)

@@ -20,7 +20,7 @@ from rocksdict import (
 
 from ddb.node import mark
 from ddb.node.group import Fresh, GroupCommit
-from ddb.node.store import Family, Put, StoreFailed, StoreRefused
+from ddb.node.store import Family, FlushObserver, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
 from ddb.wire.scheduling import in_background
 
@@ -127,6 +127,10 @@ class RocksStore:
     def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
         """Call `tell` once the disk refuses a write."""
         self._on_failure = tell
+
+    def observe(self, observer: FlushObserver) -> None:
+        """Report every flush from now on to `observer`."""
+        self._group.observer = observer
 
     def _flush_log(self) -> None:
         self._db.flush_wal(True)

@@ -11,7 +11,17 @@ from functools import partial
 from typing import cast
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
-from ddb.wire.messages import Failed, Hello, Message, Reply, Report, Request, Unwelcome, Welcome
+from ddb.wire.messages import (
+    DiskNotice,
+    Failed,
+    Hello,
+    Message,
+    Reply,
+    Report,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.ports import Clock, Handler
 
 log = logging.getLogger(__name__)
@@ -20,6 +30,9 @@ MOST_UNREAD = 32 * 1024 * 1024
 """Bytes of replies a caller may leave unread before its connection is closed."""
 MOST_AT_ONCE = 10_000
 """Requests in progress per connection; more are refused before anything is done."""
+
+UNASKED = 0
+"""The correlation of what answers no request: a link numbers its requests from 1."""
 
 Greet = Callable[[Hello], Welcome | Unwelcome]
 
@@ -38,6 +51,11 @@ class Listener:
         """Listen. Raises OSError where the port is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Serving(self), host, port)
+
+    def announce(self, notice: DiskNotice) -> None:
+        """Send a notice to every caller."""
+        for serving in self.open:
+            serving.announce(notice)
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
@@ -83,6 +101,11 @@ class Serving(asyncio.Protocol):
                 self._dispatch(correlation, deadline, request, now)
         except DamagedFrame as error:
             self.close(f"not understood: {error}")
+
+    def announce(self, notice: DiskNotice) -> None:
+        """Send a notice, unless this is a stranger."""
+        if self._caller is not None:
+            self._reply(UNASKED, notice)
 
     def close(self, reason: str) -> None:
         """Cut this connection and nothing else."""
