@@ -40,9 +40,12 @@ class Poll:
             waiting = set(asked.values())
             try:
                 while waiting:
-                    _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    # Time passes, too: a node that was waited for may turn out slow meanwhile.
+                    _, waiting = await asyncio.wait(
+                        waiting, timeout=REST, return_when=asyncio.FIRST_COMPLETED
+                    )
                     good |= _answers(asked)
-                    if suffice(good, cells) and not self._hopeful(asked):
+                    if suffice(good, cells) and not self._hopeful(asked, cells):
                         break
             finally:
                 for reply in asked.values():
@@ -58,26 +61,31 @@ class Poll:
 
     def out(self, cells: Cells) -> tuple[str, ...]:
         """The nodes of which no answer is to be expected."""
-        condition = self._transport.condition
-        return tuple(name for name in _nodes(cells) if condition(name) is not Condition.UP)
+        condition, worst = self._transport.condition, self._worst_expected(cells)
+        return tuple(name for name in _nodes(cells) if condition(name) > worst)
 
     def _worth_asking(self, cells: Cells) -> list[str]:
-        """The nodes that are up; where those are too few, the silent ones, too.
+        """The nodes of the best conditions that suffice: up, then slow, then silent.
 
         A node that was silent for a moment may be the second one that a cell has left.
         """
         conditions = {name: self._transport.condition(name) for name in _nodes(cells)}
-        up = [name for name, condition in conditions.items() if condition is Condition.UP]
-        if suffice(up, cells):
-            return up
+        for worst in (Condition.UP, Condition.SLOW):
+            names = [name for name, condition in conditions.items() if condition <= worst]
+            if suffice(names, cells):
+                return names
         return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
 
-    def _hopeful(self, asked: dict[str, asyncio.Future[Reply]]) -> bool:
-        """Whether a node that is up has yet to answer."""
+    def _worst_expected(self, cells: Cells) -> Condition:
+        """The worst condition of a node that is waited for: SLOW only where UP is too few."""
         condition = self._transport.condition
-        return any(
-            not reply.done() and condition(to) is Condition.UP for to, reply in asked.items()
-        )
+        up = [name for name in _nodes(cells) if condition(name) is Condition.UP]
+        return Condition.UP if suffice(up, cells) else Condition.SLOW
+
+    def _hopeful(self, asked: dict[str, asyncio.Future[Reply]], cells: Cells) -> bool:
+        """Whether a node that is waited for has yet to answer."""
+        condition, worst = self._transport.condition, self._worst_expected(cells)
+        return any(not reply.done() and condition(to) <= worst for to, reply in asked.items())
 
     def __repr__(self) -> str:
         return f"<Poll by {self._transport!r}>"

@@ -102,7 +102,11 @@ class Router:
         """
         condition = self._transport.condition
         home, partner = self._ring.cell(key).homes
-        if not condition(home) is condition(partner) is Condition.UP:
+        first = condition(home)
+        if first is not Condition.UP and first is not Condition.SLOW:
+            return None
+        if condition(partner) is not first:
+            # A slow home would be waited for, though the other one and the standby suffice.
             return None
         seen = await self._look(home, partner, key, deadline)
         if seen is None:
@@ -216,7 +220,7 @@ class Router:
     def ready(self) -> bool:
         """As `Records.ready`."""
         condition = self._transport.condition
-        up = {name for name in self._ring.names if condition(name) is Condition.UP}
+        up = {name for name in self._ring.names if condition(name) <= Condition.SLOW}
         return suffice(up, self._cells)
 
     def status(self) -> dict[str, object]:
@@ -263,7 +267,7 @@ class Router:
         others = [name for name in self._ring.cell(key).nodes if name != failed]
         if (
             reply is not None
-            and all(self._transport.condition(name) is not Condition.UP for name in others)
+            and all(self._transport.condition(name) > Condition.SLOW for name in others)
         ) or isinstance(reply, Undecided):
             await asyncio.sleep(REST)
 

@@ -205,7 +205,13 @@ class Supervisor:
         # Another process there would look like this one listening.
         if complaint := port_complaint(self._layout, child.name):
             return _no(f"{child.name} cannot be started. {complaint}")
-        await self._spawn(child)
+        try:
+            await self._spawn(child)
+        except OSError as error:
+            return _no(
+                f"{child.name} cannot be started: {error}. Its data is as it was."
+                f" Make room there, then `ddb start {child.name}` again."
+            )
         # Its end before it listens is told to the one who asked, not on the supervisor's terminal.
         child.expected = True
         loop = asyncio.get_running_loop()

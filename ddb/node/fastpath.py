@@ -210,12 +210,17 @@ class FastPath:
         return _told(request.kind, outcome, state)
 
     def _partner(self, others: tuple[str, str]) -> str | None:
-        """The other home if it is up, else the standby if that is."""
+        """The other home or the standby, the better one; None where neither is up or slow."""
         condition = self._transport.condition
-        for name in others:
-            if condition(name) is Condition.UP:
-                return name
-        return None
+        home, standby = others
+        first = condition(home)
+        if first is Condition.UP:
+            return home
+        second = condition(standby)
+        best = min(first, second)
+        if best > Condition.SLOW:
+            return None
+        return home if first is best else standby
 
     def __repr__(self) -> str:
         return f"<FastPath {self._passed_on!r}>"

@@ -13,7 +13,7 @@ from ddb.node.identity import ForeignData, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.owner import claim, claimed
 from ddb.node.rocks import RocksStore
-from ddb.node.space import Space, free_bytes, needed_to_open
+from ddb.node.space import Space, free_supply, needed_to_open, shortfall
 from ddb.node.store import StoreFailed, StoreRefused
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
@@ -90,16 +90,16 @@ async def _room_to_open(settings: NodeSettings) -> bool:
     stopped = _when_told(settings.exit_with_parent)
     said = False
     while settings.data.exists() and not stopped.done():
-        needed, free = needed_to_open(settings.data), free_bytes(settings.data)
-        if free >= needed:
+        lacking = shortfall(needed_to_open(settings.data), free_supply(settings.data))
+        if lacking is None:
             break
         if not said:
             log.error(
-                "%s waits: %s has %d MB free, and to open what is there may take %d MB",
+                "%s waits: %s has %s. Its data is safe and the other nodes go on without it."
+                " Make room, and it starts by itself",
                 settings.name,
                 settings.data,
-                free >> 20,
-                needed >> 20,
+                lacking,
             )
             said = True
         await asyncio.wait((stopped,), timeout=1.0)
@@ -129,7 +129,7 @@ async def _serve(
     if not known:
         claim(settings.data, identity)
     network = Network({})
-    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
+    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock))
     hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
     for member in settings.members:
         if member.name != settings.name:
@@ -143,6 +143,8 @@ async def _serve(
 
     limits = ConnectionLimits(shares.strangers, shares.gateways, frozenset(network.links))
     listener = Listener(node.handle, greet, clock, limits)
+    node.announce = listener.announce
+    store.observe(node.disk_monitor)
     await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
     stopped = _when_told(settings.exit_with_parent)

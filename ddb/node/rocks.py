@@ -20,7 +20,7 @@ from rocksdict import (
 
 from ddb.node import mark
 from ddb.node.group import Fresh, GroupCommit
-from ddb.node.store import Family, NoDescriptors, Put, StoreFailed, StoreRefused
+from ddb.node.store import Family, FlushObserver, NoDescriptors, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
 from ddb.wire.descriptors import exhausted, limit_in_force, tables_in
 from ddb.wire.scheduling import in_background
@@ -128,6 +128,10 @@ class RocksStore:
     def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
         """Call `tell` once the disk refuses a write."""
         self._on_failure = tell
+
+    def observe(self, observer: FlushObserver) -> None:
+        """Report every flush from now on to `observer`."""
+        self._group.observer = observer
 
     def _flush_log(self) -> None:
         self._db.flush_wal(True)

@@ -59,13 +59,13 @@ class Settling:
         """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
         upto, condition = self._rounds.upto, self._transport.condition
         for peer in self._peers:
-            if condition(peer) is not Condition.UP:
+            if condition(peer) > Condition.SLOW:
                 # It may come back without what it had heard last.
                 self._told.pop(peer, None)
         peers = [
             peer
             for peer in self._peers
-            if condition(peer) is Condition.UP and self._told.get(peer, 0) < upto
+            if condition(peer) <= Condition.SLOW and self._told.get(peer, 0) < upto
         ]
         word, deadline = Ended(self._node_id, self._rounds.since, upto), self._clock.now() + EVERY
         asked = [

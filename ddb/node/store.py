@@ -48,6 +48,18 @@ async def written(commit: asyncio.Future[None] | None) -> None:
         await asyncio.shield(commit)
 
 
+class FlushObserver(Protocol):
+    """A listener for the flushes of a store: how long each takes tells how the disk is."""
+
+    def flush_began(self) -> None:
+        """Note that a flush starts off the loop; `flush_ended` follows."""
+        ...
+
+    def flush_ended(self, seconds: float) -> None:
+        """Note that a flush took `seconds`; one on the loop is reported only here."""
+        ...
+
+
 class Store(Protocol):
     """An ordered byte store with atomic batches and group commit."""
 

@@ -14,7 +14,17 @@ from typing import cast
 from ddb.wire.connection_limits import ConnectionLimits, Connections
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.log_limit import cause
-from ddb.wire.messages import Failed, Hello, Message, Reply, Report, Request, Unwelcome, Welcome
+from ddb.wire.messages import (
+    DiskNotice,
+    Failed,
+    Hello,
+    Message,
+    Reply,
+    Report,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.ports import Clock, Handler
 
 log = logging.getLogger(__name__)
@@ -36,6 +46,9 @@ KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 Too low: a network that fails for seconds ends idle connections. Too high: callers whose machine
 has gone keep their descriptors. The idle timeout ends those whose machine still answers.
 """
+
+UNASKED = 0
+"""The correlation of what answers no request: a link numbers its requests from 1."""
 
 Greet = Callable[[Hello], Welcome | Unwelcome]
 
@@ -65,6 +78,11 @@ class Listener:
         self._server = await loop.create_server(lambda: Serving(self), host, port)
         self._swept = self.clock.now()
         self._sweeping = loop.call_later(SWEEP_EVERY_S, self._sweep)
+
+    def announce(self, notice: DiskNotice) -> None:
+        """Send a notice to every caller."""
+        for serving in self.open:
+            serving.announce(notice)
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
@@ -130,6 +148,11 @@ class Serving(asyncio.Protocol):
                 self._dispatch(correlation, deadline, request, now)
         except DamagedFrame as error:
             self.close(f"not understood: {error}")
+
+    def announce(self, notice: DiskNotice) -> None:
+        """Send a notice, unless this is a stranger."""
+        if self._caller is not None:
+            self._reply(UNASKED, notice)
 
     def close(self, reason: str) -> None:
         """Cut this connection and nothing else."""

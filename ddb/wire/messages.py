@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -236,10 +236,32 @@ class Facts(Message, tag=45, frozen=True):
     json: bytes
 
 
+class DiskState(IntEnum):
+    """What a node says of its own disk, best first."""
+
+    HEALTHY = 0
+    SLOW = 1
+    """Flushes are overdue: the node is the last choice, and stores what it is asked to."""
+    STALLED = 2
+    """A flush has been in flight for longer than any request lasts."""
+
+
 class Pong(Message, tag=46, frozen=True):
     """Answers Ping."""
 
     ready: bool
+    disk: DiskState = DiskState.HEALTHY
+
+
+class DiskNotice(Message, tag=59, frozen=True):
+    """Answers nothing: a node sends it to every caller when the state of its disk changes.
+
+    `give_up`: the node asks the caller to send every request in flight to another node instead.
+    Each of them may take effect. It does so where all nodes that share records with it are up.
+    """
+
+    disk: DiskState
+    give_up: bool
 
 
 class Same(Message, tag=50, frozen=True):
@@ -336,6 +358,7 @@ Reply = (
     | Tallies
     | Facts
     | Pong
+    | DiskNotice
     | Same
     | Holds
     | Newest

@@ -51,8 +51,16 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.gateway.router.REST": (0.001, 0.03),
     "ddb.gateway.poll.PATIENCE": (0.003, 0.02),
     "ddb.wire.link.PING_EVERY": (0.02, 0.3),
+    "ddb.node.disk_health.GIVE_UP_AFTER": (1, 8),
+    "ddb.node.disk_health.STALLED_AFTER": (1, 2),
+    "ddb.node.disk_health.QUICK_FLUSHES": (1, 20),
+    "ddb.node.disk_health.RECOVERY_S": (0.0, 0.05),
+    "ddb.node.disk_monitor.PROBE_EVERY_S": (0.01, 0.5),
 }
 """What the promised times depend on: as shipped again once faults are over."""
+_OVERDUE = "ddb.node.disk_health.FLUSH_OVERDUE_S"
+"""Fits the disks of a plan, so it stays as drawn: where the shipped one is too short for them, no
+node would ever count as healthy."""
 _CROWDED = "ddb.node.replica.MOST_PROMISES"
 """Where it is as small as the number of rounds under way on a node, each of them refuses the
 others, of other records, by way of the floor: for ever, if messages take long and nothing fails."""
@@ -66,7 +74,7 @@ def draw(rng: random.Random) -> dict[str, float | int]:
     knobs["ddb.node.memory.GATEWAY_WINDOW"] = rng.choice((5.0, 60.0))
     if rng.random() < 0.5:
         share = rng.choice((0.2, 0.5, 1.0))
-        for name, choices in {**_SIZES, **_TIMES}.items():
+        for name, choices in {**_SIZES, **_TIMES, _OVERDUE: (0.009, 1e9)}.items():
             if rng.random() < share:
                 knobs[name] = rng.choice(choices)
     return knobs
@@ -74,7 +82,7 @@ def draw(rng: random.Random) -> dict[str, float | int]:
 
 def shipped(knobs: Knobs) -> bool:
     """Whether every knob that the promised times depend on is as it ships."""
-    return not any(name in knobs for name in (*_TIMES, _CROWDED))
+    return not any(name in knobs for name in (*_TIMES, _CROWDED, _OVERDUE))
 
 
 def ship(knobs: Knobs) -> None:

@@ -170,6 +170,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
             "ddb.gateway.router.PATIENCE": 5 * fsync,
             "ddb.gateway.router.BUDGET": 1.0,
             "ddb.gateway.poll.PATIENCE": 3 * fsync,
+            "ddb.node.disk_health.FLUSH_OVERDUE_S": 5 * fsync,
             "ddb.wire.link.PING_EVERY": 0.01,
         },
         datagrams=rng.random() < 0.6,

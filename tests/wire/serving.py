@@ -12,6 +12,7 @@ from ddb.wire.frames import FrameReader, frame
 from ddb.wire.listener import Listener
 from ddb.wire.messages import (
     PROTOCOL,
+    DiskState,
     Failed,
     Found,
     Get,
@@ -38,6 +39,7 @@ class Node:
     """Answers Get with its key, by way of `slow` where that is set, and counts what it began."""
 
     ready: bool = True
+    disk: DiskState = DiskState.HEALTHY
     begun: list[Request] = field(default_factory=list)
     slow: Callable[[Get], Awaitable[Reply]] | None = None
     greeting: Welcome | Unwelcome = field(default_factory=lambda: Welcome(NAME, 1, 1))
@@ -65,7 +67,7 @@ class Node:
     def handle(self, request: Request, deadline: float) -> Handling:
         """Answer one request."""
         if isinstance(request, Ping):
-            return Pong(self.ready)
+            return Pong(self.ready, self.disk)
         self.begun.append(request)
         if not isinstance(request, Get):
             return Failed("no such request")
