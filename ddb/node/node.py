@@ -173,7 +173,9 @@ class Node:
 
     def _noted(self, word: Ended) -> Reply:
         self.decided.told(word.node_id, word.since, word.upto)
-        return Noted()
+        memory = self.coordinator.memory
+        memory.issued(word.node_id, word.upto)
+        return Noted(memory.expired_ballots())
 
     def _in_company(self) -> bool:
         """Whether it reaches a second node of each of its cells: alone it decides nothing."""

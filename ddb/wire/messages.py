@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -201,6 +201,15 @@ class Undecided(Message, tag=42, frozen=True):
     reason: str
 
 
+class LogFull(Message, tag=59, frozen=True):
+    """Answers Do: not begun, as the record remembers too many keyed operations.
+
+    `retry_after_s`: whole seconds until the oldest of them are forgotten.
+    """
+
+    retry_after_s: int
+
+
 class Rows(Message, tag=43, frozen=True):
     """Answers Scan: the rows in columns, and whether others follow the last.
 
@@ -281,7 +290,13 @@ class Handed(Message, tag=54, frozen=True):
 
 
 class Noted(Message, tag=58, frozen=True):
-    """Answers Ended."""
+    """Answers Ended.
+
+    `expired`: for each node id a counter up to which its ballots are older than an Idempotency-Key
+    is remembered. It spares a node that has restarted the wait of a whole window.
+    """
+
+    expired: dict[int, int] = {}
 
 
 class Member(Message, tag=55, frozen=True):
@@ -332,6 +347,7 @@ Reply = (
     | Found
     | Done
     | Undecided
+    | LogFull
     | Rows
     | Tallies
     | Facts
