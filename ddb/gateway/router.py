@@ -129,7 +129,9 @@ class Router:
         """One home's state and whether it knows that to be decided; the other's newest dot."""
         transport = self._transport
         self.counters.node_requests += 2
-        whole = transport.ask(home, Read(key, NEVER), deadline=deadline, patience=PATIENCE)
+        whole = transport.ask(
+            home, Read(key, NEVER, whole=False), deadline=deadline, patience=PATIENCE
+        )
         newest = transport.ask(partner, Peek(key), deadline=deadline, patience=PATIENCE)
         try:
             held, dot = await whole, await newest

@@ -24,7 +24,6 @@ from ddb.record.state import (
     decode,
     encode,
     peek,
-    remembered,
     step,
 )
 from ddb.record.version import Dot
@@ -84,10 +83,8 @@ class FastPath:
         replica = self._replica
         held = replica.raw(key)
         own = decode(held)
-        # The partner's equal base proves that the chain of values has no more than the own copy.
-        if request.fingerprint and (
-            remembered(own, _named(request)[1]) is not None or memory.full_for_s(own) is not None
-        ):
+        keyed = bool(request.fingerprint)
+        if keyed and memory.full_for_s(own) is not None:
             return self._change(request, deadline)
         first = self._rounds.begin(key)
         ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
@@ -95,7 +92,8 @@ class FastPath:
             self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
         made = step(own, own, _intent(request), ballot, memory)
-        if made.outcome is not Outcome.DONE and not request.fingerprint:
+        # A partner with an equal base remembers exactly the operations of the own copy.
+        if made.recalled or (made.outcome is not Outcome.DONE and not keyed):
             self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
         raw = encode(made.state)

@@ -133,10 +133,14 @@ class Retention(Protocol):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One evaluation of an operation: how it ends and the state it leaves, if two nodes hold it."""
+    """One evaluation of an operation: how it ends and the state it leaves, if two nodes hold it.
+
+    `recalled`: it ended before this round, and the outcome is the one of then.
+    """
 
     outcome: Outcome
     state: State
+    recalled: bool = False
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -177,7 +181,7 @@ def step(
     operation = intent.operation
     known = None if operation is None else base.recall(operation)
     if known is not None:
-        return Step(known, _carried(base, version, recent, keyed))
+        return Step(known, _carried(base, version, recent, keyed), True)
     effect = evaluate(intent.change, base.value)
     if operation and (effect.outcome is Outcome.DONE or intent.record_refusal):
         if operation.fingerprint:
@@ -282,11 +286,25 @@ def is_live(data: bytes | None) -> bool:
 
 def body_of(data: bytes) -> bytes:
     """The body of an encoded state, skipping over the header."""
+    at = _log_start(data)
+    if data[0] & LOGGED:
+        at += _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
+    return data[at:]
+
+
+def without_log(data: bytes) -> bytes:
+    """An encoded state without its log of keyed operations; for those who only read it."""
+    if not data or not data[0] & LOGGED:
+        return data
+    at = _log_start(data)
+    end = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
+    return b"%c%b%b" % (data[0] & ~LOGGED, data[1:at], data[end:])
+
+
+def _log_start(data: bytes) -> int:
     at = 2 + data[1] * _DOT.size
     (count,) = _COUNT.unpack_from(data, at)
     at += _COUNT.size
     for _ in range(count):
         at += 1 + OPERATION_BYTES + (FINGERPRINT_BYTES if data[at] & KEYED else 0)
-    if data[0] & LOGGED:
-        at += _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
-    return data[at:]
+    return at

@@ -101,10 +101,14 @@ class Ping(Message, tag=15, frozen=True):
 
 
 class Read(Message, tag=20, frozen=True):
-    """Ask for a record's state unless its newest dot is `newest`."""
+    """Ask for a record's state unless its newest dot is `newest`.
+
+    A gateway wants it not `whole`: without the log of keyed operations, of up to 52 KiB.
+    """
 
     key: bytes
     newest: Dot
+    whole: bool = True
 
 
 class Peek(Message, tag=27, frozen=True):

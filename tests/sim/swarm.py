@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal
+from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal, reuse
 from tests.sim.plan import Plan
 
 
@@ -40,11 +40,13 @@ class Family(Enum):
     """A node speaks of rounds whose end it has not heard, and leaves."""
     PLEDGES = "pledges"
     """Promises outlive their rounds, and hints go home in their midst."""
+    REUSE = "reuse"
+    """Keys are sent again, or used again, about the end of the time that they are remembered."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
 _SHARES: dict[Family, tuple[float, _Draw]] = {
-    Family.MEDLEY: (0.22, medley.medley),
+    Family.MEDLEY: (0.19, medley.medley),
     Family.HOMECOMING: (0.05, homecoming.homecoming),
     Family.DUEL: (0.15, medley.duel),
     Family.LONE: (0.1, outages.lone),
@@ -56,6 +58,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.AMNESIA: (0.05, renewal.amnesia),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
+    Family.REUSE: (0.03, reuse.reuse),
 }
 
 
