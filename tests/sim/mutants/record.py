@@ -130,10 +130,4 @@ RECORD = (
         ),
         family="reuse",
     ),
-    Mutant(
-        "full-is-no-in-doubt",
-        "a record without room answers that nothing was done, though an attempt is under way",
-        (Patch("ddb.gateway.router", "        if not begun:\n", "        if True:\n"),),
-        family="reuse",
-    ),
 )
