@@ -129,7 +129,7 @@ class Coordinator:
         own = self._replica.state(key)
         foreseen = remembered(own, operation)
         refused = not retry and verdict(change, own.value) is not Outcome.DONE
-        full = operation.fingerprint and not begun and self.memory.full_for_s(own) is not None
+        full = not begun and self._full_for_s(own, operation) is not None
         if foreseen is not None or refused or full:
             try:
                 own = await self._settle(key, deadline, since)
@@ -138,9 +138,10 @@ class Coordinator:
             known = remembered(own, operation)
             if known is not None:
                 return known, own
-            if full:
-                # Only the decided state proves that no earlier request has taken effect.
-                self._make_sure_of_room(own, operation)
+            # Only the decided state proves that no earlier request has taken effect.
+            full_for_s = self._full_for_s(own, operation)
+            if full and full_for_s is not None:
+                raise KeyedLogFull(full_for_s)
             refusal = verdict(change, own.value)
             if refusal is not Outcome.DONE and not retry:
                 return refusal, own
@@ -203,7 +204,8 @@ class Coordinator:
                 doubt = begun = True
                 await self._give_way(began)
             else:
-                doubt, begun = doubt or reply is None, begun or reply is None
+                doubt = doubt or reply is None
+                begun = begun or reply is None
                 await self._partners.failed(partner, key, since, doubt)
                 partner = next(partners)
 
@@ -242,11 +244,11 @@ class Coordinator:
             if isinstance(reply, Holds):
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
-                if not begun:
+                full_for_s = None if begun else self._full_for_s(base, wanted.operation)
+                if full_for_s is not None:
                     # The partner has promised and not stored, and nothing else is under way.
                     fate = Fate.VOID
-                    self._make_sure_of_room(base, wanted.operation)
-                    fate = Fate.OPEN
+                    raise KeyedLogFull(full_for_s)
                 made = step(base, other, wanted, ballot, self.memory)
                 raw = encode(made.state)
                 reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
@@ -280,15 +282,12 @@ class Coordinator:
         if self._clock.now() >= deadline:
             raise Expired(maybe, reason)
 
-    def _make_sure_of_room(self, state: State, operation: Operation | None) -> None:
-        """Raises `KeyedLogFull` where `state` has no room for a keyed operation new to it."""
-        if (
-            operation is not None
-            and operation.fingerprint
-            and (left_s := self.memory.full_for_s(state)) is not None
-            and remembered(state, operation) is None
-        ):
-            raise KeyedLogFull(left_s)
+    def _full_for_s(self, state: State, operation: Operation | None) -> int | None:
+        """Seconds until `state` has room for an operation, None where it has or needs none."""
+        if operation is None or not operation.fingerprint:
+            return None
+        left_s = self.memory.full_for_s(state)
+        return left_s if left_s is None or remembered(state, operation) is None else None
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._name} {self.counters.operations} operations>"

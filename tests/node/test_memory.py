@@ -156,7 +156,7 @@ def test_what_one_issuer_takes_is_bounded() -> None:
         memory.issued(A, number)
         due = number - int(KEYED_WINDOW + ISSUE_GRAIN_S) - 2
         assert due < 0 or memory.expired(Dot(due, A))
-        assert not memory.expired(Dot(number - int(KEYED_WINDOW) + 1, A))
+        assert not memory.expired(Dot(max(0, number - int(KEYED_WINDOW) + 1), A))
     marks = int(KEYED_WINDOW / ISSUE_GRAIN_S) + 1
     assert repr(memory).endswith(f"ballots <IssueLog 1 issuers, {marks} marks>>")
 
