@@ -64,7 +64,7 @@ def named_by_client(key: str, record_id: str, change: Change) -> Operation:
     order of tags, nor a tag given twice.
     """
     body = _canonical(_decode(change.body)) if change.body else b""
-    tags = sorted(set(change.match))
+    tags = tuple(sorted(set(change.match)))
     request = repr((record_id, int(change.kind), body, tags)).encode()
     return Operation(
         hashlib.blake2b(key.encode(), digest_size=OPERATION_BYTES).digest(),

@@ -1,6 +1,7 @@
 """The whole cluster in simulation: a sample of seeds, replayed exactly, and named regressions."""
 
 import asyncio
+import inspect
 import json
 import os
 import random
@@ -9,11 +10,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from ddb.record.change import Kind, Outcome
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
+from ddb.wire.messages import Do, Done
 from tests.sim.fences import fenced
-from tests.sim.knobs import EVERYWHERE, turned
+from tests.sim.knobs import EVERYWHERE, Knobs, turned
 from tests.sim.loop import SimLoop
 from tests.sim.plan import Plan
 from tests.sim.swarm import draw
@@ -53,7 +56,9 @@ def test_a_seed_replays_step_for_step() -> None:
         assert first.stdout == again.stdout
 
 
-def _in_world(nodes: int, work: Callable[[World], Awaitable[None]]) -> None:
+def _in_world(
+    nodes: int, work: Callable[[World], Awaitable[None]], knobs: Knobs | None = None
+) -> None:
     """Let a formed cluster without gateways, clients and faults do something."""
     quiet = draw(0)
     quiet = Plan(
@@ -66,7 +71,7 @@ def _in_world(nodes: int, work: Callable[[World], Awaitable[None]]) -> None:
         weather=(*quiet.weather[:2], 0.0, 0.0, 0.0),
         lateness=0.0,
         fsync=0.0004,
-        knobs={EVERYWHERE: 8},
+        knobs={EVERYWHERE: 8, **(knobs or {})},
         ops=(),
         faults=(),
     )
@@ -126,3 +131,28 @@ def test_a_refused_hint_is_settled_by_a_round() -> None:
         await asyncio.sleep(0)
 
     _in_world(3, work)
+
+
+def test_restarted_node_knows_what_has_expired() -> None:
+    """A node learns from its peers how old a keyed operation is, after a restart too."""
+
+    async def work(world: World) -> None:
+        key = key_of("u0")
+        home = world.machines[world.ring.cell(key).home]
+        assert home.node is not None
+        create = Do(key, Kind.CREATE, b'{"id":"u0"}', (), b"client-named", b"abcd", True, b"g", 0)
+        handling = home.node.handle(create, home.clock.now() + 1)
+        assert inspect.isawaitable(handling)
+        assert await handling == Done(Outcome.DONE, b'{"id":"u0"}')
+        ballot = home.node.replica.newest(key)
+        await asyncio.sleep(3)
+        memories = [m.node.coordinator.memory for m in world.machines.values() if m.node]
+        assert all(memory.expired(ballot) for memory in memories)
+        world.die(home, power=False, lasts=0.01)
+        await asyncio.sleep(0.02)
+        assert not home.node.coordinator.memory.expired(ballot)
+        assert await world.until(world.sees_all, 5)
+        await asyncio.sleep(0.5)
+        assert home.node.coordinator.memory.expired(ballot)
+
+    _in_world(3, work, {"ddb.node.memory.KEYED_WINDOW": 2.0, "ddb.node.memory.ISSUE_GRAIN_S": 0.1})
