@@ -1,9 +1,8 @@
 """When counters were issued, at the latest, by this node's own steady clock.
 
-A node id, or a gateway's id, issues its counters in order, and never one twice. So one sighting of
-a counter proves that every smaller one of the same issuer was issued before. A few such marks for
-each issuer tell the age of everything that carries its counters, and no entry of any record needs
-a watch of its own.
+A node or a gateway issues its counters in order, and none of them twice. So one sighting of a
+counter proves that the issuer issued every smaller one before. A few such marks for each issuer
+give the age of everything that carries its counters. No record needs a watch of its own.
 """
 
 from collections import OrderedDict, deque
@@ -11,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 MOST_ISSUERS = 1024
-"""Issuers remembered, those of the last sighting. Too few: the ages of the others begin again at
-each sighting, and records keep what they could forget. Too many: about 6 KiB of memory apiece."""
+"""Issuers remembered. Lower: the age of an evicted one starts again at its next sighting, so that
+records remember for longer. Higher: about 6 KiB of memory for each that is active."""
 
 I = TypeVar("I", int, bytes)  # noqa: E741 - the issuer's id
 
 
 @dataclass(slots=True)
 class _Issuer:
-    """What is known of one issuer."""
+    """One issuer's marks."""
 
     expired: int = -1
     """Every counter up to here is older than the window."""
@@ -38,62 +37,62 @@ class IssueLog(Generic[I]):
 
     def saw(self, issuer: I, counter: int, now: float) -> None:
         """Take note that `issuer` had issued `counter` by `now`."""
-        known = self._issuers.get(issuer) or self._new(issuer)
-        marks = known.marks
+        found = self._issuers.get(issuer) or self._new(issuer)
+        marks = found.marks
         if marks:
             moment, noted = marks[-1]
             if counter <= noted or now - moment < self._grain_s:
                 return
-        if counter <= known.expired:
+        if counter <= found.expired:
             return
         marks.append((now, counter))
-        self._expire(known, now)
+        self._expire(found, now)
         self._issuers.move_to_end(issuer)
 
     def expired(self, issuer: I, counter: int, now: float) -> bool:
         """Whether `counter` was certainly issued longer ago than the window."""
-        known = self._issuers.get(issuer)
-        if known is None:
+        found = self._issuers.get(issuer)
+        if found is None:
             return False
-        if counter > known.expired:
-            self._expire(known, now)
-        return counter <= known.expired
+        if counter > found.expired:
+            self._expire(found, now)
+        return counter <= found.expired
 
     def left_s(self, issuer: I, counter: int, now: float) -> float:
         """Seconds until `counter` has expired, where it was sighted by `now`."""
-        known = self._issuers.get(issuer)
-        for moment, noted in known.marks if known else ():
+        found = self._issuers.get(issuer)
+        for moment, noted in found.marks if found else ():
             if counter <= noted:
                 return max(0.0, moment + self._window_s - now)
         return self._window_s + self._grain_s
 
     def learn(self, issuer: I, counter: int) -> None:
-        """Take a peer's word that every counter of `issuer` up to `counter` has expired."""
-        known = self._issuers.get(issuer) or self._new(issuer)
-        known.expired = max(known.expired, counter)
+        """Take over from a peer that every counter of `issuer` up to `counter` has expired."""
+        found = self._issuers.get(issuer) or self._new(issuer)
+        found.expired = max(found.expired, counter)
 
     def all_expired(self, now: float) -> dict[I, int]:
         """For each issuer the greatest counter known to have expired."""
-        for known in self._issuers.values():
-            self._expire(known, now)
+        for found in self._issuers.values():
+            self._expire(found, now)
         return {
-            issuer: known.expired for issuer, known in self._issuers.items() if known.expired >= 0
+            issuer: found.expired for issuer, found in self._issuers.items() if found.expired >= 0
         }
 
     def _new(self, issuer: I) -> _Issuer:
         if len(self._issuers) >= MOST_ISSUERS:
             self._issuers.popitem(last=False)
-        known = self._issuers[issuer] = _Issuer()
-        return known
+        found = self._issuers[issuer] = _Issuer()
+        return found
 
-    def _expire(self, known: _Issuer, now: float) -> None:
-        marks = known.marks
+    def _expire(self, found: _Issuer, now: float) -> None:
+        marks = found.marks
         while marks and now - marks[0][0] > self._window_s:
-            known.expired = max(known.expired, marks.popleft()[1])
+            found.expired = max(found.expired, marks.popleft()[1])
 
     def __len__(self) -> int:
         return len(self._issuers)
 
     def __repr__(self) -> str:
-        marks = sum(len(known.marks) for known in self._issuers.values())
+        marks = sum(len(found.marks) for found in self._issuers.values())
         return f"<IssueLog {len(self)} issuers, {marks} marks>"

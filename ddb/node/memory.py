@@ -1,10 +1,10 @@
 """How long a record remembers the operations behind it, without trusting any wall clock.
 
-A state carries the operations that may still be retried. A gateway's operation can be forgotten
-once that gateway has said that it can no longer be attempted (`Do.low`). Otherwise, and for the
-operations that clients name, a whole window must have passed on this node's own steady clock since
-it saw a number that the same gateway, or the same coordinator, issued later (`issue_log`). A
-restart forgets all of that but what peers tell: forgetting late is harmless, early is not.
+A state carries the operations that may still be retried. A gateway reports which of its own are
+over (`Do.low`). Those of a silent gateway, and those that clients name, expire by this node's
+steady clock: a whole window after the node saw a later number of the same gateway, or a later
+ballot of the same coordinator (`issue_log`). A node that restarts learns from its peers what has
+expired. To forget late is harmless, to forget early is not.
 """
 
 import math
@@ -20,12 +20,12 @@ KEYED_WINDOW = 600.0
 GATEWAY_WINDOW = 60.0
 """Seconds after which the requests of a gateway not heard of are certainly dead."""
 ISSUE_GRAIN_S = 10.0
-"""Seconds between two marks of one issuer's counters. Less: more memory, 60 marks apiece as it is.
-More: what has expired is forgotten so much later."""
+"""Seconds between two marks of one issuer's counters. Lower: more memory than 60 marks apiece.
+Higher: records remember what has expired for so much longer."""
 MOST_KEYED = 4096
-"""Client-named operations that one record remembers; beyond that a new one is refused. They take
-52 KiB of the state, which every change of the record sends and stores. Fewer: 7 a second is all
-that a record takes all day long. More: its every change costs more."""
+"""Client-named operations that one record remembers; beyond that it refuses a new one. They take
+52 KiB of the state, which every change of the record sends and stores. Lower: the record takes
+fewer than 6 of them a second all day long. Higher: each of its changes costs more."""
 SENDER_BYTES = 6
 
 
@@ -86,7 +86,7 @@ class Memory(Retention):
         """For each node id the greatest counter known to be older than a key's window."""
         return self._ballots.all_expired(self._clock.now())
 
-    def told_expired(self, ballots: dict[int, int]) -> None:
+    def learn_expired(self, ballots: dict[int, int]) -> None:
         """A peer's `expired_ballots`: true at any node, and ever after."""
         for node_id, counter in ballots.items():
             self._ballots.learn(node_id, counter)

@@ -78,7 +78,7 @@ class Settling:
         ):
             if isinstance(reply, Noted):
                 self._told[peer] = upto
-                memory.told_expired(reply.expired)
+                memory.learn_expired(reply.expired)
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
 

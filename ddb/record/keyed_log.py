@@ -23,11 +23,11 @@ DIGEST_BYTES = 8
 FINGERPRINT_BYTES = 4
 ENTRY_BYTES = DIGEST_BYTES + FINGERPRINT_BYTES + 1
 SLICE_ENTRIES = 256
-"""Entries of one slice. Fewer: more headers to walk at each change, 0.3 us apiece. More: the
-record's whole bound is freed in fewer, later steps."""
+"""Entries of one slice. Lower: more headers to walk at each change, 0.2 us apiece. Higher: a full
+record gets room in fewer and later steps."""
 SLICE_SPAN = at_millisecond(30_000)
-"""Counters from a slice's first entry to its last. Less: more slices. More: an entry outlives its
-ten minutes by so much longer. Only the space depends on it, so a wrong wall clock does no harm."""
+"""Counters from a slice's first entry to its last. Lower: more slices. Higher: an entry outlives
+its ten minutes by as much. Only space depends on it, so a wrong wall clock does no harm."""
 
 _HEADER = struct.Struct(">HQQI")
 _COUNT = struct.Struct(">H")
@@ -72,9 +72,9 @@ def recalled(log: bytes, digest: bytes, fingerprint: bytes) -> Outcome | None:
         at = log.find(digest, start + _HEADER.size, end)
         while at >= 0:
             if (at - start - _HEADER.size) % ENTRY_BYTES == 0:
-                known = at + DIGEST_BYTES
-                outcome = known + FINGERPRINT_BYTES
-                same = log[known:outcome] == fingerprint
+                named = at + DIGEST_BYTES
+                outcome = named + FINGERPRINT_BYTES
+                same = log[named:outcome] == fingerprint
                 return Outcome(log[outcome]) if same else Outcome.REUSED
             at = log.find(digest, at + 1, end)
         end = start

@@ -125,11 +125,11 @@ def test_peer_tells_a_restarted_node_what_has_expired() -> None:
     peer.issued(A, 7)
     clock.at += KEYED_WINDOW + 1
     restarted.issued(B, 3)
-    restarted.told_expired(peer.expired_ballots())
+    restarted.learn_expired(peer.expired_ballots())
     assert peer.expired_ballots() == restarted.expired_ballots() == {A: 7}
     assert restarted.expired(Dot(7, A))
     assert not restarted.expired(Dot(8, A))
-    restarted.told_expired({A: 5})
+    restarted.learn_expired({A: 5})
     assert restarted.expired(Dot(7, A))
 
 
@@ -157,7 +157,7 @@ def test_what_one_issuer_takes_is_bounded() -> None:
         due = number - int(KEYED_WINDOW + ISSUE_GRAIN_S) - 2
         assert due < 0 or memory.expired(Dot(due, A))
         assert not memory.expired(Dot(max(0, number - int(KEYED_WINDOW) + 1), A))
-    marks = int(KEYED_WINDOW / ISSUE_GRAIN_S) + 1
+    marks = int(KEYED_WINDOW / ISSUE_GRAIN_S)
     assert repr(memory).endswith(f"ballots <IssueLog 1 issuers, {marks} marks>>")
 
 

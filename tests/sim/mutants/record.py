@@ -97,8 +97,8 @@ RECORD = (
         (
             Patch(
                 _ISSUES,
-                "max(known.expired, marks.popleft()[1])",
-                "max(known.expired, marks[-1][1], marks.popleft()[1])",
+                "max(found.expired, marks.popleft()[1])",
+                "max(found.expired, marks[-1][1], marks.popleft()[1])",
             ),
         ),
         family="reuse",
@@ -109,10 +109,10 @@ RECORD = (
         (
             Patch(
                 _ISSUES,
-                "issuer: known.expired for issuer, known in self._issuers.items() if known.expired"
+                "issuer: found.expired for issuer, found in self._issuers.items() if found.expired"
                 " >= 0",
-                "issuer: known.marks[-1][1] for issuer, known in self._issuers.items()"
-                " if known.marks",
+                "issuer: found.marks[-1][1] for issuer, found in self._issuers.items()"
+                " if found.marks",
             ),
         ),
         family="reuse",
