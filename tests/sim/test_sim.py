@@ -10,14 +10,17 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from ddb.record.change import Kind, Outcome
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Do, Done
+from ddb.wire.messages import Do, Done, LogFull, Reply
 from tests.sim.fences import fenced
 from tests.sim.knobs import EVERYWHERE, Knobs, turned
 from tests.sim.loop import SimLoop
+from tests.sim.machines import Machine
 from tests.sim.plan import Plan
 from tests.sim.swarm import draw
 from tests.sim.world import World
@@ -140,10 +143,7 @@ def test_restarted_node_knows_what_has_expired() -> None:
         key = key_of("u0")
         home = world.machines[world.ring.cell(key).home]
         assert home.node is not None
-        create = Do(key, Kind.CREATE, b'{"id":"u0"}', (), b"client-named", b"abcd", True, b"g", 0)
-        handling = home.node.handle(create, home.clock.now() + 1)
-        assert inspect.isawaitable(handling)
-        assert await handling == Done(Outcome.DONE, b'{"id":"u0"}')
+        assert await _keyed(home, 0) == Done(Outcome.DONE, b'{"id":"u0"}')
         ballot = home.node.replica.newest(key)
         await asyncio.sleep(3)
         memories = [m.node.coordinator.memory for m in world.machines.values() if m.node]
@@ -156,3 +156,42 @@ def test_restarted_node_knows_what_has_expired() -> None:
         assert home.node.coordinator.memory.expired(ballot)
 
     _in_world(3, work, {"ddb.node.memory.KEYED_WINDOW": 2.0, "ddb.node.memory.ISSUE_GRAIN_S": 0.1})
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_full_record_has_room_when_it_said(alive: bool) -> None:
+    """A full record refuses for as long as it reports, at the other home too, then takes one."""
+
+    async def work(world: World) -> None:
+        home, partner = (world.machines[name] for name in world.ring.cell(key_of("u0")).homes)
+        for number in range(2):
+            assert type(await _keyed(home, number)) is Done
+            await asyncio.sleep(0.2)
+        if not alive:
+            world.die(home, power=False, lasts=9.0)
+            await asyncio.sleep(0.2)
+        asked = home if alive else partner
+        refused = await _keyed(asked, 2)
+        assert isinstance(refused, LogFull)
+        assert refused.retry_after_s in (2, 3)
+        assert await _keyed(asked, 2) == refused
+        assert type(await _keyed(asked, 1)) is Done
+        await asyncio.sleep(refused.retry_after_s)
+        assert type(await _keyed(asked, 2)) is Done
+
+    turned = {
+        "ddb.node.memory.KEYED_WINDOW": 2.0,
+        "ddb.node.memory.ISSUE_GRAIN_S": 0.1,
+        "ddb.node.memory.MOST_KEYED": 2,
+        "ddb.record.keyed_log.SLICE_ENTRIES": 1,
+    }
+    _in_world(3, work, turned)
+
+
+async def _keyed(machine: Machine, number: int) -> Reply:
+    """A node's answer to a keyed change of the first record."""
+    assert machine.node is not None
+    name = (b"%d" % number).ljust(12, b"-")
+    change = Do(key_of("u0"), Kind.CREATE, b'{"id":"u0"}', (), name, b"abcd", True, b"g", 0)
+    answer = machine.node.handle(change, machine.clock.now() + 1)
+    return await answer if inspect.isawaitable(answer) else answer
