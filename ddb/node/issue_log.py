@@ -30,7 +30,7 @@ class IssueLog(Generic[I]):
     """The marks of all issuers. Pure: the time is an argument."""
 
     def __init__(self, window_s: float, grain_s: float) -> None:
-        """Ages are told apart at `window_s`; an issuer gets a mark every `grain_s` at most."""
+        """Counters expire after `window_s`; an issuer gets one mark every `grain_s` at most."""
         self._window_s = window_s
         self._grain_s = grain_s
         self._issuers: OrderedDict[I, _Issuer] = OrderedDict()
