@@ -49,17 +49,8 @@ class Stage(Enum):
     """ddb with more and more records, then a fault, then its disk."""
 
 
-BOUNDS = {Operation.GET: 2.5, Operation.PUT: 5.0}
-"""CPU of an operation by that of the bare echo: wide, because machines are noisy.
-
-They catch a change that makes things slower; what is to be reached is in `bench.goals`.
-"""
-ATTEMPTS = 7
-"""Runs that may be outside of them: a machine is slow for minutes, a slower ddb always is."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; 0 done, 1 failed or out of bounds."""
+    """Run the requested stages; 0 where every system ran and answered, else 1."""
     said = _parser().parse_args(arguments)
     end_in_order()
     began = time.monotonic()
@@ -86,16 +77,16 @@ def _run(said: argparse.Namespace) -> int:
     results, code = Results(), 0
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        if said.quick:
-            return _quick(said, names, Generator().take(count), directory)
         if Stage.ROUNDS in stages:
             code = _rounds(said, names, Generator().take(count), directory, results)
         growth = _growth(said, stages, directory)
     if small:
         print(brief(results, names))
+        _print_ratios(results)
         return code
     said.out.mkdir(parents=True, exist_ok=True)
-    (said.out / "results.md").write_text(report(results, names, growth, count), encoding="utf-8")
+    page = report(results, names, growth, count, wrk.version())
+    (said.out / "results.md").write_text(page, encoding="utf-8")
     _say(f"written: {said.out}/results.md")
     if results.samples:
         from bench.picture import draw
@@ -103,19 +94,6 @@ def _run(said: argparse.Namespace) -> int:
         draw(results, names, growth, said.out / "results.png")
         _say(f"drawn: {said.out}/results.png")
     return code
-
-
-def _quick(
-    said: argparse.Namespace, names: Sequence[str], users: list[User], directory: Path
-) -> int:
-    """0 where in one of some attempts every system answered and ddb stayed within the bounds."""
-    for attempt in range(ATTEMPTS):
-        results = Results()
-        code = _rounds(said, names, users, directory / str(attempt), results)
-        print(brief(results, names))
-        if _within(results) and not code:
-            return 0
-    return 1
 
 
 def _rounds(
@@ -192,22 +170,15 @@ def _complete(
     return 1 if poor else 0
 
 
-def _within(results: Results) -> bool:
-    """Whether ddb's CPU by that of the echo is within the bounds, where it was measured."""
-    every = True
-    for operation, bound in BOUNDS.items():
+def _print_ratios(results: Results) -> None:
+    """Print ddb's CPU per operation relative to the echo's, where both were measured."""
+    for operation in (Operation.GET, Operation.PUT):
         load = Load(operation, Keys.UNIFORM)
         ratio = results.ratio(load, "ddb", "echo", Metric.CPU)
-        if ratio is None:
-            continue
-        within = ratio.median <= bound
-        every = every and within
-        print(
-            f"{operation.name}: {spread(ratio, 2)} times the CPU of the bare echo;"
-            f" {'within' if within else 'OUTSIDE'} the bound of {bound}",
-            flush=True,
-        )
-    return every
+        if ratio is not None:
+            print(
+                f"{operation.name}: {spread(ratio, 2)} times the CPU of the bare echo", flush=True
+            )
 
 
 def _say(text: str) -> None:
@@ -240,7 +211,9 @@ def _operations(text: str) -> tuple[Operation, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two minutes, and bounds to stay in")
+    parser.add_argument(
+        "--quick", action="store_true", help="two minutes; fails where a system did not answer"
+    )
     parser.add_argument("--only", type=_operations, help="get,put,...: these, on 10,000 users")
     parser.add_argument("--targets", type=_names, help=f"some of {','.join(NAMES)}")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")

@@ -10,15 +10,21 @@ from bench.growth import Growth
 from bench.machine import describe
 from bench.rounds import Results
 from bench.table import all_loads, brief, ratios, spread, table
-from bench.wrk import CONNECTIONS, Wrk
+from bench.wrk import CONNECTIONS
 
 MIB = 2**20
 
 
-def report(results: Results, names: Sequence[str], growth: Growth | None, users: int) -> str:
-    """Everything, as one page."""
+def report(
+    results: Results,
+    names: Sequence[str],
+    growth: Growth | None,
+    users: int,
+    load_generator: str,
+) -> str:
+    """All figures as one page of Markdown; `load_generator` is its name and version."""
     conditions = (
-        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC. {describe()}. {Wrk.find().version()},"
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC. {describe()}. {load_generator},"
         f" {CONNECTIONS} connections, {users:,} users. Figures are the median of the rounds, with"
         " the least and the greatest in brackets; ratios are taken within each round. CPU is that"
         " of all processes of a system, kernel time included, without the load generator's.\n"

@@ -72,7 +72,7 @@ class IssueLog(Generic[I]):
         found.expired = max(found.expired, counter)
 
     def all_expired(self, now: float) -> dict[I, int]:
-        """For each issuer the greatest counter known to have expired."""
+        """For each issuer the greatest counter that has expired."""
         for found in self._issuers.values():
             self._expire(found, now)
         return {

@@ -5,11 +5,11 @@ The log is a sequence of slices, oldest first. A slice is a header and then its 
     count            2 bytes   of the entries in this slice
     opened           8 bytes   counter of the ballot that appended the first entry
     last             12 bytes  the ballot that appended the last entry: counter, node id
-    entries          the rest  13 bytes each: 8 of the key's digest, 4 of the request's, 1 outcome
+    entries          variable 13 bytes each: 8 of the key's digest, 4 of the request's, 1 outcome
 
-All integers are big-endian. `last` gives every slice an identity that no other use of a key
-shares, and it is what tells the slice's age. A slice is forgotten as a whole. Nothing here decodes
-an entry, so that a record that remembers thousands costs little more to change than another one.
+All integers are big-endian. `last` identifies a slice and dates it: no other use of a key has this
+ballot. A slice is forgotten as a whole. No code decodes all entries, so thousands of them cost
+little at each change.
 """
 
 import struct
@@ -65,7 +65,7 @@ def recalled(log: bytes, digest: bytes, fingerprint: bytes) -> Outcome | None:
     damaged.
     """
     if digest not in log:
-        # Nearly always: one search, and no slice is looked into.
+        # Nearly always: one search, and no walk over the slices.
         return None
     end = len(log)
     for start in reversed(starts(log)):
@@ -94,7 +94,7 @@ def appended(log: bytes, digest: bytes, fingerprint: bytes, outcome: Outcome, ba
 
 
 def trimmed(log: bytes, expired: Callable[[Dot], bool]) -> bytes:
-    """`log` without its oldest slices, up to the first of which the last ballot has not expired."""
+    """`log` without its oldest slices: all those up to the first that has not `expired`."""
     while log and expired(oldest(log)):
         log = log[_HEADER.size + ENTRY_BYTES * _COUNT.unpack_from(log)[0] :]
     return log

@@ -40,7 +40,7 @@ def test_the_report_tells_all() -> None:
             idle_drained_in=2.0,
         ),
     )
-    page = report(results, ["echo", "ddb", "etcd"], growth, 100_000)
+    page = report(results, ["echo", "ddb", "etcd"], growth, 100_000, "wrk 4.1.0")
     for told in (
         "100,000 users",
         "two nodes, fsync on both",

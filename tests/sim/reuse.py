@@ -1,7 +1,7 @@
 """Plans of keys that are used again, or sent again, when their first use is about to be forgotten.
 
-The window is a second. Plain changes through one home forget what has expired; keyed ones come
-through the other home too, and clients send them again after others have changed the record.
+The window is a second. Changes without keys go through one home, which forgets what has expired.
+Keyed changes go through the other home too. Clients send them again after other changes.
 """
 
 import random

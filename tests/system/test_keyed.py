@@ -34,26 +34,26 @@ def plant(homes: Homes, id: str, made: Callable[[Dot, bytes], bytes]) -> None:
 
 
 def full(id: str) -> Callable[[Dot, bytes], bytes]:
-    """A record that remembers as many operations as it can, `GROUP` under key "known" first."""
+    """A record that remembers as many operations as it can, `GROUP` under key "recorded" first."""
 
     def made(ballot: Dot, body: bytes) -> bytes:
-        known = named_by_client("known", id, GROUP)
+        recorded = named_by_client("recorded", id, GROUP)
         log = b""
         for number in range(MOST_KEYED):
-            digest = number.to_bytes(8, "big") if number else digest_of(known)
-            log = appended(log, digest, known.fingerprint, Outcome.DONE, ballot)
+            digest = number.to_bytes(8, "big") if number else digest_of(recorded)
+            log = appended(log, digest, recorded.fingerprint, Outcome.DONE, ballot)
         return encode(State((ballot,), True, body, (), log))
 
     return made
 
 
 def older(id: str) -> Callable[[Dot, bytes], bytes]:
-    """A record as an earlier release wrote it, with `GROUP` under "known" among its entries."""
+    """A record as an earlier release wrote it, with `GROUP` under "recorded" among its entries."""
 
     def made(ballot: Dot, body: bytes) -> bytes:
-        known = named_by_client("known", id, GROUP)
+        recorded = named_by_client("recorded", id, GROUP)
         dot = ballot.counter.to_bytes(8, "big") + ballot.node.to_bytes(4, "big")
-        entries = b"\x00\0\0\0\0\0\0\0\0\0\0\0\x01" + b"\x80" + known.id + known.fingerprint
+        entries = b"\x00\0\0\0\0\0\0\0\0\0\0\0\x01" + b"\x80" + recorded.id + recorded.fingerprint
         return b"\x11\x01" + dot + b"\0\x02" + entries + body
 
     return made
@@ -80,15 +80,15 @@ def api(whole: Cluster) -> Iterator[Api]:
     api.clean_up()
 
 
-@pytest.mark.parametrize("out", [None, 0, 1, 2])
+@pytest.mark.parametrize("down", [None, 0, 1, 2])
 def test_record_without_room_refuses_new_keys_alone(
-    whole: Cluster, homes: Homes, api: Api, out: int | None
+    whole: Cluster, homes: Homes, api: Api, down: int | None
 ) -> None:
-    """A full record answers a new key 429 and does everything else, with a node out too."""
-    name = f"full-{out}"
+    """A full record answers a new key 429 and does everything else, with a node down too."""
+    name = f"full-{down}"
     plant(homes, name, full(name))
-    if out is not None:
-        whole.do("kill", homes.ring.cell(key_of(name)).nodes[out])
+    if down is not None:
+        whole.do("kill", homes.ring.cell(key_of(name)).nodes[down])
         assert wait_for(lambda: put(api, name, None, 5).status == 200, 5)
     for number in range(3):
         answer = put(api, name, f"new-{number}", 6)
@@ -97,8 +97,8 @@ def test_record_without_room_refuses_new_keys_alone(
         assert 0 < int(answer.header("retry-after") or "0") <= KEYED_WINDOW + ISSUE_GRAIN_S + 1
     assert api.call("GET", f"{PATH}{name}").user["group"] == 5
     assert put(api, name, None, 7).user["group"] == 7
-    assert put(api, name, "known", 5).user["group"] == 7
-    assert set(invalid(put(api, name, "known", 8))) == {"Idempotency-Key"}
+    assert put(api, name, "recorded", 5).user["group"] == 7
+    assert set(invalid(put(api, name, "recorded", 8))) == {"Idempotency-Key"}
 
 
 def test_what_keyed_requests_cost(homes: Homes, api: Api) -> None:
@@ -117,13 +117,13 @@ def test_what_keyed_requests_cost(homes: Homes, api: Api) -> None:
 
 
 def test_records_of_an_earlier_release(whole: Cluster, homes: Homes, api: Api) -> None:
-    """A record of the older layout is read after a restart, and its keyed operations are known."""
+    """A restarted node reads a record of the older layout and recognises its keyed operations."""
     plant(homes, "older", older("older"))
     whole.stop()
     whole.start()
     assert api.call("GET", f"{PATH}older").user["group"] == 5
     assert put(api, "older", None, 9).user["group"] == 9
-    assert put(api, "older", "known", 5).user["group"] == 9
-    assert set(invalid(put(api, "older", "known", 6))) == {"Idempotency-Key"}
+    assert put(api, "older", "recorded", 5).user["group"] == 9
+    assert set(invalid(put(api, "older", "recorded", 6))) == {"Idempotency-Key"}
     assert put(api, "older", "new", 8).user["group"] == 8
     assert [count(state.keyed) for state in homes.states(key_of("older"))] == [2, 2]

@@ -1,6 +1,7 @@
 """The gate: `python -m tests.sim.mutants` plants every bug in turn and must find each of them.
 
-Prints how many seeds each one takes. `--only NAME ...` for some; `--shrink` cuts the finding down.
+Prints how many seeds each one takes. `--only NAME ...` for some; `--shrink` cuts the finding down;
+`--check-applies` checks in seconds that every patch still fits its module.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from tests.sim.mutants.plant import DoesNotApply, check_applies
 from tests.sim.mutants.table import MUTANTS
 
 _LIMIT = 3600
@@ -53,7 +55,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="*", default=None)
     parser.add_argument("--shrink", action="store_true")
+    parser.add_argument(
+        "--check-applies", action="store_true", help="only check that every patch still fits"
+    )
     given = parser.parse_args()
+    if given.check_applies:
+        return _check_all()
     names = [mutant.name for mutant in MUTANTS if given.only is None or mutant.name in given.only]
     survivors, sizes = [], []
     for found in hunts(names, given.seeds, given.jobs, given.shrink):
@@ -73,6 +80,19 @@ def main() -> int:
     median = f", median {statistics.median(sizes):g} operations" if sizes else ""
     print(f"{len(names) - len(survivors)} of {len(names)} mutants found{median}", flush=True)
     return 1 if survivors else 0
+
+
+def _check_all() -> int:
+    """Print each mutant whose patches no longer fit; the exit code."""
+    failures = 0
+    for mutant in MUTANTS:
+        try:
+            check_applies(mutant)
+        except (DoesNotApply, SyntaxError) as error:
+            failures += 1
+            print(f"{mutant.name}: {error}", flush=True)
+    print(f"{len(MUTANTS) - failures} of {len(MUTANTS)} mutants apply", flush=True)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import importlib.machinery
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import CodeType, ModuleType
 
 
@@ -33,18 +34,36 @@ class Mutant:
     family: str
 
 
+def patched(source: str, patches: Sequence[Patch]) -> str:
+    """A module's source with its patches applied in order. Raises `DoesNotApply`."""
+    for patch in patches:
+        found = source.count(patch.old)
+        if found != 1:
+            raise DoesNotApply(f"{patch.module} contains {found} times:\n{patch.old}")
+        source = source.replace(patch.old, patch.new)
+    return source
+
+
+def check_applies(mutant: Mutant) -> None:
+    """Apply a mutant's patches to the files on disk, without running them.
+
+    Raises `DoesNotApply`, and `SyntaxError` where the result does not compile.
+    """
+    for module in sorted({patch.module for patch in mutant.patches}):
+        path = Path(*module.split(".")).with_suffix(".py")
+        if not path.exists():
+            raise DoesNotApply(f"there is no module {module}")
+        own = [patch for patch in mutant.patches if patch.module == module]
+        compile(patched(path.read_text(encoding="utf-8"), own), str(path), "exec")
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     """Loads one module with its patches applied."""
 
     patches: tuple[Patch, ...] = ()
 
     def get_code(self, fullname: str) -> CodeType | None:
-        source = self.get_data(self.get_filename(fullname)).decode()
-        for patch in self.patches:
-            found = source.count(patch.old)
-            if found != 1:
-                raise DoesNotApply(f"{fullname} has {found} times:\n{patch.old}")
-            source = source.replace(patch.old, patch.new)
+        source = patched(self.get_data(self.get_filename(fullname)).decode(), self.patches)
         return compile(source, self.path, "exec", dont_inherit=True)
 
 

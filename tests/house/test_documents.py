@@ -1,0 +1,63 @@
+"""The documents agree with the tree: links, planted bugs, settings, decision records."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ddb import settings
+from tests.sim.mutants.table import MUTANTS
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = (".", "bench", "deploy", "docs", "docs/adr", "examples", "tests/sim")
+DOCUMENTS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
+
+_CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors that a Markdown renderer gives to the headings of a document."""
+    text = document.read_text(encoding="utf-8")
+    titles = (re.sub(r"[^\w\- ]", "", title.lower()) for title in _HEADING.findall(text))
+    return {title.strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    """Every relative link names a file of the tree, and every anchor a heading of it."""
+    text = _CODE.sub("", document.read_text(encoding="utf-8"))
+    for target, anchor in _LINK.findall(text):
+        path = document.parent / target if target else document
+        assert path.exists(), f"{target} does not exist"
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor} does not exist"
+
+
+def test_each_planted_bug_guards_one_invariant() -> None:
+    """The table of invariants in ARCHITECTURE has every planted bug exactly once."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \|.*\|([^|]*)\|$", text, re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([^`]*)`", row)]
+    assert sorted(listed) == sorted(mutant.name for mutant in MUTANTS)
+
+
+def test_each_setting_is_in_the_readme() -> None:
+    """The README's table has the name, the flag and the default of every setting."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for variable in vars(settings).values():
+        if isinstance(variable, settings.Variable):
+            (row,) = re.findall(rf"^\| `{variable.name}` \|.*$", text, re.MULTILINE)
+            assert f"`{variable.flag}`" in row
+            assert not variable.default or variable.default in row
+
+
+def test_each_decision_record_is_in_the_index() -> None:
+    """The index links every decision record, and each record has its four headings."""
+    folder = ROOT / "docs/adr"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    for record in sorted(folder.glob("[0-9]*.md")):
+        assert f"({record.name})" in index
+        headings = {"context", "decision", "consequences", "alternatives"}
+        assert headings <= anchors(record)
