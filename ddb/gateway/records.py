@@ -24,6 +24,17 @@ class Unavailable(Exception):
         self.applied = applied
 
 
+class TooManyKeyed(Exception):
+    """A record remembers all the keyed writes that it can; this one was not begun.
+
+    `retry_after_s`: whole seconds until it forgets the oldest ones.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many keyed writes, for {retry_after_s} s yet")
+        self.retry_after_s = retry_after_s
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A decided operation: its outcome, and the record's body (None where there is none).
@@ -60,7 +71,10 @@ class Records(Protocol):
         ...
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """Do one change. `key` is the client's Idempotency-Key: once in ten minutes."""
+        """Do one change. `key` is the client's Idempotency-Key: once in ten minutes.
+
+        Raises `TooManyKeyed`, too.
+        """
         ...
 
     async def count(self) -> int:

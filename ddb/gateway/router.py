@@ -9,11 +9,12 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from ddb.gateway.listing import Listing
 from ddb.gateway.operations import Operations, named_by_client
 from ddb.gateway.poll import cells_of, suffice
-from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
+from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.record.change import Change
 from ddb.record.state import body_of, is_live, peek
 from ddb.record.version import NEVER
@@ -25,6 +26,7 @@ from ddb.wire.messages import (
     Found,
     Get,
     Holds,
+    LogFull,
     Newest,
     Peek,
     Read,
@@ -131,7 +133,9 @@ class Router:
         """One home's state and whether it knows that to be decided; the other's newest dot."""
         transport = self._transport
         self.counters.node_requests += 2
-        whole = transport.ask(home, Read(key, NEVER), deadline=deadline, patience=PATIENCE)
+        whole = transport.ask(
+            home, Read(key, NEVER, whole=False), deadline=deadline, patience=PATIENCE
+        )
         newest = transport.ask(partner, Peek(key), deadline=deadline, patience=PATIENCE)
         try:
             held, dot = await whole, await newest
@@ -168,6 +172,8 @@ class Router:
             place = key_of(id)
             # The client itself may have tried before under its key, through whatever gateway.
             doubt = key is not None
+            # Whether an attempt of this very request may have taken effect.
+            begun = False
             declined: dict[str, str] = {}
             for coordinator in self._coordinators(place):
                 request = Do(
@@ -185,9 +191,11 @@ class Router:
                 if isinstance(reply, Done):
                     return Answer(reply.outcome, reply.body)
                 if reply is None:
-                    doubt = lingering = True
+                    doubt = begun = lingering = True
                 elif isinstance(reply, Undecided):
-                    doubt = doubt or reply.maybe
+                    doubt, begun = doubt or reply.maybe, begun or reply.maybe
+                elif isinstance(reply, LogFull):
+                    self._refuse_full(reply.retry_after_s, begun)
                 elif isinstance(reply, Failed):
                     declined[coordinator] = reply.reason
                     if len(declined) == CELL:
@@ -208,6 +216,16 @@ class Router:
             if len(declined) == CELL
             else "no two nodes of the record's three answered in time",
         )
+
+    def _refuse_full(self, retry_after_s: int, begun: bool) -> NoReturn:
+        """Answer a keyed change for which its record has no room.
+
+        `begun`: an attempt of this very request went unanswered, and may have found room.
+        """
+        if not begun:
+            raise TooManyKeyed(retry_after_s)
+        self.counters.unavailable += 1
+        raise Unavailable(Applied.UNKNOWN, "the record now takes no more keyed writes")
 
     async def count(self) -> int:
         """As `Records.count`."""

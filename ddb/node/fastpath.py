@@ -11,7 +11,7 @@ from functools import partial
 
 from ddb.node.answering import Answer, PassedOn, reply_of
 from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator
+from ddb.node.coordinator import Coordinator, KeyedLogFull
 from ddb.node.partners import PATIENCE, Expired, others_of
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
@@ -33,6 +33,7 @@ from ddb.wire.messages import (
     Do,
     Done,
     Holds,
+    LogFull,
     Propose,
     Refused,
     Reply,
@@ -68,27 +69,31 @@ class FastPath:
     def do(self, request: Do, deadline: float) -> Handling:
         """Answer Do."""
         key = request.key
-        self._coordinator.memory.heard(request.sender, request.low)
+        memory = self._coordinator.memory
+        memory.heard(request.sender, request.low)
         others = self._others[key[0] << 8 | key[1]]
         if (
             others is None
             or (partner := self._partner(others)) is None
-            # A retry must be looked for in the chain of values first.
-            or request.retry
-            or request.fingerprint
+            # A gateway's retry has met trouble. A client's may be any keyed request.
+            or (request.retry and not request.fingerprint)
             or not self._queue.free(key)
         ):
             return self._change(request, deadline)
         replica = self._replica
         held = replica.raw(key)
         own = decode(held)
+        keyed = bool(request.fingerprint)
+        if keyed and memory.full_for_s(own) is not None:
+            return self._change(request, deadline)
         first = self._rounds.begin(key)
         ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
         if ballot is None:
             self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
-        made = step(own, own, _intent(request), ballot, self._coordinator.memory.forgettable)
-        if made.outcome is not Outcome.DONE:
+        made = step(own, own, _intent(request), ballot, memory)
+        # A partner with an equal base remembers exactly the operations of the own copy.
+        if made.recalled or (made.outcome is not Outcome.DONE and not keyed):
             self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
         raw = encode(made.state)
@@ -161,7 +166,7 @@ class FastPath:
     ) -> None:
         """The partner is behind, as a home is that has just returned: it takes the new state."""
         key, own, theirs = request.key, decode(held), decode(reply.state)
-        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory.forgettable)
+        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory)
         raw = encode(made.state)
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
@@ -194,6 +199,8 @@ class FastPath:
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except KeyedLogFull as full:
+            return LogFull(full.retry_after_s)
         return _told(request.kind, outcome, state)
 
     async def _change_in_turn(
@@ -201,10 +208,12 @@ class FastPath:
     ) -> Reply:
         try:
             outcome, state = await self._coordinator.decide(
-                request.key, *_named(request), doubt, deadline, since
+                request.key, *_named(request), request.retry or doubt, deadline, since, doubt
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except KeyedLogFull as full:
+            return LogFull(full.retry_after_s)
         finally:
             self._queue.leave(request.key)
         return _told(request.kind, outcome, state)
@@ -232,7 +241,8 @@ def _named(request: Do) -> tuple[Change, Operation]:
 
 
 def _intent(request: Do) -> Intent:
-    return Intent(*_named(request))
+    # A client may have sent a keyed request before, so its refusal leaves a trace.
+    return Intent(*_named(request), bool(request.fingerprint))
 
 
 def _told(kind: Kind, outcome: Outcome, state: State) -> Reply:

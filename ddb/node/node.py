@@ -185,7 +185,9 @@ class Node:
 
     def _noted(self, word: Ended) -> Reply:
         self.decided.told(word.node_id, word.since, word.upto)
-        return Noted()
+        memory = self.coordinator.memory
+        memory.issued(word.node_id, word.upto)
+        return Noted(memory.expired_ballots())
 
     def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
         """Report the disk's state to all callers at once.

@@ -101,10 +101,14 @@ class Ping(Message, tag=15, frozen=True):
 
 
 class Read(Message, tag=20, frozen=True):
-    """Ask for a record's state unless its newest dot is `newest`."""
+    """Ask for a record's state unless its newest dot is `newest`.
+
+    A gateway wants it not `whole`: without the log of keyed operations, of up to 52 KiB.
+    """
 
     key: bytes
     newest: Dot
+    whole: bool = True
 
 
 class Peek(Message, tag=27, frozen=True):
@@ -199,6 +203,15 @@ class Undecided(Message, tag=42, frozen=True):
 
     maybe: bool
     reason: str
+
+
+class LogFull(Message, tag=59, frozen=True):
+    """Answers Do: not begun, as the record remembers too many keyed operations.
+
+    `retry_after_s`: whole seconds until the oldest of them are forgotten.
+    """
+
+    retry_after_s: int
 
 
 class Rows(Message, tag=43, frozen=True):
@@ -303,7 +316,13 @@ class Handed(Message, tag=54, frozen=True):
 
 
 class Noted(Message, tag=58, frozen=True):
-    """Answers Ended."""
+    """Answers Ended.
+
+    `expired`: for each node id a counter up to which its ballots are older than an Idempotency-Key
+    is remembered. It spares a node that has restarted the wait of a whole window.
+    """
+
+    expired: dict[int, int] = {}
 
 
 class Member(Message, tag=55, frozen=True):
@@ -354,6 +373,7 @@ Reply = (
     | Found
     | Done
     | Undecided
+    | LogFull
     | Rows
     | Tallies
     | Facts

@@ -9,7 +9,17 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal, slow_disks
+from tests.sim import (
+    apart,
+    hearsay,
+    homecoming,
+    medley,
+    outages,
+    pledges,
+    renewal,
+    reuse,
+    slow_disks,
+)
 from tests.sim.plan import Plan
 
 
@@ -42,6 +52,8 @@ class Family(Enum):
     """A node speaks of rounds whose end it has not heard, and leaves."""
     PLEDGES = "pledges"
     """Promises outlive their rounds, and hints go home in their midst."""
+    REUSE = "reuse"
+    """Keys are sent again, or used again, about the end of the time that they are remembered."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
@@ -59,6 +71,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.AMNESIA: (0.05, renewal.amnesia),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
+    Family.REUSE: (0.03, reuse.reuse),
 }
 
 

@@ -47,8 +47,8 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "                    doubt = lingering = True\n",
-                "                    lingering = True\n",
+                "                    doubt = begun = lingering = True\n",
+                "                    begun = lingering = True\n",
             ),
         ),
         family="stubborn",
