@@ -1,9 +1,9 @@
 """More clients than the cluster can serve: what is done, refused and left unknown.
 
-    python -m bench.overload HOST:PORT [--seconds 4] [--clients 32,128,512,2048]
+    python -m bench.overload HOST:PORT ... [--seconds 4] [--clients 32,128,512,2048]
 
 Each client sends its next request as soon as it has an answer, refusals included, so this is
-the worst conduct that clients can show.
+the worst conduct that clients can show. Several gateways are loaded in turn, to be compared.
 """
 
 import argparse
@@ -14,10 +14,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from typing import cast
 
 import msgspec
 import uvloop
+
+from bench.cpu import used
 
 RECORDS = 1000
 LISTERS = 16
@@ -98,12 +101,12 @@ class Client(asyncio.Protocol):
             self.ended.set_result(exc)
 
     def _send(self) -> None:
-        assert self._transport is not None
+        transport = cast("asyncio.Transport", self._transport)
         self._sent = time.monotonic()
         if self._sent > self._until:
-            self._transport.close()
+            transport.close()
             return
-        self._transport.write(self._make())
+        transport.write(self._make())
 
 
 def _get() -> bytes:
@@ -138,7 +141,9 @@ WORKLOADS: dict[str, Callable[[int], dict[str, tuple[Make, int]]]] = {
 }
 
 
-async def _loaded(host: str, port: int, seconds: float, kinds: dict[str, tuple[Make, int]]) -> None:
+async def _loaded(
+    host: str, port: int, seconds: float, kinds: dict[str, tuple[Make, int]], roots: list[int]
+) -> None:
     loop = asyncio.get_running_loop()
     seen = {kind: Seen() for kind in kinds}
     clients = []
@@ -146,12 +151,14 @@ async def _loaded(host: str, port: int, seconds: float, kinds: dict[str, tuple[M
         for _ in range(count):
             _, client = await loop.create_connection(partial(Client, make, seen[kind]), host, port)
             clients.append(client)
-    until = time.monotonic() + seconds
+    before, until = used(roots), time.monotonic() + seconds
     for client in clients:
         client.start(until)
     await asyncio.wait([client.ended for client in clients], timeout=seconds + 10)
+    cpu = used(roots) - before
     for kind, answers in seen.items():
-        print(f"    {kind:<5}{answers.line(seconds)}", flush=True)
+        worth = f"  {len(answers.good) / cpu:5.0f} good a CPU second" if cpu else ""
+        print(f"    {kind:<5}{answers.line(seconds)}{worth}", flush=True)
 
 
 async def _filled(host: str, port: int) -> None:
@@ -168,20 +175,24 @@ async def _filled(host: str, port: int) -> None:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    host, _, port = arguments.address.rpartition(":")
-    await _filled(host, int(port))
+    gateways = [address.rpartition(":")[::2] for address in arguments.address]
+    for host, port in gateways:
+        await _filled(host, int(port))
     for name, kinds in WORKLOADS.items():
         if arguments.only and arguments.only not in name:
             continue
         for clients in map(int, arguments.clients.split(",")):
             print(f"{name}, {clients} clients", flush=True)
-            await _loaded(host, int(port), arguments.seconds, kinds(clients))
-            await asyncio.sleep(1.0)
+            for (host, port), root in zip_longest(gateways, arguments.roots):
+                roots = [root] if root else []
+                await _loaded(host, int(port), arguments.seconds, kinds(clients), roots)
+                await asyncio.sleep(0.5)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument("address", metavar="HOST:PORT", nargs="+")
+    parser.add_argument("--roots", type=int, nargs="*", default=[], help="pids of `ddb up`")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--clients", default=",".join(map(str, CROWDS)))
     parser.add_argument("--only", default="")

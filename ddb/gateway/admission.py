@@ -8,32 +8,29 @@ neither its coordinator's queue nor the gateway. LIST and COUNT have another.
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict, deque
+from dataclasses import dataclass
 
 from ddb.wire.ports import Clock
 from ddb.wire.timeouts import Timeouts
 
-MOST_PER_RECORD = 16
-"""Changes of one record in flight. Too low: while its first home is silent few of them get to know
-that. Too high: they wait for their turn at the coordinator for longer than a node may be silent."""
 SCANS_AT_ONCE = 2
 """LIST and COUNT in flight. Too low: one that waits for a silent node holds up the others. Too
-high: each takes the loop for a millisecond at a time, and GET and PUT wait behind them all."""
+high: each takes the loop for milliseconds at a time, and GET and PUT wait behind them all."""
 MOST_WAITING = 4096
 """Operations that wait at one gate. Too low: a burst is refused that could be served. Too high:
 they take memory, some 2 KiB each."""
-FEWEST = 64
-"""Operations in flight at least. Too low: group commit flushes for few changes at a time."""
-MOST = 1024
-"""Operations in flight at most."""
-FIRST = 128
-SLOW = 0.25
+SLOW = 0.3
 """Share of the budget that an operation takes on average, from where on fewer are admitted."""
-QUICK = 0.15
-"""The same up to which more are admitted. Too near to `SLOW`: the limit never settles."""
+QUICK = 0.2
+"""The same up to which more are admitted. Too near to `SLOW`: a limit never settles."""
+REFUSED_AT_ONCE = 2
+"""In one turn of the loop. Too low: refusals come late. Too high: they take the loop's time."""
+STEEPEST = 0.5
+"""Least share of a limit that is left after one change."""
 WINDOW_S = 0.05
-"""Seconds between changes of the limit. Too low: chance decides. Too high: it comes late."""
-ENOUGH = 16
+"""Seconds between changes of a limit. Too low: chance decides. Too high: it comes late."""
+ENOUGH = 8
 """Operations from which a mean is taken."""
 PROBE_EVERY_S = 0.01
 """Seconds between measurements of the loop's delay. Too low: it costs CPU time."""
@@ -42,12 +39,31 @@ EARLIEST = 0.75
 at once would be refused all in one moment, again and again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a limit begins, and between what it stays."""
+
+    fewest: int
+    first: int
+    most: int
+
+
+POINTS = Range(32, 128, 1024)
+"""Operations on single records in flight. Too few: group commit flushes for few changes at a time.
+Too many: they only grow older."""
+OF_ONE_RECORD = Range(4, 16, 16)
+"""Changes of one record in flight. Too few: the coordinator waits between two of them for the
+gateway, and where it is silent few get to know that. Too many: they wait for their turn there for
+longer than a node may be silent."""
+
+
 class Limit:
     """How many operations may be in flight, by how long they take. Pure."""
 
-    def __init__(self, budget_s: float) -> None:
-        self.most = FIRST
+    def __init__(self, budget_s: float, range: Range) -> None:
+        self.most = range.first
         self._budget_s = budget_s
+        self._range = range
         self._ends = 0.0
         self._count = 0
         self._total_s = 0.0
@@ -61,23 +77,53 @@ class Limit:
         mean = self._total_s / self._count / self._budget_s
         self._count, self._total_s, self._ends = 0, 0.0, now + WINDOW_S
         if mean > SLOW:
-            self.most = max(FEWEST, self.most * 9 // 10)
+            self.most = max(self._range.fewest, int(self.most * max(STEEPEST, SLOW / mean)))
         elif mean < QUICK and crowded:
-            self.most = min(MOST, self.most + self.most // 10)
+            self.most = min(self._range.most, self.most + 1 + self.most // 10)
 
     def __repr__(self) -> str:
         return f"<Limit {self.most}>"
 
 
+class Refusals:
+    """Operations that have waited too long, refused a few at a time.
+
+    A client that asks again at once would otherwise take the loop from those that are served: a
+    refusal costs the gateway a third of what a success costs it.
+    """
+
+    def __init__(self) -> None:
+        self._due: deque[asyncio.Future[bool]] = deque()
+
+    def add(self, waiting: asyncio.Future[bool]) -> None:
+        """Refuse this one as soon as may be."""
+        if not self._due:
+            waiting.get_loop().call_soon(self._refuse)
+        self._due.append(waiting)
+
+    def _refuse(self) -> None:
+        for _ in range(min(REFUSED_AT_ONCE, len(self._due))):
+            waiting = self._due.popleft()
+            if not waiting.done():
+                waiting.set_result(False)
+        if self._due:
+            # In the loop's next turn, after all that has come from clients and nodes.
+            self._due[0].get_loop().call_soon(self._refuse)
+
+    def __repr__(self) -> str:
+        return f"<Refusals {len(self._due)} due>"
+
+
 class Gate:
     """Places for `most` operations, and a queue of those that wait for one."""
 
-    __slots__ = ("_waiting", "inside", "most")
+    __slots__ = ("_refusals", "_waiting", "inside", "most")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, refusals: Refusals) -> None:
         self.most = most
         self.inside = 0
-        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._refusals = refusals
+        self._waiting: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
 
     @property
     def waiting(self) -> int:
@@ -93,32 +139,39 @@ class Gate:
 
     async def wait(self, seconds: float) -> bool:
         """Wait for a place in order of arrival; whether one came in time."""
-        if seconds <= 0.0 or len(self._waiting) >= MOST_WAITING:
-            return False
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append(mine)
-        timer = loop.call_later(seconds, _expire, mine)
+        timer = None
+        if seconds <= 0.0 or len(self._waiting) >= MOST_WAITING:
+            self._refusals.add(mine)
+        else:
+            self._waiting[mine] = None
+            timer = loop.call_later(seconds, self._expire, mine)
         try:
             return await mine
         except asyncio.CancelledError:
+            self._waiting.pop(mine, None)
             if mine.done() and not mine.cancelled() and mine.result():
                 # The place came together with the cancellation: the next one gets it.
                 self.leave()
             raise
         finally:
-            timer.cancel()
-            while self._waiting and self._waiting[0].done():
-                self._waiting.popleft()
+            if timer is not None:
+                timer.cancel()
 
     def leave(self) -> None:
         """Give a place back."""
         self.inside -= 1
         while self._waiting and self.inside < self.most:
-            first = self._waiting.popleft()
+            first, _ = self._waiting.popitem(last=False)
             if not first.done():
                 self.inside += 1
                 first.set_result(True)
+
+    def _expire(self, waiting: asyncio.Future[bool]) -> None:
+        if waiting in self._waiting:
+            del self._waiting[waiting]
+            self._refusals.add(waiting)
 
     def __repr__(self) -> str:
         return f"<Gate {self.inside} of {self.most}, {len(self._waiting)} waiting>"
@@ -131,10 +184,13 @@ class Admission:
     """
 
     def __init__(self, clock: Clock, timeouts: Timeouts, rng: random.Random) -> None:
-        self.limit = Limit(timeouts.request_s)
-        self.points = Gate(self.limit.most)
+        self.limit = Limit(timeouts.request_s, POINTS)
+        self.of_one_record = Limit(timeouts.request_s, OF_ONE_RECORD)
+        """Learned from the records of which changes wait; there are few at a time."""
+        self._refusals = Refusals()
+        self.points = Gate(self.limit.most, self._refusals)
         """Operations on single records."""
-        self.scans = Gate(SCANS_AT_ONCE)
+        self.scans = Gate(SCANS_AT_ONCE, self._refusals)
         """LIST and COUNT."""
         self._clock = clock
         self._timeouts = timeouts
@@ -154,7 +210,9 @@ class Admission:
 
     async def queue(self, gate: Gate, arrived: float) -> float | None:
         """Wait for a place; the moment it came, None where it did not come in time."""
-        longest = self._timeouts.admission_s * self._rng.uniform(EARLIEST, 1.0)
+        timeouts = self._timeouts
+        longest = timeouts.scan_admission_s if gate is self.scans else timeouts.admission_s
+        longest *= self._rng.uniform(EARLIEST, 1.0)
         if not await gate.wait(arrived + longest - self._clock.now()):
             return None
         return self._clock.now()
@@ -170,11 +228,19 @@ class Admission:
         """The gate of changes of one record."""
         gate = self._records.get(key)
         if gate is None:
-            gate = self._records[key] = Gate(MOST_PER_RECORD)
+            gate = self._records[key] = Gate(self.of_one_record.most, self._refusals)
         return gate
 
-    def leave_record(self, key: bytes, gate: Gate) -> None:
-        """A change has left this gate: it goes with the last one."""
+    def leave_record(self, gate: Gate, admitted: float) -> None:
+        """A change of a record, admitted at that moment, has ended."""
+        if gate.waiting:
+            now = self._clock.now()
+            self.of_one_record.learn(now, now - admitted, True)
+            gate.most = self.of_one_record.most
+        gate.leave()
+
+    def forget_record(self, key: bytes, gate: Gate) -> None:
+        """A record's gate goes with the last change."""
         if not gate.inside and not gate.waiting and self._records.get(key) is gate:
             del self._records[key]
 
@@ -193,8 +259,3 @@ class Admission:
 
     def __repr__(self) -> str:
         return f"<Admission {self.points!r}, {self.scans!r}, {len(self._records)} records>"
-
-
-def _expire(waiting: asyncio.Future[bool]) -> None:
-    if not waiting.done():
-        waiting.set_result(False)

@@ -177,7 +177,7 @@ class Router:
         refused = Applied.NO if key is None else Applied.UNKNOWN
         try:
             if not record.enter():
-                await self._queue(record, arrived, refused)
+                admitted = await self._queue(record, arrived, refused)
             try:
                 if not admission.points.enter():
                     admitted = await self._queue(admission.points, arrived, refused)
@@ -186,9 +186,9 @@ class Router:
                 finally:
                     admission.leave(admitted)
             finally:
-                record.leave()
+                admission.leave_record(record, admitted)
         finally:
-            admission.leave_record(place, record)
+            admission.forget_record(place, record)
 
     async def _change(
         self, id: str, place: bytes, change: Change, key: str | None, arrived: float

@@ -24,6 +24,8 @@ _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
 _ADMISSION = 1 / 2
 """Too low: a short burst is refused. Too high: admitted requests have no time left."""
+_SCAN_ADMISSION = 1 / 4
+"""The same for LIST and COUNT, which take longer."""
 _BEGIN = 3 / 10
 """Covers a silent partner and the flushes of the round. Too low: a change that waited for its turn
 begins too late, and its outcome is unknown. Too high: it is refused though it could be decided."""
@@ -47,6 +49,8 @@ class Timeouts:
     """Longest mean pause before a ballot that met a newer promise."""
     admission_s: float
     """Longest wait at the gateway before a request is admitted."""
+    scan_admission_s: float
+    """The same for LIST and COUNT."""
     begin_s: float
     """Time that a change must have left when its coordinator begins it."""
 
@@ -61,6 +65,7 @@ class Timeouts:
             hedge_s=budget_s * _HEDGE,
             give_way_s=budget_s * _GIVE_WAY,
             admission_s=budget_s * _ADMISSION,
+            scan_admission_s=budget_s * _SCAN_ADMISSION,
             begin_s=budget_s * _BEGIN,
         )
 

@@ -57,8 +57,6 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     BUDGET: (0.02, 0.08, 1.0),
     TIMEOUTS + "coordinator_s": (0.0015, 0.005, 0.02),
     TIMEOUTS + "scan_s": (0.003, 0.02),
-    "ddb.gateway.admission.MOST_PER_RECORD": (1, 2),
-    "ddb.gateway.admission.FIRST": (1, 3),
     "ddb.wire.link.PING_EVERY": (0.02, 0.3),
 }
 """What the promised times depend on: as shipped again once faults are over."""
