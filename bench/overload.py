@@ -141,9 +141,10 @@ WORKLOADS: dict[str, Callable[[int], dict[str, tuple[Make, int]]]] = {
 }
 
 
-async def _loaded(
-    host: str, port: int, seconds: float, kinds: dict[str, tuple[Make, int]], roots: list[int]
-) -> None:
+async def loaded(
+    host: str, port: int, seconds: float, kinds: dict[str, tuple[Make, int]]
+) -> dict[str, Seen]:
+    """Load a gateway with these kinds of clients; what each kind was answered."""
     loop = asyncio.get_running_loop()
     seen = {kind: Seen() for kind in kinds}
     clients = []
@@ -151,17 +152,15 @@ async def _loaded(
         for _ in range(count):
             _, client = await loop.create_connection(partial(Client, make, seen[kind]), host, port)
             clients.append(client)
-    before, until = used(roots), time.monotonic() + seconds
+    until = time.monotonic() + seconds
     for client in clients:
         client.start(until)
     await asyncio.wait([client.ended for client in clients], timeout=seconds + 10)
-    cpu = used(roots) - before
-    for kind, answers in seen.items():
-        worth = f"  {len(answers.good) / cpu:5.0f} good a CPU second" if cpu else ""
-        print(f"    {kind:<5}{answers.line(seconds)}{worth}", flush=True)
+    return seen
 
 
-async def _filled(host: str, port: int) -> None:
+async def filled(host: str, port: int) -> None:
+    """Make the records."""
     for number in range(RECORDS):
         reader, writer = await asyncio.open_connection(host, port)
         user = {"id": f"u{number}", "name": "Ada Lovelace", "email": "ada@example.com", "group": 1}
@@ -177,7 +176,7 @@ async def _filled(host: str, port: int) -> None:
 async def _main(arguments: argparse.Namespace) -> None:
     gateways = [address.rpartition(":")[::2] for address in arguments.address]
     for host, port in gateways:
-        await _filled(host, int(port))
+        await filled(host, int(port))
     for name, kinds in WORKLOADS.items():
         if arguments.only and arguments.only not in name:
             continue
@@ -185,7 +184,12 @@ async def _main(arguments: argparse.Namespace) -> None:
             print(f"{name}, {clients} clients", flush=True)
             for (host, port), root in zip_longest(gateways, arguments.roots):
                 roots = [root] if root else []
-                await _loaded(host, int(port), arguments.seconds, kinds(clients), roots)
+                before = used(roots)
+                seen = await loaded(host, int(port), arguments.seconds, kinds(clients))
+                cpu = used(roots) - before
+                for kind, answers in seen.items():
+                    worth = f"  {len(answers.good) / cpu:5.0f} a CPU second" if cpu else ""
+                    print(f"    {kind:<5}{answers.line(arguments.seconds)}{worth}", flush=True)
                 await asyncio.sleep(0.5)
 
 

@@ -86,7 +86,7 @@ def test_flag_wins_over_environment() -> None:
 
 
 def test_every_process_takes_the_request_budget() -> None:
-    """The budget reaches a node, a gateway and a local cluster; a flag wins over the environment."""
+    """The budget reaches nodes, gateways and local clusters; a flag wins over the environment."""
     environ = {"DDB_REQUEST_BUDGET_MS": "1000"}
     assert node(environ).request_budget_ms == 1000
     assert gateway_settings(environ, {}).request_budget_ms == 1000

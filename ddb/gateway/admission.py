@@ -24,8 +24,13 @@ SLOW = 0.3
 """Share of the budget that an operation takes on average, from where on fewer are admitted."""
 QUICK = 0.2
 """The same up to which more are admitted. Too near to `SLOW`: a limit never settles."""
-REFUSED_AT_ONCE = 2
-"""In one turn of the loop. Too low: refusals come late. Too high: they take the loop's time."""
+REFUSED_PER_ANSWER = 2.0
+REFUSED_PER_S = 300.0
+"""Refusals for each answer, and in each second besides. Too low: refusals come late. Too high: they
+take the gateway's time from the operations in flight."""
+MOST_CREDIT = 64.0
+"""Refusals that need not wait. Too low: they wait though the gateway has time."""
+TICK_S = 0.01
 STEEPEST = 0.5
 """Least share of a limit that is left after one change."""
 WINDOW_S = 0.05
@@ -51,7 +56,7 @@ class Range:
 POINTS = Range(32, 128, 1024)
 """Operations on single records in flight. Too few: group commit flushes for few changes at a time.
 Too many: they only grow older."""
-OF_ONE_RECORD = Range(4, 16, 16)
+OF_ONE_RECORD = Range(2, 16, 16)
 """Changes of one record in flight. Too few: the coordinator waits between two of them for the
 gateway, and where it is silent few get to know that. Too many: they wait for their turn there for
 longer than a node may be silent."""
@@ -81,34 +86,59 @@ class Limit:
         elif mean < QUICK and crowded:
             self.most = min(self._range.most, self.most + 1 + self.most // 10)
 
+    def shrink(self, now: float) -> None:
+        """A coordinator had no time for an operation."""
+        if now >= self._ends:
+            self._count, self._total_s, self._ends = 0, 0.0, now + WINDOW_S
+            self.most = max(self._range.fewest, int(self.most * STEEPEST))
+
     def __repr__(self) -> str:
         return f"<Limit {self.most}>"
 
 
 class Refusals:
-    """Operations that have waited too long, refused a few at a time.
+    """Operations that have waited too long, refused at the pace at which others are answered.
 
-    A client that asks again at once would otherwise take the loop from those that are served: a
-    refusal costs the gateway a third of what a success costs it.
+    A client that asks again at once would otherwise take the gateway's time from the operations in
+    flight, since a refusal costs it a third of an answer.
     """
 
     def __init__(self) -> None:
         self._due: deque[asyncio.Future[bool]] = deque()
+        self._credit = MOST_CREDIT
+        self._ticking = False
 
     def add(self, waiting: asyncio.Future[bool]) -> None:
         """Refuse this one as soon as may be."""
-        if not self._due:
-            waiting.get_loop().call_soon(self._refuse)
         self._due.append(waiting)
+        self._refuse()
+
+    async def turn(self) -> None:
+        """Wait until a refusal may be told."""
+        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.add(told)
+        await told
+
+    def earn(self) -> None:
+        """An operation has been answered, so others may be refused."""
+        self._credit = min(MOST_CREDIT, self._credit + REFUSED_PER_ANSWER)
+        if self._due:
+            self._refuse()
 
     def _refuse(self) -> None:
-        for _ in range(min(REFUSED_AT_ONCE, len(self._due))):
+        while self._due and self._credit >= 1.0:
+            self._credit -= 1.0
             waiting = self._due.popleft()
             if not waiting.done():
                 waiting.set_result(False)
-        if self._due:
-            # In the loop's next turn, after all that has come from clients and nodes.
-            self._due[0].get_loop().call_soon(self._refuse)
+        if self._due and not self._ticking:
+            self._ticking = True
+            self._due[0].get_loop().call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        self._credit += REFUSED_PER_S * TICK_S
+        self._refuse()
 
     def __repr__(self) -> str:
         return f"<Refusals {len(self._due)} due>"
@@ -187,10 +217,10 @@ class Admission:
         self.limit = Limit(timeouts.request_s, POINTS)
         self.of_one_record = Limit(timeouts.request_s, OF_ONE_RECORD)
         """Learned from the records of which changes wait; there are few at a time."""
-        self._refusals = Refusals()
-        self.points = Gate(self.limit.most, self._refusals)
+        self.refusals = Refusals()
+        self.points = Gate(self.limit.most, self.refusals)
         """Operations on single records."""
-        self.scans = Gate(SCANS_AT_ONCE, self._refusals)
+        self.scans = Gate(SCANS_AT_ONCE, self.refusals)
         """LIST and COUNT."""
         self._clock = clock
         self._timeouts = timeouts
@@ -223,12 +253,13 @@ class Admission:
         self.limit.learn(now, now - admitted, points.waiting > 0)
         points.most = self.limit.most
         points.leave()
+        self.refusals.earn()
 
     def record(self, key: bytes) -> Gate:
         """The gate of changes of one record."""
         gate = self._records.get(key)
         if gate is None:
-            gate = self._records[key] = Gate(self.of_one_record.most, self._refusals)
+            gate = self._records[key] = Gate(self.of_one_record.most, self.refusals)
         return gate
 
     def leave_record(self, gate: Gate, admitted: float) -> None:

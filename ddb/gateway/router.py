@@ -55,6 +55,10 @@ class Counters:
     """Operations refused before anything was done for them, as too many waited before them."""
 
 
+class _Declined(Unavailable):
+    """A coordinator had no time for the operation, and did nothing for it."""
+
+
 class Router:
     """`Records` over a cluster."""
 
@@ -170,6 +174,16 @@ class Router:
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """As `Records.change`."""
+        try:
+            return await self._admitted(id, change, key)
+        except _Declined:
+            self.counters.overloaded += 1
+            # Out of the record's places, so that others are served meanwhile.
+            await self.admission.refusals.turn()
+            raise
+
+    async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
+        """As `change`, once it is admitted."""
         admission, place = self.admission, key_of(id)
         arrived = admitted = admission.arrived()
         record = admission.record(place)
@@ -227,8 +241,8 @@ class Router:
                     doubt = doubt or reply.maybe
                 elif isinstance(reply, Overloaded):
                     # It is alive, and has not begun: a second coordinator would compete with it.
-                    self.counters.overloaded += 1
-                    raise Unavailable(Applied.UNKNOWN if doubt else Applied.NO, reply.reason)
+                    self.admission.of_one_record.shrink(self._clock.now())
+                    raise _Declined(Applied.UNKNOWN if doubt else Applied.NO, reply.reason)
                 elif isinstance(reply, Failed):
                     declined[coordinator] = reply.reason
                     if len(declined) == CELL:

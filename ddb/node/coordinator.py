@@ -107,7 +107,9 @@ class Coordinator:
         """
         self.counters.operations += 1
         began = self._clock.now()
-        async with self.queue.turn(key, within_s=deadline - began - begin_s):
+        # Longer, and the gateway would take this node for one that lost the request.
+        within_s = min(deadline - began - begin_s, self.timeouts.admission_s)
+        async with self.queue.turn(key, within_s=within_s):
             self._late(key, began, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline, began)
 
