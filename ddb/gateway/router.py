@@ -216,7 +216,7 @@ class Router:
             operation = (
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
-            doubt, begin_s = key is not None, self._timeouts.begin_s
+            doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
             declined: dict[str, str] = {}
             for coordinator in self._coordinators(place):
                 request = Do(
@@ -229,9 +229,9 @@ class Router:
                     doubt,
                     self._operations.sender,
                     self._operations.low,
-                    begin_s,
+                    begin_ms,
                 )
-                begin_s = 0.0
+                begin_ms = 0
                 reply = await self._ask(coordinator, request, deadline)
                 if isinstance(reply, Done):
                     return Answer(reply.outcome, reply.body)

@@ -98,17 +98,17 @@ class Coordinator:
         operation: Operation,
         retry: bool,
         deadline: float,
-        begin_s: float = 0.0,
+        begin_ms: int = 0,
     ) -> tuple[Outcome, State]:
         """Decide one change; the outcome and the state after it. Raises as `read`, and `Crowded`.
 
-        `retry`: another attempt at `operation` may be under way or have taken effect. `begin_s`:
+        `retry`: another attempt at `operation` may be under way or have taken effect. `begin_ms`:
         as in `Do`.
         """
         self.counters.operations += 1
         began = self._clock.now()
         # Longer, and the gateway would take this node for one that lost the request.
-        within_s = min(deadline - began - begin_s, self.timeouts.admission_s)
+        within_s = min(deadline - began - begin_ms / 1000, self.timeouts.admission_s)
         async with self.queue.turn(key, within_s=within_s):
             self._late(key, began, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline, began)
@@ -247,9 +247,9 @@ class Coordinator:
         finally:
             self._rounds.end(key, first, fate)
 
-    def begins_too_late(self, deadline: float, begin_s: float) -> bool:
+    def begins_too_late(self, deadline: float, begin_ms: int) -> bool:
         """Whether a change has less time left than it must have when it is begun."""
-        return deadline - self._clock.now() < begin_s
+        return (deadline - self._clock.now()) * 1000 < begin_ms
 
     def since(self, silent: str | None) -> float:
         """This moment, since which a partner counts as `silent`, if one was."""

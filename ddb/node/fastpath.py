@@ -72,7 +72,7 @@ class FastPath:
         """Answer Do."""
         key = request.key
         self._coordinator.memory.heard(request.sender, request.low)
-        if self._coordinator.begins_too_late(deadline, request.begin_s):
+        if self._coordinator.begins_too_late(deadline, request.begin_ms):
             return Overloaded("it came too late to be begun")
         others = self._others[key[0] << 8 | key[1]]
         if (
@@ -196,7 +196,7 @@ class FastPath:
     async def _change(self, request: Do, deadline: float) -> Reply:
         try:
             outcome, state = await self._coordinator.change(
-                request.key, *_named(request), request.retry, deadline, request.begin_s
+                request.key, *_named(request), request.retry, deadline, request.begin_ms
             )
         except Crowded as crowded:
             return Overloaded(str(crowded))

@@ -59,8 +59,8 @@ class Do(Message, tag=11, frozen=True):
 
     `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: an earlier
     attempt may have been delivered somewhere. `sender` and `low`: of the gateway with this id, no
-    operation with a smaller sequence number can still be attempted. `begin_s`: seconds that must
-    be left until the deadline when the change is begun; otherwise it is `Overloaded`.
+    operation with a smaller sequence number can still be attempted. `begin_ms`: milliseconds
+    that must be left until the deadline when the change is begun; otherwise it is `Overloaded`.
     """
 
     key: bytes
@@ -72,7 +72,7 @@ class Do(Message, tag=11, frozen=True):
     retry: bool
     sender: bytes
     low: int
-    begin_s: float = 0.0
+    begin_ms: int = 0
 
 
 class Scan(Message, tag=12, frozen=True):

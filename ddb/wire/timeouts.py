@@ -23,7 +23,8 @@ _HEDGE = 2 / 45
 _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
 _ADMISSION = 1 / 2
-"""Too low: a short burst is refused. Too high: admitted requests have no time left."""
+"""Too low: a short burst is refused. Too high: admitted requests have no time left, and a gateway
+takes a coordinator with a long queue for one that lost the request."""
 _SCAN_ADMISSION = 1 / 4
 """The same for LIST and COUNT, which take longer."""
 _BEGIN = 3 / 10
@@ -48,7 +49,7 @@ class Timeouts:
     give_way_s: float
     """Longest mean pause before a ballot that met a newer promise."""
     admission_s: float
-    """Longest wait at the gateway before a request is admitted."""
+    """Longest wait before a request is begun: to be admitted, or for a turn on its record."""
     scan_admission_s: float
     """The same for LIST and COUNT."""
     begin_s: float

@@ -41,7 +41,7 @@ def changed(directory: Path, library: Path, budget_ms: int) -> Counter[int]:
         "LD_PRELOAD": str(library),
         "FLUSH_MS": str(FLUSH_MS),
     }
-    with Cluster(directory, **settings) as cluster:
+    with Cluster(directory, 3, **settings) as cluster:
         user = {"id": "ada", "name": "Ada", "email": "ada@example.com", "group": 0}
         statuses = Counter({cluster.request("POST", "/api/users/", user)[0]: 1})
         for group in range(CHANGES):

@@ -80,7 +80,7 @@ GATEWAY = (
     Mutant(
         "begins-too-late",
         "a coordinator begins a change for which no time is left",
-        (Patch(_ROUTER, "key is not None, self._timeouts.begin_s", "key is not None, 0.0"),),
+        (Patch(_ROUTER, "int(1000 * self._timeouts.begin_s)", "0"),),
         family="crowd",
     ),
     Mutant(
