@@ -29,6 +29,7 @@ from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
 from ddb.wire.scheduling import in_batches
+from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
             for member in settings.members
         }
     )
-    router = Router(ring, network, clock, rng)
+    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+    router = Router(ring, network, clock, rng, timeouts)
     application = Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
     server = uvicorn.Server(
         uvicorn.Config(

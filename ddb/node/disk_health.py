@@ -4,27 +4,22 @@ Pure: times and durations come in as values. `ddb.node.disk_monitor` feeds it an
 """
 
 from ddb.wire.messages import DiskState
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
-FLUSH_OVERDUE_S = 0.05
-"""Seconds after which a flush is overdue.
-
-Too low: a busy machine or a shared disk moves load to other nodes and makes hints. Too high: a
-request that waits for the flush has no time left for the record's two other nodes.
-"""
 GIVE_UP_AFTER = 2
-"""How many times `FLUSH_OVERDUE_S` a flush takes until its requests go to other nodes.
+"""How many times `Timeouts.flush_overdue_s` a flush takes until its requests go to other nodes.
 
 Too low: where all disks are slow, requests wait for one after the other and for none to the end.
 Too high: the other nodes have no time left for them.
 """
 STALLED_AFTER = 5
-"""How many times `FLUSH_OVERDUE_S` a flush in flight may take until the disk counts as stalled.
+"""How many times `Timeouts.flush_overdue_s` a flush may take until the disk counts as stalled.
 
 Five times is the budget of a request. Too low: callers avoid a slow disk that could still answer
 as the last choice. Too high: the gateway reports ready although two nodes cannot store anything.
 """
 QUICK_SHARE = 0.5
-"""Share of `FLUSH_OVERDUE_S` within which a flush counts towards recovery.
+"""Share of `Timeouts.flush_overdue_s` within which a flush counts towards recovery.
 
 Too low: a disk that is well again never counts as healthy. Too high: a disk near the limit flaps.
 """
@@ -45,10 +40,10 @@ class DiskHealth:
     of quick ones if several were, or one very much.
     """
 
-    def __init__(self, overdue_s: float | None = None) -> None:
-        """`overdue_s`: seconds after which a flush is overdue; None: `FLUSH_OVERDUE_S`."""
+    def __init__(self, timeouts: Timeouts = DEFAULT) -> None:
+        """`timeouts.flush_overdue_s`: seconds after which a flush is overdue."""
         self.state = DiskState.HEALTHY
-        self._limit_s = overdue_s
+        self._timeouts = timeouts
         self._began: float | None = None
         self._gave_up = False
         self._overdue = 0
@@ -104,7 +99,7 @@ class DiskHealth:
 
     @property
     def _overdue_s(self) -> float:
-        return FLUSH_OVERDUE_S if self._limit_s is None else self._limit_s
+        return self._timeouts.flush_overdue_s
 
     def _worsen(self, state: DiskState) -> None:
         self.state = state

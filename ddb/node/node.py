@@ -60,6 +60,7 @@ from ddb.wire.messages import (
     Welcome,
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Node:
         clock: Clock,
         rng: random.Random,
         space: SpaceGuard | None = None,
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
         """`space`: what is left on the disk under `store`; None: it never fills up."""
         self.name = identity.name
@@ -103,7 +105,16 @@ class Node:
         self.decided = Decided(identity.node_id, store)
         rounds = Rounds(self.ballots)
         self.coordinator = Coordinator(
-            self.name, ring, self.replica, self.ballots, rounds, self.decided, transport, clock, rng
+            self.name,
+            ring,
+            self.replica,
+            self.ballots,
+            rounds,
+            self.decided,
+            transport,
+            clock,
+            rng,
+            timeouts,
         )
         self.fast = FastPath(
             self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
@@ -145,7 +156,9 @@ class Node:
         )
         self.announce: Callable[[DiskNotice], None] = lambda _: None
         """Sends a notice to all callers; the process replaces it once it listens."""
-        self.disk_monitor = DiskMonitor(self.name, store, clock, DiskHealth(), self._disk_changed)
+        self.disk_monitor = DiskMonitor(
+            self.name, store, clock, DiskHealth(timeouts), self._disk_changed
+        )
         self._answers = self._table()
         self._complaints: set[tuple[type, bytes]] = set()
 

@@ -33,6 +33,7 @@ from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
 from ddb.wire.scheduling import in_batches
+from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,8 @@ async def _serve(
     if not known:
         claim(settings.data, identity)
     network = Network({})
-    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock))
+    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock), timeouts)
     hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
     for member in settings.members:
         if member.name != settings.name:

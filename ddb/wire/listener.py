@@ -16,9 +16,12 @@ from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     DiskNotice,
+    Do,
     Failed,
+    Get,
     Hello,
     Message,
+    Overloaded,
     Reply,
     Report,
     Request,
@@ -31,8 +34,9 @@ log = logging.getLogger(__name__)
 
 MOST_UNREAD = 32 * 1024 * 1024
 """Bytes of replies a caller may leave unread before its connection is closed."""
-MOST_AT_ONCE = 10_000
-"""Requests in progress per connection; more are refused before anything is done."""
+MOST_AT_ONCE = 4_000
+"""Requests in progress per connection; more are refused before anything is done. Too low: a gateway
+with many clients is refused for nothing. Too high: what a node begins, it ends too late."""
 SWEEP_EVERY_S = 0.5
 """Seconds between two looks for connections that are silent for too long.
 
@@ -170,7 +174,9 @@ class Serving(asyncio.Protocol):
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
         elif self._at_once >= MOST_AT_ONCE:
-            self._reply(correlation, Failed("too many requests at once"))
+            full = "this node has too many requests in progress"
+            begins = isinstance(request, Do | Get)
+            self._reply(correlation, Overloaded(full) if begins else Failed(full))
         else:
             handling = self._listener.handler(request, deadline)
             if isinstance(handling, Message):

@@ -3,7 +3,6 @@
 import pytest
 
 from ddb.node.disk_health import (
-    FLUSH_OVERDUE_S,
     GIVE_UP_AFTER,
     QUICK_FLUSHES,
     QUICK_SHARE,
@@ -12,8 +11,9 @@ from ddb.node.disk_health import (
     DiskHealth,
 )
 from ddb.wire.messages import DiskState
+from ddb.wire.timeouts import DEFAULT, DEFAULT_BUDGET_S, Timeouts
 
-LIMIT = FLUSH_OVERDUE_S
+LIMIT = DEFAULT.flush_overdue_s
 QUICK = 0.001
 
 
@@ -147,7 +147,7 @@ def test_one_flush_that_is_not_quick_begins_recovery_again(seconds: float) -> No
 
 def test_the_limit_is_an_argument() -> None:
     """A node with a larger request budget waits longer for its disk."""
-    health = DiskHealth(4 * LIMIT)
+    health = DiskHealth(Timeouts.of(4 * DEFAULT_BUDGET_S))
     health.ended(0.0, 3 * LIMIT)
     assert state_of(health) is DiskState.HEALTHY
     health.ended(1.0, 4 * LIMIT)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,9 +12,11 @@ from ddb.node.disk_monitor import DiskMonitor
 from ddb.node.store import Family, Put
 from ddb.wire.clock import SystemClock
 from ddb.wire.messages import DiskState
+from ddb.wire.timeouts import DEFAULT
 from tests.loop import until
 
 LIMIT = 0.05
+TIMEOUTS = replace(DEFAULT, flush_overdue_s=LIMIT)
 QUICK = 0.001
 NOTICED = 0.2
 """Seconds that a busy machine may add."""
@@ -63,7 +65,7 @@ def run(scenario: Callable[[Disk, DiskMonitor], Coroutine[Any, Any, None]]) -> D
         def changed(state: DiskState, give_up: bool) -> None:
             disk.reports.append((clock.now() - began, state, give_up))
 
-        disk.monitor = DiskMonitor("db-0", disk, clock, DiskHealth(LIMIT), changed)
+        disk.monitor = DiskMonitor("db-0", disk, clock, DiskHealth(TIMEOUTS), changed)
         await asyncio.wait_for(scenario(disk, disk.monitor), 10)
         return disk
 

@@ -11,6 +11,7 @@ from enum import Enum
 
 from tests.sim import (
     apart,
+    crowd,
     hearsay,
     homecoming,
     medley,
@@ -54,6 +55,8 @@ class Family(Enum):
     """Promises outlive their rounds, and hints go home in their midst."""
     REUSE = "reuse"
     """Keys are sent again, or used again, about the end of the time that they are remembered."""
+    CROWD = "crowd"
+    """More changes of one record than its disks can flush in time."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
@@ -72,6 +75,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
     Family.REUSE: (0.03, reuse.reuse),
+    Family.CROWD: (0.04, crowd.crowd),
 }
 
 
