@@ -172,8 +172,10 @@ def status(client: http.client.HTTPConnection) -> int:
 def test_too_few_descriptors_are_told_at_the_start(tmp_path: Path) -> None:
     """A node without room for all it needs does not start, and says how many it takes."""
     cluster = Cluster(tmp_path, descriptors=64)
-    cluster.launch()
-    assert wait_for(lambda: not cluster.running, 30)
+    with contextlib.ExitStack() as stack:
+        stack.callback(cluster.stop)
+        cluster.launch()
+        assert wait_for(lambda: not cluster.running, 30)
     assert "the limit of 64 file descriptors is too low" in cluster.output
     assert "No data is affected. Allow at least" in cluster.output
     assert cluster.stop() == 1
