@@ -23,7 +23,7 @@ def state_of(health: DiskHealth) -> DiskState:
 
 
 def slow_disk() -> DiskHealth:
-    """A disk of which two flushes were overdue, until time 0."""
+    """A disk whose last two flushes were overdue, until time 0."""
     health = DiskHealth()
     health.ended(-1.0, LIMIT)
     health.ended(0.0, LIMIT)
@@ -77,9 +77,9 @@ def test_requests_are_sent_elsewhere_once_until_the_disk_is_healthy() -> None:
     """Where a disk stays slow, requests that reach it are its last choice, and wait."""
     health = DiskHealth()
     late = 1.01 * GIVE_UP_AFTER * LIMIT
-    for begin, told in ((0.0, True), (1.0, False)):
+    for begin, expected in ((0.0, True), (1.0, False)):
         health.began(begin)
-        assert health.check(begin + late) is told
+        assert health.check(begin + late) is expected
         health.ended(begin + late, late)
     quick(health, 2.0, 2.0 + RECOVERY_S)
     assert state_of(health) is DiskState.HEALTHY
