@@ -43,11 +43,16 @@ def node_health(settings: NodeSettings, level: Level) -> Health:
         status = asyncio.run(ask_status(host, settings.port, _PATIENCE))
     except (OSError, TimeoutError) as error:
         return Health(False, f"{name} does not answer on {host}:{settings.port}: {error!r}")
+    return health_by_status(name, status, level)
+
+
+def health_by_status(name: str, status: dict[str, object], level: Level) -> Health:
+    """The health of the node `name` by its own status."""
     if status["state"] == "ready":
         votes = f"{name} votes and holds {status['records']} records"
         if status["disk"] == DiskState.HEALTHY.name.lower():
             return Health(True, votes)
-        # To restart it helps no disk. But a cluster that is being restarted had better wait for it.
+        # A restart does not help a disk. But a rolling restart waits until this node can store.
         stalled = status["disk"] == DiskState.STALLED.name.lower()
         slow = f"{votes}, but its disk is {status['disk']}: other nodes take its requests"
         return Health(not stalled or level is not Level.VOTING, slow)

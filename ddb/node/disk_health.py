@@ -24,7 +24,7 @@ QUICK_SHARE = 0.5
 Too low: a disk that is well again never counts as healthy. Too high: a disk near the limit flaps.
 """
 QUICK_FLUSHES = 5
-"""Quick flushes in a row until the disk is healthy. Too low: one cached flush proves nothing."""
+"""Quick flushes until the disk is healthy. Too low: a few cached flushes prove nothing."""
 RECOVERY_S = 1.0
 """Seconds that those flushes must span.
 
@@ -36,8 +36,8 @@ is well again receives hints for longer than needed.
 class DiskHealth:
     """The state of one disk.
 
-    It worsens at once. It recovers with the next quick flush if one flush was late, and after a row
-    of quick ones if several were, or one very much.
+    It worsens at once. It recovers with the next quick flush if one flush was late, and after
+    several over a while, none of them late, if two or more were, or one very late.
     """
 
     def __init__(self, timeouts: Timeouts = DEFAULT) -> None:
@@ -108,7 +108,7 @@ class DiskHealth:
     def _recover(self, now: float, seconds: float) -> None:
         self.state = DiskState.SLOW
         if seconds > QUICK_SHARE * self._overdue_s:
-            self._quick = 0
+            # It proves neither: on a busy machine one in a hundred quick flushes takes as long.
             return
         if not self._quick:
             self._quick_since = now

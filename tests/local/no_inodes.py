@@ -21,13 +21,13 @@ NAMES = ("db-0", "db-1", "db-2")
 
 
 def main(directory: Path) -> None:
-    """Fill the file system with empty files, look at the cluster, and make room again."""
+    """Fill the file system with empty files, question the cluster, and make room again."""
     options = ("-t", "tmpfs", "-o", f"size=600m,nr_inodes={INODES}")
     subprocess.run(["mount", *options, "none", str(directory)], check=True)
     with Cluster(directory) as cluster:
         assert cluster.request("POST", "/api/users/", {"id": "before"} | USER)[0] == 201
         ballast = _take_inodes(directory)
-        # A node looks ten times a second.
+        # A node measures its room ten times a second.
         time.sleep(0.5)
         for method, path, body in (
             ("POST", "/api/users/", {"id": "after"} | USER),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ddb.local.health import Health, Level, health_by_status
 from ddb.local.report import report
 from tests.cluster import Cluster, environment, free_ports
 from tests.process import Process, members
@@ -102,3 +103,16 @@ def test_slow_disk_is_shown(disk: str, remark: str) -> None:
         {"nodes": [node | {"disk": disk}], "gateway": {"url": "", "process": "-", "state": "up"}}
     )
     assert f"slow{remark}  " in table
+
+
+@pytest.mark.parametrize("level", Level)
+def test_health_of_a_node_whose_disk_does_not_keep_up(level: Level) -> None:
+    """A restart does not help a disk: only the voting level fails, and only for a stalled one."""
+    status: dict[str, object] = {"state": "ready", "records": 7, "disk": "healthy"}
+    assert health_by_status("db-0", status, level) == Health(True, "db-0 votes and holds 7 records")
+    slow = health_by_status("db-0", status | {"disk": "slow"}, level)
+    assert slow.good
+    assert "its disk is slow" in slow.reason
+    stalled = health_by_status("db-0", status | {"disk": "stalled"}, level)
+    assert stalled.good is (level is not Level.VOTING)
+    assert "its disk is stalled" in stalled.reason

@@ -23,7 +23,7 @@ def state_of(health: DiskHealth) -> DiskState:
 
 
 def slow_disk() -> DiskHealth:
-    """A disk of which two flushes were overdue, until time 0."""
+    """A disk whose last two flushes were overdue, until time 0."""
     health = DiskHealth()
     health.ended(-1.0, LIMIT)
     health.ended(0.0, LIMIT)
@@ -77,9 +77,9 @@ def test_requests_are_sent_elsewhere_once_until_the_disk_is_healthy() -> None:
     """Where a disk stays slow, requests that reach it are its last choice, and wait."""
     health = DiskHealth()
     late = 1.01 * GIVE_UP_AFTER * LIMIT
-    for begin, told in ((0.0, True), (1.0, False)):
+    for begin, expected in ((0.0, True), (1.0, False)):
         health.began(begin)
-        assert health.check(begin + late) is told
+        assert health.check(begin + late) is expected
         health.ended(begin + late, late)
     quick(health, 2.0, 2.0 + RECOVERY_S)
     assert state_of(health) is DiskState.HEALTHY
@@ -133,15 +133,28 @@ def test_recovery_takes_quick_flushes_over_a_while() -> None:
     assert state_of(health) is DiskState.HEALTHY
 
 
-@pytest.mark.parametrize("seconds", [LIMIT, QUICK_SHARE * LIMIT * 1.01])
-def test_one_flush_that_is_not_quick_begins_recovery_again(seconds: float) -> None:
-    """A disk near the limit does not flap."""
+def test_late_flush_begins_recovery_again() -> None:
+    """A disk whose stalls come and go stays slow."""
     health = slow_disk()
     quick(health, 1.0, 1.0 + 0.9 * RECOVERY_S)
-    health.ended(1.0 + 0.95 * RECOVERY_S, seconds)
+    health.ended(1.0 + 0.95 * RECOVERY_S, LIMIT)
     quick(health, 1.0 + RECOVERY_S, 1.0 + 1.5 * RECOVERY_S)
     assert state_of(health) is DiskState.SLOW
     quick(health, 1.0 + 1.6 * RECOVERY_S, 1.0 + 2.1 * RECOVERY_S)
+    assert state_of(health) is DiskState.HEALTHY
+
+
+def test_flush_that_is_neither_quick_nor_late_does_not_count() -> None:
+    """A disk near the limit never recovers by such flushes, and is not kept from it by one."""
+    neither = QUICK_SHARE * LIMIT * 1.01
+    health = slow_disk()
+    for at in range(100):
+        health.ended(1.0 + at * RECOVERY_S, neither)
+    assert state_of(health) is DiskState.SLOW
+    health = slow_disk()
+    quick(health, 1.0, 1.0 + 0.9 * RECOVERY_S)
+    health.ended(1.0 + 0.95 * RECOVERY_S, neither)
+    health.ended(1.0 + RECOVERY_S, QUICK)
     assert state_of(health) is DiskState.HEALTHY
 
 

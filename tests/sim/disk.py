@@ -19,7 +19,7 @@ from ddb.node.store import Family, FlushObserver, Put, StoreFailed
 Batch = tuple[Put, ...]
 _TORN = 0.5
 STALL_LOOK = 0.005
-"""Seconds between looks at whether a stalled disk goes on."""
+"""Seconds between checks whether a stalled disk goes on."""
 
 
 class Timers(Protocol):

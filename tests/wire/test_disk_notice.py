@@ -45,7 +45,7 @@ def test_notice_reaches_callers_before_the_next_ping() -> None:
 
 
 def test_new_caller_learns_of_the_disk_by_its_first_ping() -> None:
-    """A caller that was not connected as the disk turned slow is told as it asks."""
+    """A caller that connects after the disk turned slow learns so from its first Pong."""
 
     async def scenario() -> None:
         async with Node(disk=DiskState.SLOW) as node, linked(node.port) as link:

@@ -8,7 +8,7 @@ _NODE = "ddb.node.node"
 DISKS = (
     Mutant(
         "slow-disk-says-ready",
-        "a node calls its disk healthy whatever its flushes take",
+        "a node calls its disk healthy however long its flushes take",
         (
             Patch(
                 _HEALTH,
@@ -33,7 +33,7 @@ DISKS = (
     ),
     Mutant(
         "idle-slow-disk-is-not-probed",
-        "a node that nobody writes to any more does not find out that its disk is well again",
+        "an idle node does not notice that its disk is quick again",
         (
             Patch(
                 "ddb.node.disk_monitor",
