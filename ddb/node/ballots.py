@@ -26,6 +26,12 @@ class Ballots:
         self._clock = clock
         found = store.get(Family.META, CEILING)
         self.floor = int.from_bytes(found, "big") if found else 0
+        self.issued = self.floor
+        """The last counter issued, never above the ceiling on disk.
+
+        It starts at the floor: earlier processes of this node issued nothing above that. Observed
+        counters do not count, since a restart forgets them and issues below them again.
+        """
         self._hybrid = HybridClock(self.floor)
         self._ceiling = self.floor
         self._reserving: asyncio.Future[None] | None = None
@@ -54,12 +60,16 @@ class Ballots:
         """A new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
         await written(self.cover(counter))
+        self.issued = max(self.issued, counter)
         return Dot(counter, self.node_id)
 
     def issue_now(self, above: Dot) -> Dot | None:
         """As `issue` where the ceiling is high enough already, None where it must be raised."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
-        return Dot(counter, self.node_id) if self.cover(counter) is None else None
+        if self.cover(counter) is not None:
+            return None
+        self.issued = max(self.issued, counter)
+        return Dot(counter, self.node_id)
 
     def cover(self, counter: int) -> asyncio.Future[None] | None:
         """None where the ceiling is durably at or above `counter`; else what to wait for."""

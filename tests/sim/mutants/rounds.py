@@ -11,8 +11,20 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "        return next(iter(self._open.values()), self._ballots.counter)\n",
-                "        return self._ballots.counter\n",
+                "        return next(iter(self._open.values()), self._ballots.issued)\n",
+                "        return self._ballots.issued\n",
+            ),
+        ),
+        family="hearsay",
+    ),
+    Mutant(
+        "speaks-of-what-it-observed",
+        "a node reports rounds up to a counter that it observed and will issue after a restart",
+        (
+            Patch(
+                _ROUNDS,
+                "self._open.values()), self._ballots.issued)\n",
+                "self._open.values()), self._ballots.counter)\n",
             ),
         ),
         family="hearsay",
@@ -23,7 +35,7 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "        self.since = ballots.counter\n",
+                "        self.since = ballots.issued\n",
                 "        self.since = 0\n",
             ),
         ),
