@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ddb.node.ballots import Ballots
+from ddb.node.boots import Peers, outdated
 from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
 from ddb.node.fastpath import FastPath
@@ -29,6 +30,7 @@ from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
+    Boot,
     Do,
     Ended,
     Facts,
@@ -78,6 +80,7 @@ class Node:
     def __init__(
         self,
         identity: Identity,
+        boot: Boot,
         ring: Ring,
         store: Store,
         transport: Transport,
@@ -85,12 +88,14 @@ class Node:
         rng: random.Random,
         room: Callable[[], Room] = lambda: Room.AMPLE,
     ) -> None:
-        """`room`: what is left on the disk under `store`."""
+        """`boot` is this start of the node. `room`: what is left on the disk under `store`."""
         self.name = identity.name
         self.store = store
         self._life = rng.getrandbits(62)
         self._room = room
         self.ring = ring
+        self.boot = boot
+        self.peers = Peers(ring.names, store)
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Replica(self.name, ring, store, self.ballots)
         self.decided = Decided(identity.node_id, store)
@@ -182,8 +187,13 @@ class Node:
             any(condition(peer) is not Condition.DOWN for peer in peers) for peers in self._peers
         )
 
-    def greet(self, hello: Hello) -> Welcome | Unwelcome:
-        """Whether to talk to a caller at all."""
+    @property
+    def hello(self) -> Hello:
+        """How this start of the node introduces itself."""
+        return Hello(PROTOCOL, self.ring.digest, self.name, self.ballots.counter, self.boot)
+
+    async def greet(self, hello: Hello) -> Welcome | Unwelcome:
+        """Whether to talk to a caller at all. Raises `StoreFailed`."""
         if hello.protocol != PROTOCOL:
             return Unwelcome(
                 f"{self.name} speaks protocol {PROTOCOL}, the caller {hello.protocol}:"
@@ -194,13 +204,22 @@ class Node:
                 f"{self.name} is configured with the nodes {', '.join(self.ring.names)},"
                 " the caller with others: give every process the same list"
             )
+        if hello.boot is not None:
+            finding = self.peers.judge(hello.caller, hello.boot)
+            if finding is not None:
+                return Unwelcome(outdated(self.name, hello.caller, finding), True)
+            # Before anything is awaited: from here on the earlier id proposes nothing.
+            self.peers.greeted(hello.caller, hello.boot)
+            await self.peers.remember(hello.caller, hello.boot)
         self.ballots.observe(hello.counter)
-        return Welcome(self.name, self.ballots.node_id, self.ballots.counter)
+        return Welcome(self.name, self.ballots.counter, self.boot)
 
-    def handle(self, request: Request, deadline: float) -> Handling:
-        """Answer one request, at once or by a coroutine."""
+    def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
+        """Answer one request, at once or by a coroutine; `caller` is None for a stranger."""
         kind = type(request)
         answer = self._answers.get(kind)
+        if kind is Propose and not self._proposes(request, caller):
+            return Failed(f"{self.name} knows the proposer under another node id")
         if answer is not None and (self.formation.ready or kind in _ALWAYS):
             if kind in WRITING and not takes(request, self._room()):
                 return Failed(f"the disk of {self.name} is full")
@@ -213,6 +232,14 @@ class Node:
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
         return Failed(f"{self.name} is still joining the cluster")
+
+    def _proposes(self, request: Request, caller: Hello | None) -> bool:
+        """Whether the caller, by its latest Hello, may issue the ballot of a Propose."""
+        return (
+            caller is not None
+            and isinstance(request, Propose)
+            and self.peers.proposes(caller.caller, request.ballot.node)
+        )
 
     def _complain(self, error: Exception, key: bytes) -> None:
         """Tell the operator, once per record: a client may ask for it again and again."""

@@ -9,6 +9,7 @@ import sys
 
 import uvloop
 
+from ddb.node.boots import begin_boot
 from ddb.node.identity import ForeignData, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.owner import claim, claimed
@@ -20,7 +21,7 @@ from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
 from ddb.wire.link import Link
 from ddb.wire.listener import Listener
-from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
+from ddb.wire.messages import Hello, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.scheduling import in_batches
@@ -103,14 +104,16 @@ async def _serve(
     if not known:
         claim(settings.data, identity)
     network = Network({})
-    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
-    hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
+    boot = await begin_boot(store, identity.node_id, rng)
+    room = Space(settings.data, clock).room
+    node = Node(identity, boot, ring, store, network, clock, rng, room)
+    hello = node.hello
     for member in settings.members:
         if member.name != settings.name:
             network.links[member.name] = Link(member.name, member.host, member.port, hello, clock)
 
-    def greet(caller: Hello) -> Welcome | Unwelcome:
-        answer = node.greet(caller)
+    async def greet(caller: Hello) -> Welcome | Unwelcome:
+        answer = await node.greet(caller)
         if isinstance(answer, Welcome) and caller.caller in network.links:
             network.links[caller.caller].nudge()
         return answer

@@ -6,9 +6,9 @@ be answered at once costs no task.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.messages import Failed, Hello, Message, Reply, Report, Request, Unwelcome, Welcome
@@ -21,7 +21,7 @@ MOST_UNREAD = 32 * 1024 * 1024
 MOST_AT_ONCE = 10_000
 """Requests in progress per connection; more are refused before anything is done."""
 
-Greet = Callable[[Hello], Welcome | Unwelcome]
+Greet = Callable[[Hello], Coroutine[Any, Any, Welcome | Unwelcome]]
 
 
 class Listener:
@@ -61,7 +61,8 @@ class Serving(asyncio.Protocol):
         self._out: list[bytes] = []
         self._at_once = 0
         self._tasks: set[asyncio.Future[Reply]] = set()
-        self._caller: str | None = None
+        self._caller: Hello | None = None
+        self._greeting: asyncio.Task[Welcome | Unwelcome] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -87,7 +88,7 @@ class Serving(asyncio.Protocol):
     def close(self, reason: str) -> None:
         """Cut this connection and nothing else."""
         if self._transport is not None:
-            log.info("closing the connection from %s: %s", self._caller or "a stranger", reason)
+            log.info("closing the connection from %s: %s", self._named(), reason)
             self._transport.abort()
             self._transport = None
 
@@ -99,7 +100,7 @@ class Serving(asyncio.Protocol):
         elif self._at_once >= MOST_AT_ONCE:
             self._reply(correlation, Failed("too many requests at once"))
         else:
-            handling = self._listener.handler(request, deadline)
+            handling = self._listener.handler(request, deadline, self._caller)
             if isinstance(handling, Message):
                 self._reply(correlation, handling)
                 return
@@ -112,19 +113,35 @@ class Serving(asyncio.Protocol):
             handling.add_done_callback(partial(self._finished, correlation))
 
     def _greet(self, correlation: int, request: Request) -> None:
-        if not isinstance(request, Hello):
+        if not isinstance(request, Hello) or self._greeting is not None:
             self.close("it did not introduce itself")
             return
-        greeting = self._listener.greet(request)
+        self._greeting = self._loop.create_task(self._listener.greet(request))
+        self._greeting.add_done_callback(partial(self._greeted, correlation, request))
+
+    def _greeted(
+        self, correlation: int, request: Hello, greeted: asyncio.Task[Welcome | Unwelcome]
+    ) -> None:
+        self._greeting = None
+        if greeted.cancelled() or self._transport is None:
+            return
+        error = greeted.exception()
+        if error is not None:
+            self.close(f"its greeting cannot be answered: {error}")
+            return
+        greeting = greeted.result()
         self._reply(correlation, greeting)
         if not isinstance(greeting, Unwelcome):
-            self._caller = request.caller
+            self._caller = request
             return
         log.warning("refused %s: %s", request.caller, greeting.reason)
         self._flush()
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+
+    def _named(self) -> str:
+        return "a stranger" if self._caller is None else self._caller.caller
 
     def _finished(self, correlation: int, handling: asyncio.Future[Reply]) -> None:
         self._at_once -= 1
@@ -133,7 +150,7 @@ class Serving(asyncio.Protocol):
         error = handling.exception()
         if error is not None:
             # No answer: whether anything was done is not known, and silence says just that.
-            log.error("a request from %s failed", self._caller, exc_info=error)
+            log.error("a request from %s failed", self._named(), exc_info=error)
             return
         self._reply(correlation, handling.result())
 

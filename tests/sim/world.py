@@ -6,6 +6,7 @@ from collections import Counter
 import msgspec
 
 from ddb.gateway.router import Router
+from ddb.node.boots import begin_boot
 from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.store import Family, StoreFailed
@@ -116,14 +117,15 @@ class World:
                 SimTransport(name, self.names, self.network, process, machine.clock),
             )
             transport = direct if self.wires is None else late
-            node = Node(identity, self.ring, store, transport, machine.clock, rng)
+            boot = await begin_boot(store, identity.node_id, rng)
+            node = Node(identity, boot, self.ring, store, transport, machine.clock, rng)
             machine.node = node
-            hello = hello_of(name, self.ring.digest, node.ballots.counter)
+            hello = node.hello
             if self.wires is not None:
                 wired = late.real = self._wired(name, process, hello, machine.clock)
 
-                def greet(caller: Hello) -> Welcome | Unwelcome:
-                    answer = node.greet(caller)
+                async def greet(caller: Hello) -> Welcome | Unwelcome:
+                    answer = await node.greet(caller)
                     if isinstance(answer, Welcome):
                         wired.nudge(caller.caller)
                     return answer
@@ -205,6 +207,10 @@ class World:
         self.network.attach(transport, host)
         self.loop.soon_in(host.process, transport.connections.keep)
         self.views[transport.name] = transport
+        if self.network.datagrams:
+            for other in self.views.values():
+                if isinstance(other, SimTransport) and other.process.alive:
+                    self.loop.soon_in(other.process, other.connections.meet, transport.name)
 
     def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> WiredTransport:
         transport = WiredTransport(name, self.names, process, hello, clock, self.network.watch)

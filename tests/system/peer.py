@@ -6,11 +6,13 @@ from typing import Self
 
 from ddb.ring.ring import Ring
 from ddb.wire.frames import FrameReader, frame
-from ddb.wire.messages import PROTOCOL, Hello, Reply, Request, Welcome
+from ddb.wire.messages import PROTOCOL, Boot, Hello, Reply, Request, Welcome
 
 FAR = 2.0**40
 """Seconds: a deadline that no clock has reached."""
 TIMEOUT = 5.0
+NODE_ID = 1
+"""Of the ballots that a test proposes."""
 
 
 class Peer:
@@ -21,7 +23,7 @@ class Peer:
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
-        welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0))
+        welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0, Boot(NODE_ID, 1, 1, 0)))
         assert isinstance(welcome, Welcome), welcome
         self.welcome = welcome
 
