@@ -26,15 +26,27 @@ class Ballots:
         self._clock = clock
         found = store.get(Family.META, CEILING)
         self.floor = int.from_bytes(found, "big") if found else 0
+        self.issued = self.floor
+        """The last counter issued, never above the ceiling on disk.
+
+        It starts at the floor: earlier processes of this node issued nothing above that. Observed
+        counters do not count, since a restart forgets them and issues below them again.
+        """
         self._hybrid = HybridClock(self.floor)
         self._ceiling = self.floor
         self._reserving: asyncio.Future[None] | None = None
         self._reserved_next = self.floor
+        self._covered = self.floor
 
     @property
     def counter(self) -> int:
         """At or above every counter this node knows of."""
         return self._hybrid.last
+
+    @property
+    def reached(self) -> int:
+        """The greatest counter issued, promised or accepted that the ceiling on disk covers."""
+        return min(self._covered, self._ceiling)
 
     def observe(self, counter: int) -> None:
         """Make this node's next ballots greater than `counter`."""
@@ -54,15 +66,20 @@ class Ballots:
         """A new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
         await written(self.cover(counter))
+        self.issued = max(self.issued, counter)
         return Dot(counter, self.node_id)
 
     def issue_now(self, above: Dot) -> Dot | None:
         """As `issue` where the ceiling is high enough already, None where it must be raised."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
-        return Dot(counter, self.node_id) if self.cover(counter) is None else None
+        if self.cover(counter) is not None:
+            return None
+        self.issued = max(self.issued, counter)
+        return Dot(counter, self.node_id)
 
     def cover(self, counter: int) -> asyncio.Future[None] | None:
         """None where the ceiling is durably at or above `counter`; else what to wait for."""
+        self._covered = max(self._covered, counter)
         if counter > self._reserved_next - RESERVE // 2:
             self._reserve(counter + RESERVE)
         return None if counter <= self._ceiling else self._reserving

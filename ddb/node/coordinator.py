@@ -12,6 +12,7 @@ import random
 
 from ddb.node.agreement import Agreement
 from ddb.node.ballots import Ballots
+from ddb.node.complaints import Complaints
 from ddb.node.counters import Cause, Counters
 from ddb.node.decided import Decided
 from ddb.node.memory import Memory
@@ -22,6 +23,7 @@ from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Outcome, verdict
 from ddb.record.state import (
     SETTLE,
+    DamagedState,
     Intent,
     Operation,
     State,
@@ -71,6 +73,7 @@ class Coordinator:
     ) -> None:
         self.counters = Counters()
         self.timeouts = timeouts
+        self.complaints = Complaints(name)
         self.memory = Memory(clock)
         self._name = name
         self._ring = ring
@@ -198,7 +201,11 @@ class Coordinator:
         while True:
             self._check(deadline, doubt, "no partner answered in time")
             wanted, began = Intent(intent.change, intent.operation, doubt), self._clock.now()
-            made, reply = await self._attempt(key, wanted, partner, deadline, cause, begun)
+            try:
+                made, reply = await self._attempt(key, wanted, partner, deadline, cause, begun)
+            except DamagedState as damage:
+                self.complaints.about(damage, key)
+                raise Expired(doubt, f"{self._name}: {damage}") from damage
             if made is not None:
                 # Whoever has waited since before can as well have read it in this very round.
                 self.queue.tell(key, began, made.state)
@@ -252,6 +259,8 @@ class Coordinator:
                 partner, Propose(key, ballot, own.newest, raw), deadline, cause
             )
             if isinstance(reply, Holds):
+                # The partner has promised and not stored: if this ends here, nothing is left open.
+                fate = Fate.VOID
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
                 full_for_s = None if begun else self._full_for_s(base, wanted.operation)
@@ -261,6 +270,7 @@ class Coordinator:
                     raise KeyedLogFull(full_for_s)
                 made = step(base, other, wanted, ballot, self.memory)
                 raw = encode(made.state)
+                fate = Fate.OPEN
                 reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Stored):
                     self.counters.repaired(base, other)

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from ddb.node.ballots import Ballots
+from ddb.node.boots import Peers, outdated
+from ddb.node.confirmation import Confirmation
 from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
 from ddb.node.disk_health import DiskHealth
@@ -20,18 +22,19 @@ from ddb.node.handoff import Handoff
 from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.lookup import Lookup
+from ddb.node.outdated import outdate
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
 from ddb.node.space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.store import NoDescriptors, Store, StoreFailed
+from ddb.node.store import Store, StoreFailed, written
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
-from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
+    Boot,
     DiskNotice,
     DiskState,
     Do,
@@ -66,18 +69,6 @@ log = logging.getLogger(__name__)
 
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
-_MOST_COMPLAINTS = 1000
-_MEANING: dict[type[Exception], str] = {
-    DamagedState: "its copy of this record cannot be read, and the other two of the cell decide"
-    " without it. Only they hold the record: move this node's data away and start it with an empty"
-    " directory, and it is refilled from them",
-    WrongCell: "the record is not lost, but the caller has another ring: give every process the"
-    " same list of nodes and the same version",
-    NoDescriptors: "the other two of the cell decide without this node. No data is affected; raise"
-    " the limit of file descriptors (`ulimit -n`)",
-    StoreFailed: "what was answered as stored is on another node too; this one stops",
-}
-"""What it means for the data that a request met one of these before anything was done."""
 
 
 class Node:
@@ -86,6 +77,7 @@ class Node:
     def __init__(
         self,
         identity: Identity,
+        boot: Boot,
         ring: Ring,
         store: Store,
         transport: Transport,
@@ -94,12 +86,17 @@ class Node:
         space: SpaceGuard | None = None,
         timeouts: Timeouts = DEFAULT,
     ) -> None:
-        """`space`: what is left on the disk under `store`; None: it never fills up."""
+        """`boot` is this start of the node.
+
+        `space`: what is left on the disk under `store`; None: it never fills up.
+        """
         self.name = identity.name
         self.store = store
         self._life = rng.getrandbits(62)
         self._space = space or Unlimited()
         self.ring = ring
+        self.boot = boot
+        self.peers = Peers(ring.names, store)
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Replica(self.name, ring, store, self.ballots)
         self.decided = Decided(identity.node_id, store)
@@ -136,20 +133,29 @@ class Node:
             self.coordinator.counters,
             self._space.room,
         )
-        self.formation = Formation(
-            identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
-        )
-
         self._transport = transport
+        self._rng = rng
         self._peers = {
             tuple(sorted(name for name in cell.nodes if name != self.name))
             for cell in ring.cells
             if self.name in cell.nodes
         }
+        self.confirmation = Confirmation(self._peers)
+        self.formation = Formation(
+            identity,
+            store,
+            transport,
+            clock,
+            rng,
+            self.ballots,
+            self.confirmation,
+            self.refiller.take_share,
+        )
         self.settling = Settling(
             identity.node_id,
             sorted({peer for peers in self._peers for peer in peers}),
             rounds,
+            self.ballots,
             self.coordinator,
             transport,
             clock,
@@ -160,14 +166,11 @@ class Node:
             self.name, store, clock, DiskHealth(timeouts), self._disk_changed
         )
         self._answers = self._table()
-        self._complaints: set[tuple[type, bytes]] = set()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
         return {
-            Ping: lambda _, __: Pong(
-                self.formation.ready and self._in_company(), self.disk_monitor.state
-            ),
+            Ping: lambda _, __: Pong(self.votes and self._in_company(), self.disk_monitor.state),
             Membership: lambda _, __: self.formation.member(),
             Form: lambda request, _: self.formation.form(request),
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
@@ -186,9 +189,39 @@ class Node:
             Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),
         }
 
+    @property
+    def votes(self) -> bool:
+        """Whether this node holds its share, and its peers have confirmed its disk."""
+        return self.confirmation.complete and self.formation.ready
+
     async def run(self) -> None:
+        """Work until this start of the node is over. Raises `StoreFailed`.
+
+        It is over where a peer has refused this disk, or its rows are to go: start again.
+        """
+        work = asyncio.ensure_future(self._work())
+        refused = asyncio.ensure_future(self.confirmation.refused.wait())
+        try:
+            await asyncio.wait((work, refused), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+                return
+        finally:
+            for each in (work, refused):
+                each.cancel()
+        log.error(
+            "%s. It gets a new node id and is refilled from the others as soon as all of them"
+            " vote; until then its rows stay. There is nothing to do. Next time do not put back"
+            " one node's directory: start the node with an empty one",
+            self.confirmation.reason,
+        )
+        await outdate(self.store, self.formation.identity, self._rng)
+
+    async def _work(self) -> None:
         """Join the cluster, then hand off and settle for ever. Raises `StoreFailed`."""
         await self.formation.run()
+        if not self.formation.ready:
+            return
         work = [asyncio.ensure_future(each.run()) for each in (self.handoff, self.settling)]
         try:
             await asyncio.gather(*work)
@@ -200,6 +233,7 @@ class Node:
         self.decided.told(word.node_id, word.since, word.upto)
         memory = self.coordinator.memory
         memory.issued(word.node_id, word.upto)
+        self.peers.reached(word.node_id, word.reached)
         return Noted(memory.expired_ballots())
 
     def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
@@ -220,8 +254,13 @@ class Node:
             any(condition(peer) is not Condition.DOWN for peer in peers) for peers in self._peers
         )
 
-    def greet(self, hello: Hello) -> Welcome | Unwelcome:
-        """Whether to talk to a caller at all."""
+    @property
+    def hello(self) -> Hello:
+        """How this start of the node introduces itself."""
+        return Hello(PROTOCOL, self.ring.digest, self.name, self.ballots.counter, self.boot)
+
+    async def greet(self, hello: Hello) -> Welcome | Unwelcome:
+        """Whether to talk to a caller at all. Raises `StoreFailed`."""
         if hello.protocol != PROTOCOL:
             return Unwelcome(
                 f"{self.name} speaks protocol {PROTOCOL}, the caller {hello.protocol}:"
@@ -232,14 +271,39 @@ class Node:
                 f"{self.name} is configured with the nodes {', '.join(self.ring.names)},"
                 " the caller with others: give every process the same list"
             )
+        if hello.boot is not None:
+            finding = self.peers.judge(hello.caller, hello.boot)
+            if finding is not None:
+                return Unwelcome(outdated(self.name, hello.caller, finding), True)
+            # Before anything is awaited: from here on the earlier id proposes nothing.
+            self.peers.greeted(hello.caller, hello.boot)
+            await written(self.peers.remember(hello.caller, hello.boot))
         self.ballots.observe(hello.counter)
-        return Welcome(self.name, self.ballots.node_id, self.ballots.counter)
+        return Welcome(self.name, self.ballots.counter, self.boot)
 
-    def handle(self, request: Request, deadline: float) -> Handling:
-        """Answer one request, at once or by a coroutine."""
+    def greeted(self, name: str, reply: Welcome | Unwelcome) -> str:
+        """A peer has answered this node's Hello; why not to talk to it, empty where one may."""
+        if isinstance(reply, Unwelcome):
+            if reply.outdated:
+                self.confirmation.refuse(reply.reason)
+            return reply.reason
+        if reply.boot is not None:
+            finding = self.peers.judge(name, reply.boot)
+            if finding is not None:
+                return outdated(self.name, name, finding)
+            self.peers.remember(name, reply.boot)
+        self.confirmation.confirm(name)
+        return ""
+
+    def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
+        """Answer one request, at once or by a coroutine; `caller` is None for a stranger."""
         kind = type(request)
         answer = self._answers.get(kind)
-        if answer is not None and (self.formation.ready or kind in _ALWAYS):
+        if kind is Propose and not self._proposes(request, caller):
+            return Failed(f"{self.name} knows the proposer under another node id")
+        # `votes`, without the cost of a property for each message.
+        votes = self.confirmation.complete and self.formation.ready
+        if answer is not None and (votes or kind in _ALWAYS):
             if kind in WRITING and not takes(request, self._space.room()):
                 scarcest = self._space.scarcest.value
                 return Failed(f"the disk of {self.name} is full: it has too few free {scarcest}")
@@ -247,25 +311,20 @@ class Node:
                 return answer(request, deadline)
             except (DamagedState, WrongCell, StoreFailed) as error:
                 # All three come of looking at what is held, before anything is done.
-                self._complain(error, getattr(request, "key", b""))
+                self.coordinator.complaints.about(error, getattr(request, "key", b""))
                 return Failed(f"{self.name}: {error}")
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
+        if self.formation.ready:
+            return Failed(f"{self.name} waits until another node confirms its disk")
         return Failed(f"{self.name} is still joining the cluster")
 
-    def _complain(self, error: Exception, key: bytes) -> None:
-        """Tell the operator, once per record: a client may ask for it again and again."""
-        complaint = (type(error), key)
-        if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
-            return
-        self._complaints.add(complaint)
-        log.error(
-            "%s refused a request for %r, and nothing was done: %s: %s",
-            self.name,
-            key,
-            error,
-            _MEANING[type(error)],
-            extra=cause(f"refused after {type(error).__name__}"),
+    def _proposes(self, request: Request, caller: Hello | None) -> bool:
+        """Whether the caller, by its latest Hello, may issue the ballot of a Propose."""
+        return (
+            caller is not None
+            and isinstance(request, Propose)
+            and self.peers.proposes(caller.caller, request.ballot.node)
         )
 
     async def _tally(self) -> Reply:
@@ -285,7 +344,7 @@ class Node:
         return {
             "name": self.name,
             "node_id": self.ballots.node_id,
-            "state": "ready" if self.formation.ready else "joining",
+            "state": "ready" if self.votes else "joining",
             "stage": self.formation.identity.stage.name.lower(),
             "waits_for": list(self.formation.missing),
             "refill": self.refiller.status(),

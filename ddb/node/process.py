@@ -6,11 +6,14 @@ import logging
 import random
 import signal
 import sys
+from functools import partial
 
 import uvloop
 
-from ddb.node.identity import ForeignData, keep, mint, recall
+from ddb.node.boots import begin_boot
+from ddb.node.identity import ForeignData, Identity, keep, mint, recall
 from ddb.node.node import Node
+from ddb.node.outdated import discard
 from ddb.node.owner import claim, claimed
 from ddb.node.rocks import RocksStore
 from ddb.node.space import Space, free_supply, needed_to_open, shortfall
@@ -28,7 +31,7 @@ from ddb.wire.descriptors import (
 )
 from ddb.wire.link import Link
 from ddb.wire.listener import Listener
-from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
+from ddb.wire.messages import Hello, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
@@ -54,6 +57,24 @@ def run(settings: NodeSettings) -> int:
         return _refuse(settings.name, str(foreign))
     if not uvloop.run(_room_to_open(settings)):
         return 0
+    while True:
+        code = _start(settings, names, known, shares, logs)
+        if code is not None:
+            return code
+        known = True
+
+
+def _start(
+    settings: NodeSettings,
+    names: tuple[str, ...],
+    known: bool,
+    shares: NodeShares,
+    logs: ProcessLog,
+) -> int | None:
+    """One start of the node, on a store and a loop of its own; None where another must follow.
+
+    `known`: the directory says that it belongs to this node.
+    """
     try:
         store = RocksStore(settings.data, settings.fsync)
     except StoreRefused as refused:
@@ -114,31 +135,26 @@ async def _serve(
     known: bool,
     shares: NodeShares,
     logs: ProcessLog,
-) -> int:
+) -> int | None:
     keep_counts(logs)
     clock, rng = SystemClock(), random.Random()
     ring = Ring(names)
-    identity = recall(store, settings.name, names)
-    if identity is None and known:
-        raise StoreRefused(
-            f"{settings.data} has lost the node's identity, and who knows what else: move it away"
-            " and start this node with an empty directory, and it is refilled from the others"
-        )
-    if identity is None:
-        identity = mint(settings.name, names, rng)
-        await keep(store, identity)
-    if not known:
-        claim(settings.data, identity)
+    identity = await _identify(settings, names, store, known, rng)
     network = Network({})
     timeouts = Timeouts.of(settings.request_budget_ms / 1000)
-    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock), timeouts)
-    hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
+    boot = await begin_boot(store, identity.node_id, rng)
+    space = Space(settings.data, clock)
+    node = Node(identity, boot, ring, store, network, clock, rng, space, timeouts)
+    hello = node.hello
     for member in settings.members:
         if member.name != settings.name:
-            network.links[member.name] = Link(member.name, member.host, member.port, hello, clock)
+            judge = partial(node.greeted, member.name)
+            network.links[member.name] = Link(
+                member.name, member.host, member.port, hello, clock, judge
+            )
 
-    def greet(caller: Hello) -> Welcome | Unwelcome:
-        answer = node.greet(caller)
+    async def greet(caller: Hello) -> Welcome | Unwelcome:
+        answer = await node.greet(caller)
         if isinstance(answer, Welcome) and caller.caller in network.links:
             network.links[caller.caller].nudge()
         return answer
@@ -160,8 +176,34 @@ async def _serve(
     work.cancel()
     if stopped.done():
         stopped.result()
-    log.info("%s stops", settings.name)
-    return 0
+        log.info("%s stops", settings.name)
+        return 0
+    log.info("%s starts again", settings.name)
+    return None
+
+
+async def _identify(
+    settings: NodeSettings,
+    names: tuple[str, ...],
+    store: RocksStore,
+    known: bool,
+    rng: random.Random,
+) -> Identity:
+    """Whose disk this is, minted where it is new. Raises `ForeignData`, `StoreRefused`."""
+    identity = recall(store, settings.name, names)
+    if identity is None and known:
+        raise StoreRefused(
+            f"{settings.data} has lost the node's identity, and who knows what else: move it away"
+            " and start this node with an empty directory, and it is refilled from the others"
+        )
+    if identity is None:
+        identity = mint(settings.name, names, rng)
+        await keep(store, identity)
+    if not known:
+        claim(settings.data, identity)
+    if identity.discards:
+        identity = await discard(store, identity)
+    return identity
 
 
 def _when_told(exit_with_parent: bool) -> asyncio.Future[None]:

@@ -25,8 +25,8 @@ class Rounds:
         self._ballots = ballots
         self._open: dict[bytes, int] = {}
         self._left: dict[bytes, None] = {}
-        self.since = ballots.counter
-        """Every ballot of this process is above, every one of its earlier lives is not."""
+        self.since = ballots.issued
+        """Every ballot of this process is above, every one of its earlier processes is not."""
 
     @property
     def upto(self) -> int:
@@ -36,14 +36,14 @@ class Rounds:
         that holds such a state alone may take it for decided: with any other one it has the later
         state in sight.
         """
-        return next(iter(self._open.values()), self._ballots.counter)
+        return next(iter(self._open.values()), self._ballots.issued)
 
     def begin(self, key: bytes) -> bool:
         """A round begins, whose ballot is not yet issued; whether no earlier one was left open."""
         if key in self._open:
             return False
-        # In order: the ballots' counter never goes back.
-        self._open[key] = self._ballots.counter
+        # In order: the last counter issued never goes back.
+        self._open[key] = self._ballots.issued
         return True
 
     def end(self, key: bytes, first: bool, fate: Fate) -> None:

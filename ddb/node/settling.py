@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Collection
 
+from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Outrun
 from ddb.node.partners import Expired
 from ddb.node.rounds import Rounds
+from ddb.record.state import DamagedState
 from ddb.wire.messages import Ended, Noted
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
@@ -26,6 +28,7 @@ class Settling:
         node_id: int,
         peers: Collection[str],
         rounds: Rounds,
+        ballots: Ballots,
         coordinator: Coordinator,
         transport: Transport,
         clock: Clock,
@@ -33,10 +36,11 @@ class Settling:
         self._node_id = node_id
         self._peers = peers
         self._rounds = rounds
+        self._ballots = ballots
         self._coordinator = coordinator
         self._transport = transport
         self._clock = clock
-        self._told: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}
 
     async def run(self) -> None:
         """For ever. Raises `StoreFailed`."""
@@ -57,7 +61,8 @@ class Settling:
 
     async def _tell(self) -> None:
         """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
-        upto, condition = self._rounds.upto, self._transport.condition
+        condition = self._transport.condition
+        upto, reached = self._rounds.upto, self._ballots.reached
         memory = self._coordinator.memory
         memory.issued(self._node_id, upto)
         for peer in self._peers:
@@ -67,9 +72,10 @@ class Settling:
         peers = [
             peer
             for peer in self._peers
-            if condition(peer) <= Condition.SLOW and self._told.get(peer, 0) < upto
+            if condition(peer) <= Condition.SLOW and self._told.get(peer) != (upto, reached)
         ]
-        word, deadline = Ended(self._node_id, self._rounds.since, upto), self._clock.now() + EVERY
+        word = Ended(self._node_id, self._rounds.since, upto, reached)
+        deadline = self._clock.now() + EVERY
         asked = [
             self._transport.ask(peer, word, deadline=deadline, patience=EVERY) for peer in peers
         ]
@@ -77,7 +83,7 @@ class Settling:
             peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
         ):
             if isinstance(reply, Noted):
-                self._told[peer] = upto
+                self._told[peer] = (upto, reached)
                 memory.learn_expired(reply.expired)
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
@@ -95,6 +101,9 @@ class Settling:
             except (Expired, Outrun):
                 # Nobody waits for it: there is a next time.
                 continue
+            except DamagedState as damage:
+                # The other two of the cell decide the record without this copy.
+                self._coordinator.complaints.about(damage, key)
         return ended == MOST
 
     def __repr__(self) -> str:

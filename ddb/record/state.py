@@ -167,6 +167,8 @@ def step(
 ) -> Step:
     """The next state after `base`, the newer of the two states that a round found.
 
+    Raises `DamagedState` where the change needs the base's body and that cannot be decoded.
+
     `other` is the state it wins over (or `base` itself): its dots are joined so that the result
     dominates both. `retention` tells which remembered operations can no longer be retried.
     """
@@ -182,7 +184,10 @@ def step(
     known = None if operation is None else base.recall(operation)
     if known is not None:
         return Step(known, _carried(base, version, recent, keyed), True)
-    effect = evaluate(intent.change, base.value)
+    try:
+        effect = evaluate(intent.change, base.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedState(f"the body of {len(base.body)} bytes is not JSON: {error}") from error
     if operation and (effect.outcome is Outcome.DONE or intent.record_refusal):
         if operation.fingerprint:
             named = digest_of(operation), operation.fingerprint

@@ -7,9 +7,9 @@ be answered at once costs no task.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from ddb.wire.connection_limits import ConnectionLimits, Connections
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
@@ -54,7 +54,7 @@ has gone keep their descriptors. The idle timeout ends those whose machine still
 UNASKED = 0
 """The correlation of what answers no request: a link numbers its requests from 1."""
 
-Greet = Callable[[Hello], Welcome | Unwelcome]
+Greet = Callable[[Hello], Coroutine[Any, Any, Welcome | Unwelcome]]
 
 
 class Listener:
@@ -122,7 +122,8 @@ class Serving(asyncio.Protocol):
         self._out: list[bytes] = []
         self._at_once = 0
         self._tasks: set[asyncio.Future[Reply]] = set()
-        self._caller: str | None = None
+        self._caller: Hello | None = None
+        self._greeting: asyncio.Task[Welcome | Unwelcome] | None = None
         self.active_at = 0.0
         """When the last bytes arrived."""
 
@@ -161,7 +162,7 @@ class Serving(asyncio.Protocol):
     def close(self, reason: str) -> None:
         """Cut this connection and nothing else."""
         if self._transport is not None:
-            caller = self._caller or "a stranger"
+            caller = self._named()
             # A reason may quote what the caller sent.
             kind = cause(f"close {caller} {reason.partition(':')[0]}")
             log.info("closing the connection from %s: %s", caller, reason, extra=kind)
@@ -178,7 +179,7 @@ class Serving(asyncio.Protocol):
             begins = isinstance(request, Do | Get)
             self._reply(correlation, Overloaded(full) if begins else Failed(full))
         else:
-            handling = self._listener.handler(request, deadline)
+            handling = self._listener.handler(request, deadline, self._caller)
             if isinstance(handling, Message):
                 self._reply(correlation, handling)
                 return
@@ -191,13 +192,26 @@ class Serving(asyncio.Protocol):
             handling.add_done_callback(partial(self._finished, correlation))
 
     def _greet(self, correlation: int, request: Request) -> None:
-        if not isinstance(request, Hello):
+        if not isinstance(request, Hello) or self._greeting is not None:
             self.close("it did not introduce itself")
             return
-        greeting = self._listener.greet(request)
+        self._greeting = self._loop.create_task(self._listener.greet(request))
+        self._greeting.add_done_callback(partial(self._greeted, correlation, request))
+
+    def _greeted(
+        self, correlation: int, request: Hello, greeted: asyncio.Task[Welcome | Unwelcome]
+    ) -> None:
+        self._greeting = None
+        if greeted.cancelled() or self._transport is None:
+            return
+        error = greeted.exception()
+        if error is not None:
+            self.close(f"its greeting cannot be answered: {error}")
+            return
+        greeting = greeted.result()
         self._reply(correlation, greeting)
         if not isinstance(greeting, Unwelcome):
-            self._caller = request.caller
+            self._caller = request
             connections = self._listener.connections
             surplus = connections.introduced(self, request.caller, self.active_at)
             if surplus is not None:
@@ -212,6 +226,9 @@ class Serving(asyncio.Protocol):
             self._transport.close()
             self._transport = None
 
+    def _named(self) -> str:
+        return "a stranger" if self._caller is None else self._caller.caller
+
     def _finished(self, correlation: int, handling: asyncio.Future[Reply]) -> None:
         self._at_once -= 1
         if handling.cancelled():
@@ -219,7 +236,7 @@ class Serving(asyncio.Protocol):
         error = handling.exception()
         if error is not None:
             # No answer: whether anything was done is not known, and silence says just that.
-            log.error("a request from %s failed", self._caller, exc_info=error)
+            log.error("a request from %s failed", self._named(), exc_info=error)
             return
         self._reply(correlation, handling.result())
 

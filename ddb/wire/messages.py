@@ -22,27 +22,48 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 # Opening of a connection.
 
 
+class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One start of a node: its id, and how far its disk had come by then.
+
+    `number` counts the starts of this disk, and `nonce` is drawn at each. `ceiling` is the counter
+    up to which ballots were reserved on the disk.
+    """
+
+    node_id: int
+    number: int
+    nonce: int
+    ceiling: int
+
+
 class Hello(Message, tag=1, frozen=True):
-    """First request on every connection; `ring` is the digest of the caller's placement."""
+    """First request on every connection; `ring` is the digest of the caller's placement.
+
+    `boot` is None for a gateway.
+    """
 
     protocol: int
     ring: bytes
     caller: str
     counter: int
+    boot: Boot | None = None
 
 
 class Welcome(Message, tag=2, frozen=True):
     """The callee accepts; `counter` is its hybrid clock, so that ballots start above its floor."""
 
     name: str
-    node_id: int
     counter: int
+    boot: Boot | None = None
 
 
 class Unwelcome(Message, tag=3, frozen=True):
-    """The callee refuses to talk, and says why to whoever reads the caller's log."""
+    """The callee refuses to talk, and says why to whoever reads the caller's log.
+
+    `outdated`: the callee remembers a later state of the caller's disk.
+    """
 
     reason: str
+    outdated: bool = False
 
 
 # From a gateway to the coordinator of a key.
@@ -142,11 +163,15 @@ class Hand(Message, tag=23, frozen=True):
 
 
 class Ended(Message, tag=28, frozen=True):
-    """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`."""
+    """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`.
+
+    `reached`: a counter that my ceiling on disk covers: a disk with a lower one is out of date.
+    """
 
     node_id: int
     since: int
     upto: int
+    reached: int
 
 
 class Form(Message, tag=24, frozen=True):
@@ -330,12 +355,14 @@ class Noted(Message, tag=58, frozen=True):
 class Member(Message, tag=55, frozen=True):
     """Answers Form and Membership: the stage (see `ddb.node.identity`) and the cluster's id.
 
-    `counter` is the node's hybrid clock: at or above every ballot it has seen.
+    `counter` is the node's hybrid clock: at or above every ballot it has seen. `votes`: whether it
+    is READY, and its peers have found nothing against its disk since it started.
     """
 
     stage: int
     cluster: bytes
     counter: int
+    votes: bool
 
 
 class Refilling(Message, tag=56, frozen=True):

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from enum import IntEnum
 from typing import Any, Protocol
 
-from ddb.wire.messages import Reply, Request
+from ddb.wire.messages import Hello, Reply, Request
 
 
 class Condition(IntEnum):
@@ -72,6 +72,9 @@ Handling = Reply | asyncio.Future[Reply] | Coroutine[Any, Any, Reply]
 class Handler(Protocol):
     """What a listening process does with requests."""
 
-    def __call__(self, request: Request, deadline: float) -> Handling:
-        """The reply, or what will become of it. `deadline` is on this process's clock."""
+    def __call__(self, request: Request, deadline: float, caller: Hello | None) -> Handling:
+        """The reply, or what will become of it. `deadline` is on this process's clock.
+
+        `caller` is how the connection's other end introduced itself, None if it has not.
+        """
         ...

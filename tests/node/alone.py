@@ -14,7 +14,7 @@ from ddb.node.rocks import RocksStore
 from ddb.ring.ring import Ring
 from ddb.settings import Fsync
 from ddb.wire.clock import SystemClock
-from ddb.wire.messages import Reply, Request
+from ddb.wire.messages import Boot, Reply, Request
 from ddb.wire.ports import Condition, Silent, Unreachable
 
 NAMES = ("db-0", "db-1", "db-2", "db-3")
@@ -48,6 +48,10 @@ async def voting(
     store, rng = RocksStore(path, Fsync.OS), random.Random(1)
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:
-        yield Node(identity, RING, store, Alone(failure), SystemClock(), rng), store
+        boot = Boot(identity.node_id, 1, 1, 0)
+        node = Node(identity, boot, RING, store, Alone(failure), SystemClock(), rng)
+        for peer in NAMES[1:]:
+            node.confirmation.confirm(peer)
+        yield node, store
     finally:
         store.close()

@@ -14,6 +14,7 @@ from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import (
+    Boot,
     Do,
     Failed,
     Holds,
@@ -25,8 +26,8 @@ from ddb.wire.messages import (
 )
 from tests.loop import run
 from tests.node.alone import RING, voting
+from tests.wire.serving import HELLO, Raw
 from tests.wire.serving import Node as Serving
-from tests.wire.serving import Raw
 
 WHOLE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 KEYS = [key_of(f"user-{number}") for number in range(200)]
@@ -41,6 +42,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node, RocksStore]]
     async with voting(path) as (node, store), Serving() as wire:
         await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, HELD, WHOLE)])
         wire.listener.handler = node.handle
+        node.peers.greeted(HELLO.caller, Boot(1, 1, 1, 0))
         yield wire, node, store
 
 

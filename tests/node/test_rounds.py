@@ -33,7 +33,9 @@ def on_a_store(path: Path, scenario: Callable[[RocksStore], None]) -> None:
 def began(rounds: Rounds, ballots: Ballots, key: bytes) -> tuple[bool, int]:
     """What `begin` says, and the counter of the ballot issued for the round."""
     first = rounds.begin(key)
-    return first, ballots._hybrid.next(0, 0)
+    # As `issue` does once the ceiling on disk covers the counter.
+    ballots.issued = ballots._hybrid.next(0, 0)
+    return first, ballots.issued
 
 
 @pytest.fixture
@@ -70,6 +72,16 @@ def test_a_round_without_an_end_stays_open_until_a_later_one_is_decided(ballots:
     rounds.end(ONE, first, Fate.DECIDED)
     assert rounds.upto >= last
     assert not rounds.left(9)
+
+
+def test_observed_counters_are_not_reported(ballots: Ballots) -> None:
+    """A node reports no counter that it observed and has not issued."""
+    rounds = Rounds(ballots)
+    _, issued = began(rounds, ballots, ONE)
+    rounds.end(ONE, True, Fate.DECIDED)
+    ballots.observe(issued + 1_000)
+    assert rounds.upto == issued
+    assert Rounds(ballots).since == issued
 
 
 def test_a_round_that_nobody_stored_leaves_nothing(ballots: Ballots) -> None:

@@ -4,10 +4,12 @@ They are made, believed in, suspected and given up by the rules and limits of th
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ddb.node.store import StoreFailed
 from ddb.wire import link
-from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Reply, Unwelcome
+from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent
 from tests.sim.network import Host, SimNetwork
 from tests.sim.process import Handle, Process
@@ -65,6 +67,7 @@ class Connections:
         self, name: str, names: tuple[str, ...], network: SimNetwork, process: Process
     ) -> None:
         self.hello: Hello | None = None
+        self.judge: Callable[[str, Welcome | Unwelcome], str] | None = None
         self.peers = {other: Peer() for other in names if other != name}
         self._name = name
         self._network = network
@@ -100,7 +103,8 @@ class Connections:
                 and not cut.get((name, me))
             ):
                 # Nearly always. Without connections it hears whichever incarnation is there.
-                peer.incarnation = host.process.number
+                if host.process.number != peer.incarnation and self._loop.now >= peer.retry_at:
+                    self._connect(name, peer, host)
                 peer.broken_since = None
                 peer.heard = max(peer.heard, heard)
                 peer.ponged(host.pong())
@@ -109,6 +113,15 @@ class Connections:
                 self._tend(name, peer, host)
         delay = link.PING_EVERY * (0.7 + 0.3 * self._network.rng.random())
         self._loop.later_in(self._process, delay, self.keep)
+
+    def meet(self, name: str) -> None:
+        """Without connections: a peer has restarted, and who believes it up greets it at once.
+
+        Else it takes no proposals until the next ping, and late ones would meet nothing.
+        """
+        peer, host = self.peers.get(name), self._network.hosts.get(name)
+        if peer is not None and host is not None and peer.condition is not Condition.DOWN:
+            self._connect(name, peer, host)
 
     def probe(self, name: str) -> None:
         """A request waits for the peer: it is pinged, and heard where it answers now."""
@@ -134,8 +147,8 @@ class Connections:
                 self._connect(name, peer, host if alive and there and back else None)
             return
         same = alive and host is not None and host.process.number == peer.incarnation
-        if network.datagrams and alive and host is not None:
-            peer.incarnation, same = host.process.number, True
+        if network.datagrams and alive:
+            same = True
         if not same and there and back and not network.datagrams:
             # The machine that is left resets the connection.
             self.lose(name, "closed by peer")
@@ -165,16 +178,30 @@ class Connections:
         """In the callee's process."""
         if host.greet is None:
             return
-        greeting = host.greet(hello)
-        if isinstance(greeting, Unwelcome):
+        greeted = self._loop.create_task(host.greet(hello), context=host.process.context.copy())
+        greeted.add_done_callback(lambda done: self._answered(name, host, done))
+
+    def _answered(self, name: str, host: Host, greeted: asyncio.Task[Welcome | Unwelcome]) -> None:
+        """In the callee's process."""
+        if greeted.cancelled() or isinstance(greeted.exception(), StoreFailed):
+            return
+        greeting = greeted.result()
+        if isinstance(greeting, Unwelcome) and not greeting.outdated:
             self._network.failures.append(f"{name} refuses {self._name}: {greeting.reason}")
             return
-        self._network.carry(name, self._name, self._process, self._connected, name, host)
+        self._network.carry(name, self._name, self._process, self._connected, name, host, greeting)
 
-    def _connected(self, name: str, host: Host) -> None:
+    def _connected(self, name: str, host: Host, greeting: Welcome | Unwelcome) -> None:
         """In the caller's process."""
         peer = self.peers[name]
-        if peer.condition is not Condition.DOWN or not host.process.alive:
+        if self.judge is not None and self.judge(name, greeting):
+            if peer.condition is not Condition.DOWN and peer.incarnation != host.process.number:
+                # Without connections: what was believed of an earlier process does not hold.
+                self.lose(name, "refused")
+            return
+        if not host.process.alive or (
+            peer.condition is not Condition.DOWN and peer.incarnation == host.process.number
+        ):
             return
         peer.condition = Condition.UP
         peer.incarnation = host.process.number

@@ -2,6 +2,12 @@
 
 import asyncio
 
+import msgspec
+
+from ddb.node.ballots import CEILING
+from ddb.node.boots import BOOT, PEERS, Standing
+from ddb.node.identity import IDENTITY, Identity
+from ddb.node.store import Family
 from tests.sim.machines import Machine
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.process import Process
@@ -23,6 +29,8 @@ class Deaths:
             FaultKind.DIES_TWICE: self._dies_twice,
             FaultKind.ROLLING: self._rolling,
             FaultKind.WIPE: self._wipe,
+            FaultKind.IMAGE: self._image,
+            FaultKind.OLD_DISK: self._old_disk,
             FaultKind.PAUSE: self._pause,
             FaultKind.GATEWAY: self._gateway,
             FaultKind.GATEWAY_PAUSE: self._gateway_pause,
@@ -119,6 +127,41 @@ class Deaths:
         await asyncio.sleep(fault.lasts)
         self._targets.mend(trouble)
 
+    async def _image(self, fault: Fault) -> None:
+        """Take an image of a disk that holds its share."""
+        machine = self._targets.machine(fault.one)
+        if self._world.whole(machine):
+            self._targets.fired(fault)
+            machine.image = machine.disk.image()
+
+    async def _old_disk(self, fault: Fault) -> None:
+        """Put a disk back as it was, unless another one lacks its share, or nobody could tell.
+
+        Each of the others must have on its disk what proves the image old: no store can detect an
+        image of just now, and the documents say so.
+        """
+        world, machine = self._world, self._targets.machine(fault.one)
+        others = [other for other in world.machines.values() if other is not machine]
+        image = machine.image
+        if image is None or not all(map(world.whole, (*others, machine))):
+            return
+        identity = msgspec.json.decode(image[Family.META][IDENTITY], type=Identity)
+        number = int.from_bytes(image[Family.META][BOOT], "big") + 1
+        ceiling = int.from_bytes(image[Family.META].get(CEILING, b""), "big")
+        for other in others:
+            found = other.disk.get(Family.META, PEERS)
+            known = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
+            if not _provable(known.get(machine.name), identity.node_id, number, ceiling):
+                return
+        self._targets.fired(fault)
+        trouble = world.trouble()
+        world.die(machine, power=True, lasts=fault.lasts)
+        machine.disk.put_back(image)
+        machine.restored = identity.node_id
+        world.note(f"{machine.name} gets an old image of its disk, of boot {number - 1}")
+        await asyncio.sleep(fault.lasts)
+        self._targets.mend(trouble)
+
     async def _pause(self, fault: Fault) -> None:
         machine = self._targets.machine(fault.one)
         process = machine.process
@@ -156,3 +199,15 @@ class Deaths:
 
     def __repr__(self) -> str:
         return f"<Deaths in {self._world!r}>"
+
+
+def _provable(known: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
+    """Whether what a peer remembers proves a disk old that starts as boot `number`.
+
+    Not by the production's own rule, which may be what is wrong.
+    """
+    if known is None:
+        return False
+    if node_id != known.node_id:
+        return node_id in known.retired
+    return number <= known.number or ceiling < known.reached

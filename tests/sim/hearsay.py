@@ -18,7 +18,7 @@ _BRIEF = 0.03
 
 def hearsay(seed: int, rng: random.Random) -> Plan:
     """Of a round whose end its coordinator has not heard somebody is told, or finds the trace."""
-    return rng.choice((_leaves, _leaves, _undone))(seed, rng)
+    return rng.choice((_leaves, _leaves, _undone, _observed))(seed, rng)
 
 
 def _undone(seed: int, rng: random.Random) -> Plan:
@@ -50,6 +50,44 @@ def _undone(seed: int, rng: random.Random) -> Plan:
         at += 0.14 + 0.02 * rng.random()
     script.route((tuple(node for node in NODES if node != speaks), ()), at)
     return _told(seed, script, _BRIEF, rng.choice((0.0015, 0.003)), 0.12)
+
+
+def _observed(seed: int, rng: random.Random) -> Plan:
+    """A node observes a counter ahead of its own, reports its rounds, restarts and proposes.
+
+    The standby restarts: its Hello carries its ceiling, two seconds ahead of every clock. The
+    coordinator does not meet it again after its own restart, so it issues ballots below that.
+    """
+    script = Script(rng)
+    speaks = rng.choice((HOME, PARTNER))
+    stores = HOME + PARTNER - speaks
+    script.ask(0.0, Action.POST, _WRITER)
+    # Without a change of its own the standby has no ceiling.
+    script.cause(0.05, FaultKind.CUT, STANDBY, HOME, lasts=0.1)
+    script.cause(0.05, FaultKind.CUT, STANDBY, PARTNER, lasts=0.1)
+    for home in (HOME, PARTNER):
+        script.cause(0.05, FaultKind.BLIND, home, _READER, lasts=0.08)
+    script.ask(0.07, Action.PUT, _READER)
+    at = 0.16
+    for _ in range(2):
+        script.cause(at, FaultKind.KILL, STANDBY, lasts=0.003)
+        restarts = at + 0.12 + 0.04 * rng.random()
+        script.cause(restarts - 0.02, FaultKind.CUT, speaks, STANDBY, lasts=0.25)
+        script.cause(restarts, FaultKind.KILL, speaks, lasts=0.003)
+        asked = restarts + 0.08 + 0.01 * rng.random()
+        script.cause(asked - 0.002, FaultKind.DEAF, stores, speaks, lasts=0.2)
+        script.ask(asked, _change(script), _WRITER)
+        gone = asked + _BUDGET
+        script.cause(gone, FaultKind.ISOLATE, speaks, lasts=0.15)
+        for _ in range(3):
+            script.ask(gone + 0.08 + 0.05 * rng.random(), Action.GET, _READER)
+        back = gone + 0.15
+        script.cause(back - 0.003, FaultKind.ISOLATE, stores, lasts=0.2)
+        for _ in range(3):
+            script.ask(back + 0.03 + 0.12 * rng.random(), Action.GET, _READER)
+        at = back + 0.3
+    script.route(((stores, STANDBY), ()), at)
+    return _told(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
 
 
 def _leaves(seed: int, rng: random.Random) -> Plan:

@@ -9,19 +9,28 @@ that (`Do.low`); and nobody is told that a message came too late of which anothe
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from ddb.wire.messages import PROTOCOL, DiskNotice, Do, Hello, Pong, Request
+from ddb.wire.messages import (
+    PROTOCOL,
+    DiskNotice,
+    Do,
+    Hello,
+    Pong,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.ports import Handler
 from tests.sim.clock import SimClock
 from tests.sim.loop import SimLoop
 from tests.sim.process import Process
 
-Greet = Callable[[Hello], object]
+Greet = Callable[[Hello], Coroutine[Any, Any, Welcome | Unwelcome]]
 _encode = msgspec.msgpack.Encoder().encode
 
 

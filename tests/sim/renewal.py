@@ -68,7 +68,7 @@ def renewal(seed: int, rng: random.Random) -> Plan:
 
 def amnesia(seed: int, rng: random.Random) -> Plan:
     """Messages outlive the memory of the node that they are about."""
-    return rng.choice((_restarts, _outlived, _again))(seed, rng)
+    return rng.choice((_restarts, _outlived, _again, _unseen))(seed, rng)
 
 
 def _restarts(seed: int, rng: random.Random) -> Plan:
@@ -127,6 +127,56 @@ def _again(seed: int, rng: random.Random) -> Plan:
             script.ask(again + 0.004 + 0.03 * rng.random(), Action.GET, 1)
         at = again + 0.06 + 0.03 * rng.random()
     return _amnesia(seed, script, rng.choice((0.01, 0.03)))
+
+
+def _unseen(seed: int, rng: random.Random) -> Plan:
+    """A coordinator loses its disk with a proposal on its way that no node has seen.
+
+    It made the proposal from an old copy, while the two others had decided without it. The
+    proposal arrives once the standby has handed that off to both homes and dropped the hint.
+    """
+    script = Script(rng)
+    loses = rng.choice((HOME, HOME, PARTNER))
+    other = HOME + PARTNER - loses
+    script.route(((other, STANDBY), (loses,)), 0.6)
+    script.ask(0.0, Action.POST, 0)
+    at = 0.1
+    script.cause(at, FaultKind.CUT, loses, other, lasts=0.06)
+    script.cause(at, FaultKind.CUT, loses, STANDBY, lasts=0.028)
+    script.ask(at + 0.012, Action.PUT, 1)
+    sent = at + 0.029 + 0.002 * rng.random()
+    late = 12 + 6 * rng.random()
+    script.cause(sent - 0.001, FaultKind.SLOW_WAY, loses, STANDBY, lasts=0.012, amount=late)
+    script.ask(sent, Action.PUT, 0)
+    script.cause(sent + 0.012, FaultKind.WIPE, loses, lasts=0.001)
+    if rng.random() < 0.3:
+        # The node that the proposal is on its way to restarts, and forgets who greeted it.
+        script.cause(sent + 0.07, FaultKind.KILL, STANDBY, lasts=0.002)
+    for moment in (0.1, 0.14, 0.18):
+        script.ask(sent + moment, Action.GET, 1)
+    for _ in range(6):
+        script.ask(sent + 0.25 + 0.3 * rng.random(), Action.GET, 1)
+    handing = rng.choice((0.002, 0.005))
+    return script.plan(
+        seed,
+        skew=rng.choice((0.0, 0.02)),
+        fsync=0.0002,
+        turned={
+            **_QUICK,
+            "ddb.wire.timeouts.DEFAULT.partner_s": 0.005,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.3,
+            "ddb.wire.timeouts.DEFAULT.request_s": 0.225,
+            "ddb.node.handoff.IDLE": handing,
+            "ddb.node.handoff.SOON": handing,
+            "ddb.node.handoff.REST_BUSY": 0.1,
+            "ddb.node.handoff.PATIENCE": 0.02,
+            "ddb.node.ballots.RESERVE": at_millisecond(rng.choice((1, 2))),
+            "ddb.wire.link.PING_EVERY": 0.004,
+            "ddb.wire.link.SWEEP_EVERY": 0.002,
+            "ddb.wire.link.SUSPECT_AFTER": 0.01,
+        },
+        datagrams=rng.random() < 0.3,
+    )
 
 
 def _meeting(script: Script, length: float) -> int:

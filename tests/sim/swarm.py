@@ -14,6 +14,7 @@ from tests.sim import (
     crowd,
     hearsay,
     homecoming,
+    images,
     medley,
     outages,
     pledges,
@@ -49,6 +50,8 @@ class Family(Enum):
     """Nodes lose their disks while others are behind or hold hints."""
     AMNESIA = "amnesia"
     """A node restarts, or loses its disk, again and again between two coordinators' messages."""
+    IMAGES = "images"
+    """A node's disk is put back as it was some time ago."""
     HEARSAY = "hearsay"
     """A node speaks of rounds whose end it has not heard, and leaves."""
     PLEDGES = "pledges"
@@ -72,6 +75,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.VOLATILE: (0.06, outages.volatile),
     Family.RENEWAL: (0.06, renewal.renewal),
     Family.AMNESIA: (0.05, renewal.amnesia),
+    Family.IMAGES: (0.05, images.images),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
     Family.REUSE: (0.03, reuse.reuse),

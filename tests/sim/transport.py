@@ -135,10 +135,14 @@ class SimTransport:
             if correlation not in self._begun:
                 self._answer(host, correlation, Failed("the deadline had passed"))
             return
+        copy = correlation in self._begun
         self._begun.add(correlation)
         try:
-            handling = host.handler(request, deadline + host.clock.offset)
+            handling = host.handler(request, deadline + host.clock.offset, self.connections.hello)
         except StoreFailed:
+            return
+        if copy and isinstance(handling, Failed):
+            # Nobody is told that nothing was done where another copy may have been acted upon.
             return
         if isinstance(handling, Message):
             self._answer(host, correlation, handling)

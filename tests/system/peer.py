@@ -6,23 +6,28 @@ from typing import Self
 
 from ddb.ring.ring import Ring
 from ddb.wire.frames import FrameReader, frame
-from ddb.wire.messages import PROTOCOL, Hello, Reply, Request, Welcome
+from ddb.wire.messages import PROTOCOL, Boot, Hello, Reply, Request, Welcome
 
 FAR = 2.0**40
 """Seconds: a deadline that no clock has reached."""
 TIMEOUT = 5.0
+NODE_ID = 1
+"""Of the ballots that a test proposes."""
 
 
 class Peer:
     """A connection to the node on `port`, introduced as one of a cluster of `ring`."""
 
-    def __init__(self, port: int, ring: Ring) -> None:
-        """Raises OSError where nobody listens, or the node closes the connection."""
+    def __init__(self, port: int, ring: Ring, node_id: int = NODE_ID) -> None:
+        """`node_id` is of the ballots to propose.
+
+        Raises OSError where nobody listens, or the node closes the connection.
+        """
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
         try:
-            welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0))
+            welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0, Boot(node_id, 1, 1, 0)))
         except OSError:
             self.close()
             raise

@@ -67,7 +67,7 @@ class Deaf(asyncio.Protocol):
         """Called by the loop."""
         if not self._greeted:
             self._greeted = True
-            self.transport.write(frame(1, CLOCK.now(), Welcome(NAME, 1, 1)))
+            self.transport.write(frame(1, CLOCK.now(), Welcome(NAME, 1)))
         elif self._pongs:
             # Not an answer to anything that was asked, but a sign of life.
             self.transport.write(frame(0xFFFFFFFF, CLOCK.now(), Pong(True)))

@@ -41,8 +41,9 @@ class Node:
     ready: bool = True
     disk: DiskState = DiskState.HEALTHY
     begun: list[Request] = field(default_factory=list)
+    callers: set[Hello | None] = field(default_factory=set)
     slow: Callable[[Get], Awaitable[Reply]] | None = None
-    greeting: Welcome | Unwelcome = field(default_factory=lambda: Welcome(NAME, 1, 1))
+    greeting: Welcome | Unwelcome = field(default_factory=lambda: Welcome(NAME, 1))
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     listener: Listener = field(init=False)
     port: int = 0
@@ -50,7 +51,7 @@ class Node:
 
     async def __aenter__(self) -> Self:
         """Listen, on the port of before if there was one."""
-        self.listener = Listener(self.handle, lambda _: self.greeting, CLOCK, self.limits)
+        self.listener = Listener(self.handle, self.greet, CLOCK, self.limits)
         await self.listener.start(HOST, self.port)
         server = self.listener._server
         assert server is not None
@@ -64,8 +65,13 @@ class Node:
             raw.close()
         await asyncio.sleep(0.01)
 
-    def handle(self, request: Request, deadline: float) -> Handling:
+    async def greet(self, _hello: Hello) -> Welcome | Unwelcome:
+        """Answer an introduction."""
+        return self.greeting
+
+    def handle(self, request: Request, deadline: float, caller: Hello | None) -> Handling:
         """Answer one request."""
+        self.callers.add(caller)
         if isinstance(request, Ping):
             return Pong(self.ready, self.disk)
         self.begun.append(request)

@@ -36,6 +36,8 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(_values(parts[0]), max_size=4)
     if origin is dict:
         return st.dictionaries(_values(parts[0]), _values(parts[1]), max_size=4)
+    if issubclass(kind, msgspec.Struct):
+        return st.builds(kind, *(_values(field.type) for field in msgspec.structs.fields(kind)))
     assert issubclass(kind, Enum)
     return st.sampled_from(kind)
 

@@ -161,7 +161,7 @@ def test_garbled_replies_cost_the_connection_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("greeting", "said"),
     [
-        (Welcome("db-9", 1, 1), "answers, but is not db-0"),
+        (Welcome("db-9", 1), "answers, but is not db-0"),
         (Unwelcome("run the same version"), "db-0 refuses us: run the same version"),
     ],
 )
@@ -178,7 +178,7 @@ def test_wrong_peer_is_not_used(
             with pytest.raises(Unreachable):
                 await ask(link)
             assert caplog.text.count(said) == 1
-            node.greeting = Welcome(NAME, 1, 1)
+            node.greeting = Welcome(NAME, 1)
             await up(link)
             assert await link.ask(Ping(), CLOCK.now() + SOON, SOON) == Pong(True)
 

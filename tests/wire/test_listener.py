@@ -18,6 +18,7 @@ from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.frames import GREATEST_FRAME, frame
 from ddb.wire.messages import (
     PROTOCOL,
+    Boot,
     Failed,
     Found,
     Get,
@@ -122,8 +123,12 @@ def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: s
     async def scenario() -> None:
         store = RocksStore(tmp_path, Fsync.OS)
         rng, ring = random.Random(1), Ring(NAMES)
-        real = RealNode(mint("a", NAMES, rng), ring, store, Network({}), SystemClock(), rng)
-        greetings = [real.greet(hello), real.greet(Hello(PROTOCOL, ring.digest, "x", 1))]
+        me, boot = mint("a", NAMES, rng), Boot(1, 1, 1, 0)
+        real = RealNode(me, boot, ring, store, Network({}), SystemClock(), rng)
+        greetings = [
+            await real.greet(hello),
+            await real.greet(Hello(PROTOCOL, ring.digest, "x", 1)),
+        ]
         store.close()
         assert isinstance(greetings[0], Unwelcome)
         assert isinstance(greetings[1], Welcome)

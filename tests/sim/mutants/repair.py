@@ -172,6 +172,18 @@ REPAIR = (
         family="amnesia",
     ),
     Mutant(
+        "lost-disk-proposal-counts",
+        "a node takes a proposal that was sent before its coordinator lost its disk",
+        (
+            Patch(
+                "ddb.node.boots",
+                "        return self._greeted.get(name) == node_id\n",
+                "        return True\n",
+            ),
+        ),
+        family="amnesia",
+    ),
+    Mutant(
         "tally-not-updated",
         "a record changes and its partition's summary does not",
         (

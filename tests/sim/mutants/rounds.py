@@ -11,8 +11,20 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "        return next(iter(self._open.values()), self._ballots.counter)\n",
-                "        return self._ballots.counter\n",
+                "        return next(iter(self._open.values()), self._ballots.issued)\n",
+                "        return self._ballots.issued\n",
+            ),
+        ),
+        family="hearsay",
+    ),
+    Mutant(
+        "speaks-of-what-it-observed",
+        "a node reports rounds up to a counter that it observed and will issue after a restart",
+        (
+            Patch(
+                _ROUNDS,
+                "self._open.values()), self._ballots.issued)\n",
+                "self._open.values()), self._ballots.counter)\n",
             ),
         ),
         family="hearsay",
@@ -23,7 +35,7 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "        self.since = ballots.counter\n",
+                "        self.since = ballots.issued\n",
                 "        self.since = 0\n",
             ),
         ),
@@ -50,8 +62,13 @@ ROUNDS = (
         (
             Patch(
                 "ddb.node.coordinator",
-                "            fate = Fate.OPEN\n",
-                "            fate = Fate.VOID\n",
+                "            raw = encode(made.state)\n            fate = Fate.OPEN\n",
+                "            raw = encode(made.state)\n            fate = Fate.VOID\n",
+            ),
+            Patch(
+                "ddb.node.coordinator",
+                "                raw = encode(made.state)\n                fate = Fate.OPEN\n",
+                "                raw = encode(made.state)\n",
             ),
             Patch(
                 "ddb.node.fastpath",

@@ -1,0 +1,73 @@
+"""Which counters a node issues, and what is on disk by then."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ddb.node.ballots import CEILING, Ballots
+from ddb.node.rocks import RocksStore
+from ddb.node.store import Family
+from ddb.record.version import NEVER
+from ddb.settings import Fsync
+from ddb.wire.clock import SystemClock
+
+ME = 1
+AHEAD = 1 << 60
+"""Above every counter that a clock of today gives."""
+
+
+def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        store = RocksStore(path, Fsync.OS)
+        try:
+            await scenario(store)
+        finally:
+            store.close()
+
+    asyncio.run(whole())
+
+
+def ceiling(store: RocksStore) -> int:
+    return int.from_bytes(store.get(Family.META, CEILING) or b"", "big")
+
+
+def test_the_last_counter_issued_is_covered_by_the_disk(tmp_path: Path) -> None:
+    """A node never takes a counter above its durable ceiling for issued."""
+
+    async def scenario(store: RocksStore) -> None:
+        ballots = Ballots(ME, store, SystemClock())
+        assert ballots.issued == 0
+        assert ballots.issue_now(NEVER) is None
+        assert ballots.issued == 0
+        ballot = await ballots.issue(NEVER)
+        assert ballots.issued == ballot.counter <= ceiling(store)
+        now = ballots.issue_now(NEVER)
+        assert now is not None
+        assert ballots.issued == now.counter <= ceiling(store)
+
+    on_a_store(tmp_path, scenario)
+
+
+def test_an_observed_counter_is_not_issued(tmp_path: Path) -> None:
+    """An observed counter raises the next ballots, and not the last one issued."""
+
+    async def scenario(store: RocksStore) -> None:
+        ballots = Ballots(ME, store, SystemClock())
+        first = await ballots.issue(NEVER)
+        ballots.observe(AHEAD)
+        assert ballots.counter == AHEAD
+        assert ballots.issued == first.counter
+        assert (await ballots.issue(NEVER)).counter > AHEAD
+
+    on_a_store(tmp_path, scenario)
+
+
+def test_after_a_restart_the_last_counter_issued_is_the_floor(tmp_path: Path) -> None:
+    """A restarted node has issued nothing above its floor."""
+
+    async def scenario(store: RocksStore) -> None:
+        first = await Ballots(ME, store, SystemClock()).issue(NEVER)
+        again = Ballots(ME, store, SystemClock())
+        assert first.counter <= again.issued == again.floor == ceiling(store)
+
+    on_a_store(tmp_path, scenario)
