@@ -25,8 +25,9 @@ _GIVE_WAY = 4 / 45
 _ADMISSION = 1 / 2
 """Too low: a short burst is refused. Too high: admitted requests have no time left, and a gateway
 takes a coordinator with a long queue for one that lost the request."""
-_SCAN_ADMISSION = 1 / 4
-"""The same for LIST and COUNT, which take longer."""
+_SCAN_ADMISSION = 2 / 5
+"""The same for LIST and COUNT, which take longer. Too low: both places are taken by those that wait
+for a silent node, and the next ones are refused."""
 _BEGIN = 3 / 10
 """Covers a silent partner and the flushes of the round. Too low: a change that waited for its turn
 begins too late, and its outcome is unknown. Too high: it is refused though it could be decided."""

@@ -20,7 +20,7 @@ def crowd(seed: int, rng: random.Random) -> Plan:
     script.ask(0.0, Action.POST, 0)
     at = 0.1
     for _ in range(rng.choice((2, 3))):
-        for _ in range(rng.choice((8, 16))):
+        for _ in range(rng.choice((8, 16, 24))):
             writes = rng.random() < 0.85
             script.ask(
                 at + 0.03 * rng.random(),

@@ -272,7 +272,7 @@ COORDINATOR = (
                 "        except (Crowded, Expired) as crowded:\n",
             ),
         ),
-        family="crowd",
+        family="stubborn",
     ),
     Mutant(
         "turns-not-kept",

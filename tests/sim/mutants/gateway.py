@@ -78,12 +78,6 @@ GATEWAY = (
         family="crowd",
     ),
     Mutant(
-        "begins-too-late",
-        "a coordinator begins a change for which no time is left",
-        (Patch(_ROUTER, "int(1000 * self._timeouts.begin_s)", "0"),),
-        family="crowd",
-    ),
-    Mutant(
         "low-passes-the-open",
         "a gateway says that operations are over which it still attempts",
         (
