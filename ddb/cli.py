@@ -26,7 +26,7 @@ _NODE = (
     known.DB_N,
     known.DDB_FSYNC,
 )
-_GATEWAY = (known.DDB_HOST, known.PORT, known.DDB_NODES, known.DB_N)
+_GATEWAY = (known.DDB_HOST, known.PORT, known.DDB_NODES, known.DB_N, known.DDB_HTTP_LANE)
 _ACTIONS = {
     "stop": "end a process of the local cluster in good order (SIGTERM)",
     "kill": "end a process of the local cluster on the spot (SIGKILL)",
