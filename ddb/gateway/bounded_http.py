@@ -39,7 +39,7 @@ Too low: a body of 64 KiB takes many calls. Too high: one piece makes many reque
 _NOT_HTTP = invalid("", "this is not an HTTP/1.1 request; nothing of it was done")
 
 
-class _Message(Enum):
+class Message(Enum):
     """How much of the message that is being received has come."""
 
     NOTHING = "nothing"
@@ -76,7 +76,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._cap: ConnectionCap = app_state["cap"]
         self._input = b""
-        self._message = _Message.NOTHING
+        self._message = Message.NOTHING
         self._since = self.loop.time()
         self._framing = 0
         self._body = 0
@@ -110,7 +110,7 @@ class BoundedHttp(HttpToolsProtocol):
         if full:
             self.pause_writing()
         self.data_received(received)
-        if self._message is _Message.HEAD:
+        if self._message is Message.HEAD:
             self._since = since
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -143,15 +143,15 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
     def _phase(self) -> Phase:
-        waits_for_body = self._message is _Message.BODY and len(self._unanswered) < 2
+        waits_for_body = self._message is Message.BODY and len(self._unanswered) < 2
         if self._unanswered and not waits_for_body:
             return Phase.ANSWER
         match self._message:
-            case _Message.NOTHING:
+            case Message.NOTHING:
                 return Phase.IDLE
-            case _Message.HEAD:
+            case Message.HEAD:
                 return Phase.HEAD
-            case _Message.BODY:
+            case Message.BODY:
                 return Phase.BODY
 
     # Parsing.
@@ -181,7 +181,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         super().on_message_begin()
-        self._message, self._since = _Message.HEAD, self.loop.time()
+        self._message, self._since = Message.HEAD, self.loop.time()
         self._framing = self._body = self._lines = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -201,7 +201,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.expect_100_continue = False
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
-        self._message, self._since = _Message.BODY, self.loop.time()
+        self._message, self._since = Message.BODY, self.loop.time()
         # The request keeps its list: trailers go to this one, which is dropped.
         self.headers = []
 
@@ -214,8 +214,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        if self._message is _Message.BODY:
-            self._message, self._since = _Message.NOTHING, self.loop.time()
+        if self._message is Message.BODY:
+            self._message, self._since = Message.NOTHING, self.loop.time()
             super().on_message_complete()
 
     def _without_upgrade(self) -> bytes:
@@ -247,7 +247,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._ended = True
         self._input = b""
         self._refused = refused
-        if self._message is _Message.BODY:
+        if self._message is Message.BODY:
             # The request in which the input ends gets this answer, unless it has one.
             if self.cycle.response_started:
                 self._refused = None
@@ -273,8 +273,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.loop.call_later(LINGER_S, self.transport.close)
 
     def __repr__(self) -> str:
-        received = self._message.value
-        return f"<BoundedHttp {self.client}: {received} received, {len(self._unanswered)} due>"
+        return f"<BoundedHttp {self._phase().value}, {len(self._unanswered)} answers due>"
 
 
 def _too_large(limit: str) -> Refused:

@@ -11,6 +11,8 @@ import msgspec
 
 from ddb.gateway.records import Applied, Unavailable
 
+_READS = ("GET", "HEAD")
+
 
 class Error(Enum):
     """Every error: its name in the answer, its status, and whether a change may have been made."""
@@ -113,9 +115,17 @@ def undecided(unavailable: Unavailable) -> Refused:
     )
 
 
+def stopped(method: str, *, begun: bool) -> Refused:
+    """A 503 as the gateway stops; `begun`: False: the operation was not, for want of a body."""
+    applied = Applied.UNKNOWN if begun and method not in _READS else Applied.NO
+    refused = undecided(Unavailable(applied, "this gateway stops"))
+    refused.closes = True
+    return refused
+
+
 def defect(method: str) -> Refused:
     """A 500; the log has the exception, the answer has nothing of it."""
-    if method in ("GET", "HEAD"):
+    if method in _READS:
         meaning, applied = "nothing was changed", Applied.NO
     else:
         meaning = "the change may have been made: read the record before sending it again"

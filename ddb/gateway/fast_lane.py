@@ -18,7 +18,7 @@ from ddb.gateway.bounded_http import BoundedHttp
 from ddb.gateway.bounds import Bounds, Phase, Unread
 from ddb.gateway.connection_cap import ConnectionCap
 from ddb.gateway.document import GREATEST_DOCUMENT
-from ddb.gateway.errors import Refused, defect, undecided
+from ddb.gateway.errors import Refused, defect, stopped, undecided
 from ddb.gateway.paths import COUNT, USERS, normal
 from ddb.gateway.records import Unavailable
 from ddb.gateway.response import Response, refusal
@@ -151,7 +151,8 @@ class FastLane(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._ordinary = False
         head = len(self._received) - len(self._body)
-        if not self._ordinary or head > MOST_HEAD_BYTES:
+        long = head > MOST_HEAD_BYTES or self._lines > self.bounds.head_lines
+        if long or not self._ordinary:
             self._hand_over()
         elif self._whole:
             self._received = b""
@@ -195,7 +196,6 @@ class FastLane(asyncio.Protocol):
             or method not in methods
             or b"host" not in headers
             or parser.get_http_version() != "1.1"
-            or self._lines > self.bounds.head_lines
             or int(headers.get(b"content-length", 0)) > GREATEST_DOCUMENT
         ):
             self._ordinary = False
@@ -223,7 +223,9 @@ class FastLane(asyncio.Protocol):
         except asyncio.CancelledError:
             # The gateway stops, and its grace is over.
             if self._transport is not None:
-                self._transport.abort()
+                late = refusal(stopped(self._method, begun=True))
+                self._transport.write(late.encode(self._server.default_headers, keep_alive=False))
+                self._transport.close()
             raise
         finally:
             if self._task is not None:

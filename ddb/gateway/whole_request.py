@@ -10,9 +10,8 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ddb.gateway.document import GREATEST_DOCUMENT, short
-from ddb.gateway.errors import Detail, Error, Refused
+from ddb.gateway.errors import Detail, Error, Refused, stopped
 from ddb.gateway.paths import normal
-from ddb.gateway.records import Applied
 from ddb.gateway.response import Response, refusal
 
 LINGER_S = 1.0
@@ -36,20 +35,19 @@ class WholeRequest:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun = False
         try:
             check_framing(scope)
             body = await _body(scope, receive)
+            if body is not None:
+                begun = True
+                scope["path"] = normal(scope["raw_path"].decode("ascii"))
+                await self._app(scope, _read_from(body, receive), send)
         except Refused as refused:
             await _refuse(refused, receive, send)
-            return
         except asyncio.CancelledError:
-            # The gateway stops, and its grace for slow clients is over.
-            await send_response(refusal(_stopping()), send)
-            return
-        if body is None:
-            return
-        scope["path"] = normal(scope["raw_path"].decode("ascii"))
-        await self._app(scope, _read_from(body, receive), send)
+            # The gateway stops, and its grace is over. uvicorn would answer 500 in plain text.
+            await send_response(refusal(stopped(scope["method"], begun=begun)), send)
 
 
 def check_framing(scope: Scope) -> None:
@@ -140,12 +138,3 @@ def _closing(error: Error, message: str, field: str = "") -> Refused:
 def _too_large(excess: str, *, closes: bool) -> Refused:
     message = f"A body takes at most {GREATEST_DOCUMENT} bytes, and {excess}; nothing was changed"
     return Refused(Error.TOO_LARGE, message, details=(Detail("", message),), closes=closes)
-
-
-def _stopping() -> Refused:
-    return Refused(
-        Error.UNAVAILABLE,
-        "This gateway stops before the request's body has come; nothing was changed; send it again",
-        applied=Applied.NO,
-        closes=True,
-    )

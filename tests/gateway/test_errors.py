@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from ddb.gateway.http import Application
+from ddb.gateway.request import Request
 
 from ddb.gateway.errors import Detail, Error, Refused, invalid
-from ddb.gateway.http import Application
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
-from ddb.gateway.request import Request
 from ddb.record.change import Change
 
 NAMES = {
