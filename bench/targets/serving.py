@@ -15,6 +15,7 @@ SETTINGS: dict[str, Any] = {
     "ws": "none",
     "lifespan": "on",
     "access_log": False,
+    "log_config": None,
     "log_level": "warning",
     "server_header": False,
     "proxy_headers": False,

@@ -96,6 +96,7 @@ async def _serve(settings: GatewaySettings, limit: int) -> int:
             ws="none",
             lifespan="on",
             access_log=False,
+            log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,

@@ -114,8 +114,7 @@ class Client:
         """Whether the gateway has ended the connection."""
         return not self.server.connections
 
-    @property
-    def fast(self) -> bool:
+    def is_fast(self) -> bool:
         """Whether the fast lane still has the connection."""
         return isinstance(self.connection, FastLane)
 
@@ -186,7 +185,12 @@ def served(records: Records, cap: int = 1000) -> tuple[uvicorn.Config, State]:
     now = asyncio.get_running_loop().time
     state = State(users=users, records=records, cap=ConnectionCap(cap, now))
     config = uvicorn.Config(
-        application(lifespan), interface="asgi3", ws="none", lifespan="off", proxy_headers=False
+        application(lifespan),
+        interface="asgi3",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
     )
     config.load()
     return config, state

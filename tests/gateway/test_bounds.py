@@ -46,7 +46,7 @@ def test_slow_head_is_cut_behind_the_hand_over() -> None:
             client.send(b"GET / HTTP/1.1\r\n")
             await asyncio.sleep(0.2)
             client.send(b"X: " + b"x" * 9000)
-            assert not client.fast
+            assert not client.is_fast()
             await asyncio.sleep(0.2)
             assert client.gone
 

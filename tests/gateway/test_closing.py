@@ -190,7 +190,7 @@ def test_refusal_before_the_body_reaches_its_client(lane: Lane, extra: bytes) ->
     async def test() -> None:
         async with connected(lane) as client:
             client.writer.write(TOO_LONG.replace(b"70000", b"5000000") + extra + b"\r\n")
-            await until(lambda: not client.fast and client.connection._message is Message.BODY)
+            await until(lambda: not client.is_fast() and client.connection._message is Message.BODY)
             # More than lies between two sockets: whoever is reset while sending reads no answer.
             client.writer.write(b" " * 5_000_000 + request("GET", "/api/users/ada"))
             await client.writer.drain()
