@@ -1,7 +1,7 @@
 """The cap on client connections: descriptors are left for the links to the nodes.
 
 At its limit of descriptors a gateway could not reconnect to a node that restarts, and would answer
-503 with every node up. So further clients are refused, and hear that nothing was changed.
+503 with every node up. So further clients get a 503, which says that nothing was changed.
 """
 
 import asyncio

@@ -1,9 +1,12 @@
 """The fast lane: the most frequent requests, answered without a framework.
 
 It answers GET, PUT, PATCH and DELETE of one user, POST of one, and PUT with the id in the body, if
-they come one at a time and are ordinary HTTP/1.1. Anything else it hands over, with the bytes so
-far and for the life of the connection, to the complete lane (`bounded_http`, `app`). It knows that
+they come one at a time and are ordinary HTTP/1.1. It hands over anything else, with the bytes so
+far, to the complete lane (`bounded_http`, `app`), which keeps the connection. It decides that
 before it writes a byte of the answer. Both lanes call `user_requests.answer`.
+
+Dense, because it is on the way of every GET: that costs the gateway 98 us of CPU here, and 280 us
+on the complete lane; 16 us are this file's and its callees' up to the router (32 connections).
 """
 
 import asyncio
@@ -272,7 +275,7 @@ class FastLane(asyncio.Protocol):
             transport.close()
 
     def _hand_over(self) -> None:
-        """Give the connection, and what is not answered of it, to the complete lane."""
+        """Give the connection, and the bytes that are not answered, to the complete lane."""
         transport = cast("asyncio.Transport", self._transport)
         self._server.connections.discard(cast("Any", self))
         self._transport = self._parser = None

@@ -51,7 +51,7 @@ def _if_match(headers: Headers) -> tuple[bytes, ...]:
 def _condition(headers: Headers) -> tuple[bytes, ...]:
     """What a change demands of the record it changes. Raises `Refused` (400)."""
     if b"if-none-match" in headers:
-        # To ignore a condition would be to make a change that its sender had ruled out.
+        # To ignore a condition would be to make a change that its sender does not want.
         raise invalid("If-None-Match", _NO_NONE_MATCH)
     return _if_match(headers)
 

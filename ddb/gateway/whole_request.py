@@ -63,7 +63,7 @@ def check_framing(scope: Scope) -> None:
     codings = b",".join(value for name, value in headers if name == b"transfer-encoding")
     if codings and codings.strip().lower() != b"chunked":
         message = (
-            f"The transfer coding {short(codings.decode('latin-1'))} is not known here; nothing was"
+            f"The transfer coding {short(codings.decode('latin-1'))} is not served here; nothing was"
             " changed; send the body with Content-Length or chunked"
         )
         raise _closing(Error.UNKNOWN_CODING, message, "Transfer-Encoding")
@@ -120,14 +120,14 @@ def _read_from(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(refused: Refused, receive: Receive, send: Send) -> None:
-    """Answer now, and take what is still coming of the request for `LINGER_S`."""
+    """Answer now, and for `LINGER_S` discard what still comes of the request."""
     await send_response(refusal(refused), send, more=True)
     try:
         async with asyncio.timeout(LINGER_S):
             while (await receive()).get("more_body", False):
                 pass
     except TimeoutError:
-        pass  # The server discards the rest of the body, or closes.
+        pass  # The server discards what follows of the body, or closes.
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

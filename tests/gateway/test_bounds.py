@@ -161,7 +161,7 @@ def test_requests_sent_ahead_take_little_memory(lane: Lane) -> None:
 def test_connections_beyond_the_cap_are_refused(
     lane: Lane, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Beyond the cap a client gets 503 and hears that nothing was done; the log says so once."""
+    """Beyond the cap a client gets a 503 with `applied: no`, and the log one line."""
 
     async def test() -> None:
         async with listening(lane, Kept(), cap=2) as (server, address):
@@ -210,7 +210,7 @@ def test_phases_have_their_own_limits() -> None:
 
 
 def test_progress_of_a_reader() -> None:
-    """Whoever reads anything, or has nothing to read, is not behind."""
+    """A client that reads anything, or has nothing to read, makes progress."""
     unread = Unread()
     assert [unread.waited(size, now) for size, now in ((0, 1), (9, 2), (9, 5), (8, 6), (8, 7))] == [
         0,

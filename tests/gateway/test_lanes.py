@@ -183,10 +183,25 @@ def test_fast_lane_keeps_ordinary_requests(sent: bytes) -> None:
     run(test())
 
 
+def test_twenty_thousand_requests_on_the_fast_lane() -> None:
+    """One connection carries 20,000 requests on the fast lane, each answered right."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            for number in range(20_000):
+                sent, found = (PUT, b'"group": 5') if number % 100 == 0 else (GET, ADA)
+                client.send(sent)
+                assert found in (await client.answer())[2]
+            assert client.is_fast()
+            assert client.server.total_requests == 20_000
+
+    run(test())
+
+
 @pytest.mark.parametrize("before", [0, 1, 7])
 @pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
 def test_hands_over(sent: bytes, status: int, before: int) -> None:
-    """What is not ordinary is answered by the other lane, and so is all that follows."""
+    """The other lane answers a request that is not ordinary, and all that follow."""
 
     async def test() -> None:
         has_body = not sent.startswith(b"HEAD")

@@ -132,7 +132,7 @@ def test_flow_pauses_once() -> None:
 
 
 def test_a_disconnected_request_is_not_answered() -> None:
-    """An application whose cycle is marked disconnected is told so, and sends nothing."""
+    """An application whose cycle is marked disconnected sends nothing."""
 
     async def test() -> None:
         async with connected(Lane.ASGI) as client:
