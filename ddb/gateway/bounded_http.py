@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with the bounds that it lacks: the complete lane's connection.
 
-uvicorn 0.54's `HttpToolsProtocol` serves everything HTTP/1.1 has. This subclass changes these points,
-which ddb promises otherwise:
+uvicorn 0.54's `HttpToolsProtocol` serves everything HTTP/1.1 has. This subclass changes what ddb
+promises otherwise:
 
 - Heads, trailers and chunk extensions have no limit, in bytes, lines or time.
 - Requests that are sent ahead are parsed without limit: 256 KiB of them for each answer.

@@ -63,7 +63,7 @@ def check_framing(scope: Scope) -> None:
     codings = b",".join(value for name, value in headers if name == b"transfer-encoding")
     if codings and codings.strip().lower() != b"chunked":
         message = (
-            f"The transfer coding {short(codings.decode('latin-1'))} is not served here; nothing was"
+            f"The transfer coding {short(codings.decode('latin-1'))} is not served; nothing was"
             " changed; send the body with Content-Length or chunked"
         )
         raise _closing(Error.UNKNOWN_CODING, message, "Transfer-Encoding")
