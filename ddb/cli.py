@@ -42,6 +42,7 @@ _GATEWAY = (
     known.DB_N,
     known.DDB_LOG_FILE,
     known.DDB_REQUEST_BUDGET_MS,
+    known.DDB_HTTP_LANE,
 )
 _ACTIONS = {
     "stop": "end a process of the local cluster in good order (SIGTERM)",

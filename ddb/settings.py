@@ -37,6 +37,15 @@ class Fsync(Enum):
     """Once the operating system has it: survives the process, not the machine."""
 
 
+class HttpLane(Enum):
+    """Which protocol serves clients' connections."""
+
+    FAST = "fast"
+    """Frequent requests at once, and all others by the complete application."""
+    ASGI = "asgi"
+    """All requests by the complete application."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """One setting: its name in the environment, its flag, and what it takes."""
@@ -113,6 +122,14 @@ DDB_FSYNC = Variable(
     "always",
     "when a write counts as durable: always (on disk) or os (in the page cache)",
 )
+DDB_HTTP_LANE = Variable(
+    "DDB_HTTP_LANE",
+    "--http-lane",
+    "LANE",
+    "'fast' or 'asgi'",
+    "fast",
+    "what serves HTTP: fast (single users without a framework) or asgi (Starlette alone)",
+)
 
 DDB_LOG_FILE = Variable(
     "DDB_LOG_FILE",
@@ -171,6 +188,7 @@ class GatewaySettings:
     host: str
     port: int
     members: tuple[Member, ...]
+    http_lane: HttpLane
     exit_with_parent: bool
     log_file: Path | None = None
     """None: standard error."""
@@ -229,6 +247,12 @@ class _Given:
             self.refuse()
         return choices[self.text]
 
+    def http_lane(self) -> HttpLane:
+        choices = {choice.value: choice for choice in HttpLane}
+        if self.text not in choices:
+            self.refuse()
+        return choices[self.text]
+
 
 def node_settings(
     environ: Mapping[str, str], flags: Flags, *, hostname: str, exit_with_parent: bool = False
@@ -261,6 +285,7 @@ def gateway_settings(
         host=_given(DDB_HOST, environ, flags, default=_EVERYWHERE).host(),
         port=_given(PORT, environ, flags).port(),
         members=_members(environ, flags),
+        http_lane=_given(DDB_HTTP_LANE, environ, flags).http_lane(),
         exit_with_parent=exit_with_parent,
         log_file=_log_file(environ, flags),
         request_budget_ms=_budget_ms(environ, flags),

@@ -10,6 +10,7 @@ from ddb.settings import (
     DB_N,
     DB_PORT,
     DDB_FSYNC,
+    DDB_HTTP_LANE,
     DDB_LOG_FILE,
     DDB_NAME,
     DDB_NODES,
@@ -18,6 +19,7 @@ from ddb.settings import (
     PORT,
     Flags,
     Fsync,
+    HttpLane,
     Member,
     NodeSettings,
     SettingsError,
@@ -178,3 +180,14 @@ def test_any_text_is_settings_or_a_sentence(environ: dict[str, str]) -> None:
     except SettingsError:
         return
     assert 3 <= len(settings.members) <= 255
+
+
+def test_http_lane() -> None:
+    """A gateway has the fast lane unless it is told otherwise, and refuses any third."""
+    assert gateway_settings({}, {}).http_lane is HttpLane.FAST
+    assert gateway_settings({"DDB_HTTP_LANE": "asgi"}, {}).http_lane is HttpLane.ASGI
+    assert gateway_settings({"DDB_HTTP_LANE": "asgi"}, {DDB_HTTP_LANE: "fast"}).http_lane is (
+        HttpLane.FAST
+    )
+    with pytest.raises(SettingsError, match="DDB_HTTP_LANE is 'slow'"):
+        gateway_settings({"DDB_HTTP_LANE": "slow"}, {})

@@ -1,6 +1,6 @@
 """How the gateway sets up uvicorn: the bare echo and the FastAPI peer run under the very same.
 
-All but the parser of connections, where the gateway has its own and these have uvicorn's faster
+All but the protocol of connections, where the gateway has its own and these have uvicorn's faster
 one. A test compares this with ddb/gateway/process.py.
 """
 
@@ -13,8 +13,9 @@ SETTINGS: dict[str, Any] = {
     "http": "httptools",
     "interface": "asgi3",
     "ws": "none",
-    "lifespan": "off",
+    "lifespan": "on",
     "access_log": False,
+    "log_config": None,
     "log_level": "warning",
     "server_header": False,
     "proxy_headers": False,

@@ -5,6 +5,7 @@ import binascii
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from ddb.gateway.document import short
 from ddb.gateway.errors import invalid
 from ddb.gateway.records import Cursor
 from ddb.ring.ring import PARTITION_BYTES, PARTITIONS
@@ -12,6 +13,7 @@ from ddb.ring.ring import PARTITION_BYTES, PARTITIONS
 DEFAULT_LIMIT = 10
 GREATEST_LIMIT = 1000
 GREATEST_OFFSET = 2**63 - 1
+_PARAMETERS = ("after", "limit", "offset")
 _MOST_DIGITS = 19
 _LONGEST_ID = 128
 
@@ -27,15 +29,7 @@ class Paging:
 
 def parse_paging(query: bytes) -> Paging:
     """What the query string asks for. Raises `Refused` (400)."""
-    try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise invalid("", "the query string is not URL-encoded UTF-8") from None
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name in given and name in ("after", "offset", "limit"):
-            raise invalid(name, "this parameter is given twice")
-        given[name] = value
+    given = _parameters(query, _PARAMETERS)
     limit = _number("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, GREATEST_LIMIT)
     offset = _number("offset", given.get("offset", "0"), 0, GREATEST_OFFSET)
     if "after" not in given:
@@ -43,6 +37,29 @@ def parse_paging(query: bytes) -> Paging:
     if "offset" in given:
         raise invalid("after", "a page is found by offset or by after, not by both")
     return Paging(_cursor(given["after"]), 0, limit)
+
+
+def no_parameters(query: bytes) -> None:
+    """Refuse any query string with a parameter. Raises `Refused` (400)."""
+    if query:
+        _parameters(query, ())
+
+
+def _parameters(query: bytes, taken: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of a query string, each one of `taken` and given once."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise invalid("", "the query string is not URL-encoded UTF-8") from None
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in taken:
+            choice = f"it takes {', '.join(taken)}" if taken else "it takes none"
+            raise invalid(short(name), f"this path has no such parameter; {choice}")
+        if name in given:
+            raise invalid(name, "this parameter is given twice")
+        given[name] = value
+    return given
 
 
 def next_link(path: str, cursor: Cursor, limit: int) -> bytes:

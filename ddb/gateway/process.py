@@ -6,16 +6,24 @@ import random
 import signal
 import sys
 import uuid
-from typing import Any, cast
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import cast
 
 import uvicorn
 import uvloop
+from starlette.applications import Starlette
 
-from ddb.gateway.connection import Connection
-from ddb.gateway.http import Application
+from ddb.gateway.app import State, application
+from ddb.gateway.bounded_http import BoundedHttp
+from ddb.gateway.bounds import Sweeper, Swept
+from ddb.gateway.connection_cap import ConnectionCap
+from ddb.gateway.fast_lane import FastLane
 from ddb.gateway.router import Router
+from ddb.gateway.schema import load
+from ddb.gateway.users import Users
 from ddb.ring.ring import Ring
-from ddb.settings import GatewaySettings
+from ddb.settings import GatewaySettings, HttpLane
 from ddb.wire.clock import SystemClock
 from ddb.wire.descriptors import (
     TooFewDescriptors,
@@ -36,6 +44,8 @@ log = logging.getLogger(__name__)
 GRACEFUL = 3
 """Seconds for requests in progress to end when told to stop."""
 
+_LANES = {HttpLane.FAST: FastLane, HttpLane.ASGI: BoundedHttp}
+
 
 def run(settings: GatewaySettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
@@ -52,29 +62,50 @@ def run(settings: GatewaySettings) -> int:
 
 async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> int:
     keep_counts(logs)
-    clock, rng = SystemClock(), random.Random()
-    ring = Ring(tuple(member.name for member in settings.members))
-    hello = Hello(PROTOCOL, ring.digest, "a gateway", 0)
-    network = Network(
-        {
-            member.name: Link(member.name, member.host, member.port, hello, clock)
-            for member in settings.members
-        }
-    )
-    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
-    router = Router(ring, network, clock, rng, timeouts)
-    application = Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        clock, rng = SystemClock(), random.Random()
+        ring = Ring(tuple(member.name for member in settings.members))
+        hello = Hello(PROTOCOL, ring.digest, "a gateway", 0)
+        network = Network(
+            {
+                member.name: Link(member.name, member.host, member.port, hello, clock)
+                for member in settings.members
+            }
+        )
+        timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+        router = Router(ring, network, clock, rng, timeouts)
+        log.info(
+            "%r serves %s:%d, at most %d connections",
+            router,
+            settings.host,
+            settings.port,
+            clients,
+        )
+        try:
+            yield State(
+                users=Users(
+                    router,
+                    load("user"),
+                    lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+                ),
+                records=router,
+                cap=ConnectionCap(clients),
+            )
+        finally:
+            network.close()
+            await asyncio.sleep(0)
+
     server = uvicorn.Server(
         uvicorn.Config(
-            # Nobody but Connection looks at it, so it need not be ASGI's.
-            cast("Any", application),
+            application(lifespan),
             host=settings.host,
             port=settings.port,
-            http=Connection,
-            limit_concurrency=clients,
+            http=_LANES[settings.http_lane],
             interface="asgi3",
             ws="none",
-            lifespan="off",
+            lifespan="on",
             access_log=False,
             # Its lines are bounded as all others are.
             log_config=None,
@@ -91,9 +122,9 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
         signal.signal(number, server.handle_exit)
     if settings.exit_with_parent:
         gone(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
-    log.info(
-        "%r serves %s:%d, at most %d connections", router, settings.host, settings.port, clients
-    )
+    # Both lanes put their connections there, and both can be swept.
+    sweeper = Sweeper(cast("Iterable[Swept]", server.server_state.connections))
+    sweeper.start()
     try:
         await server.serve()
     except SystemExit:
@@ -101,6 +132,5 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
         print(f"{settings.host}:{settings.port} is already in use", file=sys.stderr, flush=True)
         return 1
     finally:
-        network.close()
-        await asyncio.sleep(0)
+        sweeper.stop()
     return 0

@@ -1,7 +1,7 @@
 """The operations on users: from a checked request to a response.
 
-Everything here speaks in ids, documents and tags; how HTTP carries them is `ddb.gateway.http`'s
-matter, and how records are kept is behind `Records`.
+Everything here speaks in ids, documents and tags. `ddb.gateway.user_requests` takes them from
+HTTP's methods and headers; `Records` stores the records.
 """
 
 import hashlib
@@ -14,14 +14,17 @@ from ddb.gateway.conditions import etag, fulfilled, not_modified
 from ddb.gateway.document import Document, parse
 from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.paging import next_link, parse_paging
+from ddb.gateway.paths import USERS
 from ddb.gateway.records import Records
-from ddb.gateway.response import JSON, Response, plain
+from ddb.gateway.response import JSON, NO_STORE, REVALIDATE, Response, plain
 from ddb.gateway.schema import Schema
 from ddb.record.change import Change, Kind, Outcome
 
-PATH = "/api/users/"
-
 _DELETED = Response(204, b"", [])
+_MATCH_ON_POST = (
+    "If-Match demands a user that exists, and POST makes one that does not; nothing was made."
+    " Use PUT to change a user, or POST without If-Match"
+)
 
 
 class Users:
@@ -42,22 +45,27 @@ class Users:
             raise _mismatch()
         tag = etag(body)
         if none_match is not None and not_modified(none_match, tag):
-            return Response(304, b"", [(b"etag", tag)])
-        return Response(200, body, [JSON, (b"etag", tag)])
+            return Response(304, b"", [(b"etag", tag), REVALIDATE])
+        return Response(200, body, [JSON, (b"etag", tag), REVALIDATE])
 
-    async def create(self, sent: bytes, key: str | None) -> Response:
-        """POST: a whole user; without an id it is given one."""
+    async def create(self, sent: bytes, match: tuple[bytes, ...], key: str | None) -> Response:
+        """POST: a whole user; without an id it is given one.
+
+        A condition of `match` demands a record that is there, and POST one that is not: none holds.
+        """
         document = parse(sent)
         if "id" not in document:
             document["id"] = self._mint() if key is None else _id_for(key)
         body = self._schema.whole(document)
+        if match:
+            raise Refused(Error.MISMATCH, _MATCH_ON_POST)
         named = str(document["id"])
         answer = await self._records.change(named, Change(Kind.CREATE, body), key=key)
         if answer.outcome is Outcome.EXISTS:
             raise Refused(Error.EXISTS, "User already exists")
         present = _present(answer.outcome, answer.body)
-        location = (b"location", f"{PATH}{named}".encode())
-        return Response(201, present, [JSON, (b"etag", etag(present)), location])
+        location = (b"location", f"{USERS}/{named}".encode())
+        return Response(201, present, [JSON, (b"etag", etag(present)), REVALIDATE, location])
 
     async def update(
         self, id: str | None, sent: bytes, match: tuple[bytes, ...], key: str | None
@@ -71,7 +79,7 @@ class Users:
         fields = msgspec.json.encode({name: document[name] for name in document if name != "id"})
         answer = await self._records.change(named, Change(Kind.UPDATE, fields, match), key=key)
         present = _present(answer.outcome, answer.body)
-        return Response(200, present, [JSON, (b"etag", etag(present))])
+        return Response(200, present, [JSON, (b"etag", etag(present)), REVALIDATE])
 
     async def delete(self, id: str, match: tuple[bytes, ...], key: str | None) -> Response:
         """DELETE of one user."""
@@ -91,9 +99,9 @@ class Users:
         """Some users, in an order that stays the same."""
         asked = parse_paging(query)
         page = await self._records.page(after=asked.after, offset=asked.offset, limit=asked.limit)
-        headers = [JSON]
+        headers = [JSON, NO_STORE]
         if page.next is not None:
-            headers.append((b"link", next_link(PATH, page.next, asked.limit)))
+            headers.append((b"link", next_link(f"{USERS}/", page.next, asked.limit)))
         return Response(200, b"[%b]" % b",".join(page.bodies), headers)
 
     def __repr__(self) -> str:

@@ -2,7 +2,9 @@
 
 import uuid
 
-from tests.api.client import NONE, Api, invalid, refusal
+import pytest
+
+from tests.api.client import NONE, Api, invalid, missing, refusal
 
 
 def test_created(api: Api) -> None:
@@ -121,3 +123,16 @@ def test_one_of_many_creates(api: Api) -> None:
     assert sorted(answer.status for answer in answers) == [201] + [409] * 15
     winner = next(user for user, answer in zip(users, answers, strict=True) if answer.status == 201)
     assert api.call("GET", f"/api/users/{given}").user == winner
+
+
+@pytest.mark.parametrize("tags", ["*", '"0123456789abcdef"', 'W/"x"'])
+@pytest.mark.parametrize("keyed", [False, True])
+def test_if_match_never_holds(api: Api, tags: str, keyed: bool) -> None:
+    """A POST with an If-Match answers 412 and makes nothing, for it demands a user that exists."""
+    user = api.valid()
+    headers = {"If-Match": tags} | ({"Idempotency-Key": str(user["id"])} if keyed else {})
+    refusal(api.call("POST", "/api/users/", user, headers), 412, "ConflictError")
+    missing(api.call("GET", f"/api/users/{user['id']}"))
+    assert set(invalid(api.call("POST", "/api/users/", user, {"If-Match": "x"}))) == {"If-Match"}
+    assert api.call("POST", "/api/users/", user).status == 201
+    refusal(api.call("POST", "/api/users/", user, headers), 412, "ConflictError")

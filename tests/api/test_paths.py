@@ -190,10 +190,15 @@ def test_longest_id(api: Api) -> None:
     assert api.call("DELETE", path).status == 204
 
 
-def test_query_of_one_user_means_nothing(api: Api) -> None:
-    """A query behind a user's path is passed over."""
-    user = api.make()
-    assert api.call("GET", f"/api/users/{user['id']}?x=%FF&limit=0").user == user
+def test_one_user_takes_no_parameter(api: Api) -> None:
+    """A parameter behind a user's path answers 400, is named, and nothing is changed."""
+    user = api.make(group=1)
+    path = f"/api/users/{user['id']}"
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        answer = api.call(method, f"{path}?dry_run=1", {"group": 2})
+        assert set(invalid(answer)) == {"dry_run"}
+    assert set(invalid(api.call("POST", "/api/users/?dry_run=1", api.valid()))) == {"dry_run"}
+    assert api.call("GET", f"{path}?").user == user
 
 
 def test_absolute_form(api: Api) -> None:

@@ -1,26 +1,42 @@
-"""One connection of the gateway: real sockets, and records that answer when they are told to."""
+"""One connection of the gateway: real sockets, either lane, records that answer when told to."""
 
 import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.server import ServerState
 
-from ddb.gateway.connection import Connection
-from ddb.gateway.http import Application
-from ddb.gateway.records import Answer, Cursor, Page
+from ddb.gateway.app import State, application
+from ddb.gateway.bounded_http import BoundedHttp
+from ddb.gateway.bounds import Bounds, Sweeper
+from ddb.gateway.connection_cap import ConnectionCap
+from ddb.gateway.fast_lane import FastLane
+from ddb.gateway.records import Answer, Cursor, Page, Records
+from ddb.gateway.schema import load
+from ddb.gateway.users import Users
 from ddb.record.change import Change, Outcome
 from tests.loop import until
 
 ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
-LONG = 75.0
-PATIENCE = 5.0
-"""Seconds that a test waits for what must come."""
+WIDE = Bounds()
+WAIT_S = 5.0
+"""For what must come."""
+
+
+class Lane(Enum):
+    """The two ways through a gateway."""
+
+    FAST = "fast"
+    ASGI = "asgi"
+
+
+LANES = [Lane.FAST, Lane.ASGI]
 
 
 class Kept:
@@ -43,6 +59,8 @@ class Kept:
         await self._pass()
         if id != "ada":
             return Answer(Outcome.ABSENT, None)
+        if not change.body:
+            return Answer(Outcome.DONE, None)
         return Answer(Outcome.DONE, json.dumps(json.loads(ADA) | json.loads(change.body)).encode())
 
     async def count(self) -> int:
@@ -76,19 +94,39 @@ class Client:
     def __init__(
         self,
         records: Kept,
-        connection: Connection,
+        server: ServerState,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
         self.records = records
-        self.connection = connection
+        self.server = server
         self.reader = reader
         self.writer = writer
+
+    @property
+    def connection(self) -> Any:
+        """The protocol that serves this connection now."""
+        (protocol,) = self.server.connections
+        return protocol
+
+    @property
+    def gone(self) -> bool:
+        """Whether the gateway has ended the connection."""
+        return not self.server.connections
+
+    def is_fast(self) -> bool:
+        """Whether the fast lane still has the connection."""
+        return isinstance(self.connection, FastLane)
 
     def send(self, *parts: bytes) -> None:
         """Let the connection receive these bytes, in just these pieces."""
         for part in parts:
-            self.connection.data_received(part)
+            if not self.gone:
+                self.connection.data_received(part)
+
+    def shut_down(self) -> None:
+        """Stop, as uvicorn does first."""
+        self.connection.shutdown()
 
     def reset(self) -> None:
         """Hang up at once, in both directions."""
@@ -96,18 +134,23 @@ class Client:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
-    async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
-        """The next answer: status, headers, body (of one that has a length)."""
-        async with asyncio.timeout(PATIENCE):
+    async def answer(self, *, has_body: bool = True) -> tuple[int, dict[bytes, bytes], bytes]:
+        """The next answer: status, headers, body (of one that has a length and a body)."""
+        async with asyncio.timeout(WAIT_S):
             head = await self.reader.readuntil(b"\r\n\r\n")
             line, *fields = head[:-4].split(b"\r\n")
             headers = dict(field.split(b": ", 1) for field in fields)
-            body = await self.reader.readexactly(int(headers.get(b"content-length", b"0")))
+            length = int(headers.get(b"content-length", b"0")) if has_body else 0
+            body = await self.reader.readexactly(length)
         return int(line.split()[1]), headers, body
+
+    async def statuses(self, count: int) -> list[int]:
+        """The statuses of the next answers."""
+        return [(await self.answer())[0] for _ in range(count)]
 
     async def rest(self) -> bytes:
         """Whatever else comes until the connection is closed."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_S):
             return await self.reader.read()
 
     async def quiet(self) -> bool:
@@ -117,31 +160,74 @@ class Client:
         return not cast("Any", self.reader)._buffer
 
 
-@asynccontextmanager
-async def connected(keep_alive: float = LONG) -> AsyncIterator[Client]:
-    """One connection to a gateway's HTTP face."""
-    records = Kept()
+def protocol_of(lane: Lane, bounds: Bounds) -> type[FastLane] | type[BoundedHttp]:
+    """A lane's protocol with bounds of its own."""
+    limits = bounds
+
+    class Complete(BoundedHttp):
+        bounds = limits
+
+    class Fast(FastLane):
+        bounds = limits
+        complete = Complete
+
+    return Fast if lane is Lane.FAST else Complete
+
+
+def served(records: Records, cap: int = 1000) -> tuple[uvicorn.Config, State]:
+    """What uvicorn gives to a connection: the application's configuration, and its state."""
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[State]:
+        yield state
+
+    users = Users(records, load("user"), lambda: "minted")
+    state = State(users=users, records=records, cap=ConnectionCap(cap))
     config = uvicorn.Config(
-        cast("Any", Application(records, lambda: "minted")),
-        http=Connection,
+        application(lifespan),
         interface="asgi3",
+        ws="none",
         lifespan="off",
+        log_config=None,
         proxy_headers=False,
-        timeout_keep_alive=cast("int", keep_alive),
     )
     config.load()
-    state = ServerState()
-    connection = Connection(config, state, {})
-    server = await asyncio.get_running_loop().create_server(lambda: connection, "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    await until(lambda: bool(state.connections))
+    return config, state
+
+
+@asynccontextmanager
+async def listening(
+    lane: Lane, records: Records, *, bounds: Bounds = WIDE, cap: int = 1000
+) -> AsyncIterator[tuple[ServerState, Sequence[Any]]]:
+    """One lane on a port: its server's state, and its address."""
+    config, state = served(records, cap)
+    server = ServerState()
+    protocol = protocol_of(lane, bounds)
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config, server, cast("dict[str, Any]", state)), "127.0.0.1", 0
+    )
+    sweeper = Sweeper(cast("Any", server.connections), 0.01)
+    sweeper.start()
     try:
-        yield Client(records, connection, reader, writer)
+        yield server, listener.sockets[0].getsockname()
     finally:
-        records.gate.set()
-        writer.transport.abort()
-        await until(lambda: not state.connections and not state.tasks)
-        server.close()
+        sweeper.stop()
+        listener.close()
+
+
+@asynccontextmanager
+async def connected(lane: Lane, bounds: Bounds = WIDE) -> AsyncIterator[Client]:
+    """One connection to one lane of a gateway."""
+    records = Kept()
+    async with listening(lane, records, bounds=bounds) as (server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        await until(lambda: bool(server.connections))
+        try:
+            yield Client(records, server, reader, writer)
+        finally:
+            records.gate.set()
+            writer.transport.abort()
+            await until(lambda: not server.connections and not server.tasks)
 
 
 CHUNKED = (

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from ddb.gateway.errors import Detail, Error, Refused, invalid
-from ddb.gateway.http import Application
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
-from ddb.gateway.request import Request
 from ddb.record.change import Change
+from tests.api.client import request
+from tests.gateway.connected import Lane, listening
+from tests.loop import until
 
 NAMES = {
-    "InvalidRequestError": {400, 405, 413, 431},
+    "InvalidRequestError": {400, 405, 413, 431, 501, 505},
     "NotFoundError": {404},
     "ConflictError": {409, 412},
     "TooManyRequestsError": {429},
@@ -55,22 +56,31 @@ class Failing:
 
 
 def ask(
-    failure: Exception, method: str, path: str, body: bytes = b""
+    failure: Exception, method: str, path: str, body: bytes = b"", lane: Lane = Lane.ASGI
 ) -> tuple[int, dict[str, str], Any]:
     """One request to a gateway whose records fail: status, headers and JSON."""
-    app = Application(Failing(failure), lambda: "generated")
-    response = asyncio.run(app.respond(Request(method, path, b"", {}, body)))
-    sent = response.encode([], keep_alive=True, with_body=True)
-    head, _, answer = sent.partition(b"\r\n\r\n")
+
+    async def exchange() -> bytes:
+        async with listening(lane, Failing(failure)) as (server, address):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(request(method, path, body))
+            writer.write_eof()
+            received = await reader.read()
+            writer.close()
+            await until(lambda: not server.connections)
+        return received
+
+    head, _, answer = asyncio.run(exchange()).partition(b"\r\n\r\n")
     line, *fields = head.decode().split("\r\n")
     headers = dict(field.split(": ", 1) for field in fields)
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(answer))
+    assert headers["cache-control"] == "no-store"
     return int(line.split()[1]), headers, json.loads(answer)
 
 
 ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
-READS = [("GET", "/api/users/ada"), ("HEAD", "/api/users/ada")]
+READS = [("GET", "/api/users/ada")]
 LISTS = [("GET", "/api/users/"), ("GET", "/api/users/count")]
 CHANGES = [
     ("POST", "/api/users/"),
@@ -86,7 +96,7 @@ def test_the_table() -> None:
     assert {error.label for error in Error} == set(NAMES)
     for error in Error:
         assert error.status in NAMES[error.label]
-        assert error.may_have_applied == (error.status >= 500)
+        assert error.may_have_applied == (error.status in (500, 503))
 
 
 @pytest.mark.parametrize("error", Error)
@@ -113,9 +123,9 @@ def test_one_wrong_field() -> None:
 
 @pytest.mark.parametrize(("method", "path"), READS + LISTS + CHANGES)
 @pytest.mark.parametrize("applied", Applied)
-def test_undecided(method: str, path: str, applied: Applied) -> None:
+def test_undecided(lane: Lane, method: str, path: str, applied: Applied) -> None:
     """What was not decided answers 503, whether it was applied, and when to try again."""
-    status, headers, error = ask(Unavailable(applied, "nobody there"), method, path, ADA)
+    status, headers, error = ask(Unavailable(applied, "nobody there"), method, path, ADA, lane)
     assert (status, headers["retry-after"]) == (503, "1")
     assert set(error) == {"name", "message", "applied"}
     assert (error["name"], error["applied"]) == ("UnavailableError", applied.value)
@@ -125,9 +135,9 @@ def test_undecided(method: str, path: str, applied: Applied) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
-def test_too_many_keyed(method: str, path: str) -> None:
+def test_too_many_keyed(lane: Lane, method: str, path: str) -> None:
     """A record without room for a keyed write answers 429, when to try again, and applied: no."""
-    status, headers, error = ask(TooManyKeyed(17), method, path, ADA)
+    status, headers, error = ask(TooManyKeyed(17), method, path, ADA, lane)
     assert (status, headers["retry-after"]) == (429, "17")
     assert set(error) == {"name", "message", "applied"}
     assert (error["name"], error["applied"]) == ("TooManyRequestsError", "no")
@@ -135,19 +145,23 @@ def test_too_many_keyed(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), READS + LISTS)
-def test_defect_on_a_read(method: str, path: str) -> None:
+def test_defect_on_a_read(
+    lane: Lane, method: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A defect answers 500 without its insides, and a read has changed nothing."""
-    status, _, error = ask(ZeroDivisionError(INSIDES), method, path)
+    status, _, error = ask(ZeroDivisionError(INSIDES), method, path, b"", lane)
     assert (status, error["name"], error["applied"]) == (500, "ApplicationError", "no")
     assert INSIDES not in json.dumps(error)
     assert set(error) == {"name", "message", "applied"}
+    assert any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
-def test_defect_on_a_change(method: str, path: str) -> None:
+def test_defect_on_a_change(lane: Lane, method: str, path: str) -> None:
     """After a defect in a change it is unknown whether it was applied, and the answer says so."""
-    status, _, error = ask(ZeroDivisionError(INSIDES), method, path, ADA)
+    status, headers, error = ask(ZeroDivisionError(INSIDES), method, path, ADA, lane)
     assert (status, error["name"], error["applied"]) == (500, "ApplicationError", "unknown")
+    assert headers["connection"] == "close"
     assert INSIDES not in json.dumps(error)
 
 

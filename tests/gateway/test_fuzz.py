@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.api.client import Answer, Api, Undecided, refusal
 
 GREATEST_ANSWER = 2_000_000
-STATUSES = {200, 201, 204, 304, 400, 404, 405, 409, 412, 413}
+STATUSES = {200, 201, 204, 304, 400, 404, 405, 409, 412, 413, 431, 501, 505}
 ERRORS = {
     400: "InvalidRequestError",
     404: "NotFoundError",

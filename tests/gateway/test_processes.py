@@ -141,13 +141,16 @@ def test_nobody_there(tmp_path: Path) -> None:
         api._connection.close()
 
 
+@pytest.mark.parametrize("lane", ["fast", "asgi"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopping_when_told_is_no_failure(tmp_path: Path, number: signal.Signals) -> None:
+def test_stopping_when_told_is_no_failure(
+    tmp_path: Path, number: signal.Signals, lane: str
+) -> None:
     """A gateway that is told to stop ends with exit code 0, as whoever supervises it expects."""
     port = free_ports(4)
     with Process(
         tmp_path,
-        *("gateway", "--host", "127.0.0.1", "--port", str(port)),
+        *("gateway", "--host", "127.0.0.1", "--port", str(port), "--http-lane", lane),
         *("--members", members(port + 1)),
     ) as gateway:
         assert wait_for(lambda: listens(Api(f"http://127.0.0.1:{port}")), 20)

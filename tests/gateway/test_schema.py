@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ddb.gateway.document import Document
 from ddb.gateway.errors import Refused
-from ddb.gateway.schema import load
+from ddb.gateway.schema import Schema, load
 
 USERS = load("user")
 ADA: Document = {"id": "ada", "name": "Ada", "email": "ada@example.com", "group": 1}
@@ -175,3 +175,100 @@ def test_deep_documents_are_refused_calmly(depth: int) -> None:
     with pytest.raises(Refused) as caught:
         USERS.whole({"id": value})
     assert caught.value.details
+
+
+BOTH_CHECK = ["email", "ipv4", "ipv6"]
+"""Formats that both libraries check without further packages."""
+ONE_CHECKS = ["date-time", "uri", "hostname"]
+"""Formats that `jsonschema` checks with further packages only."""
+samples = st.sampled_from(
+    [
+        "",
+        "x",
+        "a@b.co",
+        "1.2.3.4",
+        "1.2.3",
+        "::1",
+        "::g",
+        "2026-11-30T10:00:00Z",
+        "http://a/b",
+        "a b",
+    ]
+)
+
+
+def fields_with(formats: list[str]) -> st.SearchStrategy[dict[str, object]]:
+    """One field's schema, of what ddb's schemas are made of."""
+    limits = st.integers(0, 5)
+    return st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("string")},
+            optional={
+                "minLength": limits,
+                "maxLength": limits,
+                "pattern": st.sampled_from(["^a", "[0-9]$", "^[A-Za-z0-9@.]*$"]),
+                "format": st.sampled_from(formats),
+                "enum": st.lists(samples, min_size=1, max_size=3, unique=True),
+            },
+        ),
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["integer", "number"])},
+            optional={"minimum": st.integers(-9, 9), "maximum": st.integers(-9, 9)},
+        ),
+        st.just({"type": "boolean"}),
+    )
+
+
+def schemas(formats: list[str]) -> st.SearchStrategy[Schema]:
+    """A flat record's schema."""
+    names = ["id", "a", "b", "c"]
+    return st.builds(
+        lambda fields, required: Schema(
+            {
+                "type": "object",
+                "properties": fields,
+                "additionalProperties": False,
+                **({"required": required} if required else {}),
+            }
+        ),
+        st.dictionaries(st.sampled_from(names), fields_with(formats), min_size=1),
+        st.lists(st.sampled_from(names), unique=True),
+    )
+
+
+loose = st.dictionaries(
+    st.sampled_from(["id", "a", "b", "c", "d"]),
+    samples | st.integers(-12, 12) | st.sampled_from([1.0, 1.5, 1e300]) | st.booleans() | st.none(),
+)
+
+
+@given(schemas(BOTH_CHECK), loose)
+@settings(max_examples=300, deadline=None)
+def test_both_libraries_agree_on_any_schema(schema: Schema, document: Document) -> None:
+    """Whatever fields a record type has, what decides and what explains take the same."""
+    assert schema._whole.is_valid(document) == schema._explain_whole.is_valid(document)
+    assert schema._partial.is_valid(document) == schema._explain_partial.is_valid(document)
+
+
+@given(schemas(BOTH_CHECK + ONE_CHECKS), loose)
+@settings(max_examples=300, deadline=None)
+def test_no_refusal_is_without_details(schema: Schema, document: Document) -> None:
+    """Whatever fields and formats a record type has, each refusal says what is wrong."""
+    for check in (schema.whole, schema.partial):
+        refused = refusal(check, document)
+        if refused is not None:
+            assert refused.details
+            assert refused.message
+            assert all(detail.message for detail in refused.details)
+            assert len({detail.field for detail in refused.details}) == len(refused.details)
+
+
+@pytest.mark.parametrize("format", [*BOTH_CHECK, *ONE_CHECKS])
+def test_formats_are_checked(format: str) -> None:
+    """A field with a format refuses what has another one, and the refusal names the field."""
+    field = {"type": "string", "format": format, "description": f"a value of format {format}"}
+    schema = Schema({"type": "object", "properties": {"id": {"type": "string"}, "x": field}})
+    refused = refusal(schema.partial, {"x": "no such thing !"})
+    assert refused is not None
+    assert [detail.field for detail in refused.details] == ["x"]
+    assert f"it takes a value of format {format}" in refused.details[0].message

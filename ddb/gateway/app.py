@@ -1,0 +1,169 @@
+"""The gateway's Starlette application: every route, and every error as JSON.
+
+It is complete: anything the gateway serves, it serves here. `fast_lane` answers the most frequent
+requests before they reach it, by the same operations.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypedDict, cast
+
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response as StarletteResponse
+from starlette.routing import Route
+
+from ddb.gateway.connection_cap import ConnectionCap
+from ddb.gateway.errors import (
+    Refused,
+    defect,
+    no_such_path,
+    too_many_keyed,
+    undecided,
+    wrong_method,
+)
+from ddb.gateway.paging import no_parameters
+from ddb.gateway.paths import COUNT, USERS
+from ddb.gateway.records import Records, TooManyKeyed, Unavailable
+from ddb.gateway.response import Response, plain, refusal
+from ddb.gateway.user_requests import CONDITIONS, answer
+from ddb.gateway.users import Users
+from ddb.gateway.whole_request import WholeRequest
+
+
+class State(TypedDict):
+    """What the lifespan opens, as uvicorn hands it to connections and requests."""
+
+    users: Users
+    records: Records
+    cap: ConnectionCap
+
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[State]]
+
+
+class _Sent(StarletteResponse):
+    """A response of ours, header by header as it is."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.body, response.status)
+        self.raw_headers = response.fields()
+
+
+class _OneUser(HTTPEndpoint):
+    async def get(self, request: Request) -> StarletteResponse:
+        """GET, HEAD, PUT, PATCH or DELETE of one user."""
+        no_parameters(request.scope["query_string"])
+        return await _answer(request, request.path_params["id"])
+
+    put = patch = delete = get
+
+
+class _AllUsers(HTTPEndpoint):
+    async def get(self, request: Request) -> StarletteResponse:
+        """GET or HEAD: LIST."""
+        return _Sent(await _state(request)["users"].page(request.scope["query_string"]))
+
+    async def post(self, request: Request) -> StarletteResponse:
+        """POST or PUT of the user that the body names."""
+        no_parameters(request.scope["query_string"])
+        return await _answer(request, None)
+
+    put = post
+
+
+class _Count(HTTPEndpoint):
+    async def get(self, request: Request) -> StarletteResponse:
+        """GET or HEAD: COUNT."""
+        no_parameters(request.scope["query_string"])
+        return _Sent(await _state(request)["users"].count())
+
+
+class _Health(HTTPEndpoint):
+    async def get(self, _request: Request) -> StarletteResponse:
+        """GET or HEAD: the process lives."""
+        return _Sent(plain(200, {"healthy": True}))
+
+
+class _Readiness(HTTPEndpoint):
+    async def get(self, request: Request) -> StarletteResponse:
+        """GET or HEAD: every record can be decided."""
+        ready = _state(request)["records"].ready()
+        return _Sent(plain(200 if ready else 503, {"ready": ready}))
+
+
+class _Status(HTTPEndpoint):
+    async def get(self, request: Request) -> StarletteResponse:
+        """GET or HEAD: this gateway's own view of the nodes."""
+        return _Sent(plain(200, _state(request)["records"].status()))
+
+
+def application(lifespan: Lifespan) -> Starlette:
+    """Make the application; `lifespan` opens what its state names, and closes it."""
+    app = Starlette(
+        routes=[
+            Route(f"{USERS}/{COUNT}", _Count),
+            Route(f"{USERS}/{{id}}", _OneUser),
+            Route(USERS, _AllUsers),
+            Route("/healthz", _Health),
+            Route("/readyz", _Readiness),
+            Route("/statusz", _Status),
+        ],
+        middleware=[Middleware(WholeRequest)],
+        exception_handlers={
+            Refused: _refused,
+            Unavailable: _undecided,
+            TooManyKeyed: _too_many_keyed,
+            HTTPException: _not_routed,
+            Exception: _defect,
+        },
+        lifespan=cast("Any", lifespan),
+    )
+    # The path has its normal form already; what has no route is not there.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _answer(request: Request, id: str | None) -> StarletteResponse:
+    users, body = _state(request)["users"], await request.body()
+    return _Sent(await answer(users, request.method, id, _conditions(request), body))
+
+
+def _conditions(request: Request) -> Mapping[bytes, bytes]:
+    """The request's `CONDITIONS`; lines of one name are joined (RFC 9110, section 5.3)."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in request.scope["headers"]:
+        if name in CONDITIONS:
+            joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
+
+
+def _state(request: Request) -> State:
+    return cast("State", request.scope["state"])
+
+
+async def _refused(_request: Request, error: Exception) -> StarletteResponse:
+    return _Sent(refusal(cast("Refused", error)))
+
+
+async def _undecided(_request: Request, error: Exception) -> StarletteResponse:
+    return _Sent(refusal(undecided(cast("Unavailable", error))))
+
+
+async def _too_many_keyed(_request: Request, error: Exception) -> StarletteResponse:
+    return _Sent(refusal(too_many_keyed(cast("TooManyKeyed", error))))
+
+
+async def _not_routed(request: Request, error: Exception) -> StarletteResponse:
+    """Starlette raises two: no route (404), and a route without this method (405)."""
+    allowed = (cast("HTTPException", error).headers or {}).get("Allow")
+    refused = no_such_path() if allowed is None else wrong_method(request.method, allowed)
+    return _Sent(refusal(refused))
+
+
+async def _defect(request: Request, _error: Exception) -> StarletteResponse:
+    """Starlette raises the exception again after this answer, and uvicorn logs it."""
+    return _Sent(refusal(defect(request.method)))

@@ -1,0 +1,48 @@
+"""What caches between a client and the gateway may do with an answer."""
+
+import pytest
+
+from tests.api.client import Api
+
+
+def test_records_are_checked_before_they_are_reused(api: Api) -> None:
+    """A record has an ETag and `no-cache`: a cache asks whether it is still the same."""
+    user = api.valid()
+    path = f"/api/users/{user['id']}"
+    answers = [
+        api.call("POST", "/api/users/", user),
+        api.call("GET", path),
+        api.call("HEAD", path),
+        api.call("PUT", path, {"group": 2}),
+        api.call("PUT", "/api/users/", user),
+        api.call("PATCH", path, {"group": 3}),
+    ]
+    answers.append(api.call("GET", path, headers={"If-None-Match": answers[-1].etag}))
+    assert [answer.status for answer in answers] == [201, 200, 200, 200, 200, 200, 304]
+    assert {answer.header("cache-control") for answer in answers} == {"no-cache"}
+    assert all(answer.etag for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/users/", 200),
+        ("GET", "/api/users/count", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/readyz", 200),
+        ("GET", "/statusz", 200),
+        ("GET", "/api/users/nobody-is-called-this", 404),
+        ("GET", "/nothing", 404),
+        ("DELETE", "/api/users/", 405),
+        ("POST", "/api/users/", 400),
+        ("GET", "/api/users/?limit=0", 400),
+    ],
+)
+def test_what_cannot_be_checked_is_not_stored(
+    api: Api, method: str, path: str, status: int
+) -> None:
+    """LIST, COUNT, health and errors have no ETag and `no-store`: no cache keeps them."""
+    answer = api.call(method, path)
+    assert answer.status == status
+    assert answer.header("cache-control") == "no-store"
+    assert answer.header("etag") is None

@@ -1,0 +1,12 @@
+"""What tests of the gateway's HTTP may ask for."""
+
+import pytest
+
+from tests.gateway.connected import LANES, Lane
+
+
+@pytest.fixture(params=LANES, ids=lambda lane: lane.value)
+def lane(request: pytest.FixtureRequest) -> Lane:
+    """Each lane of the gateway."""
+    assert isinstance(request.param, Lane)
+    return request.param

@@ -1,0 +1,345 @@
+"""The two lanes of a gateway: the same bytes from both, and handing over in every state."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddb.gateway.records import Answer, Applied, Cursor, Page, Records, Unavailable
+from ddb.record.change import Change, Kind, Outcome
+from tests.api.client import request
+from tests.gateway.connected import ADA, CHUNKED, LANES, Lane, connected, listening
+from tests.loop import run, until
+
+GET = request("GET", "/api/users/ada")
+BEGINNING = GET[:9]
+PUT = request("PUT", "/api/users/ada", b'{"group":5}')
+PUT_IN_BODY = request("PUT", "/api/users/", b'{"id":"ada","group":5}')
+POST = request("POST", "/api/users/", ADA)
+DELETE = request("DELETE", "/api/users/ada")
+FAST = [GET, PUT, PUT_IN_BODY, POST, DELETE, request("PATCH", "/api/users/%61da", b'{"group":5}')]
+OTHERS = {
+    "HEAD": (request("HEAD", "/api/users/ada"), 200),
+    "LIST": (request("GET", "/api/users/?limit=1"), 200),
+    "COUNT": (request("GET", "/api/users/count"), 200),
+    "health": (request("GET", "/healthz"), 200),
+    "no path": (request("GET", "/nothing"), 404),
+    "wrong method": (request("POST", "/api/users/ada", b"{}"), 405),
+    "parameter": (request("GET", "/api/users/ada?x=1"), 400),
+    "chunks": (CHUNKED, 200),
+    "long head": (request("GET", "/api/users/ada", extra=f"X: {'x' * 9000}\r\n"), 200),
+    "long body": (request("PUT", "/api/users/ada", b" " * 70_000), 413),
+    "upgrade": (request("PUT", "/api/users/ada", b'{"group":5}', "Upgrade: h2c\r\n"), 200),
+    "same field twice": (request("GET", "/api/users/ada", extra='If-Match: "x"\r\n' * 2), 412),
+    "whole URL": (request("GET", "http://here/api/users/ada"), 200),
+}
+LAST = {
+    "garbage": (b"garbage\r\n\r\n", 400),
+    "no host": (b"GET /api/users/ada HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (request("GET", "/api/users/ada", extra="Host: y\r\n"), 400),
+    "HTTP/1.0": (b"GET /api/users/ada HTTP/1.0\r\n\r\n", 200),
+    "coding": (request("PUT", "/api/users/ada", extra="Transfer-Encoding: a, chunked\r\n"), 501),
+    "endless head": (b"GET /api/users/ada HTTP/1.1\r\n" + b"X: y\r\n" * 110, 431),
+}
+
+
+Sent = tuple[str, str, str, list[str]]
+
+
+class Scripted:
+    """`Records` with one answer to all reads, and one to all changes."""
+
+    def __init__(self, stored: bytes | Exception | None, outcome: Outcome | Exception) -> None:
+        self._stored = stored
+        self._outcome = outcome
+        self.calls: list[object] = []
+
+    async def read(self, id: str) -> bytes | None:
+        """As `Records.read`."""
+        self.calls.append(id)
+        if isinstance(self._stored, Exception):
+            raise self._stored
+        return self._stored
+
+    async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
+        """As `Records.change`."""
+        self.calls.append((id, change, key))
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        gone = change.kind is Kind.DELETE or self._outcome is not Outcome.DONE
+        return Answer(self._outcome, None if gone else ADA)
+
+    async def count(self) -> int:
+        """As `Records.count`."""
+        return 1
+
+    async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
+        """As `Records.page`."""
+        return Page([ADA], Cursor(1, "ada") if limit == 1 else None)
+
+    def ready(self) -> bool:
+        """As `Records.ready`."""
+        return False
+
+    def status(self) -> dict[str, object]:
+        """As `Records.status`."""
+        return {"nodes": {}}
+
+
+async def exchange(lane: Lane, records: Records, sent: bytes) -> bytes:
+    """Every byte that one connection is answered until it ends."""
+    async with listening(lane, records) as (server, address):
+        server.default_headers = [(b"date", b"today")]
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(sent)
+        writer.write_eof()
+        received = await reader.read()
+        writer.close()
+        await until(lambda: not server.connections)
+    return received
+
+
+tags = st.sampled_from(["*", '"0123456789abcdef"', '"x", W/"y"', "garbage", "", ","])
+targets = st.sampled_from(
+    ["ada", "ada/", "a%64a", "no%2Fone", "%00", "x" * 129, "count", "", "a/b", "ada?x=1", "ada%0A"]
+).map(lambda rest: f"/api/users/{rest}") | st.sampled_from(
+    ["/api/users", "/api/users?limit=1", "/api/users/?after=AABh", "/healthz", "/readyz", "/x", "/"]
+)
+BODIES = {
+    "none": b"",
+    "empty": b"{}",
+    "Ada": ADA,
+    "group": b'{"group":5}',
+    "no group": b'{"id":"ada","group":true}',
+    "no JSON": b"[",
+    "unknown field": b'{"x":1}',
+    "too large": b" " * 70_000,
+}
+bodies = st.sampled_from(list(BODIES))
+headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "If-Match": tags,
+        "If-None-Match": tags,
+        "Idempotency-Key": st.sampled_from(["k", "", "\t", "x" * 300]),
+        "Connection": st.sampled_from(["close", "keep-alive", "upgrade"]),
+        "Accept": st.just("*/*"),
+    },
+).map(lambda fields: [f"{name}: {value}\r\n" for name, value in fields.items()])
+methods = st.sampled_from(["GET", "GET", "HEAD", "PUT", "PATCH", "DELETE", "POST", "OPTIONS"])
+failures = st.sampled_from([Unavailable(applied, "no two answered") for applied in Applied])
+
+
+def _until_close(sent: list[Sent]) -> Iterator[Sent]:
+    """The requests up to the one that ends the connection: what follows is reset."""
+    for each in sent:
+        yield each
+        if "Connection: close\r\n" in each[3]:
+            return
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(methods, targets, bodies, headers), min_size=1, max_size=3),
+    st.sampled_from([ADA, None]) | failures,
+    st.sampled_from(list(Outcome)) | failures,
+)
+def test_same_bytes(
+    sent: list[Sent],
+    stored: bytes | Exception | None,
+    outcome: Outcome | Exception,
+) -> None:
+    """Both lanes answer every request by the same bytes, and do the same to the records."""
+
+    async def test() -> None:
+        whole = b"".join(
+            request(method, target, BODIES[body], "".join(lines))
+            for method, target, body, lines in _until_close(sent)
+        )
+        seen = []
+        for lane in LANES:
+            records = Scripted(stored, outcome)
+            seen.append((await exchange(lane, records, whole), records.calls))
+        assert seen[0] == seen[1]
+        assert seen[0][0].startswith(b"HTTP/1.1 ")
+
+    run(test())
+
+
+@pytest.mark.parametrize("sent", FAST, ids=lambda sent: sent.split(b" ")[0].decode())
+def test_fast_lane_keeps_ordinary_requests(sent: bytes) -> None:
+    """Requests on single users, one after the other and cut anywhere, stay on the fast lane."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            for at in range(len(sent)):
+                client.send(*filter(None, (sent[:at], sent[at:])))
+                assert (await client.answer())[0] in (200, 204, 201)
+            assert client.is_fast()
+
+    run(test())
+
+
+def test_twenty_thousand_requests_on_the_fast_lane() -> None:
+    """One connection carries 20,000 requests on the fast lane, each answered right."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            for number in range(20_000):
+                sent, found = (PUT, b'"group": 5') if number % 100 == 0 else (GET, ADA)
+                client.send(sent)
+                assert found in (await client.answer())[2]
+            assert client.is_fast()
+            assert client.server.total_requests == 20_000
+
+    run(test())
+
+
+@pytest.mark.parametrize("before", [0, 1, 7])
+@pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
+def test_hands_over(sent: bytes, status: int, before: int) -> None:
+    """The other lane answers a request that is not ordinary, and all that follow."""
+
+    async def test() -> None:
+        has_body = not sent.startswith(b"HEAD")
+        async with connected(Lane.FAST) as client:
+            for _ in range(before):
+                client.send(PUT)
+                assert (await client.answer())[0] == 200
+            assert client.is_fast()
+            client.send(sent)
+            assert (await client.answer(has_body=has_body))[0] == status
+            assert not client.is_fast()
+            client.send(PUT)
+            assert json.loads((await client.answer())[2])["group"] == 5
+            assert not client.is_fast()
+
+    run(test())
+
+
+@pytest.mark.parametrize("before", [0, 1, 7])
+@pytest.mark.parametrize(("sent", "status"), LAST.values(), ids=LAST.keys())
+def test_hands_over_for_the_last_answer(sent: bytes, status: int, before: int) -> None:
+    """What ends a connection is answered by the other lane, after the answers that are due."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            client.records.gate.clear()
+            client.send(*[GET] * before, sent)
+            client.records.gate.set()
+            assert await client.statuses(before) == [200] * before
+            answered, fields, _ = await client.answer()
+            assert (answered, fields[b"connection"]) == (status, b"close")
+            assert await client.rest() == b""
+
+    run(test())
+
+
+@pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
+def test_hands_over_however_it_is_cut(sent: bytes, status: int) -> None:
+    """A request that arrives in two pieces is handed over whole, wherever it is cut."""
+
+    async def test() -> None:
+        has_body = not sent.startswith(b"HEAD")
+        step = max(1, len(sent) // 20)
+        for at in range(1, len(sent), step):
+            async with connected(Lane.FAST) as client:
+                client.send(GET)
+                assert (await client.answer())[0] == 200
+                client.send(sent[:at], sent[at:])
+                assert (await client.answer(has_body=has_body))[0] == status
+                client.send(GET)
+                assert (await client.answer())[2] == ADA
+
+    run(test())
+
+
+@pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
+def test_hands_over_while_an_answer_is_under_way(sent: bytes, status: int) -> None:
+    """A request behind one that is being answered is handed over once that one is."""
+
+    async def test() -> None:
+        has_body = not sent.startswith(b"HEAD")
+        async with connected(Lane.FAST) as client:
+            client.records.gate.clear()
+            client.send(PUT)
+            await until(lambda: client.records.begun == 1)
+            client.send(*(sent[at : at + 700] for at in range(0, len(sent), 700)))
+            assert client.is_fast()
+            assert client.records.begun == 1
+            client.records.gate.set()
+            assert (await client.answer())[0] == 200
+            assert (await client.answer(has_body=has_body))[0] == status
+            client.send(GET)
+            assert (await client.answer())[2] == ADA
+
+    run(test())
+
+
+def test_hands_over_requests_sent_ahead() -> None:
+    """Requests that come together are answered in their order, by the other lane."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            client.send(PUT + GET + BEGINNING)
+            assert not client.is_fast()
+            assert await client.statuses(2) == [200, 200]
+            client.send(GET[len(BEGINNING) :])
+            assert (await client.answer())[2] == ADA
+            assert client.records.begun == 3
+
+    run(test())
+
+
+def test_hands_over_as_the_gateway_stops() -> None:
+    """A connection that stops is handed over for the requests that have come, and then ends."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            client.records.gate.clear()
+            client.send(GET, CHUNKED)
+            client.shut_down()
+            client.records.gate.set()
+            assert await client.statuses(2) == [200, 200]
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_hands_over_a_client_that_stops_sending() -> None:
+    """A client that closes its sending half behind a request to hand over gets its answers."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            client.records.gate.clear()
+            client.writer.write(GET)
+            await until(lambda: client.records.begun == 1)
+            client.writer.write(CHUNKED)
+            await client.writer.drain()
+            client.writer.write_eof()
+            await asyncio.sleep(0.02)
+            client.records.gate.set()
+            assert await client.statuses(2) == [200, 200]
+            assert await client.rest() == b""
+
+    run(test())
+
+
+def test_hands_over_a_client_that_reads_late() -> None:
+    """A client that is handed over with an answer unread gets all of its answers."""
+
+    async def test() -> None:
+        async with connected(Lane.FAST) as client:
+            client.connection.pause_writing()
+            client.send(request("GET", "/api/users/?limit=1000"))
+            assert not client.is_fast()
+            await asyncio.sleep(0.02)
+            assert not client.reader._buffer  # type: ignore[attr-defined]
+            client.connection.resume_writing()
+            status, _, body = await client.answer()
+            assert (status, len(body)) == (200, 1000 * 100 * len(ADA) + 1001)
+
+    run(test())
