@@ -7,11 +7,7 @@ from ddb.gateway.records import Applied, Unavailable
 from ddb.ring.ring import CELL, Cell
 from ddb.wire.messages import Reply, Rows, Scan, Tallies, Tally
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
-
-PATIENCE = 0.06
-"""Seconds that a node may be silent before the poll goes on without it."""
-REST = 0.01
-"""Seconds before those that are missing are asked again."""
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 Cells = frozenset[tuple[str, str, str]]
 """The nodes of some cells, each cell's in order of preference."""
@@ -20,9 +16,10 @@ Cells = frozenset[tuple[str, str, str]]
 class Poll:
     """Asks the nodes that are up."""
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, timeouts: Timeouts = DEFAULT) -> None:
         self._transport = transport
         self._clock = clock
+        self._timeouts = timeouts
 
     async def ask(self, request: Scan | Tally, cells: Cells, deadline: float) -> dict[str, Reply]:
         """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`.
@@ -34,7 +31,9 @@ class Poll:
             self.check(deadline)
             names = [name for name in self._worth_asking(cells) if name not in good]
             asked = {
-                name: self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
+                name: self._transport.ask(
+                    name, request, deadline=deadline, patience=self._timeouts.scan_s
+                )
                 for name in names
             }
             waiting = set(asked.values())
@@ -49,7 +48,7 @@ class Poll:
                     reply.cancel()
             if suffice(good, cells):
                 return good
-            await asyncio.sleep(REST)
+            await asyncio.sleep(self._timeouts.hedge_s)
 
     def check(self, deadline: float) -> None:
         """Raises `Unavailable` once it is too late."""

@@ -22,6 +22,7 @@ from ddb.wire.messages import PROTOCOL, Hello
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.scheduling import in_batches
+from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ async def _serve(settings: GatewaySettings) -> int:
             for member in settings.members
         }
     )
-    router = Router(ring, network, clock, rng)
+    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+    router = Router(ring, network, clock, rng, timeouts)
     application = Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
     server = uvicorn.Server(
         uvicorn.Config(

@@ -17,11 +17,15 @@ class Applied(Enum):
 
 
 class Unavailable(Exception):
-    """The operation could not be decided in time; `applied` says what that means for the data."""
+    """The operation could not be decided in time; `applied` says what that means for the data.
 
-    def __init__(self, applied: Applied, reason: str) -> None:
+    `retry_after`: whole seconds that the client should wait before it asks again.
+    """
+
+    def __init__(self, applied: Applied, reason: str, *, retry_after: int = 1) -> None:
         super().__init__(reason)
         self.applied = applied
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

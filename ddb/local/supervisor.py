@@ -22,11 +22,13 @@ _QUIET = 15.0
 class Supervisor:
     """Runs one local cluster in the foreground until it is told to stop."""
 
-    def __init__(self, layout: Layout, fsync: Fsync, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, layout: Layout, fsync: Fsync, say: Callable[[str], None], request_budget_ms: int
+    ) -> None:
         self._layout = layout
         self._say = say
         self._children = {
-            name: Child(name, layout.command(name, fsync), layout.log(name))
+            name: Child(name, layout.command(name, fsync, request_budget_ms), layout.log(name))
             for name in layout.names
         }
         # Children hold the reading end as their standard input: however this process ends, the

@@ -34,12 +34,11 @@ from ddb.record.state import (
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Accept, Holds, Propose, Refused, Reply, Stored
 from ddb.wire.ports import Clock, Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 PAUSE = 0.004
 """Mean seconds between ballots that met a newer promise, at least; as many as a ballot takes, if
-that is longer."""
-LONGEST_PAUSE = 0.02
-"""The same, at most."""
+that is longer, up to `Timeouts.give_way_s`."""
 
 
 class Outrun(Exception):
@@ -60,15 +59,17 @@ class Coordinator:
         transport: Transport,
         clock: Clock,
         rng: random.Random,
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
         self.counters = Counters()
+        self.timeouts = timeouts
         self.memory = Memory(clock)
         self._name = name
         self._ring = ring
         self._replica = replica
         self._ballots = ballots
         self._rounds = rounds
-        self._partners = Partners(name, ring, transport, clock, self.counters)
+        self._partners = Partners(name, ring, transport, clock, self.counters, timeouts)
         self._agreement = Agreement(ring, replica, decided, self._partners, clock, self.counters)
         self._clock = clock
         self._rng = rng
@@ -91,15 +92,24 @@ class Coordinator:
         return state
 
     async def change(
-        self, key: bytes, change: Change, operation: Operation, retry: bool, deadline: float
+        self,
+        key: bytes,
+        change: Change,
+        operation: Operation,
+        retry: bool,
+        deadline: float,
+        begin_ms: int = 0,
     ) -> tuple[Outcome, State]:
-        """Decide one change; the outcome and the state after it. Raises as `read`.
+        """Decide one change; the outcome and the state after it. Raises as `read`, and `Crowded`.
 
-        `retry`: another attempt at `operation` may be under way or have taken effect.
+        `retry`: another attempt at `operation` may be under way or have taken effect. `begin_ms`:
+        as in `Do`.
         """
         self.counters.operations += 1
         began = self._clock.now()
-        async with self.queue.turn(key):
+        # Longer, and the gateway would take this node for one that lost the request.
+        within_s = min(deadline - began - begin_ms / 1000, self.timeouts.admission_s)
+        async with self.queue.turn(key, within_s=within_s):
             self._late(key, began, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline, began)
 
@@ -197,7 +207,8 @@ class Coordinator:
         Shorter pauses have two coordinators overtake each other until one runs out of time.
         """
         took = self._clock.now() - began
-        await asyncio.sleep(self._rng.uniform(0, 2 * min(max(took, PAUSE), LONGEST_PAUSE)))
+        pause = min(max(took, PAUSE), self.timeouts.give_way_s)
+        await asyncio.sleep(self._rng.uniform(0, 2 * pause))
 
     async def _attempt(
         self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause
@@ -235,6 +246,10 @@ class Coordinator:
             return None, reply
         finally:
             self._rounds.end(key, first, fate)
+
+    def begins_too_late(self, deadline: float, begin_ms: int) -> bool:
+        """Whether a change has less time left than it must have when it is begun."""
+        return (deadline - self._clock.now()) * 1000 < begin_ms
 
     def since(self, silent: str | None) -> float:
         """This moment, since which a partner counts as `silent`, if one was."""

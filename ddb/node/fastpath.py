@@ -12,7 +12,8 @@ from functools import partial
 from ddb.node.answering import Answer, PassedOn, reply_of
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
-from ddb.node.partners import PATIENCE, Expired, others_of
+from ddb.node.partners import Expired, others_of
+from ddb.node.queue import Crowded
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Kind, Outcome
@@ -33,6 +34,7 @@ from ddb.wire.messages import (
     Do,
     Done,
     Holds,
+    Overloaded,
     Propose,
     Refused,
     Reply,
@@ -60,6 +62,7 @@ class FastPath:
         self._rounds = rounds
         self._transport = transport
         self._coordinator = coordinator
+        self._timeouts = coordinator.timeouts
         self._counters = coordinator.counters
         self._queue = coordinator.queue
         self._others = others_of(name, ring)
@@ -69,6 +72,8 @@ class FastPath:
         """Answer Do."""
         key = request.key
         self._coordinator.memory.heard(request.sender, request.low)
+        if self._coordinator.begins_too_late(deadline, request.begin_ms):
+            return Overloaded("it came too late to be begun")
         others = self._others[key[0] << 8 | key[1]]
         if (
             others is None
@@ -97,8 +102,9 @@ class FastPath:
         self._counters.operations += 1
         self._counters.rounds += 1
         self._counters.peer_requests += 1
+        patience = self._timeouts.partner_s
         asking = self._transport.ask(
-            partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=PATIENCE
+            partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=patience
         )
         answer: Answer = asking.get_loop().create_future()
         replica.watch(key)
@@ -166,7 +172,7 @@ class FastPath:
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
         asking = self._transport.ask(
-            partner, Accept(key, raw), deadline=deadline, patience=PATIENCE
+            partner, Accept(key, raw), deadline=deadline, patience=self._timeouts.partner_s
         )
         self._replica.watch(key)
         asking.add_done_callback(
@@ -190,8 +196,10 @@ class FastPath:
     async def _change(self, request: Do, deadline: float) -> Reply:
         try:
             outcome, state = await self._coordinator.change(
-                request.key, *_named(request), request.retry, deadline
+                request.key, *_named(request), request.retry, deadline, request.begin_ms
             )
+        except Crowded as crowded:
+            return Overloaded(str(crowded))
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
         return _told(request.kind, outcome, state)

@@ -55,6 +55,7 @@ from ddb.wire.messages import (
     Welcome,
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Node:
         clock: Clock,
         rng: random.Random,
         room: Callable[[], Room] = lambda: Room.AMPLE,
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
         """`room`: what is left on the disk under `store`."""
         self.name = identity.name
@@ -96,7 +98,16 @@ class Node:
         self.decided = Decided(identity.node_id, store)
         rounds = Rounds(self.ballots)
         self.coordinator = Coordinator(
-            self.name, ring, self.replica, self.ballots, rounds, self.decided, transport, clock, rng
+            self.name,
+            ring,
+            self.replica,
+            self.ballots,
+            rounds,
+            self.decided,
+            transport,
+            clock,
+            rng,
+            timeouts,
         )
         self.fast = FastPath(
             self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator

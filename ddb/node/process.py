@@ -24,6 +24,7 @@ from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
 from ddb.wire.scheduling import in_batches
+from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,9 @@ async def _serve(
     if not known:
         claim(settings.data, identity)
     network = Network({})
-    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
+    room = Space(settings.data, clock).room
+    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+    node = Node(identity, ring, store, network, clock, rng, room, timeouts)
     hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
     for member in settings.members:
         if member.name != settings.name:

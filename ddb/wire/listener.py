@@ -11,15 +11,28 @@ from functools import partial
 from typing import cast
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
-from ddb.wire.messages import Failed, Hello, Message, Reply, Report, Request, Unwelcome, Welcome
+from ddb.wire.messages import (
+    Do,
+    Failed,
+    Get,
+    Hello,
+    Message,
+    Overloaded,
+    Reply,
+    Report,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.ports import Clock, Handler
 
 log = logging.getLogger(__name__)
 
 MOST_UNREAD = 32 * 1024 * 1024
 """Bytes of replies a caller may leave unread before its connection is closed."""
-MOST_AT_ONCE = 10_000
-"""Requests in progress per connection; more are refused before anything is done."""
+MOST_AT_ONCE = 4_000
+"""Requests in progress per connection; more are refused before anything is done. Too low: a gateway
+with many clients is refused for nothing. Too high: what a node begins, it ends too late."""
 
 Greet = Callable[[Hello], Welcome | Unwelcome]
 
@@ -97,7 +110,9 @@ class Serving(asyncio.Protocol):
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
         elif self._at_once >= MOST_AT_ONCE:
-            self._reply(correlation, Failed("too many requests at once"))
+            full = "this node has too many requests in progress"
+            begins = isinstance(request, Do | Get)
+            self._reply(correlation, Overloaded(full) if begins else Failed(full))
         else:
             handling = self._listener.handler(request, deadline)
             if isinstance(handling, Message):

@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -59,7 +59,8 @@ class Do(Message, tag=11, frozen=True):
 
     `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: an earlier
     attempt may have been delivered somewhere. `sender` and `low`: of the gateway with this id, no
-    operation with a smaller sequence number can still be attempted.
+    operation with a smaller sequence number can still be attempted. `begin_ms`: milliseconds
+    that must be left until the deadline when the change is begun; otherwise it is `Overloaded`.
     """
 
     key: bytes
@@ -71,6 +72,7 @@ class Do(Message, tag=11, frozen=True):
     retry: bool
     sender: bytes
     low: int
+    begin_ms: int = 0
 
 
 class Scan(Message, tag=12, frozen=True):
@@ -308,6 +310,15 @@ class Failed(Message, tag=60, frozen=True):
     reason: str
 
 
+class Overloaded(Message, tag=61, frozen=True):
+    """Answers Get and Do: too much waits before this request, and nothing was done for it.
+
+    Another coordinator would only compete with this one.
+    """
+
+    reason: str
+
+
 Request = (
     Hello
     | Get
@@ -346,4 +357,5 @@ Reply = (
     | Member
     | Refilling
     | Failed
+    | Overloaded
 )

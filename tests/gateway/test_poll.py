@@ -3,10 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 
-from ddb.gateway.poll import PATIENCE, Poll
+from ddb.gateway.poll import Poll
 from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Reply, Request, Tallies, Tally
 from ddb.wire.ports import Condition, Silent
+from ddb.wire.timeouts import DEFAULT
+
+PATIENCE = DEFAULT.scan_s
 
 CLOCK = SystemClock()
 CELLS = frozenset({("db-0", "db-1", "db-2")})

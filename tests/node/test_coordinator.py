@@ -9,7 +9,7 @@ from ddb.node.partners import Expired
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import Entry, Operation
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Do, Undecided
+from ddb.wire.messages import Do, Overloaded, Undecided
 from ddb.wire.ports import Silent, Unreachable
 from tests.node.alone import RING, voting
 
@@ -77,5 +77,27 @@ def test_who_reaches_neither_partner_says_so_at_once(
             assert expired.value.maybe is (failure is Silent)
             assert counters.peer_requests == (4 if failure is Silent else 0)
             assert coordinator._clock.now() < began + 10
+
+    asyncio.run(scenario())
+
+
+def test_change_that_comes_too_late_is_not_begun(tmp_path: Path) -> None:
+    """The node refuses a change with too little time left, and one that waits for too long."""
+
+    async def scenario() -> None:
+        async with voting(tmp_path) as (node, _):
+            coordinator = node.coordinator
+
+            def asked(left_s: float) -> object:
+                do = Do(KEY, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0, 100)
+                return node.handle(do, coordinator._clock.now() + left_s)
+
+            assert isinstance(asked(0.09), Overloaded)
+            coordinator.queue.enter(KEY)
+            waiting = asked(0.13)
+            assert asyncio.iscoroutine(waiting)
+            assert isinstance(await waiting, Overloaded)
+            coordinator.queue.leave(KEY)
+            assert coordinator.counters.rounds == 0
 
     asyncio.run(scenario())

@@ -82,8 +82,8 @@ def duel(seed: int, rng: random.Random) -> Plan:
     patience = rng.choice((0.015, 0.04)) if reboots or parted else rng.choice((0.002, 0.005, 0.015))
     turned: dict[str, float | int] = {
         knobs.EVERYWHERE: 2,
-        "ddb.node.partners.PATIENCE": patience,
-        "ddb.gateway.router.PATIENCE": patience * rng.choice((1.5, 3.0)),
+        "ddb.wire.timeouts.DEFAULT.partner_s": patience,
+        "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((1.5, 3.0)),
         "ddb.node.handoff.IDLE": rng.choice((0.005, 0.02, 0.1)),
         "ddb.wire.link.PING_EVERY": 0.01,
     }

@@ -131,5 +131,7 @@ class Plan:
     """Whether there are no connections: what was sent may reach a later incarnation."""
     wired: bool = False
     """Whether the real links and listeners run, over simulated byte streams."""
+    crowded: bool = False
+    """Whether more clients ask at once than can be served in time: some are refused."""
     by_role: bool = False
     """Whether faults name nodes by role in the first record's cell: home, partner, standby."""

@@ -106,6 +106,7 @@ class Script:
         turned: knobs.Knobs,
         datagrams: bool = False,
         wired: bool = False,
+        crowded: bool = False,
     ) -> Plan:
         """All that was asked and caused so far, as a plan. `turned`: the knobs that are."""
         return Plan(
@@ -123,6 +124,7 @@ class Script:
             faults=tuple(sorted(self._faults, key=lambda fault: fault.at)),
             datagrams=datagrams,
             wired=wired,
+            crowded=crowded,
             by_role=nodes == len(NODES),
         )
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal
+from tests.sim import apart, crowd, hearsay, homecoming, medley, outages, pledges, renewal
 from tests.sim.plan import Plan
 
 
@@ -40,6 +40,8 @@ class Family(Enum):
     """A node speaks of rounds whose end it has not heard, and leaves."""
     PLEDGES = "pledges"
     """Promises outlive their rounds, and hints go home in their midst."""
+    CROWD = "crowd"
+    """More changes of one record than its disks can flush in time."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
@@ -56,6 +58,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.AMNESIA: (0.05, renewal.amnesia),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
+    Family.CROWD: (0.04, crowd.crowd),
 }
 
 

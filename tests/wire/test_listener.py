@@ -20,6 +20,7 @@ from ddb.wire.messages import (
     Found,
     Get,
     Hello,
+    Overloaded,
     Ping,
     Pong,
     Reply,
@@ -237,7 +238,7 @@ def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
                 heard = await raw.hear()
                 assert heard is not None
                 assert heard[0] == number
-                assert isinstance(heard[1], Failed)
+                assert isinstance(heard[1], Overloaded)
             assert len(node.begun) == 3
             go.set()
             assert [await raw.hear() for _ in range(3)] == [(n, Found(b"k")) for n in range(3)]

@@ -54,6 +54,30 @@ GATEWAY = (
         family="stubborn",
     ),
     Mutant(
+        "overload-is-no",
+        "a gateway says that nothing was done as its second coordinator is overloaded",
+        (
+            Patch(
+                _ROUTER,
+                "Applied.UNKNOWN if doubt else Applied.NO, reply.reason)",
+                "Applied.NO, reply.reason)",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "overload-is-a-failure",
+        "a gateway sends to a second coordinator what the first one has no time for",
+        (
+            Patch(
+                _ROUTER,
+                "                elif isinstance(reply, Overloaded):\n",
+                "                elif isinstance(reply, Overloaded) and self._timeouts is None:\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
         "low-passes-the-open",
         "a gateway says that operations are over which it still attempts",
         (
