@@ -24,7 +24,7 @@ SLOW = 0.3
 """Share of the budget that an operation takes on average, from where on fewer are admitted."""
 QUICK = 0.2
 """The same up to which more are admitted. Too near to `SLOW`: a limit never settles."""
-REFUSED_PER_ANSWER = 2.0
+REFUSED_PER_ANSWER = 1.0
 REFUSED_PER_S = 300.0
 """Refusals for each answer, and in each second besides. Too low: refusals come late. Too high: they
 take the gateway's time from the operations in flight."""
@@ -238,12 +238,10 @@ class Admission:
             self._probe_at(now + PROBE_EVERY_S)
         return now - self._delay_s
 
-    async def queue(self, gate: Gate, arrived: float) -> float | None:
+    async def queue(self, gate: Gate, arrived: float, longest_s: float) -> float | None:
         """Wait for a place; the moment it came, None where it did not come in time."""
-        timeouts = self._timeouts
-        longest = timeouts.scan_admission_s if gate is self.scans else timeouts.admission_s
-        longest *= self._rng.uniform(EARLIEST, 1.0)
-        if not await gate.wait(arrived + longest - self._clock.now()):
+        longest_s *= self._rng.uniform(EARLIEST, 1.0)
+        if not await gate.wait(arrived + longest_s - self._clock.now()):
             return None
         return self._clock.now()
 

@@ -86,7 +86,7 @@ class Router:
         admission = self.admission
         arrived = admitted = admission.arrived()
         if not admission.points.enter():
-            admitted = await self._queue(admission.points, arrived)
+            admitted = await self._queue(admission.points, arrived, self._timeouts.read_admission_s)
         try:
             return await self._read(id, arrived + self._timeouts.request_s)
         finally:
@@ -186,15 +186,15 @@ class Router:
         """As `change`, once it is admitted."""
         admission, place = self.admission, key_of(id)
         arrived = admitted = admission.arrived()
-        record = admission.record(place)
+        record, longest_s = admission.record(place), self._timeouts.admission_s
         # The client itself may have tried before under its key, through whatever gateway.
         refused = Applied.NO if key is None else Applied.UNKNOWN
         try:
             if not record.enter():
-                admitted = await self._queue(record, arrived, refused)
+                admitted = await self._queue(record, arrived, longest_s, refused)
             try:
                 if not admission.points.enter():
-                    admitted = await self._queue(admission.points, arrived, refused)
+                    admitted = await self._queue(admission.points, arrived, longest_s, refused)
                 try:
                     return await self._change(id, place, change, key, arrived)
                 finally:
@@ -268,7 +268,7 @@ class Router:
         """As `Records.count`."""
         arrived, scans = self.admission.arrived(), self.admission.scans
         if not scans.enter():
-            await self._queue(scans, arrived)
+            await self._queue(scans, arrived, self._timeouts.scan_admission_s)
         try:
             return await self._listing.count(arrived + self._timeouts.request_s)
         finally:
@@ -278,16 +278,18 @@ class Router:
         """As `Records.page`."""
         arrived, scans = self.admission.arrived(), self.admission.scans
         if not scans.enter():
-            await self._queue(scans, arrived)
+            await self._queue(scans, arrived, self._timeouts.scan_admission_s)
         try:
             deadline = arrived + self._timeouts.request_s
             return await self._listing.page(after, offset, limit, deadline)
         finally:
             scans.leave()
 
-    async def _queue(self, gate: Gate, arrived: float, refused: Applied = Applied.NO) -> float:
+    async def _queue(
+        self, gate: Gate, arrived: float, longest_s: float, refused: Applied = Applied.NO
+    ) -> float:
         """Wait to be admitted; the moment. Raises `Unavailable`, and counts it."""
-        admitted = await self.admission.queue(gate, arrived)
+        admitted = await self.admission.queue(gate, arrived, longest_s)
         if admitted is None:
             self.counters.overloaded += 1
             raise Unavailable(refused, "too many requests wait before this one")

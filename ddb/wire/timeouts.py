@@ -25,6 +25,8 @@ _GIVE_WAY = 4 / 45
 _ADMISSION = 1 / 2
 """Too low: a short burst is refused. Too high: admitted requests have no time left, and a gateway
 takes a coordinator with a long queue for one that lost the request."""
+_READ_ADMISSION = 3 / 4
+"""The same for reads of one record, which take less time, and leave nothing unknown."""
 _SCAN_ADMISSION = 2 / 5
 """The same for LIST and COUNT, which take longer. Too low: both places are taken by those that wait
 for a silent node, and the next ones are refused."""
@@ -51,6 +53,8 @@ class Timeouts:
     """Longest mean pause before a ballot that met a newer promise."""
     admission_s: float
     """Longest wait before a request is begun: to be admitted, or for a turn on its record."""
+    read_admission_s: float
+    """The same for reads of one record."""
     scan_admission_s: float
     """The same for LIST and COUNT."""
     begin_s: float
@@ -67,6 +71,7 @@ class Timeouts:
             hedge_s=budget_s * _HEDGE,
             give_way_s=budget_s * _GIVE_WAY,
             admission_s=budget_s * _ADMISSION,
+            read_admission_s=budget_s * _READ_ADMISSION,
             scan_admission_s=budget_s * _SCAN_ADMISSION,
             begin_s=budget_s * _BEGIN,
         )
