@@ -1,4 +1,4 @@
-"""Any dot, version, operation and state, for properties."""
+"""Hypothesis strategies for dots, versions, operations and states."""
 
 from hypothesis import strategies as st
 
@@ -11,16 +11,16 @@ COUNTERS = 2**64 - 1
 
 
 def dots(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[Dot]:
-    """A dot of one of `nodes` coordinators."""
+    """Return a strategy for dots of `nodes` coordinators."""
     return st.builds(Dot, st.integers(1, counters), st.integers(1, nodes))
 
 
 def versions(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[Version]:
-    """A version vector: one dot per node, newest first, at most `MOST_DOTS`."""
-    seen = st.dictionaries(
+    """Return a strategy for versions: one dot per node, newest first, at most `MOST_DOTS`."""
+    counters_by_node = st.dictionaries(
         st.integers(1, nodes), st.integers(1, counters), max_size=min(nodes, MOST_DOTS)
     )
-    return seen.map(
+    return counters_by_node.map(
         lambda counter_of: tuple(
             sorted((Dot(counter, node) for node, counter in counter_of.items()), reverse=True)
         )
@@ -28,7 +28,7 @@ def versions(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[
 
 
 def operations() -> st.SearchStrategy[Operation]:
-    """A gateway's operation or one that a client named."""
+    """Return a strategy for operations, with and without an Idempotency-Key."""
     return st.builds(
         Operation,
         st.binary(min_size=OPERATION_BYTES, max_size=OPERATION_BYTES),
@@ -37,7 +37,7 @@ def operations() -> st.SearchStrategy[Operation]:
 
 
 def states() -> st.SearchStrategy[State]:
-    """Any state that a node may hold of a record it has seen."""
+    """Return a strategy for states that a node may store."""
     return st.builds(
         State,
         versions().filter(bool),
