@@ -1,7 +1,7 @@
-"""How the gateway sets up uvicorn: the bare echo and the FastAPI peer run under the very same.
+"""The gateway's uvicorn settings, for the echo and the FastAPI peer.
 
-All but the parser of connections, where the gateway has its own and these have uvicorn's faster
-one. A test compares this with ddb/gateway/process.py.
+Only the HTTP parser differs. The gateway has its own; the others use uvicorn's faster one. A test
+compares these settings with ddb/gateway/process.py.
 """
 
 from typing import Any
@@ -24,6 +24,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def serve(app: Any, port: int, **changed: Any) -> None:
-    """Serve an ASGI application on the loopback interface until told to stop."""
+    """Serve an ASGI application on the loopback interface until a signal ends it.
+
+    Args:
+        app: The application.
+        port: The port.
+        changed: uvicorn settings that differ from `SETTINGS`.
+    """
     config = uvicorn.Config(app, host="127.0.0.1", port=port, **(SETTINGS | changed))
     uvloop.run(uvicorn.Server(config).serve())
