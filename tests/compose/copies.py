@@ -1,4 +1,4 @@
-"""What the nodes in the containers hold, asked of each on its address on the project's network."""
+"""Status and copies of the nodes in the containers, read from the nodes themselves."""
 
 import asyncio
 import struct
@@ -11,12 +11,15 @@ from ddb.wire.status import FAR, ask_status
 from tests.compose.stack import NODE_PORT, address
 
 TIMEOUT = 2.0
+"""Seconds for one reply. Lower: a busy node counts as unreachable."""
 _ROW = struct.Struct(">QQ")
+"""One partition's digest: the count of live records, and the XOR over all copies."""
 _READ = 1 << 20
+"""Bytes of one read."""
 
 
 class Copies:
-    """Looks at the nodes named."""
+    """Reads the copies of the given nodes."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -24,7 +27,7 @@ class Copies:
         self._addresses: dict[str, str] = {}
 
     async def facts(self, name: str) -> dict[str, Any] | None:
-        """A node's status by its own word, None where it does not answer."""
+        """Return the status that a node gives of itself; None if it does not reply."""
         try:
             facts = await ask_status(await self._address(name), NODE_PORT, TIMEOUT)
         except (OSError, TimeoutError):
@@ -36,14 +39,17 @@ class Copies:
         return facts
 
     async def settled(self) -> bool:
-        """Whether every node votes and no hint waits."""
+        """Return whether every node votes and no node has hints."""
         facts = await asyncio.gather(*map(self.facts, self.names))
         return all(
             each is not None and each["state"] == "ready" and not each["hints"] for each in facts
         )
 
     async def unequal(self) -> set[int]:
-        """The partitions of which the two homes do not hold the same states."""
+        """Return the partitions whose two homes have different states.
+
+        All partitions count as different if a node does not reply.
+        """
         tables = dict(
             zip(self.names, await asyncio.gather(*map(self._tallies, self.names)), strict=True)
         )
@@ -56,7 +62,7 @@ class Copies:
         }
 
     async def _tallies(self, name: str) -> list[tuple[int, int]]:
-        """Live count and digest of every partition; nothing where there is no answer."""
+        """Return the digest of every partition; an empty list if the node does not reply."""
         try:
             host = await self._address(name)
             async with asyncio.timeout(TIMEOUT):
@@ -76,7 +82,7 @@ class Copies:
         return []
 
     async def _address(self, name: str) -> str:
-        """Where the container is; it may come back at another address. Raises OSError."""
+        """Return the container's address, which a restart may change. Raises `OSError`."""
         if name not in self._addresses:
             host = await asyncio.to_thread(address, name)
             if not host:
