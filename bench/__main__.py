@@ -115,7 +115,7 @@ def _rounds(
         if load.operation in only and (not small or load.keys is Keys.UNIFORM)
     ]
     with ExitStack() as stack:
-        targets = _started(names, directory, results, stack)
+        targets = _start(names, directory, results, stack)
         for target in targets:
             began = time.monotonic()
             target.load(users)
@@ -125,7 +125,7 @@ def _rounds(
         bench = Bench(Wrk.find(), [Loaded(target, users) for target in targets], _log)
         stack.callback(bench.close)
         bench.run(loads, options.rounds, options.seconds, results)
-    return _complete(results, targets, loads, options.rounds)
+    return _exit_code(results, targets, loads, options.rounds)
 
 
 def _growth(options: argparse.Namespace, stages: Sequence[Stage], directory: Path) -> Growth | None:
@@ -139,7 +139,7 @@ def _growth(options: argparse.Namespace, stages: Sequence[Stage], directory: Pat
     return run.growth
 
 
-def _started(
+def _start(
     names: Sequence[str], directory: Path, results: Results, stack: ExitStack
 ) -> list[Target]:
     targets = []
@@ -158,10 +158,13 @@ def _started(
     return targets
 
 
-def _complete(
+def _exit_code(
     results: Results, targets: Sequence[Target], loads: Sequence[Load], rounds: int
 ) -> int:
-    """Return 1 if a system failed in half of the rounds of a load, or in more; else 0."""
+    """Return the exit code.
+
+    1: a system failed in half of the rounds of a load, or in more. 0: no system did.
+    """
     incomplete = [
         f"{target.name}, {load}"
         for load in loads
@@ -175,7 +178,7 @@ def _complete(
 
 
 def _print_ratios(results: Results) -> None:
-    """Print ddb's CPU per operation relative to the echo's, if the run measured both."""
+    """Print ddb's CPU relative to the echo, where measured."""
     for operation in (Operation.GET, Operation.PUT):
         load = Load(operation, Keys.UNIFORM)
         ratio = results.ratio(load, "ddb", "echo", Metric.CPU)

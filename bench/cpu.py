@@ -65,7 +65,7 @@ def processes(proc: Path = PROC) -> list[Process]:
 
 
 def threads(pid: int, proc: Path = PROC) -> list[Process]:
-    """Return every thread of a process, the main thread first, each with its own CPU time."""
+    """Return every thread of a process, the main thread first."""
     tasks = sorted(int(task.name) for task in (proc / str(pid) / "task").iterdir())
     return [
         parse_stat((proc / str(pid) / "task" / str(task) / "stat").read_text()) for task in tasks
@@ -87,7 +87,7 @@ def family(roots: Iterable[int], candidates: Iterable[Process]) -> list[Process]
 
 
 def used(roots: Iterable[int], proc: Path = PROC) -> float:
-    """Return the seconds of CPU that a system has used since its start.
+    """Return the seconds of CPU of a system since its start.
 
     The kernel adds an ended child's CPU time to the parent that waits for it. The sum therefore
     never shrinks, and counts every descendant.
@@ -96,7 +96,7 @@ def used(roots: Iterable[int], proc: Path = PROC) -> float:
 
 
 def busy(proc: Path = PROC) -> float:
-    """Return the seconds of CPU that all processors have used since the machine's start."""
+    """Return the seconds of CPU of the whole machine since its start."""
     fields = [int(field) for field in (proc / "stat").read_text().partition("\n")[0].split()[1:]]
     # user, nice, system, idle, waiting for a disk, interrupts, soft interrupts (proc(5)).
     return (sum(fields[:3]) + sum(fields[5:7])) / TICKS

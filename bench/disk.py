@@ -1,4 +1,4 @@
-"""Disk space: bytes on disk after a compaction, and bytes that clients wrote."""
+"""The disk space of a cluster, relative to its users' JSON."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,12 +12,12 @@ BLOCK = 512
 
 
 def logical(users: Iterable[User]) -> int:
-    """Return the bytes of the users' JSON, each user counted once."""
+    """Return the bytes of the users' JSON."""
     return sum(len(user.body()) for user in users)
 
 
 def occupied(directory: Path) -> int:
-    """Return the bytes that all files below a directory occupy, as `du` counts them."""
+    """Return the bytes of all files below a directory, in whole blocks."""
     return sum(
         path.stat(follow_symlinks=False).st_blocks * BLOCK
         for path in directory.rglob("*")
@@ -26,7 +26,7 @@ def occupied(directory: Path) -> int:
 
 
 def compact(store: Path) -> None:
-    """Compact the whole RocksDB of a stopped node, with that node's options."""
+    """Compact the RocksDB of a stopped node with the node's options."""
     options, families = Options.load_latest(str(store))
     database = Rdict(str(store), options, column_families=families)
     for name in families:

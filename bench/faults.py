@@ -1,4 +1,4 @@
-"""A node is killed, stays down, returns and receives its hints: latencies by second."""
+"""The fault: a node is killed, returns and receives its hints."""
 
 import asyncio
 import time
@@ -21,13 +21,19 @@ from ddb.wire.status import ask_status
 
 VICTIM = "db-1"
 FULL_LOAD_S = 3
-"""Duration of the run that finds the system's highest rate. Shorter: the rate varies more."""
+"""Duration of each run that finds the highest rate. Shorter: the rate varies more."""
 PHASE_S = 6.0
-"""Duration of a phase without an end of its own. Shorter: fewer seconds in the p99."""
+"""Duration of a phase without an end of its own. Shorter: the p99 covers fewer seconds."""
 HANDOFF_TIMEOUT_S = 180.0
-"""Time for the handoff of all hints. Shorter: a slow machine fails the benchmark."""
+"""Time for the handoff of all hints.
+
+Shorter: a slow machine ends the benchmark. Longer: a handoff that hangs is reported later.
+"""
 POLL_S = 0.1
-"""Pause between two counts of hints. Longer: the measured handoff time is coarser."""
+"""Pause between two counts of hints.
+
+Shorter: the counts take CPU from the handoff. Longer: the handoff time is less precise.
+"""
 SERIAL_WIDTH = 9
 """Digits of a serial number. The requests here have none."""
 
@@ -58,12 +64,12 @@ class Fault:
     idle_handoff_s: float = 0.0
     """Like `handoff_s`, without load."""
 
-    def worst(self, phase: Phase) -> float:
+    def slowest(self, phase: Phase) -> float:
         """Return the longest latency of a phase, in seconds."""
-        return max((second.worst for at, second in self.timeline if at is phase), default=0.0)
+        return max((second.slowest for at, second in self.timeline if at is phase), default=0.0)
 
-    def bad(self) -> int:
-        """Return the number of requests that were refused or got no answer."""
+    def failures(self) -> int:
+        """Return the number of refused and unanswered requests."""
         return sum(second.refused + second.broken for _, second in self.timeline)
 
     def p99(self, phase: Phase) -> float:
@@ -98,35 +104,39 @@ class FaultRound:
 
     def run(self) -> Fault:
         """Run the fault and return its figures. Raises `TargetFailed` and `WrkError`."""
-        wires = self._wires()
-        self._fault.rate = self._maximum() / 2
-        uvloop.run(self._paced(wires, Phase.BEFORE, self._kill))
-        self._bulk(self._wanted, seed=1)
+        requests = self._requests()
+        self._fault.rate = self._highest_rate() / 2
+        uvloop.run(self._act_under_load(requests, Phase.BEFORE, self._kill))
+        self._make_hints(self._wanted, seed=1)
         self._fault.hints = uvloop.run(self._count_hints())
         self._log(f"{self._fault.hints:,} hints stored; {VICTIM} returns under load")
-        self._fault.handoff_s = uvloop.run(self._handoff_under_load(wires))
-        self._idle()
+        self._fault.handoff_s = uvloop.run(self._handoff_under_load(requests))
+        self._repeat_without_load()
         return self._fault
 
-    def _idle(self) -> None:
+    def _repeat_without_load(self) -> None:
+        """Kill the node again and time the handoff of half as many hints without load."""
         self._target.cluster.do("kill", VICTIM)
-        self._bulk(self._wanted // 2, seed=2)
+        self._make_hints(self._wanted // 2, seed=2)
         self._fault.idle_hints = uvloop.run(self._count_hints())
         self._log(f"{self._fault.idle_hints:,} hints stored; {VICTIM} returns without load")
         self._target.cluster.do("start", VICTIM)
         self._fault.idle_handoff_s = uvloop.run(self._wait_for_handoff())
 
-    def _wires(self) -> list[bytes]:
+    def _requests(self) -> list[bytes]:
         dialect = self._target.dialect
         plans = [
             plan(dialect, operation, Keys.UNIFORM, self._users, [], seed=9)
             for operation in (Operation.GET, Operation.PUT)
         ]
         pairs = zip(plans[0].calls, reversed(plans[1].calls), strict=True)
-        return [call.wire(self._target.host, SERIAL_WIDTH) for pair in pairs for call in pair]
+        return [call.encode(self._target.host, SERIAL_WIDTH) for pair in pairs for call in pair]
 
-    def _maximum(self) -> float:
-        """Return the highest rate of half GET, half PUT: the harmonic mean of both rates."""
+    def _highest_rate(self) -> float:
+        """Return the highest rate of half GET, half PUT.
+
+        It is the harmonic mean of the rate of GET alone and that of PUT alone.
+        """
         rates = [
             self._wrk.run(
                 plan(self._target.dialect, operation, Keys.UNIFORM, self._users, [], seed=9),
@@ -137,8 +147,11 @@ class FaultRound:
         ]
         return 2 / sum(1 / rate for rate in rates)
 
-    def _bulk(self, hints: int, seed: int) -> None:
-        """Change enough users to make `hints` hints: those that have the dead node as a home."""
+    def _make_hints(self, hints: int, seed: int) -> None:
+        """Change users until about `hints` hints exist.
+
+        Of N nodes, the dead one is a home of 2/N of the users.
+        """
         share = 2 / len(self._nodes)
         users = self._users[: min(len(self._users), int(hints / share))]
         for start in range(0, len(users), 100_000):
@@ -148,9 +161,11 @@ class FaultRound:
             if done.broken or done.refused > len(part) // 100:
                 raise TargetFailed(f"too many failures in {len(part)} changes, a node down: {done}")
 
-    async def _paced(self, wires: list[bytes], first: Phase, act: Callable[[], None]) -> None:
-        """Send at the steady rate for `PHASE_S` before `act`, and for `PHASE_S` after it."""
-        pacer, stop = Pacer(self._target.host, wires, self._fault.rate), asyncio.Event()
+    async def _act_under_load(
+        self, requests: list[bytes], first: Phase, act: Callable[[], None]
+    ) -> None:
+        """Send requests for `PHASE_S` before `act`, and for `PHASE_S` after it."""
+        pacer, stop = Pacer(self._target.host, requests, self._fault.rate), asyncio.Event()
         running = asyncio.ensure_future(pacer.run(stop))
         await asyncio.sleep(PHASE_S)
         marks = [(0.0, first), (pacer.now(), Phase.KILLED)]
@@ -160,8 +175,8 @@ class FaultRound:
         await running
         self._record(pacer, marks)
 
-    async def _handoff_under_load(self, wires: list[bytes]) -> float:
-        pacer, stop = Pacer(self._target.host, wires, self._fault.rate), asyncio.Event()
+    async def _handoff_under_load(self, requests: list[bytes]) -> float:
+        pacer, stop = Pacer(self._target.host, requests, self._fault.rate), asyncio.Event()
         running = asyncio.ensure_future(pacer.run(stop))
         await asyncio.sleep(PHASE_S / 2)
         marks = [(0.0, Phase.DOWN), (pacer.now(), Phase.HANDOFF)]
@@ -184,7 +199,7 @@ class FaultRound:
         self._target.cluster.do("kill", VICTIM)
 
     async def _wait_for_handoff(self) -> float:
-        """Return the seconds from the first hint handed off to the last. Raises `TargetFailed`."""
+        """Return the seconds of the handoff, from first to last hint. Raises `TargetFailed`."""
         most, began = await self._count_hints(), time.monotonic()
         deadline = began + HANDOFF_TIMEOUT_S
         while (left := await self._count_hints()) > 0:

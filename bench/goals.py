@@ -1,4 +1,4 @@
-"""The goals: for each figure its bound, and whether the measured figure reaches it."""
+"""The goals: a bound for each figure that matters."""
 
 import operator
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Lower: noise misses the goal. Higher: a real growth of CPU reaches it.
 
 
 class Side(Enum):
-    """The side of its bound on which a figure reaches its goal."""
+    """The side of the bound on which a figure must lie."""
 
     AT_MOST = "≤"
     AT_LEAST = "≥"
@@ -42,7 +42,7 @@ class Goal:
 
     @property
     def reached(self) -> bool | None:
-        """Return whether the figure reaches its bound; None if the run did not measure it."""
+        """Return whether the figure reaches its bound; None if unmeasured."""
         if self.measured is None:
             return None
         satisfies: Callable[[float, float], bool] = (
@@ -101,12 +101,12 @@ def _fault_goals(fault: Fault) -> list[Goal]:
     before = fault.p99(Phase.BEFORE)
     idle = fault.idle_hints / fault.idle_handoff_s if fault.idle_handoff_s else None
     handoff = fault.p99(Phase.HANDOFF) / before if before else None
-    worst = max(fault.worst(phase) for phase in Phase) * 1000
+    slowest = max(fault.slowest(phase) for phase in Phase) * 1000
     return [
         Goal("hints handed off per second, when idle", Side.AT_LEAST, 20_000, idle),
         Goal("p99 during handoff relative to before", Side.AT_MOST, 2.0, handoff),
-        Goal("slowest answer while a node is killed, ms", Side.AT_MOST, 250, worst),
-        Goal("requests refused or unanswered meanwhile", Side.AT_MOST, 0, fault.bad()),
+        Goal("slowest answer while a node is killed, ms", Side.AT_MOST, 250, slowest),
+        Goal("requests refused or unanswered meanwhile", Side.AT_MOST, 0, fault.failures()),
     ]
 
 

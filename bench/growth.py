@@ -1,4 +1,4 @@
-"""Growth: CPU per operation by nodes and by records; memory and disk of the largest cluster."""
+"""Growth: CPU, memory and disk by nodes and by records."""
 
 import http.client
 import time
@@ -73,7 +73,7 @@ class GrowthRun:
             self._measure(stack, clusters, rounds, self.growth.nodes)
 
     def by_records(self, rounds: int, hints: int) -> None:
-        """Measure a thousandth, a tenth and all of the users on three nodes.
+        """Measure 1/1000, 1/10 and all of the users on three nodes.
 
         Args:
             rounds: The number of rounds.
@@ -130,7 +130,7 @@ class GrowthRun:
 
 
 def _counting(host: str) -> Spread:
-    """Time COUNT in milliseconds, one at a time on one connection. Raises `TargetFailed`."""
+    """Time COUNT requests in milliseconds, one by one. Raises `TargetFailed`."""
     connection = http.client.HTTPConnection(host, timeout=5)
     took = []
     for _ in range(COUNTS):

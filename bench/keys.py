@@ -1,4 +1,4 @@
-"""The choice of the record for each request: uniform, or mostly a few popular records."""
+"""The distribution of requests over records: uniform or Zipf."""
 
 import itertools
 import random
@@ -20,9 +20,9 @@ class Keys(Enum):
 
 
 def draws(keys: Keys, records: int, count: int, seed: int) -> list[int]:
-    """Draw `count` record numbers below `records`; equal arguments give equal numbers.
+    """Draw `count` record numbers below `records`.
 
-    The popular records lie anywhere among all records.
+    Equal arguments give equal numbers. The popular records lie anywhere among all records.
     """
     rng = random.Random(f"{seed} {keys.value} {records}")
     if keys is Keys.UNIFORM:

@@ -16,7 +16,7 @@ def describe() -> str:
 
 
 def first_line_of(*command: str) -> str:
-    """Run a command and return the first line that it prints."""
+    """Run a command and return the first line of its output."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Requests at a steady rate: the latencies that clients observe during a fault.
+"""Requests at a steady rate, to measure latency during a fault.
 
 wrk sends a request only after an answer. While a system stalls, wrk sends nothing, and its figures
 hide the stall. Here every request is due at its own time, and its latency counts from that time.
@@ -13,12 +13,21 @@ from typing import cast
 
 CONNECTIONS = 32
 TICK_S = 0.001
-"""Pause between two checks for due requests. Longer: requests leave in bursts."""
+"""Pause between two checks for due requests.
+
+Shorter: the loop takes more CPU. Longer: requests leave late and in bursts.
+"""
 _LENGTH = b"content-length:"
 _LAST_ANSWER_TIMEOUT_S = 5.0
-"""Time for the last answers. Shorter: slow answers go uncounted. Longer: a slower end."""
+"""Time for the last answers.
+
+Shorter: slow answers do not count. Longer: a lost answer prolongs the run.
+"""
 _RETRY_PAUSE_S = 0.005
-"""Pause before the next check or connection attempt. Shorter: the loop takes more CPU."""
+"""Pause before the next check or connection attempt.
+
+Shorter: the loop takes more CPU. Longer: fewer connections after a loss.
+"""
 
 
 @dataclass(slots=True)
@@ -29,17 +38,17 @@ class Second:
     latencies: list[float] = field(default_factory=list)
     """Seconds from the due time to an answer below 400."""
     refused: int = 0
-    """Responses of 400 and above."""
+    """Answers of 400 and above."""
     broken: int = 0
     """Requests without an answer."""
 
     @property
-    def worst(self) -> float:
+    def slowest(self) -> float:
         """Return the longest latency; 0 if there is none."""
         return max(self.latencies, default=0.0)
 
     def percentile(self, share: float) -> float:
-        """Return the latency at `share` (0.99: the p99); 0 if there is none."""
+        """Return the latency at `share` (0.99: the p99); 0 if none."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
@@ -49,7 +58,7 @@ class Due:
     """One request and its due time, on `time.monotonic`."""
 
     at: float
-    wire: bytes
+    request: bytes
 
 
 class Connection(asyncio.Protocol):
@@ -70,10 +79,10 @@ class Connection(asyncio.Protocol):
         """Send a request. The connection is busy until it calls `Pacer.idle`."""
         self._due, self._received = due, b""
         if self._transport is not None:
-            self._transport.write(due.wire)
+            self._transport.write(due.request)
 
     def data_received(self, data: bytes) -> None:
-        """Collect the bytes of the answer, and report it once complete."""
+        """Collect the bytes of the answer and report it."""
         self._received += data
         head, ended, body = self._received.partition(b"\r\n\r\n")
         if not ended or len(body) < _length(head) or self._due is None:
@@ -97,16 +106,16 @@ class Connection(asyncio.Protocol):
 class Pacer:
     """Sends requests in turn to one address, `rate` per second."""
 
-    def __init__(self, host: str, wires: Sequence[bytes], rate: float) -> None:
+    def __init__(self, host: str, requests: Sequence[bytes], rate: float) -> None:
         """Prepare the connections.
 
         Args:
             host: The address, such as "127.0.0.1:8080".
-            wires: Complete HTTP requests; the last one is followed by the first.
+            requests: Complete HTTP requests; the last one is followed by the first.
             rate: Requests per second.
         """
         self._address = host.split(":")
-        self._wires = wires
+        self._requests = requests
         self._rate = rate
         self._idle: deque[Connection] = deque()
         self._waiting: deque[Due] = deque()
@@ -117,7 +126,7 @@ class Pacer:
         self.seconds: list[Second] = []
 
     async def run(self, until: asyncio.Event) -> None:
-        """Send until the event, then wait for the answers in flight."""
+        """Send until the event, then wait for the last answers."""
         for _ in range(CONNECTIONS):
             await self._connect()
         self._began = time.monotonic()
@@ -126,7 +135,7 @@ class Pacer:
             now = time.monotonic()
             while sent < (now - self._began) * self._rate:
                 at = self._began + sent / self._rate
-                self._waiting.append(Due(at, self._wires[sent % len(self._wires)]))
+                self._waiting.append(Due(at, self._requests[sent % len(self._requests)]))
                 sent += 1
             self._send()
             await asyncio.sleep(TICK_S)

@@ -1,4 +1,4 @@
-"""Plans: the requests of a load, written in advance so that wrk only copies them.
+"""Plans: requests that are written in advance, so that wrk only copies them.
 
 A plan is a file of complete HTTP requests that `replay.lua` sends in turn. A request may have a
 MARK where each copy needs its own serial number. The script replaces the mark by the next number,
@@ -36,7 +36,7 @@ class Call:
     path: bytes
     body: bytes | None = None
 
-    def wire(self, host: str, serial_width: int) -> bytes:
+    def encode(self, host: str, serial_width: int) -> bytes:
         """Return the bytes of the request.
 
         Args:
@@ -69,7 +69,12 @@ class Plan:
     """A call without a mark that wrk may send after the end. None: the first call."""
 
     def write(self, path: Path, host: str) -> None:
-        """Write the file for `replay.lua`; `host` is the address, such as "127.0.0.1:8080"."""
+        """Write the file for `replay.lua`.
+
+        Args:
+            path: The file.
+            host: The address, such as "127.0.0.1:8080".
+        """
         width = GROUPS * len(self.digits[0])
         lines = [
             self.end.value.encode(),
@@ -80,5 +85,5 @@ class Plan:
         with path.open("wb") as file:
             file.write(b"\n".join(lines) + b"\n")
             for call in (filler, *self.calls):
-                wire = call.wire(host, width)
-                file.write(b"%d\n%s\n" % (len(wire), wire))
+                request = call.encode(host, width)
+                file.write(b"%d\n%s\n" % (len(request), request))

@@ -1,4 +1,6 @@
-"""CPU profile of ddb: `python -m bench.profile get` (put, post, delete, mix, list, count).
+"""The CPU profile of ddb: `python -m bench.profile get`.
+
+The argument is an operation: get, put, post, delete, mix, list or count.
 
 The profiler puts a small cluster under full load and samples the gateway and one node. py-spy
 attributes time to lines of Python; the time of a C function counts for the line that calls it.
@@ -86,7 +88,7 @@ def _load(
 def _shares(
     target: Ddb, operation: Operation, users: list[User], seconds: int, pids: dict[str, int]
 ) -> None:
-    """Print the CPU per operation of each thread of each process."""
+    """Print the CPU per operation of every thread of the cluster."""
 
     def by_thread() -> dict[tuple[str, int], Process]:
         return {(name, each.pid): each for name, pid in pids.items() for each in threads(pid)}
@@ -109,7 +111,7 @@ def _shares(
 
 
 def _tools(output: Path, pid: int, seconds: int) -> list[tuple[str, Path, list[str]]]:
-    """Return the name, the output file and the command of each installed profiler."""
+    """Return name, output file and command of each installed profiler."""
     installed = Path(sys.executable).with_name("py-spy")
     spy = str(installed) if installed.exists() else shutil.which("py-spy")
     perf = shutil.which("perf")
@@ -131,7 +133,7 @@ def _tools(output: Path, pid: int, seconds: int) -> list[tuple[str, Path, list[s
 
 
 def _lines(raw: Path) -> str:
-    """Return the lines of Python with the most own time, and their time with calls."""
+    """Return the lines of Python with the most own time."""
     own, whole, total = Counter[str](), Counter[str](), 0
     for line in raw.read_text().splitlines():
         stack, _, text = line.rpartition(" ")
@@ -146,7 +148,7 @@ def _lines(raw: Path) -> str:
 
 
 def _symbols(data: Path) -> str:
-    """Return the functions with the most own time, in any language."""
+    """Return the functions of any language with the most own time."""
     command = ["perf", "report", "-i", str(data), "--stdio", "--sort", "dso,symbol", "-g", "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line.rstrip() for line in done.stdout.splitlines() if line and line[0] != "#"]

@@ -1,4 +1,4 @@
-"""The report as Markdown: conditions, goals, ratios, figures, growth and the fault."""
+"""The whole report as one page of Markdown."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -117,20 +117,20 @@ def _fault(fault: Fault) -> list[str]:
                     f"{len(second.latencies):,}",
                     f"{second.percentile(0.5) * 1000:.1f}",
                     f"{second.percentile(0.99) * 1000:.1f}",
-                    f"{second.worst * 1000:.0f}",
+                    f"{second.slowest * 1000:.0f}",
                     str(second.refused + second.broken),
                 ]
             )
-    worst = max(fault.worst(phase) for phase in Phase)
+    slowest = max(fault.slowest(phase) for phase in Phase)
     summary = (
         f"The load is steady: {fault.rate:,.0f} requests/s, half GET and half PUT, which is half of"
         f" the highest rate. The p99 before the fault is {before * 1000:.1f} ms. During the handoff"
         f" of {fault.hints:,} hints it is **{handoff * 1000:.1f} ms,"
         f" {handoff / before if before else 0:.1f} times** as much. The slowest answer takes"
-        f" {worst * 1000:.0f} ms; {fault.bad()} requests are refused or unanswered. The handoff"
-        f" under this load takes {fault.handoff_s:.1f} s, {_rate(fault.hints, fault.handoff_s)}"
-        f" hints/s. Without load, the handoff of {fault.idle_hints:,} hints takes"
-        f" {fault.idle_handoff_s:.1f} s,"
+        f" {slowest * 1000:.0f} ms; {fault.failures()} requests are refused or unanswered."
+        f" The handoff under this load takes {fault.handoff_s:.1f} s,"
+        f" {_rate(fault.hints, fault.handoff_s)} hints/s. Without load, the handoff of"
+        f" {fault.idle_hints:,} hints takes {fault.idle_handoff_s:.1f} s,"
         f" **{_rate(fault.idle_hints, fault.idle_handoff_s)} hints/s**.\n"
     )
     return [

@@ -1,4 +1,4 @@
-"""Interleaved rounds: in each round, every load runs on every system in turn.
+"""Interleaved rounds: each round runs every load on every system.
 
 The speed of a machine drifts, so a ratio compares two systems within one round. The report gives
 its median over the rounds.
@@ -26,6 +26,7 @@ CHECKED = 20
 SETTLE_S = 0.2
 """Pause between runs. Shorter: background work of one run adds to the CPU of the next."""
 _MODELS = 20_000
+"""Users whose fields a POST copies. Higher: the plans become larger."""
 
 Log = Callable[[str], None]
 """Takes each line of progress."""
@@ -48,14 +49,14 @@ class Results:
         self.samples.setdefault(load, {}).setdefault(name, {})[number] = sample
 
     def spread(self, load: Load, name: str, metric: Metric) -> Spread | None:
-        """Return a figure over the rounds; None if the run did not measure it."""
+        """Return a figure over the rounds; None if unmeasured."""
         samples = self.samples.get(load, {}).get(name, {})
         return Spread.over(map(metric.of, samples.values())) if samples else None
 
     def ratio(self, load: Load, name: str, other: str, metric: Metric) -> Spread | None:
-        """Return the figure of `name` divided by that of `other`, within each round.
+        """Return the figure of `name` divided by that of `other`.
 
-        Return None if no round measured both.
+        Each ratio is taken within one round. Return None if no round measured both systems.
         """
         systems = self.samples.get(load, {})
         ones, others = systems.get(name, {}), systems.get(other, {})
@@ -76,7 +77,7 @@ class Loaded:
 
 
 def verify(loaded: Loaded) -> None:
-    """Check that a system returns its users and stores a change. Raises `TargetFailed`."""
+    """Check that a system returns users and stores changes. Raises `TargetFailed`."""
     target = loaded.target
     dialect = target.dialect
     connection = http.client.HTTPConnection(target.host, timeout=5)

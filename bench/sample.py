@@ -1,4 +1,4 @@
-"""One run: one system under one load for some seconds, and its figures."""
+"""One run of one system under one load, and its figures."""
 
 import resource
 import statistics
@@ -19,7 +19,7 @@ MICRO = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One kind of load: an operation, and the distribution of its keys."""
+    """An operation, and the distribution of its keys."""
 
     operation: Operation
     keys: Keys
@@ -31,7 +31,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The figures of one run of one load on one system."""
+    """The figures of one run."""
 
     rate: float
     """Requests per second."""
@@ -77,7 +77,7 @@ class Spread:
 
 
 class RoundFailed(Exception):
-    """The run does not count, because some of its answers were errors."""
+    """Some answers of a run were errors, so the run does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Run:
 
 
 def measure(wrk: Wrk, target: Target, plan: Path, seconds: float) -> Run:
-    """Run a plan and measure the CPU of the system meanwhile. Raises `WrkError`."""
+    """Run a plan and measure the system's CPU meanwhile. Raises `WrkError`."""
     before, before_all, began = used(target.roots), _machine_cpu(), time.monotonic()
     done = wrk.replay(plan, target.host, seconds)
     cost, all_cost = used(target.roots) - before, _machine_cpu() - before_all
@@ -121,7 +121,10 @@ def measure(wrk: Wrk, target: Target, plan: Path, seconds: float) -> Run:
 
 
 def _machine_cpu() -> float:
-    """Return the machine's seconds of CPU, without this process and the load generator."""
+    """Return the machine's seconds of CPU.
+
+    They exclude this process and the load generator, which is its child.
+    """
     own = sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

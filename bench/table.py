@@ -19,7 +19,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) ->
 
 
 def measured(results: Results, load: Load, names: Sequence[str]) -> str:
-    """Return the table of one load, with a row for each system."""
+    """Return the table of one load, a row per system."""
     head = [
         *(f"**{load}**", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op"),
         *("× echo CPU", "× ddb CPU", "ddb's rate ×"),
@@ -45,7 +45,11 @@ _SHOWN = (Metric.RATE, Metric.P50, Metric.P99, Metric.P999, Metric.CPU)
 
 
 def ratios(results: Results, names: Sequence[str]) -> str:
-    """Return the ratios: ddb's CPU relative to the echo, its rate and CPU relative to peers."""
+    """Return the table of ratios, a row per load.
+
+    Columns: ddb's CPU relative to the echo; ddb's rate relative to each peer; each peer's CPU
+    relative to ddb.
+    """
     ours = [name for name in names if name.startswith("ddb")]
     peers = [name for name in names if name not in (*ours, "echo")]
     head = [
@@ -67,7 +71,7 @@ def ratios(results: Results, names: Sequence[str]) -> str:
 
 
 def spread(figures: Spread | None, digits: int = 0) -> str:
-    """Format the median, with the least and the greatest in brackets; "" for None."""
+    """Format a median, with least and greatest in brackets; "" for None."""
     if figures is None:
         return ""
     least, median, greatest = (

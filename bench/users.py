@@ -1,4 +1,4 @@
-"""Realistic users from a seed: uneven lengths, accents, no two alike.
+"""Realistic users from a seed.
 
 Compression decides the disk space, so the data must neither repeat itself nor be noise. Common
 names are frequent, as in a telephone book. Rare names consist of random syllables. A third of the
@@ -55,7 +55,7 @@ _PLAIN = str.maketrans(
 
 
 class User(msgspec.Struct, frozen=True):
-    """One user, with the fields in the order in which clients send them."""
+    """One user. The fields are in the order of the JSON."""
 
     id: str
     name: str
@@ -63,7 +63,7 @@ class User(msgspec.Struct, frozen=True):
     group: int
 
     def body(self) -> bytes:
-        """Return the user as compact JSON in UTF-8: the bytes that a client sends."""
+        """Return the user as compact JSON in UTF-8."""
         return msgspec.json.encode(self)
 
 
@@ -141,7 +141,10 @@ def _ascii(name: str) -> str:
 
 
 def _group(rng: random.Random) -> int:
-    """Return a group: in 80 % of the cases one of a few large ones, else a tenant's number."""
+    """Return a group.
+
+    80 % of the users share a few large groups; the others have the number of a tenant.
+    """
     if rng.random() < 0.8:
         return int(rng.paretovariate(1.1))
     return rng.randrange(10**6, 10**10)

@@ -1,4 +1,4 @@
-"""The operations, and the plans that make each system perform them."""
+"""The operations, and the plans that perform them."""
 
 import random
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Operation(Enum):
 
     @property
     def keyed(self) -> bool:
-        """Return True if it concerns loaded records, chosen by a distribution of keys."""
+        """Return True if a distribution of keys chooses the records."""
         return self in (Operation.GET, Operation.PUT, Operation.MIX)
 
 
@@ -50,7 +50,7 @@ class Dialect(Protocol):
         ...
 
     def put(self, user: User, field: str) -> Call:
-        """Set one field of a user to its value in `user`."""
+        """Set `field` of a user to its value in `user`."""
         ...
 
     def post(self, user: User) -> Call:
@@ -160,7 +160,7 @@ def load(dialect: Dialect, users: Sequence[User]) -> Plan:
 
 
 def rewrite(dialect: Dialect, users: Sequence[User], seed: int) -> Plan:
-    """Return a plan that sets one field of each user once."""
+    """Return a plan that changes each user once."""
     rng = random.Random(seed)
     calls = tuple(_put(dialect, user, rng) for user in users)
     return Plan(calls, End.FILL, len(calls), digits=dialect.digits)

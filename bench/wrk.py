@@ -1,4 +1,4 @@
-"""The load generator: runs wrk with a plan and parses its figures."""
+"""The load generator wrk: runs plans and parses the figures."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ _EXIT_TIMEOUT_S = 60.0
 
 
 class WrkError(Exception):
-    """wrk is not installed, did not end, or printed no figures."""
+    """wrk is missing, did not end, or printed no figures."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failures(self) -> int:
-        """Return the number of failures; only a run with 0 counts."""
+        """Return the number of failures; a run with any is invalid."""
         return self.refused + self.broken
 
 

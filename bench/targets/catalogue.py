@@ -24,6 +24,6 @@ NAMES = tuple(_MAKERS)
 
 
 def make(name: str, directory: Path) -> Target:
-    """Return a system that is not yet started, with its data below `directory`."""
+    """Return a stopped system with its data below `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     return _MAKERS[name](directory)

@@ -1,4 +1,4 @@
-"""ddb as a target: a cluster of real processes, started by `ddb up`."""
+"""ddb as a target: a cluster that `ddb up` starts."""
 
 import random
 import time
@@ -19,7 +19,10 @@ from ddb.settings import Fsync
 from tests.cluster import Cluster
 
 CHUNK = 100_000
-"""Users of one loading plan. Higher: wrk needs more memory, as it reads a whole plan."""
+"""Users of one loading plan.
+
+Lower: more starts of wrk. Higher: more memory, because wrk reads the whole plan.
+"""
 ATTEMPTS = 5
 """Rounds of loading; each sends the users that are missing after the one before."""
 PREPARATION_TIMEOUT_S = 10.0
@@ -27,7 +30,7 @@ PREPARATION_TIMEOUT_S = 10.0
 
 
 class Ddb:
-    """Nodes and a gateway on free ports, with their data in a directory of the benchmark."""
+    """Nodes and a gateway on free ports, with data in one directory."""
 
     dialect = UsersApiDialect()
 
@@ -120,7 +123,7 @@ class Ddb:
         return found
 
     def _get(self, path: str) -> tuple[bytes, str]:
-        """Return the answer to a GET, and the path of the next page. Raises `TargetFailed`.
+        """Return the answer to a GET and the next page's path. Raises `TargetFailed`.
 
         The request is repeated until `PREPARATION_TIMEOUT_S`, because some requests expire on a
         busy machine.

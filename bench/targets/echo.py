@@ -1,4 +1,4 @@
-"""The echo as a target: the limit of the gateway's HTTP server."""
+"""The echo as a target: the limit of any HTTP service."""
 
 import importlib.util
 import subprocess

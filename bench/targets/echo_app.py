@@ -19,7 +19,7 @@ async def read(_: Request) -> Response:
 
 
 async def write(request: Request) -> Response:
-    """Read the body and answer with one fixed user, as a PUT of one field does."""
+    """Read the body and answer with one fixed user."""
     await request.body()
     return Response(_BODY, media_type="application/json")
 

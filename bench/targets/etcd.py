@@ -1,4 +1,4 @@
-"""etcd as a target: three members; wrk sends to the JSON gateway of the leader."""
+"""etcd as a target: three members, loaded through the leader."""
 
 import json
 import shutil
@@ -166,7 +166,10 @@ def _pair(user: User) -> bytes:
 
 
 def _base64(text: bytes) -> bytes:
-    """Encode in base64, except for a mark; `replay.lua` inserts encoded digits there."""
+    """Encode in base64, except for a mark.
+
+    `replay.lua` replaces the mark by digits in base64.
+    """
     before, mark, after = text.partition(MARK)
     if not mark:
         return b64encode(text)

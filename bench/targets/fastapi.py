@@ -16,7 +16,7 @@ from tests.cluster import environment, free_ports
 
 
 class FastApi:
-    """One process of FastAPI with a pool of asyncpg connections, and two PostgreSQL servers."""
+    """One process of FastAPI with asyncpg, and two PostgreSQL servers."""
 
     name = "fastapi"
     durability = "primary and synchronous standby, fsync on both"

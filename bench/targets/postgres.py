@@ -44,7 +44,7 @@ class Postgres:
 
     @property
     def roots(self) -> list[int]:
-        """The ids of the two postmasters; every other process descends from one of them."""
+        """The process ids of the two postmasters, the parents of all others."""
         return [server.pid for server in self._servers]
 
     @staticmethod
@@ -75,11 +75,11 @@ class Postgres:
             )
 
     def ask(self, query: str) -> str:
-        """Run one query on the primary with psql and return its output."""
+        """Run a query on the primary and return its output."""
         return _do(_programs() / "psql", "-XAtq", "-d", self.dsn, "-c", query)
 
     def load(self, table: bytes) -> None:
-        """Copy rows of tab-separated text into the table, then vacuum it."""
+        """Copy rows of tab-separated text into the table."""
         _do(_programs() / "psql", "-Xq", "-d", self.dsn, "-c", "COPY users FROM stdin", text=table)
         self.ask("VACUUM ANALYZE users")
         self.ask("CHECKPOINT")
@@ -115,9 +115,9 @@ def _programs() -> Path:
 
 
 def _account() -> str | None:
-    """Return the account that runs the servers; None: the present one. Raises `NotInstalled`.
+    """Return the account that runs the servers. Raises `NotInstalled`.
 
-    PostgreSQL refuses to run as root.
+    None: the account of this process. PostgreSQL refuses to run as root.
     """
     if os.geteuid():
         return None

@@ -1,4 +1,4 @@
-"""The gateway's uvicorn settings, for the echo and the FastAPI peer.
+"""The gateway's uvicorn settings, for the echo and FastAPI.
 
 Only the HTTP parser differs. The gateway has its own; the others use uvicorn's faster one. A test
 compares these settings with ddb/gateway/process.py.
@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def serve(app: Any, port: int, **changed: Any) -> None:
-    """Serve an ASGI application on the loopback interface until a signal ends it.
+    """Serve an ASGI application on 127.0.0.1 until a signal.
 
     Args:
         app: The application.

@@ -1,4 +1,4 @@
-"""The port between the benchmark and a measured system; helpers for its processes."""
+"""The port between the benchmark and a measured system."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ _POLL_S = 0.02
 
 
 class NotInstalled(Exception):
-    """A system is not installed; the message names the missing part and how to install it."""
+    """A part of a system is missing; the message names the remedy."""
 
 
 class TargetFailed(Exception):
@@ -51,7 +51,7 @@ class Target(Protocol):
         ...
 
     def version(self) -> str:
-        """Return the names and versions of the software, for the report."""
+        """Return names and versions of the software for the report."""
         ...
 
     def start(self) -> None:
@@ -63,7 +63,10 @@ class Target(Protocol):
         ...
 
     def places(self, users: Sequence[User], count: int) -> list[str]:
-        """Return about `count` starts of pages for `Dialect.page`, spread over all users."""
+        """Return about `count` starts of pages for `Dialect.page`.
+
+        The pages are spread over all users.
+        """
         ...
 
     def stop(self) -> None:
@@ -128,19 +131,22 @@ def answers(url: str) -> bool:
 
 
 def fetch(url: str, body: bytes | None = None) -> bytes:
-    """Return the answer to a GET, or to a POST if there is a body. Raises `OSError`."""
+    """Send a GET, or a POST if there is a body. Raises `OSError`."""
     with urllib.request.urlopen(url, data=body, timeout=5) as answer:  # noqa: S310
         content: bytes = answer.read()
     return content
 
 
 def end_in_order() -> None:
-    """Turn SIGTERM into `SystemExit`, so that this program stops the processes it started."""
+    """Turn SIGTERM into `SystemExit`.
+
+    This program then stops the processes that it started.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:
-    """Terminate a process and wait for its end; kill it after `_STOP_TIMEOUT_S`."""
+    """Terminate a process; kill it after `_STOP_TIMEOUT_S`."""
     if process is None or process.poll() is not None:
         return
     process.terminate()

@@ -1,4 +1,4 @@
-"""ddb's HTTP contract; the echo and the FastAPI peer follow the same one."""
+"""The HTTP contract of ddb, the echo and the FastAPI peer."""
 
 from dataclasses import dataclass
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Changes: a client's request to change one record, and its outcome.
+"""Changes: requests to change one record, and their outcomes.
 
 A change is a pure function from a record's body to its next body, as in CASPaxos (Rystsov 2018).
 The coordinator may evaluate it several times, on several base states. Only the evaluation that two
@@ -58,7 +58,7 @@ ANY = b"*"
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """The outcome of a change on one base, and the body afterwards.
+    """The outcome of a change, and the body afterwards.
 
     `body`: None if there is no record afterwards.
     """
@@ -109,7 +109,7 @@ def evaluate(change: Change, base: bytes | None) -> Effect:
 
 
 def merge(base: bytes, fields: bytes) -> bytes:
-    """Replace the fields of `base` that the JSON object `fields` has.
+    """Replace fields of `base` by those of the JSON object `fields`.
 
     The fields keep the order of `base`; new ones follow.
     """

@@ -1,8 +1,9 @@
-"""The hybrid clock, the source of ballot counters (after Kulkarni et al. 2014).
+"""The hybrid clock: the source of ballot counters.
 
-A counter has milliseconds in its high bits and a sequence number in its low bits. Counters
-therefore grow across restarts, and are roughly fair between coordinators. Correctness does not
-depend on the wall clock: each counter exceeds every counter that the clock has observed.
+The clock follows Kulkarni et al. (2014). A counter has milliseconds in its high bits and a sequence
+number in its low bits. Counters therefore grow across restarts, and are roughly fair between
+coordinators. Correctness does not depend on the wall clock: each counter exceeds every counter that
+the clock has observed.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ def at_millisecond(milliseconds: int) -> int:
 
 
 def millisecond_of(counter: int) -> int:
-    """Return the millisecond in a counter's high bits; for display only."""
+    """Return the millisecond of a counter, for display only."""
     return counter >> LOGICAL_BITS
 
 

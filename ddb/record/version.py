@@ -1,4 +1,4 @@
-"""Dots and version vectors: the position of a replica in a record's history.
+"""Dots and version vectors: a replica's position in a record's history.
 
 A dot names one round of one record: a counter, and the node id of the coordinator. Dots are
 totally ordered. The newest dot of a state is the ballot under which nodes accepted it. Equal newest
@@ -21,7 +21,7 @@ costs 12 bytes per record.
 
 
 class Dot(NamedTuple):
-    """A ballot: the counter of a `HybridClock`, then the coordinator's node id."""
+    """A ballot: a `HybridClock` counter, then the coordinator's node id."""
 
     counter: int
     node: int

@@ -28,7 +28,7 @@ END = b"\xff\xff\xff"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The three nodes that decide a partition's records; any two are a quorum."""
+    """The three nodes of a partition; any two are a quorum."""
 
     home: str
     partner: str
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def homes(self) -> tuple[str, str]:
-        """The nodes that keep the two copies, the preferred coordinator first."""
+        """The two homes, the preferred coordinator first."""
         return (self.home, self.partner)
 
     @property
@@ -46,7 +46,7 @@ class Cell:
 
 
 class Ring:
-    """The placement of all partitions on a fixed set of nodes.
+    """The placement of partitions on a fixed set of nodes.
 
     `digest`: 8 bytes; processes with equal digests agree on every cell.
     """
@@ -86,7 +86,7 @@ def partition_of(record_id: bytes) -> int:
 
 
 def key_of(record_id: str) -> bytes:
-    """Return the key of a record: its partition, then its id.
+    """Return a record's key: its partition, then its id.
 
     Nodes and messages use this key; clients see the id alone.
     """

@@ -9,7 +9,7 @@ from bench.sample import Sample, Spread
 
 
 def results_of(figures: dict[str, float]) -> Results:
-    """Return one round of GET and PUT; `figures` has the CPU of each system in microseconds."""
+    """Return one round of GET and PUT. `figures`: microseconds of CPU by system."""
     results = Results()
     for load in (GET, PUT):
         for name, cpu in figures.items():

@@ -36,7 +36,7 @@ def paced(answering: Answering, rate: float, seconds: float) -> tuple[Second, fl
 def answers(
     status: bytes = b"200 OK", stall: float = 0.0, cut: int = 0
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Return a server's handler that sends each answer in two parts.
+    """Return a handler that sends each answer in two parts.
 
     Args:
         status: The status line of each answer, without the version.
@@ -91,7 +91,7 @@ def test_a_late_answer_delays_no_other_request() -> None:
     """One late answer has its whole latency, and the others keep theirs."""
     seen, _ = paced(answers(stall=0.5), rate=200, seconds=0.8)
     # The pacer checks for due requests every millisecond, so a latency may be a little short.
-    assert seen.worst >= 0.49
+    assert seen.slowest >= 0.49
     assert seen.percentile(0.8) < 0.1
 
 
@@ -100,5 +100,5 @@ def test_percentiles_are_latencies() -> None:
     second = Second(0, latencies=[0.001 * number for number in range(100, 0, -1)])
     assert second.percentile(0.5) == pytest.approx(0.051)
     assert second.percentile(0.99) == pytest.approx(0.1)
-    assert second.percentile(1.0) == second.worst == pytest.approx(0.1)
-    assert Second(0).percentile(0.99) == Second(0).worst == 0.0
+    assert second.percentile(1.0) == second.slowest == pytest.approx(0.1)
+    assert Second(0).percentile(0.99) == Second(0).slowest == 0.0

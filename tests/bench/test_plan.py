@@ -22,8 +22,8 @@ def spelled(text: bytes, serial: int, digits: tuple[bytes, ...]) -> bytes:
 
 def test_a_call_becomes_a_request() -> None:
     """A call becomes one complete HTTP request."""
-    wire = Call("PUT", b"/api/users/ada", b'{"group":2}').wire("127.0.0.1:80", 9)
-    assert wire == (
+    request_bytes = Call("PUT", b"/api/users/ada", b'{"group":2}').encode("127.0.0.1:80", 9)
+    assert request_bytes == (
         b"PUT /api/users/ada HTTP/1.1\r\nHost: 127.0.0.1:80\r\n"
         b'Content-Type: application/json\r\nContent-Length: 11\r\n\r\n{"group":2}'
     )
@@ -33,8 +33,10 @@ def test_a_call_becomes_a_request() -> None:
 def test_content_length_counts_serial_numbers(dialect: Dialect) -> None:
     """The Content-Length fits the request after its mark is replaced."""
     call = create(dialect, USERS, 0, seed=1).calls[0]
-    wire = spelled(call.wire("127.0.0.1:80", 3 * len(dialect.digits[0])), 7, dialect.digits)
-    head, _, body = wire.partition(b"\r\n\r\n")
+    request_bytes = spelled(
+        call.encode("127.0.0.1:80", 3 * len(dialect.digits[0])), 7, dialect.digits
+    )
+    head, _, body = request_bytes.partition(b"\r\n\r\n")
     assert b"Content-Length: %d" % len(body) in head
 
 

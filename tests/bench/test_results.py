@@ -16,7 +16,7 @@ def sample(cpu: float, rate: float = 1000.0) -> Sample:
 
 @pytest.fixture
 def results() -> Results:
-    """Return three rounds on a machine that slows down; ddb failed the second one."""
+    """Return three rounds of a slowing machine. ddb failed the second."""
     results = Results()
     for number, (echo, ddb) in enumerate([(40, 80), (50, None), (80, 160)], start=1):
         results.add(GET, "echo", number, sample(echo))

@@ -24,7 +24,7 @@ def test_echo_and_gateway_share_their_uvicorn_settings() -> None:
 
 
 def _named(source: str, name: str) -> ast.expr:
-    """Return the value that a module's top level assigns to `name`."""
+    """Return the value that a module assigns to `name`."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]

@@ -1,4 +1,4 @@
-"""Fixtures of the container tests: the engine, the images of this tree, a cluster."""
+"""Fixtures of the container tests: engine, images, cluster."""
 
 import fcntl
 import tempfile
@@ -44,6 +44,6 @@ def images(engine: None) -> None:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Start three nodes and a gateway without data, for one file of tests."""
+    """Start three nodes and a gateway for one file of tests."""
     with Stack() as stack:
         yield stack

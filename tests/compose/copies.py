@@ -1,4 +1,4 @@
-"""Status and copies of the nodes in the containers, read from the nodes themselves."""
+"""Status and copies of the nodes, read from the nodes themselves."""
 
 import asyncio
 import struct
@@ -27,7 +27,7 @@ class Copies:
         self._addresses: dict[str, str] = {}
 
     async def facts(self, name: str) -> dict[str, Any] | None:
-        """Return the status that a node gives of itself; None if it does not reply."""
+        """Return a node's own status; None if it does not reply."""
         try:
             facts = await ask_status(await self._address(name), NODE_PORT, TIMEOUT)
         except (OSError, TimeoutError):
@@ -62,7 +62,7 @@ class Copies:
         }
 
     async def _tallies(self, name: str) -> list[tuple[int, int]]:
-        """Return the digest of every partition; an empty list if the node does not reply."""
+        """Return a node's digests by partition; none if it does not reply."""
         try:
             host = await self._address(name)
             async with asyncio.timeout(TIMEOUT):

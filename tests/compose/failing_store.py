@@ -1,4 +1,4 @@
-"""Fill a small disk through a store, then check the store. Runs inside a container."""
+"""Fill a small disk through a store, then check it. Runs inside a container."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ Lower: a table fills the disk, and RocksDB delays writes until there is room.
 
 
 async def _write_until_failure(store: RocksStore) -> tuple[int, str]:
-    """Return the number of durable writes, and the reason of the first failure."""
+    """Return the number of durable writes and the first failure."""
     failures: list[StoreFailed] = []
     store.when_broken(failures.append)
     number = 0
@@ -51,7 +51,7 @@ def _key(number: int) -> bytes:
 
 
 def _value(number: int) -> bytes:
-    """Return random bytes, because compressed values would not fill the disk."""
+    """Return random bytes, because RocksDB would compress others."""
     return random.Random(number).randbytes(VALUE_BYTES)
 
 
@@ -80,7 +80,10 @@ def check(count: int) -> None:
 
 
 def main() -> None:
-    """Fill the disk in one process, which ends like a node, and check in another process."""
+    """Fill the disk in one process and check in another.
+
+    The first process ends without a clean stop of the store, like a node with a full disk.
+    """
     reading, writing = os.pipe()
     if not os.fork():
         os.write(writing, fill().encode())

@@ -1,4 +1,4 @@
-"""The packaged cluster: docker and docker-compose commands on the project's files."""
+"""The packaged cluster, run by docker and docker-compose."""
 
 import json
 import shutil
@@ -82,13 +82,13 @@ class Stack:
         return run(*self._command, *arguments, check=check, extra=self._extra | extra)
 
     def start(self) -> None:
-        """Start all services without data and wait until they are ready."""
+        """Start all services without data and wait for readiness."""
         self.down()
         self.compose("up", "-d")
         self.wait_ready()
 
     def wait_ready(self, port: int = PORT) -> None:
-        """Wait until the gateway on `port` reaches two nodes of every cell."""
+        """Wait until the gateway reaches two nodes of every cell."""
         if not wait_for(lambda: fetch("GET", "/readyz", port=port)[0] == 200, READY_TIMEOUT_S):
             logs = self.compose("logs", "--no-color", "--tail=30")
             raise EngineError(f"not ready after {READY_TIMEOUT_S:.0f} s:\n{logs}")
@@ -98,7 +98,7 @@ class Stack:
         self.compose("down", "-v", "--remove-orphans", "-t", "1")
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Return a node's part of `ddb status`, which runs in the gateway's container."""
+        """Return a node's part of `ddb status --json`."""
         status = json.loads(self.compose("exec", "-T", "gateway", "ddb", "status", "--json"))
         facts: dict[str, Any] = next(node for node in status["nodes"] if node["name"] == name)
         return facts
@@ -124,7 +124,7 @@ def inspect(container: str, field: str) -> str:
 
 
 def address(container: str) -> str:
-    """Return the container's address on the project's network; "" if it is not connected."""
+    """Return the container's address on the network; "" if disconnected."""
     return docker(
         "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container
     ).strip()
@@ -158,7 +158,7 @@ def fetch(
 def insist(
     method: str, path: str, body: object = None, *, port: int = PORT, **headers: str
 ) -> tuple[int, Any]:
-    """Like `fetch`, but repeat after a 503, for tests that do not measure time."""
+    """Like `fetch`, but repeat after a 503."""
     for _ in range(40):
         status, answer = fetch(method, path, body, port=port, **headers)
         if status != 503:

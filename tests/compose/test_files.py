@@ -1,4 +1,4 @@
-"""The files in deploy/ satisfy the official schemas and ddb's own parser."""
+"""The files in deploy/: official schemas and ddb's own parser."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Full disks: refused changes, continued reads, and no loss once space returns."""
+"""Full disks: refused changes, continued reads and no loss."""
 
 import asyncio
 import json
@@ -139,7 +139,7 @@ def test_store_after_a_failed_write() -> None:
 
 
 def assert_declined(method: str, path: str, body: object) -> None:
-    """Check that a change is refused as not applied, because of the disk.
+    """Check that the cluster refuses a change because of a disk.
 
     A disk that fills may stall the machine and silence a node. The gateway cannot tell whether a
     silent node applied a change. The first few answers may therefore state that instead.
@@ -164,7 +164,7 @@ def assert_reads_work(count: int) -> None:
 
 
 def leave_free(megabytes: int, names: tuple[str, ...] = NODES) -> None:
-    """Fill the disks from outside up to `megabytes`, and wait until the nodes notice."""
+    """Fill the disks except for `megabytes`, and let the nodes notice."""
     for name in names:
         disk = f"/disks/{name}"
         remaining = megabytes << 20
@@ -176,7 +176,7 @@ def leave_free(megabytes: int, names: tuple[str, ...] = NODES) -> None:
 
 
 def take_everything() -> None:
-    """Fill all disks to the last byte, before a node can notice."""
+    """Fill all disks completely before a node can notice."""
     _keeper(
         "for disk in /disks/*; do (free=$(df -B1 --output=avail $disk | tail -1);"
         " fallocate -l $free $disk/ballast; cat /dev/zero > $disk/ballast.more) & done; wait; true"

@@ -1,4 +1,4 @@
-"""Wrong settings and absent nodes: clear messages, and no harm to the other processes."""
+"""Wrong settings and absent nodes: clear messages, no other harm."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The images and containers: their tests, limits, ports, health, start and stop."""
+"""The images and containers: limits, ports, health, start, stop."""
 
 import re
 import signal
@@ -97,7 +97,7 @@ def health(container: str) -> str:
 
 
 def send_signal(container: str, number: int) -> None:
-    """Send a signal to the child of the container's init, which is the ddb process."""
+    """Send a signal to the ddb process, the child of the container's init."""
     code = f"import os; os.kill(int(open('/proc/1/task/1/children').read()), {int(number)})"
     docker("exec", container, "python", "-c", code)
 

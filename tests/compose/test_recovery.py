@@ -1,4 +1,4 @@
-"""The recovery test: each node is stopped, killed, paused and cut off under load."""
+"""The recovery test: faults of each node under load."""
 
 import asyncio
 import os
@@ -45,7 +45,10 @@ class Step:
 
 
 def plan() -> list[Step]:
-    """Return the steps: a stop of a minute for each node, then short and harsher faults."""
+    """Return the steps.
+
+    Each node stops for a minute. Then follow short and harsher faults of each node.
+    """
     steps = [Step("no fault", "true", 10.0, "true")]
     for number in ORDER:
         name = f"db-{number}"
@@ -93,7 +96,7 @@ async def _run(stack: Stack, rng: random.Random) -> tuple[Journal, dict[Step, fl
     await load.start()
     healed: dict[Step, float] = {}
     for step in plan():
-        # The journal groups its figures by `phase` and needs only the `value` of it.
+        # The journal groups its figures by `phase`, and uses nothing of it but `value`.
         journal.phase = cast("Phase", step)
         await _do(stack, journal, step.breaks)
         await asyncio.sleep(step.seconds)
@@ -140,15 +143,16 @@ async def _do(stack: Stack, journal: Journal, command: str) -> None:
 
 
 async def _wait_until_healed(copies: Copies, journal: Journal, event: str) -> float:
-    """Return the seconds until no hint is left and each partition's homes were equal once.
+    """Return the seconds until the cluster has recovered.
 
-    After `RECOVERY_TIMEOUT_S` the journal records a violation; `event` names the fault there.
+    Recovered: no hint is left, and the homes of each partition were equal once. After
+    `RECOVERY_TIMEOUT_S` the journal records a violation; `event` names the fault there.
     """
     began = time.monotonic()
     unequal = set(range(PARTITIONS))
     while unequal:
         if await copies.settled():
-            # Equal homes need to be observed once only, because writes continue.
+            # One observation of equal homes suffices, because writes continue.
             unequal &= await copies.unequal()
         if time.monotonic() - began > RECOVERY_TIMEOUT_S:
             journal.violation(
@@ -160,7 +164,10 @@ async def _wait_until_healed(copies: Copies, journal: Journal, event: str) -> fl
 
 
 def _table(journal: Journal, healed: dict[Step, float], watchdog: Watchdog) -> str:
-    """Return a line per step; latencies are milliseconds, without the delays of this process."""
+    """Return a line per step.
+
+    Latencies are in milliseconds, without the delays of this process.
+    """
     title = (
         f"{'step':<20}{'requests':>9}{'p50':>7}{'p99':>7}{'p99.9':>7}{'max':>7}"
         f"{'late':>7}{'wrong':>7}{'healed':>9}"

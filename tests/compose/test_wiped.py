@@ -1,4 +1,4 @@
-"""The loss of a disk: a node's container and volume are removed and replaced under load."""
+"""The loss of a disk under load, with a new disk afterwards."""
 
 import asyncio
 import random

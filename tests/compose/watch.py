@@ -1,4 +1,4 @@
-"""A watchdog that detects stalls of the machine both inside and outside of containers.
+"""A watchdog for stalls inside and outside of containers.
 
 An engine may give all containers together as much CPU as one process outside. On a busy machine
 the containers then stall while other processes run. The engine may also keep its volumes on another

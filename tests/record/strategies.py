@@ -16,7 +16,7 @@ def dots(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[Dot]
 
 
 def versions(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[Version]:
-    """Return a strategy for versions: one dot per node, newest first, at most `MOST_DOTS`."""
+    """Return a strategy for versions of at most `MOST_DOTS` dots."""
     counters_by_node = st.dictionaries(
         st.integers(1, nodes), st.integers(1, counters), max_size=min(nodes, MOST_DOTS)
     )
