@@ -55,7 +55,7 @@ class Postgres:
     def start(self) -> None:
         """Start both servers. Raises `NotInstalled` and `TargetFailed`."""
         programs = _programs()
-        _give(self._directory)
+        _hand_over(self._directory)
         self._port = free_ports(2)
         primary, standby = self._directory / "primary", self._directory / "standby"
         _do(programs / "initdb", "-D", primary, "-U", USER, "-A", "trust", "--locale=C.UTF-8")
@@ -98,7 +98,8 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop both servers."""
-        # A stopping primary waits until the standby has everything, so it stops first.
+        # SIGTERM waits for clients, and none remain. A stopping primary also waits until the
+        # standby has received everything, so the primary stops first.
         for server in self._servers:
             end(server)
 
@@ -130,7 +131,8 @@ def _account() -> str | None:
     return USER
 
 
-def _give(directory: Path) -> None:
+def _hand_over(directory: Path) -> None:
+    """Give a directory to the account of the servers."""
     account = _account()
     if account is not None:
         shutil.chown(directory, account)

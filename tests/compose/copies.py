@@ -10,8 +10,8 @@ from ddb.wire.messages import PROTOCOL, Hello, Reply, Tallies, Tally
 from ddb.wire.status import FAR, ask_status
 from tests.compose.stack import NODE_PORT, address
 
-TIMEOUT = 2.0
-"""Seconds for one reply. Lower: a busy node counts as unreachable."""
+REPLY_TIMEOUT_S = 2.0
+"""Time for one reply. Lower: a busy node counts as unreachable."""
 _ROW = struct.Struct(">QQ")
 """One partition's digest: the count of live records, and the XOR over all copies."""
 _READ = 1 << 20
@@ -29,7 +29,7 @@ class Copies:
     async def facts(self, name: str) -> dict[str, Any] | None:
         """Return a node's own status; None if it does not reply."""
         try:
-            facts = await ask_status(await self._address(name), NODE_PORT, TIMEOUT)
+            facts = await ask_status(await self._address(name), NODE_PORT, REPLY_TIMEOUT_S)
         except (OSError, TimeoutError):
             self._addresses.pop(name, None)
             return None
@@ -50,22 +50,22 @@ class Copies:
 
         All partitions count as different if a node does not reply.
         """
-        tables = dict(
-            zip(self.names, await asyncio.gather(*map(self._tallies, self.names)), strict=True)
+        digests = dict(
+            zip(self.names, await asyncio.gather(*map(self._digests, self.names)), strict=True)
         )
-        if not all(tables.values()):
+        if not all(digests.values()):
             return set(range(PARTITIONS))
         return {
             number
             for number, cell in enumerate(self.ring.cells)
-            if tables[cell.home][number] != tables[cell.partner][number]
+            if digests[cell.home][number] != digests[cell.partner][number]
         }
 
-    async def _tallies(self, name: str) -> list[tuple[int, int]]:
+    async def _digests(self, name: str) -> list[tuple[int, int]]:
         """Return a node's digests by partition; none if it does not reply."""
         try:
             host = await self._address(name)
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(host, NODE_PORT)
                 hello = Hello(PROTOCOL, self.ring.digest, "a test", 0)
                 writer.write(frame(1, FAR, hello) + frame(2, FAR, Tally()))

@@ -15,8 +15,10 @@ DATA = Path("/data/store")
 BALLAST = Path("/data/ballast")
 VALUE_BYTES = 4096
 RESERVED = 14 << 20
-"""Bytes that become free before the store opens again. Lower: RocksDB cannot write its log as
-tables then."""
+"""Bytes that become free before the store opens again.
+
+Lower: the store cannot open, because RocksDB turns its log into tables then.
+"""
 MEMTABLE = 64 << 20
 """Bytes of the memtable, more than the disk has, so that the log fills the disk.
 
@@ -51,7 +53,7 @@ def _key(number: int) -> bytes:
 
 
 def _value(number: int) -> bytes:
-    """Return random bytes, because RocksDB would compress others."""
+    """Return random bytes. RocksDB would compress others, and the disk would not fill."""
     return random.Random(number).randbytes(VALUE_BYTES)
 
 
@@ -82,7 +84,7 @@ def check(count: int) -> None:
 def main() -> None:
     """Fill the disk in one process and check in another.
 
-    The first process ends without a clean stop of the store, like a node with a full disk.
+    The check has only the disk, like a node after a restart.
     """
     reading, writing = os.pipe()
     if not os.fork():

@@ -18,7 +18,7 @@ NODE_PORT = 8081
 READY_TIMEOUT_S = 60.0
 """Time from `up` to the gateway's readiness. Lower: a busy machine fails the tests."""
 COMMAND_TIMEOUT_S = 300.0
-"""Time for one command; a first build takes minutes."""
+"""Time for one command. Lower: the first build on a slow machine fails."""
 FIVE = ROOT / "deploy" / "five.yml"
 SMALL = Path(__file__).parent / "small.yml"
 

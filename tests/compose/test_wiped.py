@@ -18,8 +18,10 @@ from tests.faults.owner import Owner
 from tests.faults.watchdog import Watchdog
 
 RECORDS = 8_000
-"""Records before the loss, in addition to those of the load. Fewer: the rebuild is over too soon
-to observe its progress."""
+"""Records before the loss, in addition to those of the load.
+
+Fewer: the rebuild ends before its progress shows in the status.
+"""
 CLIENTS = 16
 REBUILD_TIMEOUT_S = 60.0
 """Time for the rebuild. Lower: a busy machine fails the test."""
