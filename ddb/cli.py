@@ -16,7 +16,14 @@ OK = 0
 FAILURE = 1
 USAGE = 2
 
-_UP = (known.DB_N, known.PORT, known.DDB_DATA, known.DDB_HOST, known.DDB_FSYNC)
+_UP = (
+    known.DB_N,
+    known.PORT,
+    known.DDB_DATA,
+    known.DDB_HOST,
+    known.DDB_FSYNC,
+    known.DDB_REQUEST_BUDGET_MS,
+)
 _NODE = (
     known.DDB_NAME,
     known.DDB_HOST,
@@ -25,8 +32,17 @@ _NODE = (
     known.DDB_NODES,
     known.DB_N,
     known.DDB_FSYNC,
+    known.DDB_LOG_FILE,
+    known.DDB_REQUEST_BUDGET_MS,
 )
-_GATEWAY = (known.DDB_HOST, known.PORT, known.DDB_NODES, known.DB_N)
+_GATEWAY = (
+    known.DDB_HOST,
+    known.PORT,
+    known.DDB_NODES,
+    known.DB_N,
+    known.DDB_LOG_FILE,
+    known.DDB_REQUEST_BUDGET_MS,
+)
 _ACTIONS = {
     "stop": "end a process of the local cluster in good order (SIGTERM)",
     "kill": "end a process of the local cluster on the spot (SIGKILL)",
@@ -146,7 +162,8 @@ def _up(said: argparse.Namespace) -> int:
         save(layout)
 
         async def supervise() -> int:
-            return await Supervisor(layout, settings.fsync, _say).run(_banner(layout.url, data))
+            supervisor = Supervisor(layout, settings.fsync, _say, settings.request_budget_ms)
+            return await supervisor.run(_banner(layout.url, data))
 
         _say(f"Starting {layout.nodes} nodes and a gateway, with data in {data} ...")
         return asyncio.run(supervise())

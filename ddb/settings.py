@@ -14,6 +14,11 @@ from typing import NoReturn
 MIN_NODES = 3
 MAX_NODES = 255
 LAST_PORT = 65535
+DEFAULT_BUDGET_MS = 225
+MIN_BUDGET_MS = 100
+"""Below it the time-outs derived from the budget come near the period of a link's sweep."""
+MAX_BUDGET_MS = 10_000
+"""Far below the minute after which nodes take the requests of a silent gateway for over."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
@@ -109,6 +114,24 @@ DDB_FSYNC = Variable(
     "when a write counts as durable: always (on disk) or os (in the page cache)",
 )
 
+DDB_LOG_FILE = Variable(
+    "DDB_LOG_FILE",
+    "--log-file",
+    "FILE",
+    "the path of a file",
+    "",
+    "where the process logs, in at most 3 files of 10 MB (default: standard error, without bound)",
+)
+
+DDB_REQUEST_BUDGET_MS = Variable(
+    "DDB_REQUEST_BUDGET_MS",
+    "--request-budget-ms",
+    "MS",
+    f"a whole number of milliseconds from {MIN_BUDGET_MS} to {MAX_BUDGET_MS}",
+    str(DEFAULT_BUDGET_MS),
+    "milliseconds within which a request is answered, whatever happens to any one node",
+)
+
 # A container is reached from outside itself.
 _EVERYWHERE = "0.0.0.0"  # noqa: S104
 
@@ -136,6 +159,9 @@ class NodeSettings:
     members: tuple[Member, ...]
     fsync: Fsync
     exit_with_parent: bool
+    log_file: Path | None = None
+    """None: standard error."""
+    request_budget_ms: int = DEFAULT_BUDGET_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +172,9 @@ class GatewaySettings:
     port: int
     members: tuple[Member, ...]
     exit_with_parent: bool
+    log_file: Path | None = None
+    """None: standard error."""
+    request_budget_ms: int = DEFAULT_BUDGET_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +187,7 @@ class LocalSettings:
     port: int
     data: Path
     fsync: Fsync
+    request_budget_ms: int = DEFAULT_BUDGET_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +248,8 @@ def node_settings(
         members=members,
         fsync=_given(DDB_FSYNC, environ, flags).fsync(),
         exit_with_parent=exit_with_parent,
+        log_file=_log_file(environ, flags),
+        request_budget_ms=_budget_ms(environ, flags),
     )
 
 
@@ -230,6 +262,8 @@ def gateway_settings(
         port=_given(PORT, environ, flags).port(),
         members=_members(environ, flags),
         exit_with_parent=exit_with_parent,
+        log_file=_log_file(environ, flags),
+        request_budget_ms=_budget_ms(environ, flags),
     )
 
 
@@ -242,6 +276,7 @@ def local_settings(environ: Mapping[str, str], flags: Flags) -> LocalSettings:
         port=_given(PORT, environ, flags).port(),
         data=local_data(environ, flags),
         fsync=_given(DDB_FSYNC, environ, flags).fsync(),
+        request_budget_ms=_budget_ms(environ, flags),
     )
 
 
@@ -264,6 +299,15 @@ def _given(
     # An empty variable is how container tools pass on one that is not set.
     text = environ.get(variable.name) or (variable.default if default is None else default)
     return _Given(variable.name, text, variable.takes)
+
+
+def _log_file(environ: Mapping[str, str], flags: Flags) -> Path | None:
+    given = _given(DDB_LOG_FILE, environ, flags)
+    return given.path().absolute() if given.text else None
+
+
+def _budget_ms(environ: Mapping[str, str], flags: Flags) -> int:
+    return _given(DDB_REQUEST_BUDGET_MS, environ, flags).number(MIN_BUDGET_MS, MAX_BUDGET_MS)
 
 
 def _members(environ: Mapping[str, str], flags: Flags) -> tuple[Member, ...]:

@@ -71,8 +71,12 @@ def gone(pid: int) -> bool:
 class Cluster:
     """One `ddb up`. `start` and `stop` may be called again and again; the data stays."""
 
-    def __init__(self, directory: Path, nodes: int = 3, **extra: str) -> None:
+    def __init__(
+        self, directory: Path, nodes: int = 3, descriptors: int | None = None, **extra: str
+    ) -> None:
+        """`descriptors`: the limit of each process, where it is not the machine's."""
         self.nodes = nodes
+        self._descriptors = descriptors
         self.data = directory / "data"
         self.port = 0
         self._output = directory / "up.out"
@@ -116,9 +120,12 @@ class Cluster:
         """Start without waiting."""
         self.port = self.port or free_ports(self.nodes + 1)
         command = ["up", "--nodes", str(self.nodes), "--port", str(self.port)]
+        program = [sys.executable, "-m", "ddb"]
+        if self._descriptors is not None:
+            program = ["sh", "-c", f'ulimit -n {self._descriptors}; exec "$@"', "sh", *program]
         with self._output.open("wb") as output:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "ddb", *command, "--data", str(self.data), *arguments],
+                [*program, *command, "--data", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -19,7 +19,8 @@ def members(first_port: int, names: Names = ("db-0", "db-1", "db-2")) -> str:
 class Process:
     """One `ddb ...`, from its start to its end; what it said is in a file of its own."""
 
-    def __init__(self, directory: Path, *command: str) -> None:
+    def __init__(self, directory: Path, *command: str, **environ: str) -> None:
+        """`environ`: beyond what every process of a test gets."""
         self.command = command
         self._output = directory / f"{command[0]}-{time.monotonic_ns()}.out"
         with self._output.open("wb") as output:
@@ -28,7 +29,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment(),
+                env=environment(**environ),
                 cwd=directory,
             )
 

@@ -10,8 +10,11 @@ from ddb.settings import (
     DB_N,
     DB_PORT,
     DDB_FSYNC,
+    DDB_LOG_FILE,
     DDB_NAME,
     DDB_NODES,
+    DDB_REQUEST_BUDGET_MS,
+    DEFAULT_BUDGET_MS,
     PORT,
     Flags,
     Fsync,
@@ -22,6 +25,7 @@ from ddb.settings import (
     local_settings,
     node_settings,
 )
+from ddb.wire.timeouts import DEFAULT_BUDGET_S
 
 LIST = "a=h1:7001,b=h2:7002,c=h3:7003"
 
@@ -49,6 +53,13 @@ def test_defaults() -> None:
         fsync=Fsync.ALWAYS,
         exit_with_parent=False,
     )
+
+
+def test_log_file_is_absolute() -> None:
+    """A log file stays the same one wherever the process works later; without one there is none."""
+    assert node({"DDB_LOG_FILE": "x.log"}).log_file == Path("x.log").absolute()
+    assert gateway_settings({}, {DDB_LOG_FILE: "/y.log"}).log_file == Path("/y.log")
+    assert gateway_settings({"DDB_LOG_FILE": ""}, {}).log_file is None
 
 
 def test_count_and_port_make_the_member_list() -> None:
@@ -82,6 +93,15 @@ def test_flag_wins_over_environment() -> None:
     assert (settings.name, settings.port, settings.fsync) == ("c", 7777, Fsync.OS)
 
 
+def test_every_process_takes_the_request_budget() -> None:
+    """The budget reaches nodes, gateways and local clusters; a flag wins over the environment."""
+    environ = {"DDB_REQUEST_BUDGET_MS": "1000"}
+    assert node(environ).request_budget_ms == 1000
+    assert gateway_settings(environ, {}).request_budget_ms == 1000
+    assert local_settings(environ, {DDB_REQUEST_BUDGET_MS: "400"}).request_budget_ms == 400
+    assert node().request_budget_ms == DEFAULT_BUDGET_MS == DEFAULT_BUDGET_S * 1000
+
+
 def test_empty_variable_is_not_set() -> None:
     """An empty variable counts as one that is not there."""
     assert node({"DB_N": "", "DDB_NODES": "", "DDB_FSYNC": "", "DDB_NAME": ""}) == node()
@@ -113,6 +133,9 @@ def test_local_cluster_listens_on_this_machine_only() -> None:
         ({"DB_PORT": "0"}, "DB_PORT is '0'. It takes a port from 1 to 65535."),
         ({"DB_PORT": "65536"}, "DB_PORT is '65536'"),
         ({"DDB_HOST": "a b"}, "DDB_HOST is 'a b'"),
+        ({"DDB_REQUEST_BUDGET_MS": "99"}, "It takes a whole number of milliseconds from 100 to"),
+        ({"DDB_REQUEST_BUDGET_MS": "10001"}, "DDB_REQUEST_BUDGET_MS is '10001'"),
+        ({"DDB_REQUEST_BUDGET_MS": "0.2"}, "DDB_REQUEST_BUDGET_MS is '0.2'"),
         ({"DDB_FSYNC": "never"}, "DDB_FSYNC is 'never'. It takes 'always'"),
         ({"DDB_DATA": "a\0b"}, "It takes the path of a directory"),
         ({"DDB_NAME": "db-7"}, "DDB_NAME is 'db-7': the cluster's nodes are db-0, db-1, db-2"),

@@ -22,6 +22,7 @@ from ddb.gateway.http import Application
 from ddb.gateway.incoming import Incoming
 from ddb.gateway.request import Request
 from ddb.gateway.response import refusal
+from ddb.wire.log_limit import cause
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
         del app_state
         self._app = cast("Application", config.loaded_app)
         self._patience = config.timeout_keep_alive
+        self._most = config.limit_concurrency
         self._server = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._incoming = Incoming(self)
@@ -71,6 +73,17 @@ class Connection(asyncio.Protocol):
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
         self._client = transport.get_extra_info("peername")
+        if self._most is not None and len(self._server.connections) >= self._most:
+            log.warning(
+                "closing a new client connection: all %d that the limit of file descriptors allows"
+                " are open. No request was read from it. Raise the limit (`ulimit -n`), or run"
+                " another gateway",
+                self._most,
+                extra=cause("client connection limit"),
+            )
+            self._transport.abort()
+            self._transport = None
+            return
         self._server.connections.add(cast("Any", self))
         self._heard = self._loop.time()
         self._idle = self._loop.call_later(self._patience, self._look)
@@ -198,7 +211,7 @@ class Connection(asyncio.Protocol):
     def end(self, why: Refused | None) -> None:
         """As `Taker.end`: close after the last answer that is due."""
         self._ended, self._malformed = True, why
-        log.info("closing the connection from %s: %s", self._client, why)
+        log.info("closing the connection from %s: %s", self._client, why, extra=cause("bad HTTP"))
         if self._task is None:
             self._close()
 

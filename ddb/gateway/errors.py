@@ -22,6 +22,7 @@ class Error(Enum):
     WRONG_METHOD = ("InvalidRequestError", 405, False)
     EXISTS = ("ConflictError", 409, False)
     MISMATCH = ("ConflictError", 412, False)
+    TOO_MANY_KEYED = ("TooManyRequestsError", 429, False)
     UNAVAILABLE = ("UnavailableError", 503, True)
     DEFECT = ("ApplicationError", 500, True)
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from ddb.gateway.conditions import required_tags
 from ddb.gateway.document import GREATEST_DOCUMENT
 from ddb.gateway.errors import Detail, Error, Refused, invalid
-from ddb.gateway.records import Applied, Records, Unavailable
+from ddb.gateway.records import Applied, Records, TooManyKeyed, Unavailable
 from ddb.gateway.request import Request
 from ddb.gateway.response import Response, plain, refusal
 from ddb.gateway.schema import load
@@ -47,6 +47,8 @@ class Application:
             return refusal(refused)
         except Unavailable as unavailable:
             return refusal(_unavailable(unavailable))
+        except TooManyKeyed as too_many:
+            return refusal(_too_many_keyed(too_many.retry_after_s))
         except Exception:
             # The last line of defence: a defect is logged whole and told without its insides.
             log.exception("%s %s failed", request.method, request.path)
@@ -163,6 +165,17 @@ def _unavailable(unavailable: Unavailable) -> Refused:
     )
     return Refused(
         Error.UNAVAILABLE, f"Not decided: {unavailable}; {known}", applied=unavailable.applied
+    )
+
+
+def _too_many_keyed(retry_after_s: int) -> Refused:
+    return Refused(
+        Error.TOO_MANY_KEYED,
+        "This user already remembers as many writes with an Idempotency-Key as it can for ten"
+        " minutes. This request changed nothing. Send it again with the same key after"
+        f" {retry_after_s} s",
+        applied=Applied.NO,
+        headers=((b"retry-after", b"%d" % retry_after_s),),
     )
 
 

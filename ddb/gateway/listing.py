@@ -12,6 +12,7 @@ from ddb.gateway.records import Cursor, Page
 from ddb.gateway.walk import Walk, start_of
 from ddb.ring.ring import PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.ports import Clock, Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 class Listing:
@@ -23,9 +24,10 @@ class Listing:
         transport: Transport,
         clock: Clock,
         read: Callable[[str, float], Awaitable[bytes | None]],
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
         """`read` decides one record, named by its id, until a deadline."""
-        poll = Poll(transport, clock)
+        poll = Poll(transport, clock, timeouts)
         self._walk = Walk(ring, poll, read)
         self._counting = Counting(ring, poll, self._walk)
 

@@ -9,12 +9,18 @@ import asyncio
 import hashlib
 import random
 
+import msgspec
+
 from ddb.record.change import Change
-from ddb.record.state import FINGERPRINT_BYTES, OPERATION_BYTES, Operation
+from ddb.record.keyed_log import FINGERPRINT_BYTES
+from ddb.record.state import OPERATION_BYTES, Operation
 
 SENDER_BYTES = 6
 GRACE = 0.5
 """Seconds kept open beyond the deadline, for clocks that do not run at quite the same rate."""
+
+_decode = msgspec.json.Decoder().decode
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 class Operations:
@@ -52,8 +58,14 @@ class Operations:
 
 
 def named_by_client(key: str, record_id: str, change: Change) -> Operation:
-    """The identity of an operation with an Idempotency-Key: the same through every gateway."""
-    request = repr((record_id, int(change.kind), change.body, change.match)).encode()
+    """The identity of an operation with an Idempotency-Key: the same through every gateway.
+
+    Two requests are the same when they mean the same: the order of fields does not matter, nor the
+    order of tags, nor a tag given twice.
+    """
+    body = _canonical(_decode(change.body)) if change.body else b""
+    tags = tuple(sorted(set(change.match)))
+    request = repr((record_id, int(change.kind), body, tags)).encode()
     return Operation(
         hashlib.blake2b(key.encode(), digest_size=OPERATION_BYTES).digest(),
         hashlib.blake2b(request, digest_size=FINGERPRINT_BYTES).digest(),

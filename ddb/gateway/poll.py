@@ -7,11 +7,7 @@ from ddb.gateway.records import Applied, Unavailable
 from ddb.ring.ring import CELL, Cell
 from ddb.wire.messages import Reply, Rows, Scan, Tallies, Tally
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
-
-PATIENCE = 0.06
-"""Seconds that a node may be silent before the poll goes on without it."""
-REST = 0.01
-"""Seconds before those that are missing are asked again."""
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 Cells = frozenset[tuple[str, str, str]]
 """The nodes of some cells, each cell's in order of preference."""
@@ -20,9 +16,10 @@ Cells = frozenset[tuple[str, str, str]]
 class Poll:
     """Asks the nodes that are up."""
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, timeouts: Timeouts = DEFAULT) -> None:
         self._transport = transport
         self._clock = clock
+        self._timeouts = timeouts
 
     async def ask(self, request: Scan | Tally, cells: Cells, deadline: float) -> dict[str, Reply]:
         """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`.
@@ -34,22 +31,27 @@ class Poll:
             self.check(deadline)
             names = [name for name in self._worth_asking(cells) if name not in good]
             asked = {
-                name: self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
+                name: self._transport.ask(
+                    name, request, deadline=deadline, patience=self._timeouts.scan_s
+                )
                 for name in names
             }
             waiting = set(asked.values())
             try:
                 while waiting:
-                    _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    # Time passes, too: a node that was waited for may turn out slow meanwhile.
+                    _, waiting = await asyncio.wait(
+                        waiting, timeout=self._timeouts.hedge_s, return_when=asyncio.FIRST_COMPLETED
+                    )
                     good |= _answers(asked)
-                    if suffice(good, cells) and not self._hopeful(asked):
+                    if suffice(good, cells) and not self._hopeful(asked, cells):
                         break
             finally:
                 for reply in asked.values():
                     reply.cancel()
             if suffice(good, cells):
                 return good
-            await asyncio.sleep(REST)
+            await asyncio.sleep(self._timeouts.hedge_s)
 
     def check(self, deadline: float) -> None:
         """Raises `Unavailable` once it is too late."""
@@ -58,26 +60,31 @@ class Poll:
 
     def out(self, cells: Cells) -> tuple[str, ...]:
         """The nodes of which no answer is to be expected."""
-        condition = self._transport.condition
-        return tuple(name for name in _nodes(cells) if condition(name) is not Condition.UP)
+        condition, worst = self._transport.condition, self._worst_expected(cells)
+        return tuple(name for name in _nodes(cells) if condition(name) > worst)
 
     def _worth_asking(self, cells: Cells) -> list[str]:
-        """The nodes that are up; where those are too few, the silent ones, too.
+        """The nodes of the best conditions that suffice: up, then slow, then silent.
 
         A node that was silent for a moment may be the second one that a cell has left.
         """
         conditions = {name: self._transport.condition(name) for name in _nodes(cells)}
-        up = [name for name, condition in conditions.items() if condition is Condition.UP]
-        if suffice(up, cells):
-            return up
+        for worst in (Condition.UP, Condition.SLOW):
+            names = [name for name, condition in conditions.items() if condition <= worst]
+            if suffice(names, cells):
+                return names
         return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
 
-    def _hopeful(self, asked: dict[str, asyncio.Future[Reply]]) -> bool:
-        """Whether a node that is up has yet to answer."""
+    def _worst_expected(self, cells: Cells) -> Condition:
+        """The worst condition of a node that is waited for: SLOW only where UP is too few."""
         condition = self._transport.condition
-        return any(
-            not reply.done() and condition(to) is Condition.UP for to, reply in asked.items()
-        )
+        up = [name for name in _nodes(cells) if condition(name) is Condition.UP]
+        return Condition.UP if suffice(up, cells) else Condition.SLOW
+
+    def _hopeful(self, asked: dict[str, asyncio.Future[Reply]], cells: Cells) -> bool:
+        """Whether a node that is waited for has yet to answer."""
+        condition, worst = self._transport.condition, self._worst_expected(cells)
+        return any(not reply.done() and condition(to) <= worst for to, reply in asked.items())
 
     def __repr__(self) -> str:
         return f"<Poll by {self._transport!r}>"

@@ -17,11 +17,19 @@ from ddb.gateway.router import Router
 from ddb.ring.ring import Ring
 from ddb.settings import GatewaySettings
 from ddb.wire.clock import SystemClock
+from ddb.wire.descriptors import (
+    TooFewDescriptors,
+    client_connection_limit,
+    gateway_reserve,
+    raise_limit,
+)
 from ddb.wire.link import Link
 from ddb.wire.messages import PROTOCOL, Hello
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
+from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
 from ddb.wire.scheduling import in_batches
+from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +39,19 @@ GRACEFUL = 3
 
 def run(settings: GatewaySettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        logs = start_log(settings.log_file)
+        raise_limit()
+        clients = client_connection_limit(gateway_reserve(len(settings.members)))
+    except (LogRefused, TooFewDescriptors) as refused:
+        print(f"the gateway: {refused}", file=sys.stderr, flush=True)
+        return 1
     in_batches()
-    return uvloop.run(_serve(settings))
+    return uvloop.run(_serve(settings, clients, logs))
 
 
-async def _serve(settings: GatewaySettings) -> int:
+async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> int:
+    keep_counts(logs)
     clock, rng = SystemClock(), random.Random()
     ring = Ring(tuple(member.name for member in settings.members))
     hello = Hello(PROTOCOL, ring.digest, "a gateway", 0)
@@ -46,7 +61,8 @@ async def _serve(settings: GatewaySettings) -> int:
             for member in settings.members
         }
     )
-    router = Router(ring, network, clock, rng)
+    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+    router = Router(ring, network, clock, rng, timeouts)
     application = Application(router, lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
     server = uvicorn.Server(
         uvicorn.Config(
@@ -55,10 +71,13 @@ async def _serve(settings: GatewaySettings) -> int:
             host=settings.host,
             port=settings.port,
             http=Connection,
+            limit_concurrency=clients,
             interface="asgi3",
             ws="none",
             lifespan="off",
             access_log=False,
+            # Its lines are bounded as all others are.
+            log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,
@@ -72,7 +91,9 @@ async def _serve(settings: GatewaySettings) -> int:
         signal.signal(number, server.handle_exit)
     if settings.exit_with_parent:
         gone(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
-    log.info("%r serves %s:%d", router, settings.host, settings.port)
+    log.info(
+        "%r serves %s:%d, at most %d connections", router, settings.host, settings.port, clients
+    )
     try:
         await server.serve()
     except SystemExit:

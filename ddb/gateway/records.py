@@ -17,11 +17,26 @@ class Applied(Enum):
 
 
 class Unavailable(Exception):
-    """The operation could not be decided in time; `applied` says what that means for the data."""
+    """The operation could not be decided in time; `applied` says what that means for the data.
 
-    def __init__(self, applied: Applied, reason: str) -> None:
+    `retry_after`: whole seconds that the client should wait before it asks again.
+    """
+
+    def __init__(self, applied: Applied, reason: str, *, retry_after: int = 1) -> None:
         super().__init__(reason)
         self.applied = applied
+        self.retry_after = retry_after
+
+
+class TooManyKeyed(Exception):
+    """A record remembers all the keyed writes that it can; this one was not begun.
+
+    `retry_after_s`: whole seconds until it forgets the oldest ones.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many keyed writes, for {retry_after_s} s yet")
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,10 @@ class Records(Protocol):
         ...
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """Do one change. `key` is the client's Idempotency-Key: once in ten minutes."""
+        """Do one change. `key` is the client's Idempotency-Key: once in ten minutes.
+
+        Raises `TooManyKeyed`, too.
+        """
         ...
 
     async def count(self) -> int:

@@ -9,11 +9,13 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
+from ddb.gateway.admission import Admission, Gate
 from ddb.gateway.listing import Listing
 from ddb.gateway.operations import Operations, named_by_client
 from ddb.gateway.poll import cells_of, suffice
-from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
+from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.record.change import Change
 from ddb.record.state import body_of, is_live, peek
 from ddb.record.version import NEVER
@@ -25,7 +27,9 @@ from ddb.wire.messages import (
     Found,
     Get,
     Holds,
+    LogFull,
     Newest,
+    Overloaded,
     Peek,
     Read,
     Reply,
@@ -34,13 +38,7 @@ from ddb.wire.messages import (
     Undecided,
 )
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
-
-BUDGET = 0.225
-"""Seconds from a request's arrival to its answer, whatever happens to any one node."""
-PATIENCE = 0.06
-"""Seconds of a coordinator's silence before another is tried."""
-REST = 0.01
-"""Seconds between attempts when no coordinator can be reached."""
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 @dataclass(slots=True)
@@ -55,24 +53,46 @@ class Counters:
     """Attempts beyond the first."""
     unavailable: int = 0
     """Operations that could not be decided in time."""
+    overloaded: int = 0
+    """Operations refused before anything was done for them, as too many waited before them."""
+
+
+class _Declined(Unavailable):
+    """A coordinator had no time for the operation, and did nothing for it."""
 
 
 class Router:
     """`Records` over a cluster."""
 
-    def __init__(self, ring: Ring, transport: Transport, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        transport: Transport,
+        clock: Clock,
+        rng: random.Random,
+        timeouts: Timeouts = DEFAULT,
+    ) -> None:
         self.counters = Counters()
+        self.admission = Admission(clock, timeouts, rng)
+        self._timeouts = timeouts
         self._ring = ring
         self._transport = transport
         self._clock = clock
         self._operations = Operations(rng)
-        self._listing = Listing(ring, transport, clock, self._read)
+        self._listing = Listing(ring, transport, clock, self._read, timeouts)
         self._cells = cells_of(ring.cells)
         self._mending: asyncio.Future[Reply | Unreachable | None] | None = None
 
     async def read(self, id: str) -> bytes | None:
         """As `Records.read`."""
-        return await self._read(id, self._clock.now() + BUDGET)
+        admission = self.admission
+        arrived = admitted = admission.arrived()
+        if not admission.points.enter():
+            admitted = await self._queue(admission.points, arrived)
+        try:
+            return await self._read(id, arrived + self._timeouts.request_s)
+        finally:
+            admission.leave(admitted)
 
     async def _read(self, id: str, deadline: float) -> bytes | None:
         self.counters.operations += 1
@@ -85,6 +105,9 @@ class Router:
             reply = await self._ask(coordinator, request, deadline)
             if isinstance(reply, Found):
                 return reply.body
+            if isinstance(reply, Overloaded):
+                self.counters.overloaded += 1
+                raise Unavailable(Applied.NO, reply.reason)
             await self._rest(reply, coordinator, key)
             if self._clock.now() >= deadline:
                 break
@@ -102,7 +125,11 @@ class Router:
         """
         condition = self._transport.condition
         home, partner = self._ring.cell(key).homes
-        if not condition(home) is condition(partner) is Condition.UP:
+        first = condition(home)
+        if first is not Condition.UP and first is not Condition.SLOW:
+            return None
+        if condition(partner) is not first:
+            # A slow home would be waited for, though the other one and the standby suffice.
             return None
         seen = await self._look(home, partner, key, deadline)
         if seen is None:
@@ -125,10 +152,12 @@ class Router:
         self, home: str, partner: str, key: bytes, deadline: float
     ) -> tuple[bytes, bool, Newest] | None:
         """One home's state and whether it knows that to be decided; the other's newest dot."""
-        transport = self._transport
+        transport, patience = self._transport, self._timeouts.coordinator_s
         self.counters.node_requests += 2
-        whole = transport.ask(home, Read(key, NEVER), deadline=deadline, patience=PATIENCE)
-        newest = transport.ask(partner, Peek(key), deadline=deadline, patience=PATIENCE)
+        whole = transport.ask(
+            home, Read(key, NEVER, whole=False), deadline=deadline, patience=patience
+        )
+        newest = transport.ask(partner, Peek(key), deadline=deadline, patience=patience)
         try:
             held, dot = await whole, await newest
         except (Silent, Unreachable):
@@ -153,17 +182,51 @@ class Router:
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """As `Records.change`."""
+        try:
+            return await self._admitted(id, change, key)
+        except _Declined:
+            self.counters.overloaded += 1
+            # Out of the record's places, so that others are served meanwhile.
+            await self.admission.refusals.turn()
+            raise
+
+    async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
+        """As `change`, once it is admitted."""
+        admission, place = self.admission, key_of(id)
+        arrived = admitted = admission.arrived()
+        record = admission.record(place)
+        # The client itself may have tried before under its key, through whatever gateway.
+        refused = Applied.NO if key is None else Applied.UNKNOWN
+        try:
+            if not record.enter():
+                admitted = await self._queue(record, arrived, refused)
+            try:
+                if not admission.points.enter():
+                    admitted = await self._queue(admission.points, arrived, refused)
+                try:
+                    return await self._change(id, place, change, key, arrived)
+                finally:
+                    admission.leave(admitted)
+            finally:
+                admission.leave_record(record, admitted)
+        finally:
+            admission.forget_record(place, record)
+
+    async def _change(
+        self, id: str, place: bytes, change: Change, key: str | None, arrived: float
+    ) -> Answer:
+        """As `change`, for an operation that is admitted."""
         self.counters.operations += 1
         sequence = self._operations.begin()
-        deadline = self._clock.now() + BUDGET
+        deadline = arrived + self._timeouts.request_s
         lingering = False
         try:
             operation = (
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
-            place = key_of(id)
-            # The client itself may have tried before under its key, through whatever gateway.
-            doubt = key is not None
+            doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
+            # Whether an attempt of this very request may have taken effect.
+            begun = False
             declined: dict[str, str] = {}
             for coordinator in self._coordinators(place):
                 request = Do(
@@ -176,14 +239,18 @@ class Router:
                     doubt,
                     self._operations.sender,
                     self._operations.low,
+                    begin_ms,
                 )
+                begin_ms = 0
                 reply = await self._ask(coordinator, request, deadline)
                 if isinstance(reply, Done):
                     return Answer(reply.outcome, reply.body)
                 if reply is None:
-                    doubt = lingering = True
+                    doubt = begun = lingering = True
                 elif isinstance(reply, Undecided):
-                    doubt = doubt or reply.maybe
+                    doubt, begun = doubt or reply.maybe, begun or reply.maybe
+                elif isinstance(reply, LogFull | Overloaded):
+                    self._refuse(reply, doubt, begun)
                 elif isinstance(reply, Failed):
                     declined[coordinator] = reply.reason
                     if len(declined) == CELL:
@@ -205,18 +272,56 @@ class Router:
             else "no two nodes of the record's three answered in time",
         )
 
+    def _refuse(self, reply: LogFull | Overloaded, doubt: bool, begun: bool) -> NoReturn:
+        """Answer a change that its coordinator did not begin, and no other coordinator should.
+
+        Args:
+            reply: why the coordinator did not begin.
+            doubt: an earlier attempt, perhaps of another request, may have taken effect.
+            begun: an attempt of this very request may have taken effect.
+        """
+        if isinstance(reply, Overloaded):
+            # The coordinator is alive: a second one would compete with it.
+            self.admission.of_one_record.shrink(self._clock.now())
+            raise _Declined(Applied.UNKNOWN if doubt else Applied.NO, reply.reason)
+        if not begun:
+            raise TooManyKeyed(reply.retry_after_s)
+        self.counters.unavailable += 1
+        raise Unavailable(Applied.UNKNOWN, "the record now takes no more keyed writes")
+
     async def count(self) -> int:
         """As `Records.count`."""
-        return await self._listing.count(self._clock.now() + BUDGET)
+        arrived, scans = self.admission.arrived(), self.admission.scans
+        if not scans.enter():
+            await self._queue(scans, arrived)
+        try:
+            return await self._listing.count(arrived + self._timeouts.request_s)
+        finally:
+            scans.leave()
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
         """As `Records.page`."""
-        return await self._listing.page(after, offset, limit, self._clock.now() + BUDGET)
+        arrived, scans = self.admission.arrived(), self.admission.scans
+        if not scans.enter():
+            await self._queue(scans, arrived)
+        try:
+            deadline = arrived + self._timeouts.request_s
+            return await self._listing.page(after, offset, limit, deadline)
+        finally:
+            scans.leave()
+
+    async def _queue(self, gate: Gate, arrived: float, refused: Applied = Applied.NO) -> float:
+        """Wait to be admitted; the moment. Raises `Unavailable`, and counts it."""
+        admitted = await self.admission.queue(gate, arrived)
+        if admitted is None:
+            self.counters.overloaded += 1
+            raise Unavailable(refused, "too many requests wait before this one")
+        return admitted
 
     def ready(self) -> bool:
         """As `Records.ready`."""
         condition = self._transport.condition
-        up = {name for name in self._ring.names if condition(name) is Condition.UP}
+        up = {name for name in self._ring.names if condition(name) <= Condition.SLOW}
         return suffice(up, self._cells)
 
     def status(self) -> dict[str, object]:
@@ -250,8 +355,9 @@ class Router:
     async def _ask(self, to: str, request: Request, deadline: float) -> Reply | Unreachable | None:
         """The reply; None where there was none and the node may act all the same."""
         self.counters.node_requests += 1
+        patience = self._timeouts.coordinator_s
         try:
-            return await self._transport.ask(to, request, deadline=deadline, patience=PATIENCE)
+            return await self._transport.ask(to, request, deadline=deadline, patience=patience)
         except Silent:
             return None
         except Unreachable as unreachable:
@@ -263,9 +369,9 @@ class Router:
         others = [name for name in self._ring.cell(key).nodes if name != failed]
         if (
             reply is not None
-            and all(self._transport.condition(name) is not Condition.UP for name in others)
+            and all(self._transport.condition(name) > Condition.SLOW for name in others)
         ) or isinstance(reply, Undecided):
-            await asyncio.sleep(REST)
+            await asyncio.sleep(self._timeouts.hedge_s)
 
     def __repr__(self) -> str:
         return f"<Router {self.counters.operations} operations over {len(self._ring.names)} nodes>"

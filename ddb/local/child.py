@@ -6,6 +6,8 @@ from collections import deque
 from enum import Enum
 from pathlib import Path
 
+from ddb.wire.log_file import shift
+
 _TAIL = 12
 _MOMENT = 0.02
 _SIGNAL_TAKES = 2.0
@@ -55,10 +57,10 @@ class Child:
 
     async def spawn(self, lifeline: int) -> None:
         """Start it. It ends itself when the other end of `lifeline`, a pipe, is closed."""
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".log.1"))
+        shift(self.log)
         self.expected = False
-        with self.log.open("wb") as log:
+        # The child opens the file again, and begins new ones in time: see `ddb.wire.log_file`.
+        with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=lifeline,

@@ -11,6 +11,7 @@ from enum import Enum
 from ddb.local.layout import reachable
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.settings import GatewaySettings, NodeSettings
+from ddb.wire.messages import DiskState
 from ddb.wire.status import ask_status
 
 _PATIENCE = 2.0
@@ -42,8 +43,19 @@ def node_health(settings: NodeSettings, level: Level) -> Health:
         status = asyncio.run(ask_status(host, settings.port, _PATIENCE))
     except (OSError, TimeoutError) as error:
         return Health(False, f"{name} does not answer on {host}:{settings.port}: {error!r}")
+    return health_by_status(name, status, level)
+
+
+def health_by_status(name: str, status: dict[str, object], level: Level) -> Health:
+    """The health of the node `name` by its own status."""
     if status["state"] == "ready":
-        return Health(True, f"{name} votes and holds {status['records']} records")
+        votes = f"{name} votes and holds {status['records']} records"
+        if status["disk"] == DiskState.HEALTHY.name.lower():
+            return Health(True, votes)
+        # A restart does not help a disk. But a rolling restart waits until this node can store.
+        stalled = status["disk"] == DiskState.STALLED.name.lower()
+        slow = f"{votes}, but its disk is {status['disk']}: other nodes take its requests"
+        return Health(not stalled or level is not Level.VOTING, slow)
     match status["refill"]:
         case {"done": float(done) | int(done), "records": records}:
             said = f"{name} takes over its share: {done:.0%}, {records} records"

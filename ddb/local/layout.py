@@ -60,7 +60,7 @@ class Layout:
                 return (member.host, member.port)
         raise LocalError(f"There is no {name} here: this cluster has {', '.join(self.names)}.")
 
-    def command(self, name: str, fsync: Fsync) -> list[str]:
+    def command(self, name: str, fsync: Fsync, request_budget_ms: int) -> list[str]:
         """The command line of a process."""
         members = ",".join(f"{each.name}={each.host}:{each.port}" for each in self.members)
         command = [sys.executable, "-m", "ddb"]
@@ -69,6 +69,8 @@ class Layout:
         else:
             command += ["node", "--name", name, "--host", LOOPBACK, "--fsync", fsync.value]
             command += ["--data", str(self.data / name)]
+        command += ["--log-file", str(self.log(name))]
+        command += ["--request-budget-ms", str(request_budget_ms)]
         return [*command, "--members", members, "--exit-with-parent"]
 
 

@@ -44,7 +44,10 @@ def _remarks(node: dict[str, object]) -> Iterable[str]:
             case _:
                 yield "joining"
     if node.get("room") in ("scarce", "none"):
-        yield "disk full"
+        yield "disk full: inodes" if node.get("scarcest") == "inodes" else "disk full"
+    match node.get("disk"):
+        case "slow" | "stalled" as disk:
+            yield f"disk {disk}"
 
 
 def _process(facts: dict[str, object]) -> tuple[str, str, str]:

@@ -22,11 +22,13 @@ _QUIET = 15.0
 class Supervisor:
     """Runs one local cluster in the foreground until it is told to stop."""
 
-    def __init__(self, layout: Layout, fsync: Fsync, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, layout: Layout, fsync: Fsync, say: Callable[[str], None], request_budget_ms: int
+    ) -> None:
         self._layout = layout
         self._say = say
         self._children = {
-            name: Child(name, layout.command(name, fsync), layout.log(name))
+            name: Child(name, layout.command(name, fsync, request_budget_ms), layout.log(name))
             for name in layout.names
         }
         # Children hold the reading end as their standard input: however this process ends, the
@@ -205,7 +207,13 @@ class Supervisor:
         # Another process there would look like this one listening.
         if complaint := port_complaint(self._layout, child.name):
             return _no(f"{child.name} cannot be started. {complaint}")
-        await self._spawn(child)
+        try:
+            await self._spawn(child)
+        except OSError as error:
+            return _no(
+                f"{child.name} cannot be started: {error}. Its data is as it was."
+                f" Make room there, then `ddb start {child.name}` again."
+            )
         # Its end before it listens is told to the one who asked, not on the supervisor's terminal.
         child.expected = True
         loop = asyncio.get_running_loop()

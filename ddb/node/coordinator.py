@@ -14,7 +14,7 @@ from ddb.node.agreement import Agreement
 from ddb.node.ballots import Ballots
 from ddb.node.counters import Cause, Counters
 from ddb.node.decided import Decided
-from ddb.node.memory import MOST_KEYED, Memory
+from ddb.node.memory import Memory
 from ddb.node.partners import Expired, Partners
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
@@ -34,16 +34,23 @@ from ddb.record.state import (
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Accept, Holds, Propose, Refused, Reply, Stored
 from ddb.wire.ports import Clock, Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 PAUSE = 0.004
 """Mean seconds between ballots that met a newer promise, at least; as many as a ballot takes, if
-that is longer."""
-LONGEST_PAUSE = 0.02
-"""The same, at most."""
+that is longer, up to `Timeouts.give_way_s`."""
 
 
 class Outrun(Exception):
     """Another coordinator was met, whose round does as well."""
+
+
+class KeyedLogFull(Exception):
+    """The record remembers too many keyed operations; this one was not begun."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"its oldest keyed operations are forgotten in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class Coordinator:
@@ -60,15 +67,17 @@ class Coordinator:
         transport: Transport,
         clock: Clock,
         rng: random.Random,
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
         self.counters = Counters()
+        self.timeouts = timeouts
         self.memory = Memory(clock)
         self._name = name
         self._ring = ring
         self._replica = replica
         self._ballots = ballots
         self._rounds = rounds
-        self._partners = Partners(name, ring, transport, clock, self.counters)
+        self._partners = Partners(name, ring, transport, clock, self.counters, timeouts)
         self._agreement = Agreement(ring, replica, decided, self._partners, clock, self.counters)
         self._clock = clock
         self._rng = rng
@@ -91,15 +100,24 @@ class Coordinator:
         return state
 
     async def change(
-        self, key: bytes, change: Change, operation: Operation, retry: bool, deadline: float
+        self,
+        key: bytes,
+        change: Change,
+        operation: Operation,
+        retry: bool,
+        deadline: float,
+        begin_ms: int = 0,
     ) -> tuple[Outcome, State]:
-        """Decide one change; the outcome and the state after it. Raises as `read`.
+        """Decide one change; the outcome and the state after it.
 
-        `retry`: another attempt at `operation` may be under way or have taken effect.
+        Raises as `read`, `KeyedLogFull` and `Crowded`. `retry`: another attempt at `operation` may
+        be under way or have taken effect. `begin_ms`: as in `Do`.
         """
         self.counters.operations += 1
         began = self._clock.now()
-        async with self.queue.turn(key):
+        # Longer, and the gateway would take this node for one that lost the request.
+        within_s = min(deadline - began - begin_ms / 1000, self.timeouts.admission_s)
+        async with self.queue.turn(key, within_s=within_s):
             self._late(key, began, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline, began)
 
@@ -111,15 +129,17 @@ class Coordinator:
         retry: bool,
         deadline: float,
         since: float,
+        begun: bool = False,
     ) -> tuple[Outcome, State]:
-        """As `change`, for whoever has the key's turn and has known of the change `since` then."""
+        """As `change`, in the key's turn; `since` is when the change arrived.
+
+        `begun`: a proposal of this very change may have been stored.
+        """
         own = self._replica.state(key)
-        if operation.fingerprint and self._overfull(own):
-            raise Expired(retry, "too many named operations on this record in ten minutes")
         foreseen = remembered(own, operation)
-        if foreseen is None:
-            self.memory.begun(operation)
-        if foreseen is not None or (not retry and verdict(change, own.value) is not Outcome.DONE):
+        refused = not retry and verdict(change, own.value) is not Outcome.DONE
+        full = not begun and self._full_for_s(own, operation) is not None
+        if foreseen is not None or refused or full:
             try:
                 own = await self._settle(key, deadline, since)
             except Expired as expired:
@@ -127,10 +147,15 @@ class Coordinator:
             known = remembered(own, operation)
             if known is not None:
                 return known, own
+            # Only the decided state proves that no earlier request has taken effect.
+            full_for_s = self._full_for_s(own, operation)
+            if full and full_for_s is not None:
+                raise KeyedLogFull(full_for_s)
             refusal = verdict(change, own.value)
             if refusal is not Outcome.DONE and not retry:
                 return refusal, own
-        made = await self._round(key, Intent(change, operation), deadline, since, retry)
+        intent = Intent(change, operation)
+        made = await self._round(key, intent, deadline, since, retry, begun=begun)
         return made.outcome, made.state
 
     async def refresh(self, key: bytes, deadline: float) -> State:
@@ -159,20 +184,21 @@ class Coordinator:
         since: float,
         doubt: bool,
         cause: Cause = Cause.OPERATION,
+        begun: bool = False,
     ) -> Step:
         """Decide `intent` under ballots of our own; for the key's turn only.
 
         Not if both partners were silent `since` then.
 
         `doubt`: some attempt may have left an undecided state behind, so a refusal must be
-        recorded before it is told.
+        recorded before it is told. `begun`: so may an attempt of this very call.
         """
         partners = self._partners.of(key, since)
         partner = next(partners)
         while True:
             self._check(deadline, doubt, "no partner answered in time")
             wanted, began = Intent(intent.change, intent.operation, doubt), self._clock.now()
-            made, reply = await self._attempt(key, wanted, partner, deadline, cause)
+            made, reply = await self._attempt(key, wanted, partner, deadline, cause, begun)
             if made is not None:
                 # Whoever has waited since before can as well have read it in this very round.
                 self.queue.tell(key, began, made.state)
@@ -184,10 +210,11 @@ class Coordinator:
                     raise Outrun
                 await self._give_way(began)
             elif isinstance(reply, Stored):
-                doubt = True
+                doubt = begun = True
                 await self._give_way(began)
             else:
                 doubt = doubt or reply is None
+                begun = begun or reply is None
                 await self._partners.failed(partner, key, since, doubt)
                 partner = next(partners)
 
@@ -197,10 +224,17 @@ class Coordinator:
         Shorter pauses have two coordinators overtake each other until one runs out of time.
         """
         took = self._clock.now() - began
-        await asyncio.sleep(self._rng.uniform(0, 2 * min(max(took, PAUSE), LONGEST_PAUSE)))
+        pause = min(max(took, PAUSE), self.timeouts.give_way_s)
+        await asyncio.sleep(self._rng.uniform(0, 2 * pause))
 
     async def _attempt(
-        self, key: bytes, wanted: Intent, partner: str, deadline: float, cause: Cause
+        self,
+        key: bytes,
+        wanted: Intent,
+        partner: str,
+        deadline: float,
+        cause: Cause,
+        begun: bool,
     ) -> tuple[Step | None, Reply | None]:
         """One ballot with one partner: what was decided, if anything was, and the last reply."""
         replica, first, fate = self._replica, self._rounds.begin(key), Fate.VOID
@@ -211,7 +245,7 @@ class Coordinator:
             own = replica.state(key)
             replica.promise(key, ballot)
             self.counters.rounds += 1
-            made = step(own, own, wanted, ballot, self.memory.forgettable)
+            made = step(own, own, wanted, ballot, self.memory)
             raw = encode(made.state)
             fate = Fate.OPEN
             reply = await self._partners.ask(
@@ -220,7 +254,12 @@ class Coordinator:
             if isinstance(reply, Holds):
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
-                made = step(base, other, wanted, ballot, self.memory.forgettable)
+                full_for_s = None if begun else self._full_for_s(base, wanted.operation)
+                if full_for_s is not None:
+                    # The partner has promised and not stored, and nothing else is under way.
+                    fate = Fate.VOID
+                    raise KeyedLogFull(full_for_s)
+                made = step(base, other, wanted, ballot, self.memory)
                 raw = encode(made.state)
                 reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Stored):
@@ -235,6 +274,10 @@ class Coordinator:
             return None, reply
         finally:
             self._rounds.end(key, first, fate)
+
+    def begins_too_late(self, deadline: float, begin_ms: int) -> bool:
+        """Whether a change has less time left than it must have when it is begun."""
+        return (deadline - self._clock.now()) * 1000 < begin_ms
 
     def since(self, silent: str | None) -> float:
         """This moment, since which a partner counts as `silent`, if one was."""
@@ -253,12 +296,12 @@ class Coordinator:
         if self._clock.now() >= deadline:
             raise Expired(maybe, reason)
 
-    def _overfull(self, own: State) -> bool:
-        keyed = [entry for entry in own.recent if entry.operation.fingerprint]
-        return (
-            len(keyed) >= MOST_KEYED
-            and sum(not self.memory.forgettable(entry) for entry in keyed) >= MOST_KEYED
-        )
+    def _full_for_s(self, state: State, operation: Operation | None) -> int | None:
+        """Seconds until `state` has room for an operation, None where it has or needs none."""
+        if operation is None or not operation.fingerprint:
+            return None
+        left_s = self.memory.full_for_s(state)
+        return left_s if left_s is None or remembered(state, operation) is None else None
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._name} {self.counters.operations} operations>"

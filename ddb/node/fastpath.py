@@ -11,8 +11,9 @@ from functools import partial
 
 from ddb.node.answering import Answer, PassedOn, reply_of
 from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator
-from ddb.node.partners import PATIENCE, Expired, others_of
+from ddb.node.coordinator import Coordinator, KeyedLogFull
+from ddb.node.partners import Expired, others_of
+from ddb.node.queue import Crowded
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Kind, Outcome
@@ -33,6 +34,8 @@ from ddb.wire.messages import (
     Do,
     Done,
     Holds,
+    LogFull,
+    Overloaded,
     Propose,
     Refused,
     Reply,
@@ -60,6 +63,7 @@ class FastPath:
         self._rounds = rounds
         self._transport = transport
         self._coordinator = coordinator
+        self._timeouts = coordinator.timeouts
         self._counters = coordinator.counters
         self._queue = coordinator.queue
         self._others = others_of(name, ring)
@@ -68,27 +72,33 @@ class FastPath:
     def do(self, request: Do, deadline: float) -> Handling:
         """Answer Do."""
         key = request.key
-        self._coordinator.memory.heard(request.sender, request.low)
+        memory = self._coordinator.memory
+        memory.heard(request.sender, request.low)
+        if self._coordinator.begins_too_late(deadline, request.begin_ms):
+            return Overloaded("it came too late to be begun")
         others = self._others[key[0] << 8 | key[1]]
         if (
             others is None
             or (partner := self._partner(others)) is None
-            # A retry must be looked for in the chain of values first.
-            or request.retry
-            or request.fingerprint
+            # A gateway's retry has met trouble. A client's may be any keyed request.
+            or (request.retry and not request.fingerprint)
             or not self._queue.free(key)
         ):
             return self._change(request, deadline)
         replica = self._replica
         held = replica.raw(key)
         own = decode(held)
+        keyed = bool(request.fingerprint)
+        if keyed and memory.full_for_s(own) is not None:
+            return self._change(request, deadline)
         first = self._rounds.begin(key)
         ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
         if ballot is None:
             self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
-        made = step(own, own, _intent(request), ballot, self._coordinator.memory.forgettable)
-        if made.outcome is not Outcome.DONE:
+        made = step(own, own, _intent(request), ballot, memory)
+        # A partner with an equal base remembers exactly the operations of the own copy.
+        if made.recalled or (made.outcome is not Outcome.DONE and not keyed):
             self._rounds.end(key, first, Fate.VOID)
             return self._change(request, deadline)
         raw = encode(made.state)
@@ -97,8 +107,9 @@ class FastPath:
         self._counters.operations += 1
         self._counters.rounds += 1
         self._counters.peer_requests += 1
+        patience = self._timeouts.partner_s
         asking = self._transport.ask(
-            partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=PATIENCE
+            partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=patience
         )
         answer: Answer = asking.get_loop().create_future()
         replica.watch(key)
@@ -161,12 +172,12 @@ class FastPath:
     ) -> None:
         """The partner is behind, as a home is that has just returned: it takes the new state."""
         key, own, theirs = request.key, decode(held), decode(reply.state)
-        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory.forgettable)
+        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory)
         raw = encode(made.state)
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
         asking = self._transport.ask(
-            partner, Accept(key, raw), deadline=deadline, patience=PATIENCE
+            partner, Accept(key, raw), deadline=deadline, patience=self._timeouts.partner_s
         )
         self._replica.watch(key)
         asking.add_done_callback(
@@ -190,10 +201,14 @@ class FastPath:
     async def _change(self, request: Do, deadline: float) -> Reply:
         try:
             outcome, state = await self._coordinator.change(
-                request.key, *_named(request), request.retry, deadline
+                request.key, *_named(request), request.retry, deadline, request.begin_ms
             )
+        except Crowded as crowded:
+            return Overloaded(str(crowded))
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except KeyedLogFull as full:
+            return LogFull(full.retry_after_s)
         return _told(request.kind, outcome, state)
 
     async def _change_in_turn(
@@ -201,21 +216,28 @@ class FastPath:
     ) -> Reply:
         try:
             outcome, state = await self._coordinator.decide(
-                request.key, *_named(request), doubt, deadline, since
+                request.key, *_named(request), request.retry or doubt, deadline, since, doubt
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except KeyedLogFull as full:
+            return LogFull(full.retry_after_s)
         finally:
             self._queue.leave(request.key)
         return _told(request.kind, outcome, state)
 
     def _partner(self, others: tuple[str, str]) -> str | None:
-        """The other home if it is up, else the standby if that is."""
+        """The other home or the standby, the better one; None where neither is up or slow."""
         condition = self._transport.condition
-        for name in others:
-            if condition(name) is Condition.UP:
-                return name
-        return None
+        home, standby = others
+        first = condition(home)
+        if first is Condition.UP:
+            return home
+        second = condition(standby)
+        best = min(first, second)
+        if best > Condition.SLOW:
+            return None
+        return home if first is best else standby
 
     def __repr__(self) -> str:
         return f"<FastPath {self._passed_on!r}>"
@@ -227,7 +249,8 @@ def _named(request: Do) -> tuple[Change, Operation]:
 
 
 def _intent(request: Do) -> Intent:
-    return Intent(*_named(request))
+    # A client may have sent a keyed request before, so its refusal leaves a trace.
+    return Intent(*_named(request), bool(request.fingerprint))
 
 
 def _told(kind: Kind, outcome: Outcome, state: State) -> Reply:

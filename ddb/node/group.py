@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ddb.node.flusher import Flusher, attempt
-from ddb.node.store import Family, Put, StoreFailed
+from ddb.node.store import Family, FlushObserver, Put, StoreFailed
 
 GATHER = 0.003
 """Seconds that commits gather before a flush, at most, where the last one covered a crowd."""
@@ -53,6 +53,7 @@ class GroupCommit:
         """
         self.fresh: Fresh = {family: {} for family in Family}
         self.flusher = Flusher()
+        self.observer: FlushObserver | None = None
         self._write = write
         self._flush = flush
         self._failed = failed
@@ -62,6 +63,7 @@ class GroupCommit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
+        self._flushed_at = 0.0
         self._size = 0
         self._crowd = 0
         self._gathering: asyncio.TimerHandle | None = None
@@ -137,17 +139,30 @@ class GroupCommit:
         began = self._now()
         if began < self._wary_until:
             self._flushing = True
-            self.flusher.run(self._flush, partial(self._ended, waiting, began, SLOW))
+            if self.observer is not None:
+                self.observer.flush_began()
+            self.flusher.run(
+                partial(self._timed, self._flush), partial(self._ended, waiting, began, SLOW)
+            )
         else:
-            self._ended(waiting, began, QUICK, attempt(self._flush))
+            self._ended(waiting, began, QUICK, attempt(partial(self._timed, self._flush)))
+
+    def _timed(self, flush: Callable[[], None]) -> None:
+        """Flush, and note when that ended: the loop may hear of it much later."""
+        try:
+            flush()
+        finally:
+            self._flushed_at = self._now()
 
     def _ended(
         self, waiting: asyncio.Future[None], began: float, most: float, error: Exception | None
     ) -> None:
         self._flushing = False
-        ended = self._now()
+        ended = self._flushed_at
         if ended - began > most:
             self._wary_until = ended + WARY
+        if self.observer is not None:
+            self.observer.flush_ended(ended - began)
         self._settle(waiting, error)
         if self._next is not None and self._loop is not None:
             self._schedule(self._loop)

@@ -172,12 +172,13 @@ class Handoff:
         partitions: dict[tuple[str, ...], list[int]] = {}
         for number in sorted(self._replica.hints.counts):
             self.target(number)
-            up = tuple(
-                home
-                for home in self._ring.cells[number].homes
-                if self._transport.condition(home) is Condition.UP
-            )
-            if up:
+            conditions = {
+                home: self._transport.condition(home) for home in self._ring.cells[number].homes
+            }
+            # A slow home would keep the other one waiting, unless that is as slow.
+            best = min(conditions.values())
+            up = tuple(home for home, condition in conditions.items() if condition is best)
+            if best <= Condition.SLOW:
                 partitions.setdefault(up, []).append(number)
         return partitions
 

@@ -13,7 +13,7 @@ from typing import Any
 from ddb.node.answering import Answer, PassedOn, reply_of
 from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
-from ddb.node.partners import PATIENCE, Expired, others_of
+from ddb.node.partners import Expired, others_of
 from ddb.node.replica import Replica
 from ddb.record.state import State, body_of, is_live, peek
 from ddb.record.version import Dot
@@ -59,7 +59,10 @@ class Lookup:
         self._counters.operations += 1
         self._counters.peer_requests += 1
         asking = self._transport.ask(
-            standby, Read(key, newest), deadline=deadline, patience=PATIENCE
+            standby,
+            Read(key, newest),
+            deadline=deadline,
+            patience=self._coordinator.timeouts.partner_s,
         )
         answer: Answer = asking.get_loop().create_future()
         asking.add_done_callback(

@@ -1,88 +1,95 @@
 """How long a record remembers the operations behind it, without trusting any wall clock.
 
-A state carries the operations that may still be retried. A gateway's operation can be forgotten
-once that gateway has said that it can no longer be attempted (`Do.low`). Otherwise, and for the
-operations that clients name, this node must itself have watched the entry for a whole window on
-its own steady clock. A restart starts the watch again: forgetting late is harmless, early is not.
+A state carries the operations that may still be retried. A gateway reports which of its own are
+over (`Do.low`). Those of a silent gateway, and those that clients name, expire by this node's
+steady clock: a whole window after the node saw a later number of the same gateway, or a later
+ballot of the same coordinator (`issue_log`). A node that restarts learns from its peers what has
+expired. To forget late is harmless, to forget early is not.
 """
 
-from collections import OrderedDict
+import math
 
-from ddb.record.state import Entry, Operation
+from ddb.node.issue_log import IssueLog
+from ddb.record import keyed_log
+from ddb.record.state import Entry, Retention, State
+from ddb.record.version import Dot, Version
 from ddb.wire.ports import Clock
 
 KEYED_WINDOW = 600.0
 """Seconds that a client's Idempotency-Key holds."""
 GATEWAY_WINDOW = 60.0
 """Seconds after which the requests of a gateway not heard of are certainly dead."""
-KEPT = KEYED_WINDOW + 2 * GATEWAY_WINDOW
-"""Seconds that an operation is watched, at most; then its watch starts anew. The client may use
-its key again, and where another node coordinates that use, this one is not told."""
-OVER = GATEWAY_WINDOW
-"""Seconds that an operation is known as forgettable once that was said. Not at once is its watch
-let go: a round has several steps, and one that did not get through is made again."""
-LET_GO = 4
-"""Watches let go, at most, as one starts: more than one, so that they do not pile up."""
-MOST_KEYED = 512
-"""Client-named operations that one record remembers; beyond that, writes so named are refused."""
+ISSUE_GRAIN_S = 10.0
+"""Seconds between two marks of one issuer's counters. Lower: more memory than 60 marks apiece.
+Higher: records remember what has expired for so much longer."""
+MOST_KEYED = 4096
+"""Client-named operations that one record remembers; beyond that it refuses a new one. They take
+52 KiB of the state, which every change of the record sends and stores. Lower: the record takes
+fewer than 6 of them a second all day long. Higher: each of its changes costs more."""
 SENDER_BYTES = 6
 
 
-class Memory:
+class Memory(Retention):
     """What this node knows about the operations that can still come again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._low: dict[bytes, tuple[int, float]] = {}
-        # Both in the order of their times, so that what is due lies in front: taken from the front
-        # of a plain dict, each next one is farther to seek.
-        self._watched: OrderedDict[bytes, float] = OrderedDict()
-        self._over: OrderedDict[bytes, float] = OrderedDict()
         self._swept = clock.now()
+        self._sequences = IssueLog[bytes](GATEWAY_WINDOW, ISSUE_GRAIN_S)
+        self._ballots = IssueLog[int](KEYED_WINDOW, ISSUE_GRAIN_S)
 
     def heard(self, sender: bytes, low: int) -> None:
         """A gateway said that its operations below `low` are over."""
         known = self._low.get(sender)
         self._low[sender] = (max(low, known[0]) if known else low, self._clock.now())
 
-    def begun(self, operation: Operation) -> None:
-        """An operation comes to a record that does not know it: the watch is of an earlier one."""
-        if operation.fingerprint:
-            # A gateway uses no name twice.
-            self._let_go(operation.id + operation.fingerprint)
-
     def forgettable(self, entry: Entry) -> bool:
-        """Whether no attempt at the entry's operation can arrive any more."""
-        operation = entry.operation
-        if operation.fingerprint:
-            # A client may use one key for several records: each has a window of its own.
-            return self._watched_for(operation.id + operation.fingerprint, KEYED_WINDOW)
-        known = self._low.get(operation.id[:SENDER_BYTES])
-        if known is None:
-            return self._watched_for(operation.id, GATEWAY_WINDOW)
-        return int.from_bytes(operation.id[SENDER_BYTES:], "big") < known[0]
+        """As `Retention.forgettable`."""
+        name = entry.operation.id
+        sequence = int.from_bytes(name[SENDER_BYTES:], "big")
+        known = self._low.get(name[:SENDER_BYTES])
+        if known is not None:
+            return sequence < known[0]
+        sender, now = name[:SENDER_BYTES], self._clock.now()
+        self._sweep(now)
+        # A gateway numbers its operations as they begin.
+        self._sequences.saw(sender, sequence, now)
+        return self._sequences.expired(sender, sequence, now)
 
-    def _watched_for(self, name: bytes, window: float) -> bool:
+    def issued(self, node_id: int, counter: int) -> None:
+        """A node, this one or a peer, has issued ballots up to `counter` by now."""
+        self._ballots.saw(node_id, counter, self._clock.now())
+
+    def saw(self, version: Version) -> None:
+        """As `Retention.saw`."""
         now = self._clock.now()
-        since = self._watched.get(name)
-        if since is not None and self._is_due(name, now):
-            self._let_go(name)
-            since = None
-        if since is None:
-            self._sweep(now)
-            self._watched[name] = now
-            return False
-        if now - since <= window:
-            return False
-        self._over.setdefault(name, now)
-        return True
+        for counter, node_id in version:
+            self._ballots.saw(node_id, counter, now)
 
-    def _is_due(self, name: bytes, now: float) -> bool:
-        return now - self._watched[name] >= KEPT or now - self._over.get(name, now) > OVER
+    def expired(self, ballot: Dot) -> bool:
+        """As `Retention.expired`."""
+        return self._ballots.expired(ballot.node, ballot.counter, self._clock.now())
 
-    def _let_go(self, name: bytes) -> None:
-        self._watched.pop(name, None)
-        self._over.pop(name, None)
+    def full_for_s(self, state: State) -> int | None:
+        """Whole seconds until `state` has room for one more keyed operation, None where it has."""
+        if len(state.keyed) < MOST_KEYED * keyed_log.ENTRY_BYTES:
+            return None
+        self.saw(state.version)
+        keyed = keyed_log.trimmed(state.keyed, self.expired)
+        if keyed_log.count(keyed) < MOST_KEYED:
+            return None
+        counter, node_id = keyed_log.oldest(keyed)
+        return math.ceil(self._ballots.left_s(node_id, counter, self._clock.now()) + 0.001)
+
+    def expired_ballots(self) -> dict[int, int]:
+        """For each node id the greatest counter known to be older than a key's window."""
+        return self._ballots.all_expired(self._clock.now())
+
+    def learn_expired(self, ballots: dict[int, int]) -> None:
+        """A peer's `expired_ballots`: true at any node, and ever after."""
+        for node_id, counter in ballots.items():
+            self._ballots.learn(node_id, counter)
 
     def _sweep(self, now: float) -> None:
         if now - self._swept > GATEWAY_WINDOW:
@@ -93,13 +100,9 @@ class Memory:
                 for sender, known in self._low.items()
                 if now - known[1] < GATEWAY_WINDOW
             }
-        # A few at a time: for a million at once every client of this node would wait.
-        for names in (self._over, self._watched):
-            for _ in range(LET_GO):
-                oldest = next(iter(names), None)
-                if oldest is None or not self._is_due(oldest, now):
-                    break
-                self._let_go(oldest)
 
     def __repr__(self) -> str:
-        return f"<Memory {len(self._low)} gateways, {len(self._watched)} operations watched>"
+        return (
+            f"<Memory {len(self._low)} gateways, sequences {self._sequences!r},"
+            f" ballots {self._ballots!r}>"
+        )

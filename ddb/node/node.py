@@ -12,6 +12,8 @@ import msgspec
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
+from ddb.node.disk_health import DiskHealth
+from ddb.node.disk_monitor import DiskMonitor
 from ddb.node.fastpath import FastPath
 from ddb.node.formation import Formation
 from ddb.node.handoff import Handoff
@@ -22,13 +24,16 @@ from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
-from ddb.node.space import WRITING, Room, takes
-from ddb.node.store import Store, StoreFailed
+from ddb.node.space import WRITING, SpaceGuard, Unlimited, takes
+from ddb.node.store import NoDescriptors, Store, StoreFailed
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
+from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     PROTOCOL,
     Accept,
+    DiskNotice,
+    DiskState,
     Do,
     Ended,
     Facts,
@@ -55,6 +60,7 @@ from ddb.wire.messages import (
     Welcome,
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,8 @@ _MEANING: dict[type[Exception], str] = {
     " directory, and it is refilled from them",
     WrongCell: "the record is not lost, but the caller has another ring: give every process the"
     " same list of nodes and the same version",
+    NoDescriptors: "the other two of the cell decide without this node. No data is affected; raise"
+    " the limit of file descriptors (`ulimit -n`)",
     StoreFailed: "what was answered as stored is on another node too; this one stops",
 }
 """What it means for the data that a request met one of these before anything was done."""
@@ -83,20 +91,30 @@ class Node:
         transport: Transport,
         clock: Clock,
         rng: random.Random,
-        room: Callable[[], Room] = lambda: Room.AMPLE,
+        space: SpaceGuard | None = None,
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
-        """`room`: what is left on the disk under `store`."""
+        """`space`: what is left on the disk under `store`; None: it never fills up."""
         self.name = identity.name
         self.store = store
         self._life = rng.getrandbits(62)
-        self._room = room
+        self._space = space or Unlimited()
         self.ring = ring
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Replica(self.name, ring, store, self.ballots)
         self.decided = Decided(identity.node_id, store)
         rounds = Rounds(self.ballots)
         self.coordinator = Coordinator(
-            self.name, ring, self.replica, self.ballots, rounds, self.decided, transport, clock, rng
+            self.name,
+            ring,
+            self.replica,
+            self.ballots,
+            rounds,
+            self.decided,
+            transport,
+            clock,
+            rng,
+            timeouts,
         )
         self.fast = FastPath(
             self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
@@ -116,7 +134,7 @@ class Node:
             transport,
             clock,
             self.coordinator.counters,
-            room,
+            self._space.room,
         )
         self.formation = Formation(
             identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
@@ -136,13 +154,20 @@ class Node:
             transport,
             clock,
         )
+        self.announce: Callable[[DiskNotice], None] = lambda _: None
+        """Sends a notice to all callers; the process replaces it once it listens."""
+        self.disk_monitor = DiskMonitor(
+            self.name, store, clock, DiskHealth(timeouts), self._disk_changed
+        )
         self._answers = self._table()
         self._complaints: set[tuple[type, bytes]] = set()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
         return {
-            Ping: lambda _, __: Pong(self.formation.ready and self._in_company()),
+            Ping: lambda _, __: Pong(
+                self.formation.ready and self._in_company(), self.disk_monitor.state
+            ),
             Membership: lambda _, __: self.formation.member(),
             Form: lambda request, _: self.formation.form(request),
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
@@ -173,7 +198,20 @@ class Node:
 
     def _noted(self, word: Ended) -> Reply:
         self.decided.told(word.node_id, word.since, word.upto)
-        return Noted()
+        memory = self.coordinator.memory
+        memory.issued(word.node_id, word.upto)
+        return Noted(memory.expired_ballots())
+
+    def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
+        """Report the disk's state to all callers at once.
+
+        Requests in flight go elsewhere only if all other nodes are there to take them.
+        """
+        condition = self._transport.condition
+        give_up = give_up and all(
+            condition(peer) <= Condition.SLOW for peers in self._peers for peer in peers
+        )
+        self.announce(DiskNotice(disk, give_up))
 
     def _in_company(self) -> bool:
         """Whether it reaches a second node of each of its cells: alone it decides nothing."""
@@ -202,8 +240,9 @@ class Node:
         kind = type(request)
         answer = self._answers.get(kind)
         if answer is not None and (self.formation.ready or kind in _ALWAYS):
-            if kind in WRITING and not takes(request, self._room()):
-                return Failed(f"the disk of {self.name} is full")
+            if kind in WRITING and not takes(request, self._space.room()):
+                scarcest = self._space.scarcest.value
+                return Failed(f"the disk of {self.name} is full: it has too few free {scarcest}")
             try:
                 return answer(request, deadline)
             except (DamagedState, WrongCell, StoreFailed) as error:
@@ -226,6 +265,7 @@ class Node:
             key,
             error,
             _MEANING[type(error)],
+            extra=cause(f"refused after {type(error).__name__}"),
         )
 
     async def _tally(self) -> Reply:
@@ -249,7 +289,9 @@ class Node:
             "stage": self.formation.identity.stage.name.lower(),
             "waits_for": list(self.formation.missing),
             "refill": self.refiller.status(),
-            "room": self._room().name.lower(),
+            "room": self._space.room().name.lower(),
+            "scarcest": self._space.scarcest.value,
+            "disk": self.disk_monitor.state.name.lower(),
             "records": self.replica.tallies.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}

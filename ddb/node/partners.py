@@ -8,11 +8,7 @@ from ddb.node.counters import Cause, Counters
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Failed, Reply, Request
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
-
-PATIENCE = 0.04
-"""Seconds of a partner's silence before the other partner is asked instead."""
-REST = 0.01
-"""Seconds before the other partner is asked where that one looks worse still."""
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 class Expired(Exception):
@@ -41,13 +37,20 @@ class Partners:
     """Whom the node `name` decides with."""
 
     def __init__(
-        self, name: str, ring: Ring, transport: Transport, clock: Clock, counters: Counters
+        self,
+        name: str,
+        ring: Ring,
+        transport: Transport,
+        clock: Clock,
+        counters: Counters,
+        timeouts: Timeouts = DEFAULT,
     ) -> None:
         self._name = name
         self._ring = ring
         self._transport = transport
         self._clock = clock
         self._counters = counters
+        self._timeouts = timeouts
         self._failures: dict[str, float] = {}
 
     def of(self, key: bytes, since: float) -> Iterator[str]:
@@ -82,7 +85,7 @@ class Partners:
         self._counters.asked(cause)
         try:
             reply = await self._transport.ask(
-                partner, request, deadline=deadline, patience=PATIENCE
+                partner, request, deadline=deadline, patience=self._timeouts.partner_s
             )
         except Silent:
             self.silent(partner)
@@ -125,7 +128,7 @@ class Partners:
         )
         hopeful = self._transport.condition(other)
         if hopeful is Condition.DOWN or hopeful > self._transport.condition(partner):
-            await asyncio.sleep(REST)
+            await asyncio.sleep(self._timeouts.hedge_s)
 
     def __repr__(self) -> str:
         return f"<Partners of {self._name}>"

@@ -13,24 +13,38 @@ from ddb.node.identity import ForeignData, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.owner import claim, claimed
 from ddb.node.rocks import RocksStore
-from ddb.node.space import Space, free_bytes, needed_to_open
+from ddb.node.space import Space, free_supply, needed_to_open, shortfall
 from ddb.node.store import StoreFailed, StoreRefused
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
+from ddb.wire.connection_limits import ConnectionLimits
+from ddb.wire.descriptors import (
+    NodeShares,
+    TooFewDescriptors,
+    exhausted,
+    node_shares,
+    raise_limit,
+)
 from ddb.wire.link import Link
 from ddb.wire.listener import Listener
 from ddb.wire.messages import PROTOCOL, Hello, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.parent import gone
+from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
 from ddb.wire.scheduling import in_batches
+from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
 
 def run(settings: NodeSettings) -> int:
     """Run until told to stop; the exit code. What goes wrong is said on stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        logs = start_log(settings.log_file)
+        shares = node_shares(raise_limit(), len(settings.members))
+    except (LogRefused, TooFewDescriptors) as refused:
+        return _refuse(settings.name, str(refused))
     in_batches()
     names = tuple(sorted(member.name for member in settings.members))
     try:
@@ -45,7 +59,7 @@ def run(settings: NodeSettings) -> int:
     except StoreRefused as refused:
         return _refuse(settings.name, str(refused))
     try:
-        return uvloop.run(_serve(settings, names, store, known))
+        return uvloop.run(_serve(settings, names, store, known, shares, logs))
     except (ForeignData, StoreRefused) as refused:
         return _refuse(settings.name, str(refused))
     except OSError as error:
@@ -53,6 +67,13 @@ def run(settings: NodeSettings) -> int:
             raise
         return _refuse(settings.name, f"{settings.host}:{settings.port} is already in use")
     except StoreFailed as failed:
+        if exhausted(failed):
+            return _refuse(
+                settings.name,
+                f"no file descriptor was left for the store: {failed}. Nothing unacknowledged was"
+                " answered as stored, and the disk is not damaged; raise the limit (`ulimit -n`,"
+                f" now {shares.limit}) and start the node again",
+            )
         return _refuse(
             settings.name,
             f"the disk failed: {failed}. Nothing unacknowledged was answered as stored;"
@@ -70,16 +91,16 @@ async def _room_to_open(settings: NodeSettings) -> bool:
     stopped = _when_told(settings.exit_with_parent)
     said = False
     while settings.data.exists() and not stopped.done():
-        needed, free = needed_to_open(settings.data), free_bytes(settings.data)
-        if free >= needed:
+        lacking = shortfall(needed_to_open(settings.data), free_supply(settings.data))
+        if lacking is None:
             break
         if not said:
             log.error(
-                "%s waits: %s has %d MB free, and to open what is there may take %d MB",
+                "%s waits: %s has %s. Its data is safe and the other nodes go on without it."
+                " Make room, and it starts by itself",
                 settings.name,
                 settings.data,
-                free >> 20,
-                needed >> 20,
+                lacking,
             )
             said = True
         await asyncio.wait((stopped,), timeout=1.0)
@@ -87,8 +108,14 @@ async def _room_to_open(settings: NodeSettings) -> bool:
 
 
 async def _serve(
-    settings: NodeSettings, names: tuple[str, ...], store: RocksStore, known: bool
+    settings: NodeSettings,
+    names: tuple[str, ...],
+    store: RocksStore,
+    known: bool,
+    shares: NodeShares,
+    logs: ProcessLog,
 ) -> int:
+    keep_counts(logs)
     clock, rng = SystemClock(), random.Random()
     ring = Ring(names)
     identity = recall(store, settings.name, names)
@@ -103,7 +130,8 @@ async def _serve(
     if not known:
         claim(settings.data, identity)
     network = Network({})
-    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock).room)
+    timeouts = Timeouts.of(settings.request_budget_ms / 1000)
+    node = Node(identity, ring, store, network, clock, rng, Space(settings.data, clock), timeouts)
     hello = Hello(PROTOCOL, ring.digest, settings.name, node.ballots.counter)
     for member in settings.members:
         if member.name != settings.name:
@@ -115,7 +143,10 @@ async def _serve(
             network.links[caller.caller].nudge()
         return answer
 
-    listener = Listener(node.handle, greet, clock)
+    limits = ConnectionLimits(shares.strangers, shares.gateways, frozenset(network.links))
+    listener = Listener(node.handle, greet, clock, limits)
+    node.announce = listener.announce
+    store.observe(node.disk_monitor)
     await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
     stopped = _when_told(settings.exit_with_parent)

@@ -14,7 +14,7 @@ from ddb.node.store import Family, Put, Store
 from ddb.node.tally import TallyBook, walk
 from ddb.node.writes import Writes
 from ddb.record.clock import millisecond_of
-from ddb.record.state import State, decode, peek
+from ddb.record.state import State, decode, peek, without_log
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import (
@@ -110,6 +110,8 @@ class Replica:
         raw = self.raw(request.key)
         newest = peek(raw)
         same = newest == request.newest
+        if not request.whole:
+            raw = without_log(raw)
         return self.writes.said(request.key, Same() if same else Holds(raw, decided(newest)))
 
     def peek(self, request: Peek, decided: Callable[[Dot], bool]) -> Handling:

@@ -20,8 +20,9 @@ from rocksdict import (
 
 from ddb.node import mark
 from ddb.node.group import Fresh, GroupCommit
-from ddb.node.store import Family, Put, StoreFailed, StoreRefused
+from ddb.node.store import Family, FlushObserver, NoDescriptors, Put, StoreFailed, StoreRefused
 from ddb.settings import Fsync
+from ddb.wire.descriptors import exhausted, limit_in_force, tables_in
 from ddb.wire.scheduling import in_background
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,10 @@ class RocksStore:
         """Call `tell` once the disk refuses a write."""
         self._on_failure = tell
 
+    def observe(self, observer: FlushObserver) -> None:
+        """Report every flush from now on to `observer`."""
+        self._group.observer = observer
+
     def _flush_log(self) -> None:
         self._db.flush_wal(True)
 
@@ -136,7 +141,10 @@ class RocksStore:
         self._group.flusher.run(self._write_mark, self._marked)
 
     def _marked(self, error: Exception | None) -> None:
-        if error is not None:
+        if isinstance(error, OSError):
+            # The directory could not be listed, for want of a descriptor, say. Nothing was lost.
+            log.warning("the mark of %s stays behind: %s", self.path, error)
+        elif error is not None:
             self._group.fail(StoreFailed(str(error)))
 
     def _write_mark(self) -> None:
@@ -148,6 +156,8 @@ class RocksStore:
         mark.write(self.path, found)
 
     def _fail(self, reason: str) -> StoreFailed:
+        if exhausted(reason):
+            return NoDescriptors(f"no file descriptor is left to read {self.path}")
         failure = StoreFailed(reason)
         self._group.fail(failure)
         return failure
@@ -258,6 +268,7 @@ def _open(path: Path) -> Rdict:
     options.set_max_total_wal_size(MOST_LOG)
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)
+    options.set_max_open_files(tables_in(limit_in_force()))
     families = {family.value: Options(raw_mode=True) for family in Family}
     for each in families.values():
         _set(each, cache)

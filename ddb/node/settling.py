@@ -58,14 +58,16 @@ class Settling:
     async def _tell(self) -> None:
         """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
         upto, condition = self._rounds.upto, self._transport.condition
+        memory = self._coordinator.memory
+        memory.issued(self._node_id, upto)
         for peer in self._peers:
-            if condition(peer) is not Condition.UP:
+            if condition(peer) > Condition.SLOW:
                 # It may come back without what it had heard last.
                 self._told.pop(peer, None)
         peers = [
             peer
             for peer in self._peers
-            if condition(peer) is Condition.UP and self._told.get(peer, 0) < upto
+            if condition(peer) <= Condition.SLOW and self._told.get(peer, 0) < upto
         ]
         word, deadline = Ended(self._node_id, self._rounds.since, upto), self._clock.now() + EVERY
         asked = [
@@ -76,6 +78,7 @@ class Settling:
         ):
             if isinstance(reply, Noted):
                 self._told[peer] = upto
+                memory.learn_expired(reply.expired)
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
 

@@ -6,8 +6,10 @@ declines it has not done at all, which is what its client is told.
 """
 
 import os
-from enum import IntEnum
+from dataclasses import dataclass
+from enum import Enum, IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from ddb.record.change import Kind
 from ddb.wire.messages import Accept, Do, Hand, Propose, Request
@@ -21,6 +23,24 @@ EVERY = 0.1
 RESERVE = 128 * 1024 * 1024
 LAST = 64 * 1024 * 1024
 """Well above what the log may hold, all of which a restart writes once more, as tables."""
+RESERVE_INODES = 128
+LAST_INODES = 64
+"""Too low: the store cannot create the files in which it puts its log in order, and the node ends.
+Too high: a small file system declines writes that it has room for. Nodes that share a file system
+share this reserve; each creates a dozen files at most.
+"""
+OPEN_INODES = 32
+"""Files that a store may create as it opens: tables from its log, a new log and its own notes.
+
+Too low: the node ends as it starts. Too high: it waits although it could start.
+"""
+
+
+class Resource(Enum):
+    """A supply of a file system that may run low."""
+
+    BYTES = "bytes"
+    INODES = "inodes"
 
 
 class Room(IntEnum):
@@ -32,10 +52,52 @@ class Room(IntEnum):
     NONE = 2
     """Nothing is begun that writes: the rest is for the store to put its log in order."""
 
-    @classmethod
-    def of(cls, free: int) -> "Room":
-        """What so many free bytes amount to."""
-        return cls.AMPLE if free >= RESERVE else cls.SCARCE if free >= LAST else cls.NONE
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Bytes and inodes of a file system; `inodes` is None where those are not limited."""
+
+    bytes: int
+    inodes: int | None
+
+    def room(self, resource: Resource) -> Room:
+        """The room that one resource leaves."""
+        if resource is Resource.BYTES:
+            return _room(self.bytes, RESERVE, LAST)
+        return (
+            Room.AMPLE if self.inodes is None else _room(self.inodes, RESERVE_INODES, LAST_INODES)
+        )
+
+    @property
+    def scarcest(self) -> Resource:
+        """The resource that leaves the least room; bytes where both leave the same."""
+        return max(Resource, key=self.room)
+
+
+class SpaceGuard(Protocol):
+    """What a node asks about the room under its store."""
+
+    def room(self) -> Room:
+        """The room that is left."""
+        ...
+
+    @property
+    def scarcest(self) -> Resource:
+        """The resource that leaves the least."""
+        ...
+
+
+class Unlimited:
+    """A `SpaceGuard` of a disk that never fills up."""
+
+    scarcest = Resource.BYTES
+
+    def room(self) -> Room:
+        """As `SpaceGuard.room`."""
+        return Room.AMPLE
+
+    def __repr__(self) -> str:
+        return "<Unlimited>"
 
 
 class Space:
@@ -46,14 +108,22 @@ class Space:
         self._clock = clock
         self._next = clock.now()
         self._room = Room.NONE
+        self._scarcest = Resource.BYTES
 
     def room(self) -> Room:
         """What is left, as of a moment ago."""
         now = self._clock.now()
         if now >= self._next:
             self._next = now + EVERY
-            self._room = Room.of(free_bytes(self._path))
+            free = free_supply(self._path)
+            self._scarcest = free.scarcest
+            self._room = free.room(self._scarcest)
         return self._room
+
+    @property
+    def scarcest(self) -> Resource:
+        """The resource that left the least as of `room`."""
+        return self._scarcest
 
     def __repr__(self) -> str:
         return f"<Space {self._path} {self._room.name}>"
@@ -68,13 +138,29 @@ def takes(request: Request, room: Room) -> bool:
     return room is Room.SCARCE and not adds
 
 
-def free_bytes(path: Path) -> int:
-    """Bytes that this process may still write on the file system of `path`."""
+def free_supply(path: Path) -> Supply:
+    """What this process may still take of the file system of `path`."""
     facts = os.statvfs(path)
-    return facts.f_bavail * facts.f_frsize
+    # btrfs and others make inodes as they need them, and report none at all.
+    inodes = facts.f_favail if facts.f_files else None
+    return Supply(facts.f_bavail * facts.f_frsize, inodes)
 
 
-def needed_to_open(path: Path) -> int:
-    """Bytes that the store in `path` may take to open: its log over again, and its own notes."""
+def needed_to_open(path: Path) -> Supply:
+    """What the store in `path` may take to open: its log over again, and its own notes."""
     notes = 8 * 1024 * 1024
-    return notes + sum(log.stat().st_size for log in path.glob("rocks/*.log"))
+    logs = sum(log.stat().st_size for log in path.glob("rocks/*.log"))
+    return Supply(notes + logs, OPEN_INODES)
+
+
+def shortfall(needed: Supply, free: Supply) -> str | None:
+    """What keeps a store from being opened, for the operator; None where nothing does."""
+    if free.bytes < needed.bytes:
+        return f"{free.bytes >> 20} MB free, and to open it may take {needed.bytes >> 20} MB"
+    if free.inodes is not None and needed.inodes is not None and free.inodes < needed.inodes:
+        return f"{free.inodes} inodes free, and to open it may take {needed.inodes} inodes"
+    return None
+
+
+def _room(free: int, reserve: int, last: int) -> Room:
+    return Room.AMPLE if free >= reserve else Room.SCARCE if free >= last else Room.NONE

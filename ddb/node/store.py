@@ -30,6 +30,10 @@ class StoreFailed(Exception):
     """The disk refused a write or a flush, or what it holds is damaged; nothing more is done."""
 
 
+class NoDescriptors(StoreFailed):
+    """A read found no free file descriptor; it has done nothing, and a later one may succeed."""
+
+
 class StoreRefused(Exception):
     """The data directory cannot be used; the message is a sentence for the operator."""
 
@@ -42,6 +46,18 @@ async def written(commit: asyncio.Future[None] | None) -> None:
     if commit is not None:
         # Whoever is cancelled, as the node stops, must not end it for the others.
         await asyncio.shield(commit)
+
+
+class FlushObserver(Protocol):
+    """A listener for the flushes of a store: how long each takes tells how the disk is."""
+
+    def flush_began(self) -> None:
+        """Note that a flush starts off the loop; `flush_ended` follows."""
+        ...
+
+    def flush_ended(self, seconds: float) -> None:
+        """Note that a flush took `seconds`; one on the loop is reported only here."""
+        ...
 
 
 class Store(Protocol):

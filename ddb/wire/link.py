@@ -10,8 +10,20 @@ import asyncio
 import logging
 from collections import deque
 
+from ddb.wire.descriptors import exhausted
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
-from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
+from ddb.wire.log_limit import cause
+from ddb.wire.messages import (
+    DiskNotice,
+    DiskState,
+    Hello,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.names import Host
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
 
@@ -33,6 +45,8 @@ HARD_PATIENCE = 3.0
 RETRY_AFTER = (0.05, 0.1, 0.2, 0.4)
 MOST_UNSENT = 8 * 1024 * 1024
 MOST_BOUNDS = 16
+MOST_CORRELATION = 0xFFFFFFFF
+"""The greatest correlation that a frame can carry."""
 
 
 Waiting = tuple[asyncio.Future[Reply], float, float, float]
@@ -46,11 +60,12 @@ class Link:
         self.name = name
         self.requests = 0
         self.condition = Condition.DOWN
-        """As `Transport.condition`; a node that is connected but does not vote is suspect."""
+        """As `Transport.condition`: the connection's, worsened by what the node says of itself."""
         self.transport: asyncio.Transport | None = None
         """The present connection."""
         self._condition = Condition.DOWN
         self._voting = False
+        self._disk = DiskState.HEALTHY
         self._host = Host(host)
         self._port = port
         self._hello = hello
@@ -96,7 +111,8 @@ class Link:
     def _send(
         self, request: Request, future: asyncio.Future[Reply], deadline: float, patience: float
     ) -> None:
-        self._correlation = correlation = (self._correlation + 1) & 0xFFFFFFFF
+        # Zero is for what the node sends unasked.
+        self._correlation = correlation = (self._correlation % MOST_CORRELATION) + 1
         now = self._clock.now()
         self._waiting[correlation] = (future, now, deadline, patience)
         out = self._out
@@ -155,7 +171,10 @@ class Link:
         for correlation, their_time, reply in reader.feed(data):
             newest = their_time
             waiting = take(correlation, None)
-            if waiting is not None and not waiting[0].done():
+            if waiting is None:
+                if type(reply) is DiskNotice:
+                    self._noticed(reply)
+            elif not waiting[0].done():
                 waiting[0].set_result(reply)
         if newest is not None:
             # The last reply's reading is the greatest, so the tightest bound of them all.
@@ -165,23 +184,32 @@ class Link:
     def lost(self, reason: str) -> None:
         """The connection is of no more use: whoever waits on it is told."""
         transport, self.transport = self.transport, None
+        self._disk = DiskState.HEALTHY
         self._believe(Condition.DOWN, voting=False)
         self._bounds.clear()
         self._out.clear()
         if transport is not None:
             transport.abort()
+        self._give_up(Silent(f"lost {self.name}: {reason}"))
+
+    def _give_up(self, reason: Silent) -> None:
+        """End every request in flight."""
         waiting, self._waiting = self._waiting, {}
         for future, *_ in waiting.values():
             if not future.done():
-                future.set_exception(Silent(f"lost {self.name}: {reason}"))
+                future.set_exception(reason)
                 # Whoever gave up on this request no longer looks at its end.
                 future.exception()
 
+    def _noticed(self, notice: DiskNotice) -> None:
+        self._disk = notice.disk
+        self._believe(self._condition, self._voting)
+        if notice.give_up:
+            self._give_up(Silent(f"the disk of {self.name} is {notice.disk.name.lower()}"))
+
     def _believe(self, condition: Condition, voting: bool) -> None:
         self._condition, self._voting = condition, voting
-        self.condition = (
-            Condition.SUSPECT if condition is Condition.UP and not voting else condition
-        )
+        self.condition = believed(condition, voting, self._disk)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -199,6 +227,12 @@ class Link:
                 await self._watch()
             except (OSError, Silent, Unreachable, TimeoutError) as error:
                 self.lost(str(error))
+                if exhausted(error):
+                    self._complain(
+                        f"no file descriptor is left to connect to {self.name}, which counts as"
+                        " down meanwhile. Requests that need it may get a 503. The connection is"
+                        " tried again until it succeeds; raise the limit (`ulimit -n`)"
+                    )
             await self._pause(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
             attempt += 1
 
@@ -245,7 +279,7 @@ class Link:
 
     def _complain(self, complaint: str) -> None:
         if complaint and complaint != self._complaint:
-            log.warning("%s", complaint)
+            log.warning("%s", complaint, extra=cause(f"link to {self.name}"))
         self._complaint = complaint
 
     async def _watch(self) -> None:
@@ -268,7 +302,19 @@ class Link:
     def _ponged(self, pong: asyncio.Future[Reply]) -> None:
         if not pong.cancelled() and pong.exception() is None and self.transport is not None:
             reply = pong.result()
-            self._believe(self._condition, isinstance(reply, Pong) and reply.ready)
+            voting = isinstance(reply, Pong) and reply.ready
+            if isinstance(reply, Pong):
+                self._disk = reply.disk
+            self._believe(self._condition, voting)
+
+
+def believed(condition: Condition, voting: bool, disk: DiskState) -> Condition:
+    """The condition of a node, from its connection's and what it says of itself."""
+    if condition is not Condition.UP:
+        return condition
+    if not voting or disk is DiskState.STALLED:
+        return Condition.SUSPECT
+    return Condition.UP if disk is DiskState.HEALTHY else Condition.SLOW
 
 
 class _Calling(asyncio.Protocol):

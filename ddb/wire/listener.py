@@ -6,20 +6,53 @@ be answered at once costs no task.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+from ddb.wire.connection_limits import ConnectionLimits, Connections
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
-from ddb.wire.messages import Failed, Hello, Message, Reply, Report, Request, Unwelcome, Welcome
+from ddb.wire.log_limit import cause
+from ddb.wire.messages import (
+    DiskNotice,
+    Do,
+    Failed,
+    Get,
+    Hello,
+    Message,
+    Overloaded,
+    Reply,
+    Report,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.ports import Clock, Handler
 
 log = logging.getLogger(__name__)
 
 MOST_UNREAD = 32 * 1024 * 1024
 """Bytes of replies a caller may leave unread before its connection is closed."""
-MOST_AT_ONCE = 10_000
-"""Requests in progress per connection; more are refused before anything is done."""
+MOST_AT_ONCE = 4_000
+"""Requests in progress per connection; more are refused before anything is done. Too low: a gateway
+with many clients is refused for nothing. Too high: what a node begins, it ends too late."""
+SWEEP_EVERY_S = 0.5
+"""Seconds between two looks for connections that are silent for too long.
+
+Too low: an idle node wakes for nothing. Too high: strangers stay longer than their timeout.
+"""
+OWN_STALL_S = 3 * SWEEP_EVERY_S
+"""Seconds between two sweeps after which it was this process that did not run."""
+KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""The kernel probes a connection after 10 s of silence, and ends it after three lost probes.
+
+Too low: a network that fails for seconds ends idle connections. Too high: callers whose machine
+has gone keep their descriptors. The idle timeout ends those whose machine still answers.
+"""
+
+UNASKED = 0
+"""The correlation of what answers no request: a link numbers its requests from 1."""
 
 Greet = Callable[[Hello], Welcome | Unwelcome]
 
@@ -27,24 +60,52 @@ Greet = Callable[[Hello], Welcome | Unwelcome]
 class Listener:
     """Serves connections with one handler."""
 
-    def __init__(self, handler: Handler, greet: Greet, clock: Clock) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        greet: Greet,
+        clock: Clock,
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008
+    ) -> None:
         self.handler = handler
         self.greet = greet
         self.clock = clock
         self.open: set[Serving] = set()
+        self.connections: Connections[Serving] = Connections(limits)
+        self._swept = clock.now()
+        self._sweeping: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises OSError where the port is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Serving(self), host, port)
+        self._swept = self.clock.now()
+        self._sweeping = loop.call_later(SWEEP_EVERY_S, self._sweep)
+
+    def announce(self, notice: DiskNotice) -> None:
+        """Send a notice to every caller."""
+        for serving in self.open:
+            serving.announce(notice)
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
         if self._server is not None:
             self._server.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for serving in list(self.open):
             serving.close("stopping")
+
+    def _sweep(self) -> None:
+        now = self.clock.now()
+        if now - self._swept > OWN_STALL_S:
+            # What callers sent meanwhile is still unread.
+            self.connections.forgive(now - self._swept)
+        self._swept = now
+        for serving, reason in list(self.connections.overdue(now)):
+            serving.close(reason)
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_EVERY_S, self._sweep)
 
     def __repr__(self) -> str:
         return f"<Listener {len(self.open)} connections>"
@@ -62,21 +123,29 @@ class Serving(asyncio.Protocol):
         self._at_once = 0
         self._tasks: set[asyncio.Future[Reply]] = set()
         self._caller: str | None = None
+        self.active_at = 0.0
+        """When the last bytes arrived."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
         self._listener.open.add(self)
+        _probe_peer(transport)
+        self.active_at = now = self._listener.clock.now()
+        oldest = self._listener.connections.opened(self, now)
+        if oldest is not None:
+            oldest.close("too many connections without a Hello; the oldest gives way")
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Called by the loop. What is in progress goes on: its effects are owed to the cell."""
         self._listener.open.discard(self)
+        self._listener.connections.closed(self)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
         try:
-            now = self._listener.clock.now()
+            self.active_at = now = self._listener.clock.now()
             for correlation, deadline, request in self._reader.feed(data):
                 if self._transport is None:
                     return
@@ -84,10 +153,18 @@ class Serving(asyncio.Protocol):
         except DamagedFrame as error:
             self.close(f"not understood: {error}")
 
+    def announce(self, notice: DiskNotice) -> None:
+        """Send a notice, unless this is a stranger."""
+        if self._caller is not None:
+            self._reply(UNASKED, notice)
+
     def close(self, reason: str) -> None:
         """Cut this connection and nothing else."""
         if self._transport is not None:
-            log.info("closing the connection from %s: %s", self._caller or "a stranger", reason)
+            caller = self._caller or "a stranger"
+            # A reason may quote what the caller sent.
+            kind = cause(f"close {caller} {reason.partition(':')[0]}")
+            log.info("closing the connection from %s: %s", caller, reason, extra=kind)
             self._transport.abort()
             self._transport = None
 
@@ -97,7 +174,9 @@ class Serving(asyncio.Protocol):
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
         elif self._at_once >= MOST_AT_ONCE:
-            self._reply(correlation, Failed("too many requests at once"))
+            full = "this node has too many requests in progress"
+            begins = isinstance(request, Do | Get)
+            self._reply(correlation, Overloaded(full) if begins else Failed(full))
         else:
             handling = self._listener.handler(request, deadline)
             if isinstance(handling, Message):
@@ -119,8 +198,15 @@ class Serving(asyncio.Protocol):
         self._reply(correlation, greeting)
         if not isinstance(greeting, Unwelcome):
             self._caller = request.caller
+            connections = self._listener.connections
+            surplus = connections.introduced(self, request.caller, self.active_at)
+            if surplus is not None:
+                surplus.close(
+                    "all connections that the limit of file descriptors allows are open; the caller"
+                    " tries again. Raise the limit (`ulimit -n`) or run fewer gateways"
+                )
             return
-        log.warning("refused %s: %s", request.caller, greeting.reason)
+        log.warning("refused %s: %s", request.caller, greeting.reason, extra=cause("refused Hello"))
         self._flush()
         if self._transport is not None:
             self._transport.close()
@@ -152,3 +238,17 @@ class Serving(asyncio.Protocol):
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > MOST_UNREAD:
             self.close("it does not read its replies")
+
+
+def _probe_peer(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel end this connection when the peer's machine no longer answers."""
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        # A transport that is not the system's: a simulated network.
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        # Each of these has another name, or none, on other systems than Linux.
+        number = getattr(socket, option, None)
+        if number is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, number, value)

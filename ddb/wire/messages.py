@@ -11,7 +11,7 @@ import msgspec
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Raised with every incompatible change; processes of different protocols refuse each other."""
 
 
@@ -59,7 +59,8 @@ class Do(Message, tag=11, frozen=True):
 
     `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: an earlier
     attempt may have been delivered somewhere. `sender` and `low`: of the gateway with this id, no
-    operation with a smaller sequence number can still be attempted.
+    operation with a smaller sequence number can still be attempted. `begin_ms`: milliseconds
+    that must be left until the deadline when the change is begun; otherwise it is `Overloaded`.
     """
 
     key: bytes
@@ -71,6 +72,7 @@ class Do(Message, tag=11, frozen=True):
     retry: bool
     sender: bytes
     low: int
+    begin_ms: int = 0
 
 
 class Scan(Message, tag=12, frozen=True):
@@ -101,10 +103,14 @@ class Ping(Message, tag=15, frozen=True):
 
 
 class Read(Message, tag=20, frozen=True):
-    """Ask for a record's state unless its newest dot is `newest`."""
+    """Ask for a record's state unless its newest dot is `newest`.
+
+    A gateway wants it not `whole`: without the log of keyed operations, of up to 52 KiB.
+    """
 
     key: bytes
     newest: Dot
+    whole: bool = True
 
 
 class Peek(Message, tag=27, frozen=True):
@@ -201,6 +207,15 @@ class Undecided(Message, tag=42, frozen=True):
     reason: str
 
 
+class LogFull(Message, tag=62, frozen=True):
+    """Answers Do: not begun, as the record remembers too many keyed operations.
+
+    `retry_after_s`: whole seconds until the oldest of them are forgotten.
+    """
+
+    retry_after_s: int
+
+
 class Rows(Message, tag=43, frozen=True):
     """Answers Scan: the rows in columns, and whether others follow the last.
 
@@ -236,10 +251,32 @@ class Facts(Message, tag=45, frozen=True):
     json: bytes
 
 
+class DiskState(IntEnum):
+    """What a node says of its own disk, best first."""
+
+    HEALTHY = 0
+    SLOW = 1
+    """Flushes are overdue: the node is the last choice, and stores what it is asked to."""
+    STALLED = 2
+    """A flush has been in flight for longer than any request lasts."""
+
+
 class Pong(Message, tag=46, frozen=True):
     """Answers Ping."""
 
     ready: bool
+    disk: DiskState = DiskState.HEALTHY
+
+
+class DiskNotice(Message, tag=59, frozen=True):
+    """Answers nothing: a node sends it to every caller when the state of its disk changes.
+
+    `give_up`: the node asks the caller to send every request in flight to another node instead.
+    Each of them may take effect. It does so where all nodes that share records with it are up.
+    """
+
+    disk: DiskState
+    give_up: bool
 
 
 class Same(Message, tag=50, frozen=True):
@@ -281,7 +318,13 @@ class Handed(Message, tag=54, frozen=True):
 
 
 class Noted(Message, tag=58, frozen=True):
-    """Answers Ended."""
+    """Answers Ended.
+
+    `expired`: for each node id a counter up to which its ballots are older than an Idempotency-Key
+    is remembered. It spares a node that has restarted the wait of a whole window.
+    """
+
+    expired: dict[int, int] = {}
 
 
 class Member(Message, tag=55, frozen=True):
@@ -304,6 +347,15 @@ class Refilling(Message, tag=56, frozen=True):
 
 class Failed(Message, tag=60, frozen=True):
     """Answers anything that the node would not even begin: nothing was done."""
+
+    reason: str
+
+
+class Overloaded(Message, tag=61, frozen=True):
+    """Answers Get and Do: too much waits before this request, and nothing was done for it.
+
+    Another coordinator would only compete with this one.
+    """
 
     reason: str
 
@@ -332,10 +384,12 @@ Reply = (
     | Found
     | Done
     | Undecided
+    | LogFull
     | Rows
     | Tallies
     | Facts
     | Pong
+    | DiskNotice
     | Same
     | Holds
     | Newest
@@ -346,4 +400,5 @@ Reply = (
     | Member
     | Refilling
     | Failed
+    | Overloaded
 )

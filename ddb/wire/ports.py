@@ -17,9 +17,11 @@ class Condition(IntEnum):
     """What a process believes of a peer, best first."""
 
     UP = 0
-    SUSPECT = 1
-    """Connected, but it has been silent for longer than an answer takes."""
-    DOWN = 2
+    SLOW = 1
+    """It answers, but its disk is slow: the last choice, and as good as UP where no node is UP."""
+    SUSPECT = 2
+    """Connected, but no answer in time is expected: it is silent, cannot store or cannot vote."""
+    DOWN = 3
     """Not connected."""
 
 

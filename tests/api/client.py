@@ -30,6 +30,7 @@ _FIELDS = {
     "InvalidRequestError": {"name", "message", "details"},
     "NotFoundError": {"name", "message"},
     "ConflictError": {"name", "message"},
+    "TooManyRequestsError": {"name", "message", "applied"},
     "UnavailableError": {"name", "message", "applied"},
     "ApplicationError": {"name", "message", "applied"},
 }

@@ -8,7 +8,7 @@ import pytest
 
 from ddb.gateway.errors import Detail, Error, Refused, invalid
 from ddb.gateway.http import Application
-from ddb.gateway.records import Answer, Applied, Cursor, Page, Unavailable
+from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.request import Request
 from ddb.record.change import Change
 
@@ -16,6 +16,7 @@ NAMES = {
     "InvalidRequestError": {400, 405, 413, 431},
     "NotFoundError": {404},
     "ConflictError": {409, 412},
+    "TooManyRequestsError": {429},
     "UnavailableError": {503},
     "ApplicationError": {500},
 }
@@ -81,7 +82,7 @@ CHANGES = [
 
 
 def test_the_table() -> None:
-    """Every error has one of the five documented names, with a status that belongs to it."""
+    """Every error has one of the documented names, with a status that belongs to it."""
     assert {error.label for error in Error} == set(NAMES)
     for error in Error:
         assert error.status in NAMES[error.label]
@@ -121,6 +122,16 @@ def test_undecided(method: str, path: str, applied: Applied) -> None:
     assert "nobody there" in error["message"]
     said = "nothing was changed" in error["message"]
     assert said == (applied is Applied.NO)
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_too_many_keyed(method: str, path: str) -> None:
+    """A record without room for a keyed write answers 429, when to try again, and applied: no."""
+    status, headers, error = ask(TooManyKeyed(17), method, path, ADA)
+    assert (status, headers["retry-after"]) == (429, "17")
+    assert set(error) == {"name", "message", "applied"}
+    assert (error["name"], error["applied"]) == ("TooManyRequestsError", "no")
+    assert "after 17 s" in error["message"]
 
 
 @pytest.mark.parametrize(("method", "path"), READS + LISTS)

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,3 +86,38 @@ def test_key_names_the_same_operation_through_every_gateway() -> None:
         again = named_by_client("key", record_id, other)
         assert again.id == named.id
         assert again.fingerprint != named.fingerprint
+
+
+_values = st.none() | st.integers(-9, 9) | st.text(max_size=3)
+_documents = st.dictionaries(st.text(max_size=3), _values, max_size=5)
+_tags = st.lists(st.binary(min_size=8, max_size=8), max_size=4)
+
+
+def _sent(fields: list[tuple[str, object]], tags: Sequence[bytes]) -> Change:
+    return Change(Kind.UPDATE, msgspec.json.encode(dict(fields)), tuple(tags))
+
+
+@steady
+@given(_documents, _tags, st.randoms(use_true_random=False))
+def test_order_does_not_make_another_request(
+    document: dict[str, object], tags: list[bytes], rng: random.Random
+) -> None:
+    """A keyed request with its fields or tags in another order, or a tag twice, is the same one."""
+    fields = list(document.items())
+    first = named_by_client("key", "alice", _sent(fields, tags))
+    rng.shuffle(fields)
+    again = tags + tags[:1]
+    rng.shuffle(again)
+    assert named_by_client("key", "alice", _sent(fields, again)) == first
+
+
+@steady
+@given(_documents, _documents, _tags, _tags)
+def test_meaning_makes_another_request(
+    one: dict[str, object], other: dict[str, object], tags: list[bytes], others: list[bytes]
+) -> None:
+    """Two keyed requests that differ in a field or a tag are two requests."""
+    same = one == other and set(tags) == set(others)
+    first = named_by_client("key", "alice", _sent(list(one.items()), tags))
+    second = named_by_client("key", "alice", _sent(list(other.items()), others))
+    assert (first == second) is same

@@ -3,10 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 
-from ddb.gateway.poll import PATIENCE, Poll
+from ddb.gateway.poll import Poll
 from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Reply, Request, Tallies, Tally
 from ddb.wire.ports import Condition, Silent
+from ddb.wire.timeouts import DEFAULT
+
+PATIENCE = DEFAULT.scan_s
 
 CLOCK = SystemClock()
 CELLS = frozenset({("db-0", "db-1", "db-2")})
@@ -52,6 +55,44 @@ def test_silent_node_is_not_waited_for_when_the_others_are_enough() -> None:
     answered, took = asyncio.run(polled(nodes))
     assert answered == {"db-0", "db-1"}
     assert took < PATIENCE
+
+
+def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
+    """A node whose disk is slow is left alone while two others are up."""
+    nodes = Nodes(
+        {"db-0": Condition.UP, "db-1": Condition.UP, "db-2": Condition.SLOW},
+        dict.fromkeys(("db-0", "db-1", "db-2"), 0.0),
+    )
+    answered, _ = asyncio.run(polled(nodes))
+    assert answered == {"db-0", "db-1"}
+    assert Poll(nodes, CLOCK).out(CELLS) == ("db-2",)
+
+
+def test_slow_nodes_are_as_good_as_others_where_no_others_are_enough() -> None:
+    """Where all disks are slow every node is asked and waited for, as if all were up."""
+    nodes = Nodes(
+        {"db-0": Condition.UP, "db-1": Condition.SLOW, "db-2": Condition.SLOW},
+        {"db-0": 0.0, "db-1": 0.0, "db-2": PATIENCE / 2},
+    )
+    answered, _ = asyncio.run(polled(nodes))
+    assert answered == {"db-0", "db-1", "db-2"}
+    assert Poll(nodes, CLOCK).out(CELLS) == ()
+
+
+def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:
+    """A poll goes on without a node that reports a slow disk once the others have answered."""
+    nodes = Nodes(dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP), {"db-0": 0.0, "db-1": 0.0})
+
+    async def scenario() -> tuple[set[str], float]:
+        def turn() -> None:
+            nodes.conditions["db-2"] = Condition.SLOW
+
+        asyncio.get_running_loop().call_later(0.005, turn)
+        return await polled(nodes)
+
+    answered, took = asyncio.run(scenario())
+    assert answered == {"db-0", "db-1"}
+    assert took < PATIENCE * 0.8
 
 
 def test_node_that_is_up_is_waited_for() -> None:

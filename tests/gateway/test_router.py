@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from ddb.gateway.records import Unavailable
+from ddb.gateway.records import Applied, TooManyKeyed, Unavailable
 from ddb.gateway.router import Router
+from ddb.record.change import Change, Kind
 from ddb.ring.ring import Ring
 from ddb.wire.clock import SystemClock
-from ddb.wire.messages import Peek, Read, Reply, Request
+from ddb.wire.messages import Failed, LogFull, Peek, Read, Reply, Request, Undecided
 from ddb.wire.ports import Condition, Silent
 
 
@@ -67,3 +68,57 @@ def test_no_failure_of_a_home_is_left_for_the_log(
     asyncio.run(scenario())
     gc.collect()
     assert said == []
+
+
+class Answering:
+    """A `Transport` to nodes that give these answers one by one, None for silence."""
+
+    def __init__(self, *answers: Reply | None) -> None:
+        self._answers = list(answers)
+
+    def ask(
+        self, to: str, request: Request, *, deadline: float, patience: float
+    ) -> asyncio.Future[Reply]:
+        """As `Transport.ask`."""
+        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer = self._answers.pop(0)
+        if answer is None:
+            asked.set_exception(Silent(to))
+        else:
+            asked.set_result(answer)
+        return asked
+
+    def condition(self, _to: str) -> Condition:
+        """As `Transport.condition`."""
+        return Condition.UP
+
+
+@pytest.mark.parametrize(
+    ("before", "certain"),
+    [
+        ((), True),
+        ((Undecided(False, "late"),), True),
+        ((Failed("full disk"),), True),
+        ((Undecided(True, "late"),), False),
+        ((None,), False),
+    ],
+)
+def test_full_record_refuses_for_certain_only_where_nothing_is_under_way(
+    before: tuple[Reply | None, ...], certain: bool
+) -> None:
+    """A full record's answer is `TooManyKeyed`, or unknown after an attempt that may have acted."""
+
+    async def scenario() -> None:
+        transport = Answering(*before, LogFull(17))
+        router = Router(Ring(("a", "b", "c")), transport, SystemClock(), random.Random(1))
+        change = Change(Kind.UPDATE, b"{}")
+        if certain:
+            with pytest.raises(TooManyKeyed) as full:
+                await router.change("ada", change, key="key")
+            assert full.value.retry_after_s == 17
+        else:
+            with pytest.raises(Unavailable) as unavailable:
+                await router.change("ada", change, key="key")
+            assert unavailable.value.applied is Applied.UNKNOWN
+
+    asyncio.run(scenario())

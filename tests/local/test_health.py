@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ddb.local.health import Health, Level, health_by_status
 from ddb.local.report import report
 from tests.cluster import Cluster, environment, free_ports
 from tests.process import Process, members
@@ -84,5 +87,32 @@ def test_refill_and_full_disk_are_shown() -> None:
     gateway = {"url": "http://h:2", "process": "-", "state": "up"}
     refilling = node | {"phase": "joining", "refill": {"done": 0.43, "records": 12}}
     assert "suspect, refilling 43%" in report({"nodes": [refilling], "gateway": gateway})
-    full = node | {"phase": "ready", "refill": None, "room": "scarce"}
-    assert "suspect, disk full" in report({"nodes": [full], "gateway": gateway})
+    full = node | {"phase": "ready", "refill": None, "room": "scarce", "scarcest": "bytes"}
+    assert "suspect, disk full  " in report({"nodes": [full], "gateway": gateway})
+    crowded = full | {"scarcest": "inodes"}
+    assert "suspect, disk full: inodes" in report({"nodes": [crowded], "gateway": gateway})
+
+
+@pytest.mark.parametrize(
+    ("disk", "remark"), [("slow", ", disk slow"), ("stalled", ", disk stalled"), ("healthy", "")]
+)
+def test_slow_disk_is_shown(disk: str, remark: str) -> None:
+    """The table says whose disk does not keep up, and nothing of one that does."""
+    node = {"name": "db-0", "address": "h:1", "pid": None, "process": "-", "state": "slow"}
+    table = report(
+        {"nodes": [node | {"disk": disk}], "gateway": {"url": "", "process": "-", "state": "up"}}
+    )
+    assert f"slow{remark}  " in table
+
+
+@pytest.mark.parametrize("level", Level)
+def test_health_of_a_node_whose_disk_does_not_keep_up(level: Level) -> None:
+    """A restart does not help a disk: only the voting level fails, and only for a stalled one."""
+    status: dict[str, object] = {"state": "ready", "records": 7, "disk": "healthy"}
+    assert health_by_status("db-0", status, level) == Health(True, "db-0 votes and holds 7 records")
+    slow = health_by_status("db-0", status | {"disk": "slow"}, level)
+    assert slow.good
+    assert "its disk is slow" in slow.reason
+    stalled = health_by_status("db-0", status | {"disk": "stalled"}, level)
+    assert stalled.good is (level is not Level.VOTING)
+    assert "its disk is stalled" in stalled.reason

@@ -63,11 +63,14 @@ def test_commands_are_valid_settings(tmp_path: Path) -> None:
     """The command lines of the processes carry the whole layout, whatever the environment says."""
     layout = plan(settings(tmp_path))
     environ = {"DDB_NODES": "nonsense", "PORT": "1", "DDB_NAME": "x", "DDB_HOST": "0.0.0.0"}
-    node = process_settings(layout.command("db-1", Fsync.OS)[3:], environ)
-    gateway = process_settings(layout.command("gateway", Fsync.OS)[3:], environ)
+    environ["DDB_LOG_FILE"] = "elsewhere"
+    node = process_settings(layout.command("db-1", Fsync.OS, 900)[3:], environ)
+    gateway = process_settings(layout.command("gateway", Fsync.OS, 900)[3:], environ)
     assert isinstance(node, NodeSettings)
     assert node.members == gateway.members == layout.members
     assert node.port == layout.members[1].port
     assert gateway.port == layout.port
+    assert node.request_budget_ms == gateway.request_budget_ms == 900
     assert node.exit_with_parent
     assert gateway.exit_with_parent
+    assert (node.log_file, gateway.log_file) == (layout.log("db-1"), layout.log("gateway"))

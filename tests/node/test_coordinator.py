@@ -6,30 +6,29 @@ from pathlib import Path
 import pytest
 
 from ddb.node.partners import Expired
-from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import Entry, Operation
+from ddb.record.change import Change, Kind
+from ddb.record.state import Operation, encode
+from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Do, Undecided
 from ddb.wire.ports import Silent, Unreachable
 from tests.node.alone import RING, voting
+from tests.node.test_memory import full
 
 NAME, FINGERPRINT = b"client-named", b"abcd"
 KEY = next(key for key in map(key_of, map(str, range(99))) if "db-0" in RING.cell(key).homes)
 
 
-def test_operation_that_its_record_does_not_know_is_watched_anew(tmp_path: Path) -> None:
-    """A key that comes again after it was forgotten does not inherit the watch of its first use."""
+def test_full_record_is_no_refusal_of_a_single_node(tmp_path: Path) -> None:
+    """A node that reaches no partner does not refuse a keyed change for want of room."""
     do = Do(KEY, Kind.DELETE, b"", (), NAME, FINGERPRINT, True, b"sender", 0)
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
-            memory = node.coordinator.memory
-            memory.forgettable(Entry(Operation(NAME, FINGERPRINT), Outcome.DONE))
-            assert repr(memory) == "<Memory 0 gateways, 1 operations watched>"
+            node.replica.offer(KEY, encode(full(Dot(7, 1))))
             handling = node.handle(do, node.coordinator._clock.now() + 0.05)
             assert asyncio.iscoroutine(handling)
-            assert isinstance(await handling, Undecided)
-            assert repr(memory) == "<Memory 1 gateways, 0 operations watched>"
+            assert await handling == Undecided(True, "neither partner answered")
 
     asyncio.run(scenario())
 

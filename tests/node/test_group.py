@@ -167,3 +167,35 @@ def test_after_a_failed_flush_nothing_is_durable_any_more(on_loop: bool) -> None
         assert len(disk.flushed) == 1
 
     run(scenario)
+
+
+class Flushes:
+    """Notes what a store reports of its flushes."""
+
+    def __init__(self) -> None:
+        self.seen: list[str | float] = []
+
+    def flush_began(self) -> None:
+        """As `FlushObserver.flush_began`."""
+        self.seen.append("began")
+
+    def flush_ended(self, seconds: float) -> None:
+        """As `FlushObserver.flush_ended`."""
+        self.seen.append(round(seconds, 6))
+
+
+def test_flushes_are_reported() -> None:
+    """A flush in the thread is reported as it begins, and every flush with what it took."""
+    flushes = Flushes()
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        group.observer = flushes
+        disk.seconds = QUICK / 2
+        await commit(group, 1)
+        disk.time += WARY
+        await commit(group, 2)
+        disk.seconds = 0.3
+        await commit(group, 3)
+
+    run(scenario)
+    assert flushes.seen == ["began", QUICK / 2, QUICK / 2, 0.3]

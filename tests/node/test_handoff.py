@@ -46,6 +46,7 @@ class Homes:
     asked: list[tuple[str, Hand]] = field(default_factory=list)
     answers: list[asyncio.Future[Reply]] = field(default_factory=list)
     out: set[str] = field(default_factory=set)
+    slow: set[str] = field(default_factory=set)
 
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
@@ -58,7 +59,9 @@ class Homes:
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""
-        return Condition.DOWN if to in self.out else Condition.UP
+        if to in self.out:
+            return Condition.DOWN
+        return Condition.SLOW if to in self.slow else Condition.UP
 
     def take(self, count: int) -> None:
         """Answer the oldest `count` requests that wait: all is held now."""
@@ -282,5 +285,31 @@ def test_a_node_that_stops_leaves_no_batch_behind(tmp_path: Path) -> None:
             assert all(answer.cancelled() for answer in homes.answers)
             assert replica.hints.total == len(KEYS)
             assert asyncio.all_tasks() == before
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("slow", "out", "asked"),
+    [
+        ({"db-1"}, set(), {"db-2"}),
+        (set(HOMES), set(), set(HOMES)),
+        ({"db-1"}, {"db-2"}, {"db-1"}),
+    ],
+    ids=["one slow", "both slow", "the other out"],
+)
+def test_slow_home_is_handed_hints_where_no_better_one_waits(
+    slow: set[str], out: set[str], asked: set[str], tmp_path: Path
+) -> None:
+    """A slow home delays no other, and still gets its hints where all disks are slow."""
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, _, homes):
+            homes.slow, homes.out = slow, out
+            sweep = asyncio.ensure_future(handoff.sweep())
+            await _turns()
+            assert {to for to, _ in homes.asked} == asked
+            sweep.cancel()
+            await asyncio.gather(sweep, return_exceptions=True)
 
     run(scenario())

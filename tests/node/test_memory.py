@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.node.memory import GATEWAY_WINDOW, KEPT, KEYED_WINDOW, LET_GO, OVER, Memory
+from ddb.node.memory import (
+    GATEWAY_WINDOW,
+    ISSUE_GRAIN_S,
+    KEYED_WINDOW,
+    MOST_KEYED,
+    Memory,
+)
 from ddb.record.change import Outcome
-from ddb.record.state import Entry, Operation
+from ddb.record.keyed_log import appended
+from ddb.record.state import Entry, Operation, State
+from ddb.record.version import Dot
 
 steady = settings(deadline=None)
 SENDER = b"gatewy"
-KEY = b"client-named"
+A, B = 1, 2
+"""Two coordinators' node ids."""
 
 
 @dataclass(slots=True)
@@ -33,8 +42,12 @@ def entry(sequence: int, sender: bytes = SENDER) -> Entry:
     return Entry(Operation(sender + sequence.to_bytes(6, "big")), Outcome.DONE)
 
 
-def named(fingerprint: bytes = b"abcd") -> Entry:
-    return Entry(Operation(KEY, fingerprint), Outcome.DONE)
+def full(ballot: Dot, count: int = MOST_KEYED) -> State:
+    """A state that remembers so many operations, all of one coordinator's rounds."""
+    log = b""
+    for number in range(count):
+        log = appended(log, number.to_bytes(8, "big"), b"abcd", Outcome.DONE, ballot)
+    return State((ballot,), True, b"{}", (), log)
 
 
 def test_gateway_says_which_are_over() -> None:
@@ -56,151 +69,145 @@ def test_late_word_of_a_gateway_takes_nothing_back() -> None:
 
 
 def test_silent_gateway_is_given_a_window() -> None:
-    """The operations of a gateway never heard of are forgettable after a whole window of watch."""
+    """A silent gateway's operations are forgettable a whole window after a later one was seen."""
     clock = SetClock()
     memory = Memory(clock)
-    assert not memory.forgettable(entry(1))
-    clock.at += GATEWAY_WINDOW
-    assert not memory.forgettable(entry(1))
-    clock.at += 0.01
-    assert memory.forgettable(entry(1))
     assert not memory.forgettable(entry(2))
-
-
-def test_named_operation_holds_ten_minutes_whatever_gateways_say() -> None:
-    """A client's own operation is kept for its whole window, watched by this node itself."""
-    clock = SetClock()
-    memory = Memory(clock)
-    memory.heard(KEY[:6], 2**48 - 1)
-    assert not memory.forgettable(named())
-    clock.at += KEYED_WINDOW
-    assert not memory.forgettable(named())
+    clock.at += GATEWAY_WINDOW
+    assert not memory.forgettable(entry(2))
     clock.at += 0.01
-    assert memory.forgettable(named())
+    assert memory.forgettable(entry(2))
+    assert memory.forgettable(entry(1))
+    assert not memory.forgettable(entry(3))
 
 
-def test_one_key_on_two_records_has_two_windows() -> None:
-    """A key that was used long ago for another request is watched for this one from now on."""
+def test_ballot_expires_a_window_after_it_was_seen() -> None:
+    """A coordinator's ballots expire a whole window after a later one was seen, and no other's."""
     clock = SetClock()
     memory = Memory(clock)
-    memory.forgettable(named(b"abcd"))
+    memory.saw((Dot(7, A),))
+    clock.at += KEYED_WINDOW
+    assert not memory.expired(Dot(7, A))
+    clock.at += 0.01
+    assert memory.expired(Dot(7, A))
+    assert memory.expired(Dot(6, A))
+    assert not memory.expired(Dot(8, A))
+    assert not memory.expired(Dot(6, B))
+
+
+def test_key_used_again_through_another_coordinator_has_its_own_window() -> None:
+    """A second use of a key does not expire with the first, whoever coordinates either."""
+    clock = SetClock()
+    memory = Memory(clock)
+    memory.saw((Dot(7, A),))
     clock.at += KEYED_WINDOW + 1
-    assert memory.forgettable(named(b"abcd"))
-    assert not memory.forgettable(named(b"wxyz"))
-
-
-def test_key_used_anew_is_watched_anew() -> None:
-    """A key used once more, long after it was forgotten, is not forgotten at once."""
-    clock = SetClock()
-    memory = Memory(clock)
-    memory.forgettable(named())
-    clock.at += KEPT + GATEWAY_WINDOW
-    assert not memory.forgettable(named())
+    assert memory.expired(Dot(7, A))
+    again = Dot(9, B)
+    memory.saw((again, Dot(7, A)))
     clock.at += KEYED_WINDOW - 1
-    assert not memory.forgettable(named())
+    assert not memory.expired(again)
+    clock.at += 2
+    assert memory.expired(again)
 
 
 def test_restart_begins_the_watch_again() -> None:
-    """A node that has restarted has watched nothing yet."""
+    """A node that has restarted has seen no ballot yet."""
     clock = SetClock()
-    Memory(clock).forgettable(named())
+    Memory(clock).saw((Dot(7, A),))
     clock.at += 2 * KEYED_WINDOW
-    assert not Memory(clock).forgettable(named())
+    assert not Memory(clock).expired(Dot(7, A))
 
 
-def test_key_used_again_at_once_is_watched_anew() -> None:
-    """A key used once more as soon as it was forgotten is kept for ten minutes from then."""
+def test_peer_tells_a_restarted_node_what_has_expired() -> None:
+    """What expired at a peer has expired, and a later ballot has not."""
     clock = SetClock()
-    memory = Memory(clock)
-    memory.forgettable(named())
+    peer, restarted = Memory(clock), Memory(clock)
+    peer.issued(A, 7)
     clock.at += KEYED_WINDOW + 1
-    assert memory.forgettable(named())
-    memory.begun(named().operation)
-    assert not memory.forgettable(named())
-    clock.at += KEYED_WINDOW
-    assert not memory.forgettable(named())
-    clock.at += 1
-    assert memory.forgettable(named())
+    restarted.issued(B, 3)
+    restarted.learn_expired(peer.expired_ballots())
+    assert peer.expired_ballots() == restarted.expired_ballots() == {A: 7}
+    assert restarted.expired(Dot(7, A))
+    assert not restarted.expired(Dot(8, A))
+    restarted.learn_expired({A: 5})
+    assert restarted.expired(Dot(7, A))
 
 
-def test_all_who_ask_while_a_round_lasts_are_told_the_same() -> None:
-    """What is forgettable stays so for the other steps of the round, and for one made again."""
+def test_full_record_says_when_it_has_room() -> None:
+    """A record with all the operations it may remember has room once the oldest slice expires."""
     clock = SetClock()
     memory = Memory(clock)
-    memory.forgettable(named())
-    clock.at += KEYED_WINDOW + 1
-    for _ in range(10):
-        assert memory.forgettable(named())
-        clock.at += OVER / 10
-    assert memory.forgettable(named())
+    assert memory.full_for_s(full(Dot(7, A), MOST_KEYED - 1)) is None
+    state = full(Dot(7, A))
+    assert memory.full_for_s(state) == KEYED_WINDOW + 1
+    clock.at += 100
+    left = memory.full_for_s(state)
+    assert left == KEYED_WINDOW - 100 + 1
+    clock.at += left
+    assert memory.full_for_s(state) is None
 
 
-def test_watch_is_let_go_with_its_entry() -> None:
-    """What was said to be forgettable is soon not watched any more, and a new use is not over."""
+def test_what_one_issuer_takes_is_bounded() -> None:
+    """Ballots seen at every moment of an hour take no more marks than a window has grains."""
     clock = SetClock()
     memory = Memory(clock)
-    for number in range(100):
-        memory.forgettable(entry(number, b"absent"))
-    clock.at += GATEWAY_WINDOW + 1
-    for number in range(100):
-        assert memory.forgettable(entry(number, b"absent"))
-    clock.at += OVER + 1
-    for number in range(100, 130):
-        memory.forgettable(entry(number, b"absent"))
-    assert repr(memory) == "<Memory 0 gateways, 30 operations watched>"
-    assert not memory.forgettable(entry(1, b"absent"))
+    for number in range(3600):
+        clock.at += 1
+        memory.issued(A, number)
+        due = number - int(KEYED_WINDOW + ISSUE_GRAIN_S) - 2
+        assert due < 0 or memory.expired(Dot(due, A))
+        assert not memory.expired(Dot(max(0, number - int(KEYED_WINDOW) + 1), A))
+    marks = int(KEYED_WINDOW / ISSUE_GRAIN_S)
+    assert repr(memory).endswith(f"ballots <IssueLog 1 issuers, {marks} marks>>")
 
 
-def test_no_request_waits_for_a_million_watches() -> None:
-    """However many watches are over at once, a request lets go of a few, and of each in time."""
-    clock = SetClock()
-    memory = Memory(clock)
-    for number in range(5_000):
-        memory.forgettable(entry(number, b"absent"))
-    clock.at += KEPT
-    watched = 5_000
-    for number in range(5_000, 10_000):
-        memory.forgettable(entry(number, b"absent"))
-        left = int(repr(memory).split(", ")[1].split()[0])
-        assert watched - LET_GO < left <= watched + 1
-        watched = left
-    assert watched == 5_000
-
-
-def test_memory_does_not_grow_without_bound() -> None:
-    """What has long been over takes no room."""
+def test_memory_of_gateways_does_not_grow_without_bound() -> None:
+    """A gateway that is silent for a window takes no room but one issuer's, of so many at most."""
     clock = SetClock()
     memory = Memory(clock)
     for number in range(5_000):
         clock.at += 1
         memory.heard(number.to_bytes(6, "big"), 1)
-        memory.forgettable(entry(number, b"absent"))
-    assert repr(memory) == "<Memory 119 gateways, 720 operations watched>"
-    clock.at += KEPT
-    for number in range(720 // (LET_GO - 1) + 1):
-        memory.forgettable(entry(number, b"absent"))
-    assert repr(memory) == "<Memory 0 gateways, 241 operations watched>"
+        memory.forgettable(entry(number, b"G%05d" % number))
+    assert repr(memory).startswith(
+        "<Memory 119 gateways, sequences <IssueLog 1024 issuers, 1024 marks>"
+    )
 
 
 @steady
-@given(st.lists(st.tuples(st.floats(0, 200), st.integers(0, 3), st.integers(-1, 5)), max_size=60))
-def test_never_forgets_early(steps: list[tuple[float, int, int]]) -> None:
-    """Nothing is forgettable before its gateway's word, or before this node watched a window."""
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 400), st.integers(0, 3), st.integers(-1, 5), st.integers(0, 9)),
+        max_size=60,
+    )
+)
+def test_never_forgets_early(steps: list[tuple[float, int, int, int]]) -> None:
+    """Nothing is forgotten before its gateway's word, or a window after it was issued."""
     clock = SetClock()
     memory = Memory(clock)
-    first_look: dict[bytes, float] = {}
+    issued: dict[tuple[bytes | int, int], float] = {}
+    sequences = dict.fromkeys(range(4), 0)
     lows: dict[bytes, int] = {}
-    for passed, sender, low in steps:
+    for passed, issuer, low, step in steps:
         clock.at += passed
-        name = bytes([sender]) * 6
+        name = bytes([issuer]) * 6
         if low >= 0:
             memory.heard(name, low)
             lows[name] = max(low, lows.get(name, 0))
-        for each in (entry(3, name), Entry(Operation(name * 2, b"abcd"), Outcome.DONE)):
-            operation = each.operation
-            first = first_look.setdefault(operation.id + operation.fingerprint, clock.at)
-            if memory.forgettable(each):
-                watched = clock.at - first
-                window = KEYED_WINDOW if operation.fingerprint else GATEWAY_WINDOW
-                told = not operation.fingerprint and lows.get(name, 0) > 3
-                assert told or watched > window
+        sequences[issuer] += step
+        number = sequences[issuer]
+        issued.setdefault((name, number), clock.at)
+        issued.setdefault((issuer, number), clock.at)
+        if step % 2:
+            memory.saw((Dot(number, issuer),))
+        for (source, counter), at in issued.items():
+            if isinstance(source, int):
+                early = memory.expired(Dot(counter, source)) and clock.at - at <= KEYED_WINDOW
+            else:
+                told = lows.get(source, 0) > counter
+                early = (
+                    memory.forgettable(entry(counter, source))
+                    and not told
+                    and clock.at - at <= GATEWAY_WINDOW
+                )
+            assert not early

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.queue import KeyQueue
+from ddb.node.queue import Crowded, KeyQueue
 from ddb.record.state import State
 from ddb.record.version import Dot
 
@@ -266,5 +266,72 @@ def test_reader_that_gives_up_as_it_is_called_hands_on_only_what_it_has(told: bo
         worker.go.set()
         await worker.task
         assert queue.free(KEY)
+
+    run(scenario())
+
+
+def test_change_whose_turn_does_not_come_in_time_is_refused() -> None:
+    """It gets no turn any more, and the next in line does."""
+
+    async def scenario() -> None:
+        queue, log = KeyQueue(), list[str]()
+        queue.enter(KEY)
+
+        async def change() -> None:
+            async with queue.turn(KEY, within_s=0.01):
+                log.append("had a turn")
+
+        late, kept = asyncio.ensure_future(change()), Worker(queue, "kept", log)
+        with pytest.raises(Crowded):
+            await late
+        queue.leave(KEY)
+        kept.go.set()
+        await kept.task
+        assert log == ["kept"]
+        assert queue.free(KEY)
+
+    run(scenario())
+
+
+def test_change_that_would_wait_too_long_is_refused_at_once() -> None:
+    """How long turns take, and how many wait, tells so; a short queue is joined."""
+
+    async def scenario() -> None:
+        queue = KeyQueue()
+
+        async def hold(seconds: float) -> None:
+            async with queue.turn(KEY):
+                await asyncio.sleep(seconds)
+
+        await asyncio.gather(*(hold(0.002) for _ in range(60)))
+        assert queue.expected_s(KEY) > 0.001
+        holders = [asyncio.ensure_future(hold(0.002)) for _ in range(20)]
+        await asyncio.sleep(0)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Crowded, match="20 operations"):
+            async with queue.turn(KEY, within_s=0.01):
+                pass
+        assert asyncio.get_running_loop().time() - began < 0.01
+        async with queue.turn(KEY, within_s=5.0):
+            pass
+        await asyncio.gather(*holders)
+        assert queue.free(KEY)
+        assert repr(queue) == "<KeyQueue 0 keys>"
+
+    run(scenario())
+
+
+def test_one_long_turn_hardly_counts() -> None:
+    """A turn that met a silent partner does not have those behind it refused."""
+
+    async def scenario() -> None:
+        queue = KeyQueue()
+
+        async def hold(seconds: float) -> None:
+            async with queue.turn(KEY):
+                await asyncio.sleep(seconds)
+
+        await asyncio.gather(hold(0.0), hold(0.08), hold(0.0), hold(0.0))
+        assert queue.expected_s(KEY) < 0.02
 
     run(scenario())

@@ -1,10 +1,25 @@
 """What a node takes while its disk fills up."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from ddb.node.space import LAST, RESERVE, Room, Space, free_bytes, needed_to_open, takes
+from ddb.node.space import (
+    LAST,
+    LAST_INODES,
+    OPEN_INODES,
+    RESERVE,
+    RESERVE_INODES,
+    Resource,
+    Room,
+    Space,
+    Supply,
+    free_supply,
+    needed_to_open,
+    shortfall,
+    takes,
+)
 from ddb.record.change import Kind
 from ddb.record.version import NEVER
 from ddb.ring.ring import key_of
@@ -24,25 +39,47 @@ READS = (Get(KEY), Read(KEY, NEVER))
 
 
 @pytest.mark.parametrize(
-    ("free", "room"),
+    ("free", "room", "scarcest"),
     [
-        (RESERVE, Room.AMPLE),
-        (RESERVE - 1, Room.SCARCE),
-        (LAST, Room.SCARCE),
-        (LAST - 1, Room.NONE),
-        (0, Room.NONE),
+        (Supply(RESERVE, RESERVE_INODES), Room.AMPLE, Resource.BYTES),
+        (Supply(RESERVE - 1, RESERVE_INODES), Room.SCARCE, Resource.BYTES),
+        (Supply(LAST, RESERVE_INODES), Room.SCARCE, Resource.BYTES),
+        (Supply(LAST - 1, RESERVE_INODES), Room.NONE, Resource.BYTES),
+        (Supply(0, RESERVE_INODES), Room.NONE, Resource.BYTES),
+        (Supply(RESERVE, RESERVE_INODES - 1), Room.SCARCE, Resource.INODES),
+        (Supply(RESERVE, LAST_INODES), Room.SCARCE, Resource.INODES),
+        (Supply(LAST, LAST_INODES - 1), Room.NONE, Resource.INODES),
+        (Supply(RESERVE, 0), Room.NONE, Resource.INODES),
+        (Supply(0, 0), Room.NONE, Resource.BYTES),
+        (Supply(RESERVE, None), Room.AMPLE, Resource.BYTES),
+        (Supply(LAST, None), Room.SCARCE, Resource.BYTES),
     ],
 )
-def test_room(free: int, room: Room) -> None:
-    """How much is left decides what is taken, and each bound belongs to the better side."""
-    assert Room.of(free) is room
+def test_room(free: Supply, room: Room, scarcest: Resource) -> None:
+    """The scarcest resource decides what is taken, and each bound belongs to the better side."""
+    assert free.scarcest is scarcest
+    assert free.room(free.scarcest) is room
 
 
 def test_space_of_this_machine(tmp_path: Path) -> None:
     """The room is what the file system has left that the directory is on."""
     space = Space(tmp_path, SystemClock())
-    assert free_bytes(tmp_path) > 0
-    assert space.room() is Room.of(free_bytes(tmp_path))
+    free = free_supply(tmp_path)
+    assert free.bytes > 0
+    assert space.room() is free.room(free.scarcest)
+    assert space.scarcest is free.scarcest
+
+
+@pytest.mark.parametrize(
+    ("files", "available", "inodes"), [(1000, 7, 7), (1000, 0, 0), (0, 0, None)]
+)
+def test_inodes_are_limited_only_where_the_file_system_has_a_number_of_them(
+    files: int, available: int, inodes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that reports no inodes in total makes them as it needs them."""
+    facts = os.statvfs_result((4096, 4096, 100, 50, 40, files, available, available, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: facts)
+    assert free_supply(Path()) == Supply(40 * 4096, inodes)
 
 
 def test_a_log_needs_its_size_again(tmp_path: Path) -> None:
@@ -50,7 +87,21 @@ def test_a_log_needs_its_size_again(tmp_path: Path) -> None:
     little = needed_to_open(tmp_path)
     (tmp_path / "rocks").mkdir()
     (tmp_path / "rocks" / "000004.log").write_bytes(bytes(1000))
-    assert needed_to_open(tmp_path) == little + 1000
+    assert needed_to_open(tmp_path) == Supply(little.bytes + 1000, little.inodes)
+
+
+@pytest.mark.parametrize(
+    ("free", "lacking"),
+    [
+        (Supply(9 << 20, OPEN_INODES), None),
+        (Supply(9 << 20, None), None),
+        (Supply(2 << 20, 0), "2 MB free, and to open it may take 8 MB"),
+        (Supply(9 << 20, 3), f"3 inodes free, and to open it may take {OPEN_INODES} inodes"),
+    ],
+)
+def test_what_keeps_a_store_from_being_opened(free: Supply, lacking: str | None) -> None:
+    """The operator reads which resource is missing, and how much of it."""
+    assert shortfall(Supply(8 << 20, OPEN_INODES), free) == lacking
 
 
 @pytest.mark.parametrize(

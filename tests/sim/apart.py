@@ -56,8 +56,8 @@ def bridge(seed: int, rng: random.Random) -> Plan:
         lateness=patience * rng.choice((0.3, 0.8)),
         partitions=2,
         turned={
-            "ddb.node.partners.PATIENCE": patience,
-            "ddb.gateway.router.PATIENCE": patience * rng.choice((2.0, 4.0)),
+            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((2.0, 4.0)),
             "ddb.node.handoff.IDLE": rng.choice((0.0005, 0.003)),
             "ddb.node.handoff.SOON": rng.choice((0.0005, 0.003)),
             "ddb.wire.link.PING_EVERY": 0.01,
@@ -106,7 +106,7 @@ def _stale(seed: int, rng: random.Random) -> Plan:
         at += lasts + 0.3
     turned = {
         "ddb.gateway.operations.GRACE": 0.03,
-        "ddb.gateway.router.BUDGET": 0.06,
+        "ddb.wire.timeouts.DEFAULT.request_s": 0.06,
         "ddb.wire.link.PING_EVERY": 0.02,
     }
     return _stubborn(seed, script, CALM, 0.0, 0.015, turned, wired=True)
@@ -125,8 +125,8 @@ def _unheard(seed: int, rng: random.Random) -> Plan:
         script.ask(at + lasts + 0.03 * rng.random(), Action.GET, rng.randrange(2))
         at += lasts + 0.06
     turned = {
-        "ddb.gateway.router.BUDGET": rng.choice((0.06, 0.09)),
-        "ddb.node.partners.PATIENCE": 0.015,
+        "ddb.wire.timeouts.DEFAULT.request_s": rng.choice((0.06, 0.09)),
+        "ddb.wire.timeouts.DEFAULT.partner_s": 0.015,
     }
     return _stubborn(seed, script, CALM, 0.0, 0.5, turned, wired=rng.random() < 0.5)
 
@@ -171,6 +171,6 @@ def _stubborn(
         lateness=lateness,
         fsync=fsync,
         partitions=2,
-        turned={"ddb.gateway.router.PATIENCE": patience, **turned},
+        turned={"ddb.wire.timeouts.DEFAULT.coordinator_s": patience, **turned},
         wired=wired,
     )

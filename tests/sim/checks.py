@@ -24,6 +24,7 @@ def check_all(world: World) -> None:
         no_loss,
         once,
         available,
+        honest,
         reads.listings,
         reads.pages,
         reads.counts,
@@ -162,6 +163,24 @@ def available(world: World) -> Iterable[str]:
             )
 
 
+def honest(world: World) -> Iterable[str]:
+    """Where a crowd alone is the trouble, answers come in time, and no outcome is unknown.
+
+    Nor does a coordinator with a long queue get a second one as a rival.
+    """
+    plan = world.plan
+    if not plan.crowded or plan.faults or not knobs.shipped(plan.knobs):
+        return
+    for timed in world.observed.timed:
+        took = timed.returned - timed.invoked
+        if timed.said == Ended.UNKNOWN.value or took > PROMISED:
+            yield f"{timed.id} at {timed.invoked:.4f}: {timed.said} after {took:.3f} s"
+    for gateway in world.gateways:
+        retries = gateway.router.counters.retries
+        if retries:
+            yield f"{gateway.name} sent {retries} operations to a second coordinator"
+
+
 def _owed(plan: Plan) -> bool:
     # A request that alone is lost is waited for as long as with a node that answers others: three
     # times the patience. No connection does that; messages on their own do, where the way is cut.
@@ -169,7 +188,7 @@ def _owed(plan: Plan) -> bool:
         plan.datagrams or any(fault.kind in _CUTTING for fault in plan.faults)
     )
     calm = not any(plan.weather[2:]) and not plan.early
-    return whole and calm and knobs.shipped(plan.knobs)
+    return whole and calm and not plan.crowded and knobs.shipped(plan.knobs)
 
 
 # Besides.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ddb.gateway.records import Answer as Told
-from ddb.gateway.records import Applied, Cursor, Page, Unavailable
+from ddb.gateway.records import Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
 from tests.sim.errand import Lost, Work, through
@@ -30,7 +30,6 @@ _ENDED = {
     Outcome.MISMATCH: Ended.MISMATCH,
 }
 _UNDECIDED = (Ended.NO, Ended.UNKNOWN)
-_PAUSE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Clients:
         for attempt in range(1 + op.retries):
             if attempt:
                 gateway = (gateway + 1) % len(world.gateways)
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(op.pause)
             begun = world.loop.now
             answer = await self._attempt(gateway, asked, op, told)
             key = f" (key {asked.serial})" if asked.key else ""
@@ -145,14 +144,15 @@ class Clients:
         serial, name = self._serial, record_id(op.record)
         sent: Record | None = None
         if op.action in (Action.POST, Action.PUT):
-            whole = {"name": f"n{serial}", "email": f"e{serial}@x.org", "group": serial}
+            mark = op.key or serial
+            whole = {"name": f"n{mark}", "email": f"e{mark}@x.org", "group": serial}
             fields = op.fields if op.action is Action.PUT else tuple(whole)
             sent = {"id": name} | {field: whole[field] for field in fields}
         tags: tuple[bytes, ...] = (ANY,) if op.match is Match.ANY else ()
         match = self._seen.get((client, name)) if op.match is Match.SEEN else None
         if match is not None:
             tags = (tag_of(match),)
-        key = f"key-{serial}" if op.retries else None
+        key = op.key or (f"key-{serial}" if op.retries else None)
         return _Asked(client, serial, op.action, name, sent, match, tags, key)
 
     async def _attempt(self, gateway: int, asked: "_Asked", op: Op, told: "_Told") -> Answer | None:
@@ -168,6 +168,9 @@ class Clients:
             no = unavailable.applied is Applied.NO
             told.unknown = told.unknown or not no
             told.last = Answer(Ended.NO if no else Ended.UNKNOWN)
+        except TooManyKeyed:
+            self._world.fired["keyed log full"] += 1
+            told.last = Answer(Ended.NO)
         else:
             assert isinstance(answer, Told)
             if answer.body is not None:

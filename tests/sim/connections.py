@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from ddb.wire import link
-from ddb.wire.messages import Hello, Reply, Unwelcome
+from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Reply, Unwelcome
 from ddb.wire.ports import Condition, Silent
 from tests.sim.network import Host, SimNetwork
 from tests.sim.process import Handle, Process
@@ -21,10 +21,30 @@ class Peer:
     incarnation: int = 0
     heard: float = 0.0
     voting: bool = False
+    disk: DiskState = DiskState.HEALTHY
     broken_since: float | None = None
     retry_at: float = 0.0
     attempt: int = 0
     waiting: dict[int, "Asked"] = field(default_factory=dict)
+
+    @property
+    def believed(self) -> Condition:
+        """As `Link.condition`."""
+        return link.believed(self.condition, self.voting, self.disk)
+
+    def ponged(self, pong: Pong) -> None:
+        """Take over what the peer says of itself."""
+        self.voting, self.disk = pong.ready, pong.disk
+
+    def give_up(self, reason: str) -> None:
+        """End every request in flight."""
+        waiting, self.waiting = self.waiting, {}
+        for asked in waiting.values():
+            if asked.timer is not None:
+                asked.timer.cancel()
+            if not asked.future.done():
+                asked.future.set_exception(Silent(reason))
+                asked.future.exception()
 
 
 @dataclass(slots=True)
@@ -53,17 +73,14 @@ class Connections:
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""
-        peer = self.peers[to]
-        if peer.condition is Condition.UP and not peer.voting:
-            return Condition.SUSPECT
-        return peer.condition
+        return self.peers[to].believed
 
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
         """Whether all peers (of those named) are believed up."""
         peers = self.peers
         for name in peers if names is None else names:
             peer = peers.get(name)
-            if peer is not None and not (peer.voting and peer.condition is Condition.UP):
+            if peer is not None and peer.believed is not Condition.UP:
                 return False
         return True
 
@@ -86,7 +103,7 @@ class Connections:
                 peer.incarnation = host.process.number
                 peer.broken_since = None
                 peer.heard = max(peer.heard, heard)
-                peer.voting = host.ready()
+                peer.ponged(host.pong())
                 peer.condition = Condition.UP
             else:
                 self._tend(name, peer, host)
@@ -164,7 +181,7 @@ class Connections:
         peer.heard = self._loop.now
         peer.broken_since = None
         peer.attempt = 0
-        peer.voting = host.ready()
+        peer.ponged(host.pong())
 
     def bereft(self, name: str, incarnation: int) -> None:
         """The peer's process has ended."""
@@ -172,21 +189,24 @@ class Connections:
         if peer is not None and peer.incarnation == incarnation:
             self.lose(name, "closed by peer")
 
+    def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
+        """The peer reports the state of its disk."""
+        peer = self.peers.get(name)
+        if peer is None or peer.condition is Condition.DOWN or peer.incarnation != incarnation:
+            return
+        peer.disk = notice.disk
+        if notice.give_up:
+            peer.give_up(f"the disk of {name} is {notice.disk.name.lower()}")
+
     def lose(self, name: str, reason: str) -> None:
         """The connection is gone: so is every answer still owed on it."""
         peer = self.peers.get(name)
         if peer is None or peer.condition is Condition.DOWN:
             return
         peer.condition = Condition.DOWN
-        peer.voting = False
+        peer.voting, peer.disk = False, DiskState.HEALTHY
         peer.retry_at = self._loop.now + link.RETRY_AFTER[0] * self._network.rng.random()
-        waiting, peer.waiting = peer.waiting, {}
-        for asked in waiting.values():
-            if asked.timer is not None:
-                asked.timer.cancel()
-            if not asked.future.done():
-                asked.future.set_exception(Silent(f"lost {name}: {reason}"))
-                asked.future.exception()
+        peer.give_up(f"lost {name}: {reason}")
 
     def __repr__(self) -> str:
         return f"<Connections of {self._name}>"

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ddb.node.store import Family, Put, StoreFailed
+from ddb.node.store import Family, FlushObserver, Put, StoreFailed
 
 Batch = tuple[Put, ...]
 _TORN = 0.5
+STALL_LOOK = 0.005
+"""Seconds between checks whether a stalled disk goes on."""
 
 
 class Timers(Protocol):
@@ -44,6 +46,8 @@ class Health:
     jitter: float = 0.0004
     full: bool = False
     failing: bool = False
+    stalled: int = 0
+    """How many faults have flushes stand still; while there is one, no flush ends."""
 
 
 class SimDisk:
@@ -121,6 +125,7 @@ class SimStore:
         self._flushing = False
         self._broken: str | None = None
         self._on_failure: Callable[[StoreFailed], None] | None = None
+        self._observer: FlushObserver | None = None
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         """As `Store.get`."""
@@ -145,6 +150,10 @@ class SimStore:
         for family, key, value in puts:
             self._apply(family, key, value)
         return durable
+
+    def observe(self, observer: FlushObserver) -> None:
+        """Report every flush from now on to `observer`."""
+        self._observer = observer
 
     def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
         """Call `tell` once the disk refuses a write."""
@@ -188,10 +197,18 @@ class SimStore:
         disk = self._disk
         delay = disk.health.fsync + disk.rng.random() * disk.health.jitter
         disk.cached = len(disk.unsynced)
-        disk.loop.call_later(delay, self._flushed, waiting, disk.cached)
+        if self._observer is not None:
+            self._observer.flush_began()
+        disk.loop.call_later(delay, self._flushed, waiting, disk.cached, delay)
 
-    def _flushed(self, waiting: asyncio.Future[None], batches: int) -> None:
+    def _flushed(self, waiting: asyncio.Future[None], batches: int, seconds: float) -> None:
+        if self._disk.health.stalled:
+            again = seconds + STALL_LOOK
+            self._disk.loop.call_later(STALL_LOOK, self._flushed, waiting, batches, again)
+            return
         self._flushing = False
+        if self._observer is not None:
+            self._observer.flush_ended(seconds)
         if self._disk.health.failing:
             if not waiting.done():
                 waiting.set_exception(StoreFailed("input/output error"))

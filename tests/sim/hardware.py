@@ -14,6 +14,8 @@ class Hardware:
         self._world = targets.world
         self.acts: Acts = {
             FaultKind.SLOW_DISK: self._slow_disk,
+            FaultKind.STALLED_DISK: self._stalled_disk,
+            FaultKind.LATE_DISKS: self._late_disks,
             FaultKind.IO_ERROR: self._io_error,
             FaultKind.DISK_FULL: self._disk_full,
             FaultKind.CLOCK: self._clock,
@@ -22,12 +24,34 @@ class Hardware:
     async def _slow_disk(self, fault: Fault) -> None:
         self._targets.fired(fault)
         machine = self._targets.machine(fault.one)
-        health, trouble = machine.disk.health, self._world.trouble()
+        health, trouble = machine.disk.health, self._world.trouble(machine.name)
         health.fsync, health.jitter = 0.01 + 0.3 * fault.amount**2, 0.1
         await asyncio.sleep(fault.lasts)
         health.fsync = health.jitter = self._world.plan.fsync
         await asyncio.sleep(0.4)
         self._targets.mend(trouble)
+
+    async def _stalled_disk(self, fault: Fault) -> None:
+        self._targets.fired(fault)
+        machine = self._targets.machine(fault.one)
+        health, trouble = machine.disk.health, self._world.trouble(machine.name)
+        health.stalled += 1
+        await asyncio.sleep(fault.lasts)
+        health.stalled -= 1
+        self._targets.mend(trouble)
+
+    async def _late_disks(self, fault: Fault) -> None:
+        """Writes may come too late; in the second half there are none, and every read is owed."""
+        self._targets.fired(fault)
+        trouble = self._world.trouble()
+        disks = [machine.disk.health for machine in self._world.machines.values()]
+        for health in disks:
+            health.fsync, health.jitter = 0.052, 0.006
+        await asyncio.sleep(fault.lasts / 2)
+        trouble.end = self._world.loop.now
+        await asyncio.sleep(fault.lasts / 2)
+        for health in disks:
+            health.fsync = health.jitter = self._world.plan.fsync
 
     async def _io_error(self, fault: Fault) -> None:
         self._targets.fired(fault)

@@ -131,9 +131,9 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
         skew=rng.choice((0.0, 1.0)),
         fsync=rng.choice((0.0003, 0.001)),
         turned={
-            "ddb.node.partners.PATIENCE": 0.01,
-            "ddb.gateway.router.PATIENCE": 0.02,
-            "ddb.gateway.poll.PATIENCE": 0.02,
+            "ddb.wire.timeouts.DEFAULT.partner_s": 0.01,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
+            "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
             "ddb.gateway.counting.MOST_WALKS": rng.choice((0, 0, 48)),
             # Below nought: nothing is walked before all tallies are taken.
             "ddb.gateway.counting.FEW_ROWS": rng.choice((-1, -1, 2000)),

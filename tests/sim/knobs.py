@@ -11,7 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 
+from ddb.wire.timeouts import DEFAULT, Timeouts
+
+TIMEOUTS = "ddb.wire.timeouts.DEFAULT."
+"""Fields of the time-outs that all processes of a run share."""
+BUDGET = TIMEOUTS + "request_s"
+
 Knobs = Mapping[str, float | int]
+_Owner = ModuleType | Timeouts
 
 EVERYWHERE = "PARTITIONS"
 """Imported by name into many modules, so it is set in each of them."""
@@ -27,10 +34,14 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.refill.BATCH_BYTES": (1, 200),
     "ddb.node.tally._SCAN": (1, 2),
     "ddb.node.replica.MOST_PROMISES": (1, 2, 5),
+    "ddb.record.keyed_log.SLICE_ENTRIES": (1, 2),
+    "ddb.record.keyed_log.SLICE_SPAN": (1, 1 << 16),
+    "ddb.node.memory.ISSUE_GRAIN_S": (0.01, 1.0),
     "ddb.node.ballots.RESERVE": (1 << 16, 20 << 16),
     "ddb.node.listing.MOST_BYTES": (1, 100),
     "ddb.gateway.walk.MOST_ROWS": (1, 2, 5),
     "ddb.gateway.walk.AT_ONCE": (1, 2),
+    "ddb.gateway.admission.SCANS_AT_ONCE": (1,),
     "ddb.gateway.counting.MOST_WALKS": (0, 1, 4),
     "ddb.gateway.counting.WALKS_AT_ONCE": (1, 2),
 }
@@ -42,17 +53,24 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.formation.PATIENCE": (0.03,),
     "ddb.node.refill.PATIENCE": (0.03,),
     "ddb.gateway.operations.GRACE": (0.03,),
-    "ddb.node.partners.PATIENCE": (0.0008, 0.003, 0.01),
+    TIMEOUTS + "partner_s": (0.0008, 0.003, 0.01),
     "ddb.node.coordinator.PAUSE": (0.0001, 0.02),
-    "ddb.node.partners.REST": (0.001, 0.03),
+    TIMEOUTS + "hedge_s": (0.001, 0.03),
     "ddb.node.memory.MOST_KEYED": (2, 5),
-    "ddb.gateway.router.BUDGET": (0.02, 0.08, 1.0),
-    "ddb.gateway.router.PATIENCE": (0.0015, 0.005, 0.02),
-    "ddb.gateway.router.REST": (0.001, 0.03),
-    "ddb.gateway.poll.PATIENCE": (0.003, 0.02),
+    BUDGET: (0.02, 0.08, 1.0),
+    TIMEOUTS + "coordinator_s": (0.0015, 0.005, 0.02),
+    TIMEOUTS + "scan_s": (0.003, 0.02),
     "ddb.wire.link.PING_EVERY": (0.02, 0.3),
+    "ddb.node.disk_health.GIVE_UP_AFTER": (1, 8),
+    "ddb.node.disk_health.STALLED_AFTER": (1, 2),
+    "ddb.node.disk_health.QUICK_FLUSHES": (1, 20),
+    "ddb.node.disk_health.RECOVERY_S": (0.0, 0.05),
+    "ddb.node.disk_monitor.PROBE_EVERY_S": (0.01, 0.5),
 }
 """What the promised times depend on: as shipped again once faults are over."""
+_OVERDUE = TIMEOUTS + "flush_overdue_s"
+"""Fits the disks of a plan, so it stays as drawn: where the shipped one is too short for them, no
+node would ever count as healthy."""
 _CROWDED = "ddb.node.replica.MOST_PROMISES"
 """Where it is as small as the number of rounds under way on a node, each of them refuses the
 others, of other records, by way of the floor: for ever, if messages take long and nothing fails."""
@@ -66,7 +84,7 @@ def draw(rng: random.Random) -> dict[str, float | int]:
     knobs["ddb.node.memory.GATEWAY_WINDOW"] = rng.choice((5.0, 60.0))
     if rng.random() < 0.5:
         share = rng.choice((0.2, 0.5, 1.0))
-        for name, choices in {**_SIZES, **_TIMES}.items():
+        for name, choices in {**_SIZES, **_TIMES, _OVERDUE: (0.009, 1e9)}.items():
             if rng.random() < share:
                 knobs[name] = rng.choice(choices)
     return knobs
@@ -74,35 +92,56 @@ def draw(rng: random.Random) -> dict[str, float | int]:
 
 def shipped(knobs: Knobs) -> bool:
     """Whether every knob that the promised times depend on is as it ships."""
-    return not any(name in knobs for name in (*_TIMES, _CROWDED))
+    return not any(name in knobs for name in (*_TIMES, _CROWDED, _OVERDUE))
 
 
 def ship(knobs: Knobs) -> None:
     """Set back to what ships whatever the promised times depend on."""
-    for path in knobs:
-        if path in _TIMES or path == _CROWDED:
-            for module, name in _places(path):
-                setattr(module, name, _SHIPPED[path])
+    for path in _with_shares(knobs):
+        if path == _OVERDUE:
+            continue
+        if path in _TIMES or path == _CROWDED or path.startswith(TIMEOUTS):
+            for owner, name in _places(path):
+                _set(owner, name, _SHIPPED[path])
 
 
 @contextmanager
 def turned(knobs: Knobs) -> Iterator[None]:
     """Have the knobs set inside the context."""
-    before: list[tuple[ModuleType, str, float | int]] = []
-    for path, value in knobs.items():
-        for module, name in _places(path):
-            shipped: float | int = getattr(module, name)
-            before.append((module, name, shipped))
+    before: list[tuple[_Owner, str, float | int]] = []
+    for path, value in _with_shares(knobs).items():
+        for owner, name in _places(path):
+            shipped: float | int = getattr(owner, name)
+            before.append((owner, name, shipped))
             _SHIPPED[path] = shipped
-            setattr(module, name, value)
+            _set(owner, name, value)
     try:
         yield
     finally:
-        for module, name, was in reversed(before):
-            setattr(module, name, was)
+        for owner, name, was in reversed(before):
+            _set(owner, name, was)
 
 
-def _places(path: str) -> list[tuple[ModuleType, str]]:
+def _with_shares(knobs: Knobs) -> Knobs:
+    """The knobs, with those shares of a turned budget without which no operation would begin."""
+    if BUDGET not in knobs:
+        return knobs
+    shares = Timeouts.of(knobs[BUDGET])
+    names = ("admission_s", "begin_s")
+    return {TIMEOUTS + name: getattr(shares, name) for name in names} | dict(knobs)
+
+
+def _set(owner: _Owner, name: str, value: float | int) -> None:
+    if isinstance(owner, Timeouts):
+        # Every process of the run shares this one, which is frozen for production code alone.
+        object.__setattr__(owner, name, value)
+    else:
+        setattr(owner, name, value)
+
+
+def _places(path: str) -> list[tuple[_Owner, str]]:
+    if path.startswith(TIMEOUTS):
+        return [(DEFAULT, path.removeprefix(TIMEOUTS))]
     if path != EVERYWHERE:
         module, _, name = path.rpartition(".")
         return [(importlib.import_module(module), name)]

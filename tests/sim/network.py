@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from ddb.wire.messages import PROTOCOL, Do, Hello, Request
+from ddb.wire.messages import PROTOCOL, DiskNotice, Do, Hello, Pong, Request
 from ddb.wire.ports import Handler
 from tests.sim.clock import SimClock
 from tests.sim.loop import SimLoop
@@ -45,7 +45,8 @@ class Host:
     clock: SimClock
     handler: Handler | None
     greet: Greet | None
-    ready: Callable[[], bool]
+    pong: Callable[[], Pong]
+    """The answer of this process to a ping."""
 
 
 class Attached(Protocol):
@@ -66,6 +67,9 @@ class Attached(Protocol):
 
     def bereft(self, name: str, incarnation: int) -> None:
         """A peer's process has ended."""
+
+    def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
+        """A peer reports the state of its disk."""
 
 
 class SimNetwork:
@@ -146,6 +150,14 @@ class SimNetwork:
         for transport in self.transports.values():
             if transport.name != name and self.flows(name, transport.name):
                 self.carry(name, transport.name, transport.process, transport.bereft, name, number)
+
+    def announce(self, name: str, notice: DiskNotice) -> None:
+        """Carry a notice from a process to every other one that is connected to it."""
+        number = self.hosts[name].process.number
+        for transport in self.transports.values():
+            if transport.name != name:
+                arrive, to = transport.noticed, transport.process
+                self.carry(name, transport.name, to, arrive, name, number, notice)
 
     def attach(self, transport: Attached, host: Host) -> None:
         """Put a process on the network, in place of an earlier incarnation."""

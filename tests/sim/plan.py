@@ -30,7 +30,9 @@ class Op:
     """One operation of a client: `gap` seconds after its last, through `gateway`.
 
     `retries`: how often it is sent again under one Idempotency-Key (0: without a key); `repeat`:
-    whether even after an answer. `patience`: seconds until the client gives up.
+    whether even after an answer. `pause`: seconds from an answer to the next attempt. `patience`:
+    seconds until the client gives up. `key`: the Idempotency-Key where it is no new one; what is
+    sent under it depends on nothing else.
     """
 
     client: int
@@ -44,6 +46,8 @@ class Op:
     repeat: bool = False
     patience: float = 1.5
     cancels: bool = False
+    pause: float = 0.01
+    key: str | None = None
 
 
 class FaultKind(Enum):
@@ -84,6 +88,10 @@ class FaultKind(Enum):
     LAG = "lag"
     """Most messages sent at this moment arrive late, and what is sent afterwards before them."""
     SLOW_DISK = "slow disk"
+    STALLED_DISK = "stalled disk"
+    """No flush of a node ends, while its process runs."""
+    LATE_DISKS = "late disks"
+    """Every flush of every node takes somewhat longer than a healthy disk does."""
     IO_ERROR = "io error"
     DISK_FULL = "disk full"
     CLOCK = "clock"
@@ -131,5 +139,7 @@ class Plan:
     """Whether there are no connections: what was sent may reach a later incarnation."""
     wired: bool = False
     """Whether the real links and listeners run, over simulated byte streams."""
+    crowded: bool = False
+    """Whether more clients ask at once than can be served in time: some are refused."""
     by_role: bool = False
     """Whether faults name nodes by role in the first record's cell: home, partner, standby."""

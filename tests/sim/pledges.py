@@ -38,7 +38,10 @@ def _far_ahead(seed: int, rng: random.Random) -> Plan:
         script.ask(0.04 + 0.04 * rng.random(), script.write(0.3), _OTHER, number)
     script.route(((other, STANDBY), (one,)), 0.04 + lasts)
     # It reaches nobody and does not vote, so its gateway asks the others first.
-    turned = {"ddb.gateway.router.PATIENCE": 0.006, "ddb.gateway.router.BUDGET": 0.04}
+    turned = {
+        "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.006,
+        "ddb.wire.timeouts.DEFAULT.request_s": 0.04,
+    }
     return _pledges(seed, script, turned, records=records)
 
 
@@ -68,7 +71,7 @@ def _let_go(seed: int, rng: random.Random) -> Plan:
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.08
     script.route(((other, STANDBY), (one, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.node.partners.PATIENCE": 0.03}, lateness=0.02)
+    return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.partner_s": 0.03}, lateness=0.02)
 
 
 def _overruled(seed: int, rng: random.Random) -> Plan:
@@ -93,7 +96,7 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.09
     script.route(((other, STANDBY), (one, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.node.partners.PATIENCE": 0.03}, lateness=0.02)
+    return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.partner_s": 0.03}, lateness=0.02)
 
 
 def _late_word(seed: int, rng: random.Random) -> Plan:
@@ -127,7 +130,7 @@ def _late_word(seed: int, rng: random.Random) -> Plan:
     script.route(((HOME, PARTNER), (HOME, STANDBY)), at)
     pace = rng.choice((0.004, 0.008))
     turned = {
-        "ddb.node.partners.PATIENCE": 0.03,
+        "ddb.wire.timeouts.DEFAULT.partner_s": 0.03,
         "ddb.node.handoff.IDLE": pace,
         "ddb.node.handoff.SOON": pace,
         "ddb.node.handoff.PATIENCE": 0.004,
@@ -166,7 +169,7 @@ def _pledges(
         lateness=lateness,
         fsync=0.0002,
         turned={
-            "ddb.gateway.router.PATIENCE": 0.1,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.1,
             "ddb.node.handoff.IDLE": pace,
             "ddb.node.handoff.SOON": pace,
             "ddb.node.handoff.PATIENCE": 0.04,

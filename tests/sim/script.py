@@ -33,8 +33,12 @@ class Script:
         record: int = 0,
         *,
         retries: int = 0,
+        repeat: bool = False,
         patience: float = 1.5,
         cancels: bool = False,
+        pause: float = 0.01,
+        key: str | None = None,
+        fields: tuple[str, ...] = (),
     ) -> None:
         """A client of its own asks at that moment."""
         self._clients += 1
@@ -45,10 +49,13 @@ class Script:
                 gateway,
                 action,
                 record,
-                self._fields(),
+                fields or self._fields(),
                 retries=retries,
+                repeat=repeat,
                 patience=patience,
                 cancels=cancels,
+                pause=pause,
+                key=key,
             )
         )
 
@@ -106,6 +113,7 @@ class Script:
         turned: knobs.Knobs,
         datagrams: bool = False,
         wired: bool = False,
+        crowded: bool = False,
     ) -> Plan:
         """All that was asked and caused so far, as a plan. `turned`: the knobs that are."""
         return Plan(
@@ -123,6 +131,7 @@ class Script:
             faults=tuple(sorted(self._faults, key=lambda fault: fault.at)),
             datagrams=datagrams,
             wired=wired,
+            crowded=crowded,
             by_role=nodes == len(NODES),
         )
 

@@ -9,7 +9,18 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal
+from tests.sim import (
+    apart,
+    crowd,
+    hearsay,
+    homecoming,
+    medley,
+    outages,
+    pledges,
+    renewal,
+    reuse,
+    slow_disks,
+)
 from tests.sim.plan import Plan
 
 
@@ -24,6 +35,8 @@ class Family(Enum):
     """Everybody fights over one record, and hardly a message arrives in time."""
     LONE = "lone"
     """One node alone has trouble, or nobody: everything is owed in time."""
+    SLOW_DISKS = "slow disks"
+    """One node's disk is slow or stalled behind a living process, or all disks are late."""
     BRIDGE = "bridge"
     """The homes do not reach each other; the standby reaches both."""
     STUBBORN = "stubborn"
@@ -40,14 +53,19 @@ class Family(Enum):
     """A node speaks of rounds whose end it has not heard, and leaves."""
     PLEDGES = "pledges"
     """Promises outlive their rounds, and hints go home in their midst."""
+    REUSE = "reuse"
+    """Keys are sent again, or used again, about the end of the time that they are remembered."""
+    CROWD = "crowd"
+    """More changes of one record than its disks can flush in time."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
 _SHARES: dict[Family, tuple[float, _Draw]] = {
-    Family.MEDLEY: (0.22, medley.medley),
+    Family.MEDLEY: (0.16, medley.medley),
     Family.HOMECOMING: (0.05, homecoming.homecoming),
     Family.DUEL: (0.15, medley.duel),
     Family.LONE: (0.1, outages.lone),
+    Family.SLOW_DISKS: (0.06, slow_disks.slow_disks),
     Family.BRIDGE: (0.08, apart.bridge),
     Family.STUBBORN: (0.06, apart.stubborn),
     Family.SEESAW: (0.07, outages.seesaw),
@@ -56,6 +74,8 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.AMNESIA: (0.05, renewal.amnesia),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
+    Family.REUSE: (0.03, reuse.reuse),
+    Family.CROWD: (0.04, crowd.crowd),
 }
 
 

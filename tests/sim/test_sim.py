@@ -1,6 +1,7 @@
 """The whole cluster in simulation: a sample of seeds, replayed exactly, and named regressions."""
 
 import asyncio
+import inspect
 import json
 import os
 import random
@@ -9,12 +10,17 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from ddb.record.change import Kind, Outcome
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
+from ddb.wire.messages import Do, Done, LogFull, Reply
 from tests.sim.fences import fenced
-from tests.sim.knobs import EVERYWHERE, turned
+from tests.sim.knobs import EVERYWHERE, Knobs, turned
 from tests.sim.loop import SimLoop
+from tests.sim.machines import Machine
 from tests.sim.plan import Plan
 from tests.sim.swarm import draw
 from tests.sim.world import World
@@ -53,7 +59,9 @@ def test_a_seed_replays_step_for_step() -> None:
         assert first.stdout == again.stdout
 
 
-def _in_world(nodes: int, work: Callable[[World], Awaitable[None]]) -> None:
+def _in_world(
+    nodes: int, work: Callable[[World], Awaitable[None]], knobs: Knobs | None = None
+) -> None:
     """Let a formed cluster without gateways, clients and faults do something."""
     quiet = draw(0)
     quiet = Plan(
@@ -66,7 +74,7 @@ def _in_world(nodes: int, work: Callable[[World], Awaitable[None]]) -> None:
         weather=(*quiet.weather[:2], 0.0, 0.0, 0.0),
         lateness=0.0,
         fsync=0.0004,
-        knobs={EVERYWHERE: 8},
+        knobs={EVERYWHERE: 8, **(knobs or {})},
         ops=(),
         faults=(),
     )
@@ -126,3 +134,64 @@ def test_a_refused_hint_is_settled_by_a_round() -> None:
         await asyncio.sleep(0)
 
     _in_world(3, work)
+
+
+def test_restarted_node_knows_what_has_expired() -> None:
+    """A node learns from its peers how old a keyed operation is, after a restart too."""
+
+    async def work(world: World) -> None:
+        key = key_of("u0")
+        home = world.machines[world.ring.cell(key).home]
+        assert home.node is not None
+        assert await _keyed(home, 0) == Done(Outcome.DONE, b'{"id":"u0"}')
+        ballot = home.node.replica.newest(key)
+        await asyncio.sleep(3)
+        memories = [m.node.coordinator.memory for m in world.machines.values() if m.node]
+        assert all(memory.expired(ballot) for memory in memories)
+        world.die(home, power=False, lasts=0.01)
+        await asyncio.sleep(0.02)
+        assert not home.node.coordinator.memory.expired(ballot)
+        assert await world.until(world.sees_all, 5)
+        await asyncio.sleep(0.5)
+        assert home.node.coordinator.memory.expired(ballot)
+
+    _in_world(3, work, {"ddb.node.memory.KEYED_WINDOW": 2.0, "ddb.node.memory.ISSUE_GRAIN_S": 0.1})
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_full_record_has_room_when_it_said(alive: bool) -> None:
+    """A full record refuses for as long as it reports, at the other home too, then takes one."""
+
+    async def work(world: World) -> None:
+        home, partner = (world.machines[name] for name in world.ring.cell(key_of("u0")).homes)
+        for number in range(2):
+            assert type(await _keyed(home, number)) is Done
+            await asyncio.sleep(0.2)
+        if not alive:
+            world.die(home, power=False, lasts=9.0)
+            await asyncio.sleep(0.2)
+        asked = home if alive else partner
+        refused = await _keyed(asked, 2)
+        assert isinstance(refused, LogFull)
+        assert refused.retry_after_s in (2, 3)
+        assert await _keyed(asked, 2) == refused
+        assert type(await _keyed(asked, 1)) is Done
+        await asyncio.sleep(refused.retry_after_s)
+        assert type(await _keyed(asked, 2)) is Done
+
+    turned = {
+        "ddb.node.memory.KEYED_WINDOW": 2.0,
+        "ddb.node.memory.ISSUE_GRAIN_S": 0.1,
+        "ddb.node.memory.MOST_KEYED": 2,
+        "ddb.record.keyed_log.SLICE_ENTRIES": 1,
+    }
+    _in_world(3, work, turned)
+
+
+async def _keyed(machine: Machine, number: int) -> Reply:
+    """A node's answer to a keyed change of the first record."""
+    assert machine.node is not None
+    name = (b"%d" % number).ljust(12, b"-")
+    change = Do(key_of("u0"), Kind.CREATE, b'{"id":"u0"}', (), name, b"abcd", True, b"g", 0)
+    answer = machine.node.handle(change, machine.clock.now() + 1)
+    return await answer if inspect.isawaitable(answer) else answer

@@ -9,7 +9,7 @@ import msgspec
 
 from ddb.node.store import StoreFailed
 from ddb.wire import link
-from ddb.wire.messages import Failed, Message, Reply, Request
+from ddb.wire.messages import DiskNotice, Failed, Message, Reply, Request
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.sim.clock import SimClock
 from tests.sim.connections import Asked, Connections
@@ -107,6 +107,10 @@ class SimTransport:
     def bereft(self, name: str, incarnation: int) -> None:
         """A peer's process has ended."""
         self.connections.bereft(name, incarnation)
+
+    def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
+        """A peer reports the state of its disk."""
+        self.connections.noticed(name, incarnation, notice)
 
     # Requests and replies.
 

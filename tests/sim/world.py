@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from functools import partial
 
 import msgspec
 
@@ -128,10 +129,14 @@ class World:
                         wired.nudge(caller.caller)
                     return answer
 
-                await Listener(node.handle, greet, machine.clock).start(name, 0)
+                listener = Listener(node.handle, greet, machine.clock)
+                await listener.start(name, 0)
+                node.announce = listener.announce
             else:
-                host = Host(process, machine.clock, node.handle, node.greet, lambda: _votes(node))
+                host = Host(process, machine.clock, node.handle, node.greet, lambda: _pong(node))
                 self._attach(direct, hello, host)
+                node.announce = partial(self.network.announce, name)
+            store.observe(node.disk_monitor)
             await node.run()
         except StoreFailed:
             self._broke(machine, process)
@@ -191,7 +196,7 @@ class World:
         if self.wires is not None:
             transport = self.loop.inside(process, lambda: self._wired(name, process, hello, clock))
         else:
-            host = Host(process, clock, None, None, lambda: True)
+            host = Host(process, clock, None, None, lambda: Pong(True))
             transport = SimTransport(name, self.names, self.network, process, clock)
             self._attach(transport, hello, host)
         gateway = Gateway(name, clock, process, Router(self.ring, transport, clock, rng))
@@ -262,7 +267,8 @@ class World:
         return f"<World of seed {self.plan.seed} at {self.loop.now:.3f} s>"
 
 
-def _votes(node: Node) -> bool:
+def _pong(node: Node) -> Pong:
     """What a node answers to a ping."""
     answer = node.handle(_PING, 1e12)
-    return isinstance(answer, Pong) and answer.ready
+    assert isinstance(answer, Pong)
+    return answer

@@ -4,6 +4,7 @@ from ddb.record.change import Change, Kind
 from ddb.record.state import Intent, Operation, State, encode, step
 from ddb.record.version import Dot
 from ddb.wire.messages import Propose, Stored
+from tests.record.strategies import REMEMBERING
 from tests.system.homes import Homes
 
 
@@ -15,6 +16,6 @@ def branch(homes: Homes, name: str, key: bytes, coordinator: int, group: int) ->
         ballot = Dot(counter, coordinator)
         fields = Change(Kind.UPDATE, b'{"group":%d}' % group)
         operation = Operation(coordinator.to_bytes(12, "big"))
-        made = step(base, base, Intent(fields, operation), ballot, lambda _: False).state
+        made = step(base, base, Intent(fields, operation), ballot, REMEMBERING).state
         assert peer.ask(Propose(key, ballot, base.newest, encode(made))) == Stored()
     return made

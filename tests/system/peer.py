@@ -17,19 +17,23 @@ class Peer:
     """A connection to the node on `port`, introduced as one of a cluster of `ring`."""
 
     def __init__(self, port: int, ring: Ring) -> None:
-        """Raises OSError where nobody listens."""
-        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        """Raises OSError where nobody listens, or the node closes the connection."""
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
-        welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0))
+        try:
+            welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0))
+        except OSError:
+            self.close()
+            raise
         assert isinstance(welcome, Welcome), welcome
         self.welcome = welcome
 
     def ask(self, request: Request) -> Reply:
         """The node's reply. Raises OSError where the connection ends or TIMEOUT passes."""
         self._correlation += 1
-        self._socket.sendall(frame(self._correlation, FAR, request))
-        while data := self._socket.recv(1 << 20):
+        self.socket.sendall(frame(self._correlation, FAR, request))
+        while data := self.socket.recv(1 << 20):
             for correlation, _, reply in self._frames.feed(data):
                 if correlation == self._correlation:
                     return reply
@@ -37,7 +41,7 @@ class Peer:
 
     def close(self) -> None:
         """Hang up."""
-        self._socket.close()
+        self.socket.close()
 
     def __enter__(self) -> Self:
         return self

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from ddb.wire.clock import SystemClock
+from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.frames import FrameReader, frame
 from ddb.wire.listener import Listener
 from ddb.wire.messages import (
     PROTOCOL,
+    DiskState,
     Failed,
     Found,
     Get,
@@ -37,16 +39,18 @@ class Node:
     """Answers Get with its key, by way of `slow` where that is set, and counts what it began."""
 
     ready: bool = True
+    disk: DiskState = DiskState.HEALTHY
     begun: list[Request] = field(default_factory=list)
     slow: Callable[[Get], Awaitable[Reply]] | None = None
     greeting: Welcome | Unwelcome = field(default_factory=lambda: Welcome(NAME, 1, 1))
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     listener: Listener = field(init=False)
     port: int = 0
     raws: "list[Raw]" = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
         """Listen, on the port of before if there was one."""
-        self.listener = Listener(self.handle, lambda _: self.greeting, CLOCK)
+        self.listener = Listener(self.handle, lambda _: self.greeting, CLOCK, self.limits)
         await self.listener.start(HOST, self.port)
         server = self.listener._server
         assert server is not None
@@ -63,7 +67,7 @@ class Node:
     def handle(self, request: Request, deadline: float) -> Handling:
         """Answer one request."""
         if isinstance(request, Ping):
-            return Pong(self.ready)
+            return Pong(self.ready, self.disk)
         self.begun.append(request)
         if not isinstance(request, Get):
             return Failed("no such request")

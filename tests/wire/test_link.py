@@ -9,9 +9,13 @@ from ddb.wire.messages import Found, Get, Ping, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.cluster import free_ports
+from tests.descriptors import at_most, none_left
 from tests.loop import SOON, run, until
 from tests.wire.linked import SLACK, ask, linked, up
 from tests.wire.serving import CLOCK, NAME, Node
+
+FEW = 256
+"""Descriptors enough for a test process and a link."""
 
 
 def test_asks_and_is_answered() -> None:
@@ -179,3 +183,21 @@ def test_wrong_peer_is_not_used(
             assert await link.ask(Ping(), CLOCK.now() + SOON, SOON) == Pong(True)
 
     run(scenario())
+
+
+def test_link_without_a_descriptor_is_back_by_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """A link that finds no free descriptor logs that once, and connects as soon as there is one."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            with none_left():
+                async with linked(node.port) as link:
+                    await asyncio.sleep(1.0)
+                    assert link.condition is Condition.DOWN
+                    with at_most(FEW):
+                        await up(link)
+                    assert await ask(link) == Found(b"k")
+
+    run(scenario())
+    told = [each for each in caplog.messages if "no file descriptor is left" in each]
+    assert len(told) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ddb.ring.ring import Ring
 from ddb.settings import Fsync
 from ddb.wire import listener
 from ddb.wire.clock import SystemClock
+from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.frames import GREATEST_FRAME, frame
 from ddb.wire.messages import (
     PROTOCOL,
@@ -20,6 +22,7 @@ from ddb.wire.messages import (
     Found,
     Get,
     Hello,
+    Overloaded,
     Ping,
     Pong,
     Reply,
@@ -237,7 +240,7 @@ def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
                 heard = await raw.hear()
                 assert heard is not None
                 assert heard[0] == number
-                assert isinstance(heard[1], Failed)
+                assert isinstance(heard[1], Overloaded)
             assert len(node.begun) == 3
             go.set()
             assert [await raw.hear() for _ in range(3)] == [(n, Found(b"k")) for n in range(3)]
@@ -289,5 +292,51 @@ def test_second_hello_is_a_request_like_any_other() -> None:
             raw = await Raw.to(node)
             assert isinstance(await raw.ask(1, HELLO), Welcome | Failed)
             assert await raw.ask(2, Ping()) == Pong(True)
+
+    run(scenario())
+
+
+def test_kernel_probes_callers() -> None:
+    """A caller whose machine vanishes is noticed within half a minute, by the kernel."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            await Raw.to(node)
+            (serving,) = node.listener.open
+            assert serving._transport is not None
+            accepted = serving._transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, interval, count = (
+                accepted.getsockopt(socket.IPPROTO_TCP, getattr(socket, option))
+                for option, _ in listener.KEEPALIVE
+            )
+            assert idle + interval * count <= 30
+
+    run(scenario())
+
+
+def test_stranger_is_closed_in_time() -> None:
+    """A connection without a Hello is closed; one with a Hello stays, though it says no more."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            friend, stranger = await Raw.to(node), await Raw.to(node, greet=False)
+            assert await stranger.closed()
+            assert await friend.ask(1, Ping()) == Pong(True)
+
+    run(scenario())
+
+
+def test_gateway_beyond_the_limit_is_closed() -> None:
+    """A node with no room for another gateway closes the new connection and keeps the others."""
+
+    async def scenario() -> None:
+        async with Node(limits=ConnectionLimits(gateways=2)) as node:
+            friends = [await Raw.to(node) for _ in range(2)]
+            further = await Raw.to(node, greet=False)
+            further.say(1, HELLO)
+            assert await further.closed()
+            for friend in friends:
+                assert await friend.ask(1, Ping()) == Pong(True)
 
     run(scenario())

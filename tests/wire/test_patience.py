@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from ddb.node.partners import PATIENCE as PATIENCE_OF_COORDINATORS
 from ddb.wire.link import GIVE_UP_AFTER, HARD_PATIENCE, PING_EVERY, Link
 from ddb.wire.messages import Found, Get
 from ddb.wire.ports import Condition, Silent
+from ddb.wire.timeouts import DEFAULT
 from tests.loop import SOON, run, until
 from tests.wire.linked import SLACK, Adjusted, ask, deaf, linked, never, refused, up
 from tests.wire.serving import CLOCK, HELLO, HOST, NAME, Node
@@ -78,9 +78,9 @@ def test_own_absence_is_not_held_against_a_peer() -> None:
         async with Node(slow=never) as node:
             link = Link(NAME, HOST, node.port, HELLO, clock)
             await up(link)
-            request = link.ask(Get(b"k"), clock.now() + SOON, PATIENCE_OF_COORDINATORS)
+            request = link.ask(Get(b"k"), clock.now() + SOON, DEFAULT.partner_s)
             # The answer may have been there all the while, unread.
-            clock.ahead = PATIENCE_OF_COORDINATORS
+            clock.ahead = DEFAULT.partner_s
             link._sweep()
             assert not request.done()
             assert link.condition is Condition.UP

@@ -261,6 +261,18 @@ COORDINATOR = (
         family="lone",
     ),
     Mutant(
+        "overloaded-after-the-beginning",
+        "a coordinator says that it has not begun what it could not end",
+        (
+            Patch(
+                _FAST,
+                "        except Crowded as crowded:\n",
+                "        except (Crowded, Expired) as crowded:\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
         "turns-not-kept",
         "two operations of one coordinator on one record run at once",
         (

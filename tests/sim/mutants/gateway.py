@@ -47,11 +47,41 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "                    doubt = lingering = True\n",
-                "                    lingering = True\n",
+                "                    doubt = begun = lingering = True\n",
+                "                    begun = lingering = True\n",
             ),
         ),
         family="stubborn",
+    ),
+    Mutant(
+        "overload-is-no",
+        "a gateway says that nothing was done as its second coordinator is overloaded",
+        (
+            Patch(
+                _ROUTER,
+                "Applied.UNKNOWN if doubt else Applied.NO, reply.reason)",
+                "Applied.NO, reply.reason)",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "overload-is-a-failure",
+        "a gateway sends to a second coordinator what the first one has no time for",
+        (
+            Patch(
+                _ROUTER,
+                "                elif isinstance(reply, LogFull | Overloaded):\n",
+                "                elif isinstance(reply, LogFull):\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "begins-too-late",
+        "a coordinator begins a change for which no time is left",
+        (Patch(_ROUTER, "int(1000 * self._timeouts.begin_s)", "0"),),
+        family="crowd",
     ),
     Mutant(
         "low-passes-the-open",

@@ -2,6 +2,10 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
+_LOG = "ddb.record.keyed_log"
+_MEMORY = "ddb.node.memory"
+_ISSUES = "ddb.node.issue_log"
+
 RECORD = (
     Mutant(
         "refusals-leave-no-trace",
@@ -51,10 +55,79 @@ RECORD = (
         (
             Patch(
                 "ddb.node.memory",
-                "        operation = entry.operation\n",
-                "        operation = entry.operation\n        return True\n",
+                "        name = entry.operation.id\n",
+                "        name = entry.operation.id\n        return True\n",
             ),
         ),
         family="bridge",
+    ),
+    Mutant(
+        "watch-of-the-key-alone",
+        "a second use of a key is as old as the first, where a node saw both",
+        (
+            Patch(
+                _LOG,
+                "while log and expired(oldest(log)):",
+                "while log and expired(Dot(1, int.from_bytes(log[22:26], 'big'))):",
+            ),
+            Patch(
+                _MEMORY,
+                "        return self._ballots.expired(",
+                "        self._ballots.saw(ballot.node, ballot.counter, self._clock.now())\n"
+                "        return self._ballots.expired(",
+            ),
+        ),
+        family="reuse",
+    ),
+    Mutant(
+        "slice-as-old-as-its-first-entry",
+        "a slice is forgotten when its first entry has expired, and the later ones with it",
+        (Patch(_LOG, "    _, _, counter, node = ", "    _, counter, _, node = "),),
+        family="reuse",
+    ),
+    Mutant(
+        "retry-sought-in-the-newest-slice",
+        "a retry is recognised only while the slice of its first attempt is the newest one",
+        (Patch(_LOG, "in reversed(starts(log)):", "in starts(log)[-1:]:"),),
+        family="reuse",
+    ),
+    Mutant(
+        "mark-expires-all-that-were-seen",
+        "as the oldest of a coordinator's ballots expires, the newest ones do as well",
+        (
+            Patch(
+                _ISSUES,
+                "max(found.expired, marks.popleft()[1])",
+                "max(found.expired, marks[-1][1], marks.popleft()[1])",
+            ),
+        ),
+        family="reuse",
+    ),
+    Mutant(
+        "peer-reports-the-unexpired",
+        "a node reports to its peers as expired what it has merely seen",
+        (
+            Patch(
+                _ISSUES,
+                "issuer: found.expired for issuer, found in self._issuers.items() if found.expired"
+                " >= 0",
+                "issuer: found.marks[-1][1] for issuer, found in self._issuers.items()"
+                " if found.marks",
+            ),
+        ),
+        family="reuse",
+    ),
+    Mutant(
+        "keyed-change-without-doubt",
+        "a keyed change is refused without a trace though its client may have sent it before",
+        (
+            Patch("ddb.node.fastpath", "request.retry or doubt, deadline", "doubt, deadline"),
+            Patch(
+                "ddb.node.fastpath",
+                "Intent(*_named(request), bool(request.fingerprint))",
+                "Intent(*_named(request))",
+            ),
+        ),
+        family="reuse",
     ),
 )

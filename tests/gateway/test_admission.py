@@ -1,0 +1,194 @@
+"""How many operations are in flight, what waits before them, and how they are refused."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from ddb.gateway.admission import (
+    ENOUGH,
+    MOST_CREDIT,
+    QUICK,
+    REFUSED_PER_ANSWER,
+    SLOW,
+    WINDOW_S,
+    Admission,
+    Gate,
+    Limit,
+    Range,
+    Refusals,
+)
+from ddb.wire.clock import SystemClock
+from ddb.wire.timeouts import Timeouts
+
+BUDGET_S = 0.2
+RANGE = Range(4, 20, 100)
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 10))
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def taught(limit: Limit, share: float, windows: int, *, crowded: bool) -> int:
+    """The limit after some windows of operations that take this share of the budget."""
+    now = 0.0
+    for _ in range(windows):
+        now += 2 * WINDOW_S
+        for _ in range(ENOUGH):
+            limit.learn(now, share * BUDGET_S, crowded)
+    return limit.most
+
+
+def test_limit_falls_while_operations_are_slow_but_not_below_the_fewest() -> None:
+    """Operations that take long leave fewer in flight."""
+    once = taught(Limit(BUDGET_S, RANGE), 1.1 * SLOW, 1, crowded=True)
+    assert RANGE.fewest < once < RANGE.first
+    assert taught(Limit(BUDGET_S, RANGE), 2 * SLOW, 20, crowded=True) == RANGE.fewest
+
+
+def test_limit_rises_only_while_operations_wait() -> None:
+    """Quick operations let more in, where there are more."""
+    assert taught(Limit(BUDGET_S, RANGE), QUICK / 2, 50, crowded=False) == RANGE.first
+    once = taught(Limit(BUDGET_S, RANGE), QUICK / 2, 1, crowded=True)
+    assert RANGE.first < once < RANGE.most
+    assert taught(Limit(BUDGET_S, RANGE), QUICK / 2, 50, crowded=True) == RANGE.most
+
+
+def test_limit_stays_between_slow_and_quick() -> None:
+    """Between the two bounds a limit has settled."""
+    assert taught(Limit(BUDGET_S, RANGE), (SLOW + QUICK) / 2, 50, crowded=True) == RANGE.first
+
+
+def test_limit_shrinks_once_in_a_window() -> None:
+    """Many refusals at one moment count as one."""
+    limit = Limit(BUDGET_S, RANGE)
+    for _ in range(10):
+        limit.shrink(1.0)
+    assert limit.most == RANGE.first // 2
+    limit.shrink(1.0 + WINDOW_S)
+    assert limit.most == RANGE.first // 4
+
+
+def test_places_go_to_those_who_wait_in_order() -> None:
+    """A newcomer does not overtake an operation that waits."""
+
+    async def scenario() -> None:
+        gate, log = Gate(1, Refusals()), list[int]()
+
+        async def wait(number: int) -> None:
+            assert await gate.wait(5.0)
+            log.append(number)
+
+        assert gate.enter()
+        tasks = [asyncio.ensure_future(wait(number)) for number in range(3)]
+        await settle()
+        assert not gate.enter()
+        for number in range(3):
+            gate.leave()
+            assert not gate.enter()
+            await settle()
+            assert log == list(range(number + 1))
+        gate.leave()
+        assert (gate.inside, gate.waiting) == (0, 0)
+        await asyncio.gather(*tasks)
+
+    run(scenario())
+
+
+def test_operation_that_waited_too_long_is_refused_and_takes_no_place() -> None:
+    """What has expired is passed over as a place comes free."""
+
+    async def scenario() -> None:
+        gate = Gate(1, Refusals())
+        assert gate.enter()
+        late = asyncio.ensure_future(gate.wait(0.01))
+        kept = asyncio.ensure_future(gate.wait(5.0))
+        assert not await late
+        gate.leave()
+        assert await kept
+        assert (gate.inside, gate.waiting) == (1, 0)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("as_it_comes", [False, True])
+def test_cancelled_operation_leaves_no_place_taken(as_it_comes: bool) -> None:
+    """A place that comes together with the cancellation goes to the next."""
+
+    async def scenario() -> None:
+        gate = Gate(1, Refusals())
+        assert gate.enter()
+        gone = asyncio.ensure_future(gate.wait(5.0))
+        kept = asyncio.ensure_future(gate.wait(5.0))
+        await settle()
+        if as_it_comes:
+            gate.leave()
+        gone.cancel()
+        await settle()
+        if not as_it_comes:
+            gate.leave()
+        assert await kept
+        assert (gate.inside, gate.waiting) == (1, 0)
+
+    run(scenario())
+
+
+def test_refusals_keep_pace_with_answers() -> None:
+    """Beyond the credit, refusals come as operations are answered, and slowly besides."""
+
+    async def scenario() -> None:
+        refusals = Refusals()
+        told = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT) + 10)]
+        await settle()
+        assert sum(each.done() for each in told) == MOST_CREDIT
+        refusals.earn()
+        await settle()
+        assert sum(each.done() for each in told) == MOST_CREDIT + REFUSED_PER_ANSWER
+        # No answer ever comes, and yet all are refused.
+        await asyncio.gather(*told)
+
+    run(scenario())
+
+
+def test_record_without_changes_takes_no_memory() -> None:
+    """A record's gate goes with its last change, and not before."""
+
+    async def scenario() -> None:
+        admission = Admission(SystemClock(), Timeouts.of(BUDGET_S), random.Random(1))
+        gate = admission.record(b"key")
+        assert gate.enter()
+        admission.forget_record(b"key", gate)
+        assert admission.record(b"key") is gate
+        admission.leave_record(gate, 0.0)
+        admission.forget_record(b"key", gate)
+        assert admission.record(b"key") is not gate
+
+    run(scenario())
+
+
+def test_time_in_the_socket_counts() -> None:
+    """While the loop is late, a request counts as arrived before it was read."""
+
+    async def scenario() -> None:
+        clock = SystemClock()
+        admission = Admission(clock, Timeouts.of(BUDGET_S), random.Random(1))
+        admission.arrived()
+        assert admission.points.enter()
+        await asyncio.sleep(0.015)
+        lag = 0.05
+        end = clock.now() + lag
+        while clock.now() < end:
+            pass
+        # The probe is due, and runs before this one goes on.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert clock.now() - admission.arrived() >= lag / 2
+
+    run(scenario())

@@ -1,0 +1,95 @@
+"""A store whose process has no file descriptor left: not a failed disk."""
+
+import asyncio
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ddb.node.mark import read
+from ddb.node.rocks import MARK_EVERY, WRITE_BUFFER, RocksStore
+from ddb.node.store import Family, NoDescriptors, StoreFailed
+from ddb.settings import Fsync
+from ddb.wire.descriptors import exhausted
+from tests.descriptors import at_most, none_left
+
+FEW = 128
+ROUNDS = 3
+MEGABYTE = random.Random(1).randbytes(1 << 20)
+
+
+def test_mark_stays_behind_and_the_store_goes_on(tmp_path: Path) -> None:
+    """A mark that cannot be measured for want of descriptors fails no write, then or later."""
+
+    async def scenario() -> None:
+        store = RocksStore(tmp_path, Fsync.ALWAYS)
+        with none_left():
+            await store.commit([(Family.RECORDS, b"a", b"1")])
+            await asyncio.sleep(MARK_EVERY + 0.5)
+        await store.commit([(Family.RECORDS, b"b", b"2")])
+        await asyncio.sleep(MARK_EVERY + 0.5)
+        found = read(tmp_path)
+        assert found is not None
+        assert found.sequence == 2
+        assert store.get(Family.RECORDS, b"b") == b"2"
+        store.close()
+
+    asyncio.run(scenario())
+
+
+def test_read_without_a_descriptor_fails_alone(tmp_path: Path) -> None:
+    """A read that cannot open its table fails, and once there are descriptors it succeeds."""
+    for number in range(ROUNDS):
+        asyncio.run(filled(tmp_path, number))
+
+    async def scenario() -> None:
+        with at_most(FEW):
+            store = RocksStore(tmp_path, Fsync.ALWAYS)
+        failed = 0
+        with none_left():
+            for family in Family:
+                for number in range(ROUNDS):
+                    try:
+                        store.get(family, b"%d" % number)
+                    except NoDescriptors:
+                        failed += 1
+        assert failed > 0
+        for family in Family:
+            for number in range(ROUNDS):
+                assert store.get(family, b"%d" % number) == b"value"
+        await store.commit([(Family.RECORDS, b"a", b"1")])
+        store.close()
+
+    asyncio.run(scenario())
+
+
+def test_write_without_a_descriptor_is_not_called_a_failed_disk(tmp_path: Path) -> None:
+    """A log that RocksDB cannot follow by a new one fails writes, and the failure names why."""
+
+    async def scenario() -> None:
+        store = RocksStore(tmp_path / "a", Fsync.ALWAYS)
+        with none_left(), pytest.raises(StoreFailed) as failed:
+            await outgrow_log(store)
+        store.close()
+        assert exhausted(failed.value)
+        # The store is whole: a process that has descriptors goes on with all that was answered.
+        # RocksDB opens a failed store only once per process, hence the copy.
+        again = RocksStore(shutil.copytree(tmp_path / "a", tmp_path / "b"), Fsync.ALWAYS)
+        assert again.get(Family.RECORDS, b"0") == MEGABYTE
+        again.close()
+
+    asyncio.run(scenario())
+
+
+async def outgrow_log(store: RocksStore) -> None:
+    """Write until RocksDB needs another log."""
+    for number in range(4 * WRITE_BUFFER // len(MEGABYTE)):
+        await store.commit([(Family.RECORDS, b"%d" % number, MEGABYTE)])
+
+
+async def filled(path: Path, number: int) -> None:
+    """Write to every family; the next opening moves that into tables."""
+    store = RocksStore(path, Fsync.ALWAYS)
+    await store.commit([(family, b"%d" % number, b"value") for family in Family])
+    store.close()

@@ -1,0 +1,126 @@
+"""Plans of keys that are used again, or sent again, when their first use is about to be forgotten.
+
+The window is a second. Changes without keys go through one home, which forgets what has expired.
+Keyed changes go through the other home too. Clients send them again after other changes.
+"""
+
+import random
+
+from tests.sim.plan import Action, FaultKind, Plan
+from tests.sim.script import HOME, PARTNER, STANDBY, Script
+
+_ONE, _OTHER, _ANY = range(3)
+"""The gateways: the first reaches one home alone, the second the other one, the third everybody."""
+_WINDOW = 1.0
+_GRAIN = 0.03
+_STEP = 0.06
+
+
+def reuse(seed: int, rng: random.Random) -> Plan:
+    """What a record must still remember, though it has just forgotten something like it."""
+    return rng.choice((_again, _again, _late, _late, _full))(seed, rng)
+
+
+def _again(seed: int, rng: random.Random) -> Plan:
+    """A key is used again, for the same request, once a coordinator has forgotten its first use.
+
+    That coordinator changes the record between the second use and its retry.
+    """
+    script = Script(rng)
+    script.ask(0.0, Action.POST, _ONE)
+    first = 0.05 + 0.1 * rng.random()
+    second = first + (1.5 + 0.2 * rng.random()) * _WINDOW
+    # A change of one field, so that a value which comes back is seen to do so.
+    for at, gateway in ((first, _ONE), (second, _OTHER)):
+        again = rng.choice((0.15, 0.3))
+        script.ask(
+            at,
+            Action.PUT,
+            gateway,
+            retries=1,
+            repeat=at == second,
+            pause=again,
+            key="key",
+            fields=("name",),
+        )
+    _talk(script, second + 0.5)
+    return _plan(seed, script, second + 0.6)
+
+
+def _late(seed: int, rng: random.Random) -> Plan:
+    """Keys come one after the other, and each is sent again within its own time."""
+    script = Script(rng)
+    script.ask(0.0, Action.POST, _ONE)
+    length = (1.2 + 0.6 * rng.random()) * _WINDOW
+    at = 0.05
+    while at < length:
+        retries = rng.choice((1, 2))
+        # All of them within nine tenths of the window from the first attempt.
+        pause = (0.1 + 0.8 * rng.random()) * _WINDOW / retries
+        gateway = rng.choice((_ONE, _OTHER, _ANY))
+        action = script.write(0.05, 0.05)
+        script.ask(at, action, gateway, retries=retries, repeat=True, pause=pause)
+        at += 0.02 + 0.25 * rng.random()
+    if rng.random() < 0.4:
+        kind = rng.choice((FaultKind.KILL, FaultKind.PAUSE, FaultKind.ISOLATE, FaultKind.WIPE))
+        node = rng.choice((HOME, PARTNER, STANDBY))
+        script.cause(length * rng.random(), kind, node, lasts=0.02 + 0.3 * rng.random())
+    _talk(script, length + _WINDOW)
+    return _plan(seed, script, length + _WINDOW)
+
+
+def _full(seed: int, rng: random.Random) -> Plan:
+    """More keys come at once than a record remembers, and replies are lost on the way."""
+    script = Script(rng)
+    script.ask(0.0, Action.POST, _ONE)
+    at = 0.05
+    for _ in range(rng.choice((8, 16))):
+        if rng.random() < 0.4:
+            hears = rng.choice((HOME, PARTNER))
+            lost = rng.choice((HOME + PARTNER - hears, STANDBY))
+            script.cause(at, FaultKind.DEAF, lost, hears, lasts=0.01 + 0.08 * rng.random())
+        # Some give up after the first answer, and take it for the truth.
+        script.ask(
+            at,
+            script.write(0.1, 0.1),
+            rng.choice((_ONE, _OTHER, _ANY)),
+            retries=rng.choice((0, 2)),
+            repeat=rng.random() < 0.5,
+            pause=0.01 + 0.1 * rng.random(),
+            key=f"key at {at}",
+        )
+        at += 0.05 * rng.random()
+    _talk(script, at + 0.2)
+    return _plan(seed, script, at + 0.4, {"ddb.node.memory.MOST_KEYED": rng.choice((1, 3))})
+
+
+def _talk(script: Script, length: float) -> None:
+    """Changes without keys through one home, and reads of what they leave."""
+    rng, at = script.rng, 0.02
+    while at < length:
+        script.ask(at, Action.PUT, _ONE if rng.random() < 0.7 else _OTHER)
+        for _ in range(2):
+            script.ask(at + _STEP * rng.random(), Action.GET, _ANY)
+        at += _STEP * (0.7 + 0.6 * rng.random())
+
+
+def _plan(
+    seed: int, script: Script, length: float, turned: dict[str, float | int] | None = None
+) -> Plan:
+    rng = script.rng
+    script.route(((PARTNER, STANDBY), (HOME, STANDBY), ()), length)
+    return script.plan(
+        seed,
+        gateways=3,
+        skew=rng.choice((0.0, 1.0)),
+        weather=(0.0003, rng.choice((0.0003, 0.002)), 0.0, 0.0, 0.0),
+        fsync=0.0003,
+        turned={
+            "ddb.node.memory.KEYED_WINDOW": _WINDOW,
+            "ddb.node.memory.GATEWAY_WINDOW": 0.6,
+            "ddb.node.memory.ISSUE_GRAIN_S": _GRAIN,
+            "ddb.node.settling.EVERY": rng.choice((0.02, 0.1)),
+            "ddb.record.keyed_log.SLICE_ENTRIES": rng.choice((1, 2, 256)),
+            **(turned or {}),
+        },
+    )

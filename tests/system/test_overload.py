@@ -1,0 +1,39 @@
+"""More clients than the cluster can serve, on real processes."""
+
+import asyncio
+from pathlib import Path
+
+from bench.overload import WORKLOADS, Seen, filled, loaded
+from tests.cluster import Cluster
+
+SECONDS = 3.0
+HOST = "127.0.0.1"
+STALLS = 0.02
+"""Share of answers that a busy machine may spoil by standing still in the midst of changes."""
+
+
+def measured(cluster: Cluster, workload: str, clients: int) -> dict[str, Seen]:
+    """What each kind of clients was answered."""
+    return asyncio.run(loaded(HOST, cluster.port, SECONDS, WORKLOADS[workload](clients)))
+
+
+def test_overload_costs_neither_throughput_nor_certainty(tmp_path: Path) -> None:
+    """Beyond saturation successes stay, and every refusal says that nothing was done."""
+    with Cluster(tmp_path) as cluster:
+        asyncio.run(filled(HOST, cluster.port))
+        few = measured(cluster, "hot PUT", 32)["PUT"]
+        many = measured(cluster, "hot PUT", 400)["PUT"]
+        assert len(many.good) > 0.4 * len(few.good)
+        assert many.statuses["no"] > 0
+        assert many.statuses["unknown"] <= STALLS * many.statuses.total()
+        assert sorted(many.good)[len(many.good) * 9 // 10] < 0.4
+
+
+def test_scans_starve_nobody(tmp_path: Path) -> None:
+    """Beside endless large pages nearly every GET succeeds, and pages come, too."""
+    with Cluster(tmp_path) as cluster:
+        asyncio.run(filled(HOST, cluster.port))
+        seen = measured(cluster, "LIST beside GET", 16)
+        gets, pages = seen["GET"], seen["LIST"]
+        assert gets.statuses["good"] > 0.9 * gets.statuses.total()
+        assert pages.statuses["good"] > 0

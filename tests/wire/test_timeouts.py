@@ -1,0 +1,43 @@
+"""Time-outs as shares of one budget."""
+
+import dataclasses
+
+import pytest
+
+from ddb.settings import MAX_BUDGET_MS, MIN_BUDGET_MS
+from ddb.wire.timeouts import DEFAULT, Timeouts
+
+BUDGETS_MS = (MIN_BUDGET_MS, 225, 1000, MAX_BUDGET_MS)
+
+
+def test_default_budget_gives_the_documented_time_outs() -> None:
+    """225 ms hold 60 ms for a silent coordinator, 40 for a partner, 10 for a pause."""
+    rounded = {name: round(1000 * value, 3) for name, value in dataclasses.asdict(DEFAULT).items()}
+    assert rounded == {
+        "request_s": 225.0,
+        "coordinator_s": 60.0,
+        "scan_s": 60.0,
+        "partner_s": 40.0,
+        "hedge_s": 10.0,
+        "give_way_s": 20.0,
+        "admission_s": 112.5,
+        "scan_admission_s": 56.25,
+        "begin_s": 67.5,
+    }
+
+
+@pytest.mark.parametrize("budget_ms", BUDGETS_MS)
+def test_waits_leave_time_for_the_rounds(budget_ms: int) -> None:
+    """At any budget the worst silence leaves more than 40 % of it for the rounds themselves."""
+    timeouts = Timeouts.of(budget_ms / 1000)
+    first = max(timeouts.coordinator_s, 2 * timeouts.partner_s)
+    assert timeouts.worst_waits_s == pytest.approx(first + timeouts.partner_s)
+    assert timeouts.worst_waits_s < 0.6 * timeouts.request_s
+
+
+@pytest.mark.parametrize("budget_ms", BUDGETS_MS)
+def test_admitted_change_can_be_begun(budget_ms: int) -> None:
+    """A change that waited as long as it may has the time that a coordinator asks for."""
+    timeouts = Timeouts.of(budget_ms / 1000)
+    assert timeouts.admission_s + timeouts.begin_s < timeouts.request_s
+    assert timeouts.begin_s > timeouts.partner_s
