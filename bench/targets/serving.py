@@ -1,7 +1,7 @@
 """The gateway's uvicorn settings, for the echo and FastAPI.
 
-Only the HTTP parser differs. The gateway has its own; the others use uvicorn's faster one. A test
-compares these settings with ddb/gateway/process.py.
+Two settings differ. The gateway has its own HTTP parser; the others use uvicorn's faster one. Only
+the gateway limits its connections. A test compares the settings with ddb/gateway/process.py.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ SETTINGS: dict[str, Any] = {
     "ws": "none",
     "lifespan": "off",
     "access_log": False,
+    "log_config": None,
     "log_level": "warning",
     "server_header": False,
     "proxy_headers": False,

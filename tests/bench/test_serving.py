@@ -5,7 +5,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_echo_and_gateway_share_their_uvicorn_settings() -> None:
-    """The echo's uvicorn settings equal the gateway's, except for address and parser."""
+    """The echo's uvicorn settings equal the gateway's, except for address, parser and limit."""
     gateway = (ROOT / "ddb/gateway/process.py").read_text(encoding="utf-8")
     calls = [
         node
@@ -17,7 +17,7 @@ def test_echo_and_gateway_share_their_uvicorn_settings() -> None:
     theirs = {
         keyword.arg: ast.literal_eval(names.get(ast.unparse(keyword.value), keyword.value))
         for keyword in config.keywords
-        if keyword.arg not in ("host", "port", "http")
+        if keyword.arg not in ("host", "port", "http", "limit_concurrency")
     }
     echo = (ROOT / "bench/targets/serving.py").read_text(encoding="utf-8")
     assert ast.literal_eval(_named(echo, "SETTINGS")) == theirs | {"http": "httptools"}
