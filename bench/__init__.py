@@ -1,1 +1,1 @@
-"""The benchmark: ddb beside its peers and beside its limit, in one run, with one load generator."""
+"""The benchmark of ddb, its peers and its limit."""

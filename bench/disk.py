@@ -1,4 +1,4 @@
-"""How many bytes on disk a cluster's data takes, once compacted, by the bytes that clients gave."""
+"""The disk space of a cluster, relative to its users' JSON."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,16 +8,16 @@ from rocksdict import Options, Rdict
 from bench.users import User
 
 BLOCK = 512
-"""What st_blocks counts in (stat(2))."""
+"""Bytes of one unit of `st_blocks` (stat(2))."""
 
 
 def logical(users: Iterable[User]) -> int:
-    """Bytes of the users' JSON: once, however many copies are kept."""
+    """Return the bytes of the users' JSON."""
     return sum(len(user.body()) for user in users)
 
 
 def occupied(directory: Path) -> int:
-    """Bytes that all files below a directory occupy, whatever they are."""
+    """Return the bytes of all files below a directory, in whole blocks."""
     return sum(
         path.stat(follow_symlinks=False).st_blocks * BLOCK
         for path in directory.rglob("*")
@@ -26,7 +26,7 @@ def occupied(directory: Path) -> int:
 
 
 def compact(store: Path) -> None:
-    """Compact a stopped node's RocksDB whole, with the options that it last ran with."""
+    """Compact the RocksDB of a stopped node with the node's options."""
     options, families = Options.load_latest(str(store))
     database = Rdict(str(store), options, column_families=families)
     for name in families:

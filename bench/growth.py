@@ -1,4 +1,4 @@
-"""What an operation costs as nodes and records grow, and what a million records take."""
+"""Growth: CPU, memory and disk by nodes and by records."""
 
 import http.client
 import time
@@ -11,11 +11,11 @@ from bench.cpu import memory
 from bench.disk import compact_cluster, logical, occupied
 from bench.faults import Fault, FaultRound
 from bench.keys import Keys
-from bench.rounds import Bench, Loaded, Results, Say
+from bench.rounds import Bench, Loaded, Log, Results
 from bench.sample import Load, Spread
 from bench.targets.ddb import Ddb
 from bench.targets.echo import Echo
-from bench.targets.target import Failed
+from bench.targets.target import TargetFailed
 from bench.users import User
 from bench.workload import Operation
 from bench.wrk import Wrk
@@ -23,43 +23,48 @@ from bench.wrk import Wrk
 LOADS = (Load(Operation.GET, Keys.UNIFORM), Load(Operation.PUT, Keys.UNIFORM))
 NODES = (3, 5, 9)
 FEW = 20_000
-"""Records of the clusters that differ in their nodes."""
+"""Users on each of the clusters that differ in their number of nodes."""
 COUNTS = 100
-SETTLE = 3.0
-"""Seconds after loading, for what loading left to be done in the background."""
+"""COUNT requests that are timed."""
+SETTLE_S = 3.0
+"""Pause after loading. Shorter: background work of loading adds to the measured CPU."""
 
 
 @dataclass(slots=True)
 class Growth:
-    """What was found."""
+    """The figures of all clusters."""
 
     nodes: Results = field(default_factory=Results)
     records: Results = field(default_factory=Results)
     memory: dict[str, list[int]] = field(default_factory=dict)
     """Bytes of each node's memory, by cluster."""
     counting: Spread | None = None
-    """Milliseconds of one COUNT of the most records, one after the other."""
+    """Milliseconds of one COUNT on the largest cluster, without other load."""
     logical: int = 0
+    """Bytes of the JSON of all users of the largest cluster."""
     running: int = 0
-    """Bytes on disk while it ran."""
+    """Bytes on disk of the largest cluster while it ran."""
     compacted: int = 0
+    """Bytes on disk of the largest cluster after a compaction."""
     users: int = 0
+    """Users of the largest cluster."""
     fault: Fault | None = None
+    """None: the run made no fault."""
 
 
 class GrowthRun:
-    """Clusters of several sizes, in two groups one after the other."""
+    """The measurement of clusters of several sizes, in two groups."""
 
-    def __init__(self, directory: Path, users: list[User], say: Say) -> None:
-        """The biggest cluster holds all of the users."""
+    def __init__(self, directory: Path, users: list[User], log: Log) -> None:
+        """Prepare the clusters. The largest one stores all of `users`."""
         self._directory = directory
         self._users = users
-        self._say = say
+        self._log = log
         self._wrk = Wrk.find()
         self.growth = Growth(users=len(users))
 
     def by_nodes(self, rounds: int) -> None:
-        """The same records on more and more nodes."""
+        """Measure the same users on 3, 5 and 9 nodes."""
         clusters = [
             (Ddb(self._directory / f"n{nodes}", nodes, name=f"{nodes} nodes"), FEW)
             for nodes in NODES
@@ -68,25 +73,30 @@ class GrowthRun:
             self._measure(stack, clusters, rounds, self.growth.nodes)
 
     def by_records(self, rounds: int, hints: int) -> None:
-        """More and more records on three nodes; with the most, `hints` hints: 0 for no fault."""
+        """Measure 1/1000, 1/10 and all of the users on three nodes.
+
+        Args:
+            rounds: The number of rounds.
+            hints: The approximate number of hints of the fault on the largest cluster. 0: no fault.
+        """
         clusters = [
             (Ddb(self._directory / f"r{count}", name=f"{count:,} users"), count)
             for count in self._sizes()
         ]
-        biggest = clusters[-1][0]
+        largest = clusters[-1][0]
         with ExitStack() as stack:
             self._measure(stack, clusters, rounds, self.growth.records)
-            self.growth.counting = _counting(biggest.host)
-            self.growth.running = occupied(biggest.cluster.data)
-            # What a fault does is measured on a cluster that has the machine to itself.
+            self.growth.counting = _counting(largest.host)
+            self.growth.running = occupied(largest.cluster.data)
+            # During the fault, the cluster has the machine to itself.
             for target, _ in clusters[:-1]:
                 target.stop()
             if hints:
-                fault = FaultRound(biggest, self._users, hints, self._say)
+                fault = FaultRound(largest, self._users, hints, self._log)
                 self.growth.fault = fault.run()
-        compact_cluster(biggest.cluster.data)
+        compact_cluster(largest.cluster.data)
         self.growth.logical = logical(self._users)
-        self.growth.compacted = occupied(biggest.cluster.data)
+        self.growth.compacted = occupied(largest.cluster.data)
 
     def _sizes(self) -> list[int]:
         most = len(self._users)
@@ -107,10 +117,10 @@ class GrowthRun:
             began = time.monotonic()
             stack.callback(target.stop)
             target.start_with(self._users[:count])
-            self._say(f"{target.name}: loaded {count:,} in {time.monotonic() - began:.0f} s")
+            self._log(f"{target.name}: {count:,} users loaded in {time.monotonic() - began:.0f} s")
             loaded.append(Loaded(target, self._users[:count]))
-        time.sleep(SETTLE)
-        bench = Bench(self._wrk, loaded, self._say)
+        time.sleep(SETTLE_S)
+        bench = Bench(self._wrk, loaded, self._log)
         stack.callback(bench.close)
         bench.run(LOADS, rounds, 1, results)
         for target, _ in clusters:
@@ -120,7 +130,7 @@ class GrowthRun:
 
 
 def _counting(host: str) -> Spread:
-    """Milliseconds of COUNT, one at a time on one connection. Raises Failed."""
+    """Time COUNT requests in milliseconds, one by one. Raises `TargetFailed`."""
     connection = http.client.HTTPConnection(host, timeout=5)
     took = []
     for _ in range(COUNTS):
@@ -129,7 +139,7 @@ def _counting(host: str) -> Spread:
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
-            raise Failed(f"COUNT is answered with {answer.status}")
+            raise TargetFailed(f"COUNT got the status {answer.status}, not 200")
         took.append((time.perf_counter() - began) * 1000)
     connection.close()
     return Spread.over(took)

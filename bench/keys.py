@@ -1,24 +1,28 @@
-"""Which record a request is about: every one alike, or few of them most of the time."""
+"""The distribution of requests over records: uniform or Zipf."""
 
 import itertools
 import random
 from enum import Enum
 
 EXPONENT = 0.99
-"""YCSB's (Cooper et al. 2010): of 100,000 records, the first 1 % get half of the requests."""
+"""Exponent of the Zipf distribution, as in YCSB (Cooper et al. 2010).
+
+With 100,000 records the most popular 1 % get half of the requests. Lower: closer to uniform.
+Higher: fewer records get most requests.
+"""
 
 
 class Keys(Enum):
-    """How requests spread over the records."""
+    """The distribution of requests over the records."""
 
     UNIFORM = "uniform"
     ZIPF = "zipf"
 
 
 def draws(keys: Keys, records: int, count: int, seed: int) -> list[int]:
-    """`count` numbers of records below `records`; the same for the same arguments.
+    """Draw `count` record numbers below `records`.
 
-    The popular ones lie anywhere among the records, not at their beginning.
+    Equal arguments give equal numbers. The popular records lie anywhere among all records.
     """
     rng = random.Random(f"{seed} {keys.value} {records}")
     if keys is Keys.UNIFORM:

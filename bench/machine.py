@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The description of the machine that took the figures."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def describe() -> str:
-    """Processor, memory, kernel and Python in one line."""
+    """Return processor, memory, kernel and Python version in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{os.cpu_count()} cores of {_processor()}, {memory:.0f} GiB,"
@@ -15,8 +15,8 @@ def describe() -> str:
     )
 
 
-def said_by(*command: str) -> str:
-    """The first line that a program prints, for its version."""
+def first_line_of(*command: str) -> str:
+    """Run a command and return the first line of its output."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""More clients than the cluster can serve: what is done, refused and left unknown.
+"""Overload: the answers to more clients than the cluster can serve.
 
     python -m bench.overload HOST:PORT ... [--seconds 4] [--clients 32,128,512,2048]
 
-Each client sends its next request as soon as it has an answer, refusals included, so this is
-the worst conduct that clients can show. Several gateways are loaded in turn, to be compared.
+Each client sends its next request at once after an answer, also after a refusal. No conduct of
+clients is worse. The program loads several gateways in turn, to compare them.
 """
 
 import argparse
@@ -23,24 +23,32 @@ import uvloop
 from bench.cpu import used
 
 RECORDS = 1000
+"""Users in the cluster. Fewer: clients compete for the same records more often."""
 LISTERS = 16
-"""Clients of LIST beside those of GET."""
+"""Clients of LIST, in addition to those of GET."""
 CROWDS = (32, 128, 512, 2048)
+"""Numbers of clients."""
 
 Make = Callable[[], bytes]
+"""Returns the bytes of the next request."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """The answers that one kind of clients got."""
+    """The answers to one kind of clients.
+
+    `statuses`: the number of answers by meaning. good: a success. no: a refusal, not applied.
+    unknown: possibly applied.
+    """
 
     statuses: Counter[str] = field(default_factory=Counter)
     good: list[float] = field(default_factory=list)
-    """Seconds that each success took."""
+    """Seconds of each success."""
     refused: list[float] = field(default_factory=list)
+    """Seconds of each other answer."""
 
     def take(self, status: int, body: bytes, took: float) -> None:
-        """Count one answer."""
+        """Count one answer, which took `took` seconds."""
         if status < 300:
             self.statuses["good"] += 1
             self.good.append(took)
@@ -49,7 +57,11 @@ class Seen:
         self.statuses["no" if b'"applied":"no"' in body else "unknown"] += 1
 
     def line(self, seconds: float) -> str:
-        """The rates of this kind, and the 50th and 99th percentile of what succeeded."""
+        """Return the rates by meaning, and the 50th and 99th percentile of successes.
+
+        Args:
+            seconds: Duration of the load.
+        """
         rates = " ".join(
             f"{name} {self.statuses[name] / seconds:7.0f}/s" for name in ("good", "no", "unknown")
         )
@@ -63,7 +75,7 @@ def _at(times: list[float], share: float) -> float:
 
 
 class Client(asyncio.Protocol):
-    """One connection that always waits for an answer."""
+    """One connection with one request in flight."""
 
     def __init__(self, make: Make, seen: Seen) -> None:
         self._make, self._seen, self._until = make, seen, 0.0
@@ -73,30 +85,30 @@ class Client(asyncio.Protocol):
         self.ended = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
+        """See `asyncio.Protocol`."""
         self._transport = cast("asyncio.Transport", transport)
 
     def start(self, until: float) -> None:
-        """Ask until that moment."""
+        """Send requests until a moment on `time.monotonic`."""
         self._until = until
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
+        """See `asyncio.Protocol`."""
         self._data = self._data + data if self._data else data
-        head, found, rest = self._data.partition(b"\r\n\r\n")
+        head, found, body = self._data.partition(b"\r\n\r\n")
         if not found:
             return
         _, _, after = head.partition(b"content-length: ")
         length = int(after.partition(b"\r\n")[0] or 0)
-        if len(rest) < length:
+        if len(body) < length:
             return
         self._data = b""
-        self._seen.take(int(head[9:12]), rest, time.monotonic() - self._sent)
+        self._seen.take(int(head[9:12]), body, time.monotonic() - self._sent)
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
+        """See `asyncio.Protocol`."""
         if not self.ended.done():
             self.ended.set_result(exc)
 
@@ -137,14 +149,21 @@ WORKLOADS: dict[str, Callable[[int], dict[str, tuple[Make, int]]]] = {
     "hot PUT": lambda clients: {"PUT": (_put(lambda: 0), clients)},
     "Zipf PUT": lambda clients: {"PUT": (_put(_zipf), clients)},
     "GET": lambda clients: {"GET": (_get, clients)},
-    "LIST beside GET": lambda clients: {"GET": (_get, clients), "LIST": (_list, LISTERS)},
+    "LIST with GET": lambda clients: {"GET": (_get, clients), "LIST": (_list, LISTERS)},
 }
 
 
 async def loaded(
     host: str, port: int, seconds: float, kinds: dict[str, tuple[Make, int]]
 ) -> dict[str, Seen]:
-    """Load a gateway with these kinds of clients; what each kind was answered."""
+    """Load a gateway and return the answers by kind of client.
+
+    Args:
+        host: The gateway's host.
+        port: The gateway's port.
+        seconds: Duration of the load.
+        kinds: For each kind its requests and the number of its clients.
+    """
     loop = asyncio.get_running_loop()
     seen = {kind: Seen() for kind in kinds}
     clients = []
@@ -160,7 +179,7 @@ async def loaded(
 
 
 async def filled(host: str, port: int) -> None:
-    """Make the records."""
+    """Create the users."""
     for number in range(RECORDS):
         reader, writer = await asyncio.open_connection(host, port)
         user = {"id": f"u{number}", "name": "Ada Lovelace", "email": "ada@example.com", "group": 1}
@@ -188,7 +207,7 @@ async def _main(arguments: argparse.Namespace) -> None:
                 seen = await loaded(host, int(port), arguments.seconds, kinds(clients))
                 cpu = used(roots) - before
                 for kind, answers in seen.items():
-                    worth = f"  {len(answers.good) / cpu:5.0f} a CPU second" if cpu else ""
+                    worth = f"  {len(answers.good) / cpu:5.0f} per CPU second" if cpu else ""
                     print(f"    {kind:<5}{answers.line(arguments.seconds)}{worth}", flush=True)
                 await asyncio.sleep(0.5)
 
@@ -196,8 +215,10 @@ async def _main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("address", metavar="HOST:PORT", nargs="+")
-    parser.add_argument("--roots", type=int, nargs="*", default=[], help="pids of `ddb up`")
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument(
+        "--roots", type=int, nargs="*", default=[], help="pid of `ddb up` of each gateway"
+    )
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each load (4)")
     parser.add_argument("--clients", default=",".join(map(str, CROWDS)))
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="workloads whose name contains this text")
     uvloop.run(_main(parser.parse_args()))

@@ -1,7 +1,7 @@
-"""Requests at a steady rate, whatever the answers do: what clients see while something breaks.
+"""Requests at a steady rate, to measure latency during a fault.
 
-wrk sends as fast as it is answered, so that a system that stands still is asked nothing and looks
-well. Here every request is due at its time, and its latency counts from then.
+wrk sends a request only after an answer. While a system stalls, wrk sends nothing, and its figures
+hide the stall. Here every request is due at its own time, and its latency counts from that time.
 """
 
 import asyncio
@@ -12,41 +12,53 @@ from dataclasses import dataclass, field
 from typing import cast
 
 CONNECTIONS = 32
-TICK = 0.001
+TICK_S = 0.001
+"""Pause between two checks for due requests.
+
+Shorter: the loop takes more CPU. Longer: requests leave late and in bursts.
+"""
 _LENGTH = b"content-length:"
-_PATIENCE = 5.0
-_REST = 0.005
+_LAST_ANSWER_TIMEOUT_S = 5.0
+"""Time for the last answers.
+
+Shorter: slow answers do not count. Longer: a lost answer prolongs the run.
+"""
+_RETRY_PAUSE_S = 0.005
+"""Pause before the next check or connection attempt.
+
+Shorter: the loop takes more CPU. Longer: fewer connections after a loss.
+"""
 
 
 @dataclass(slots=True)
 class Second:
-    """What was due within one second."""
+    """The requests that were due within one second."""
 
     number: int
     latencies: list[float] = field(default_factory=list)
-    """Seconds, of good answers."""
+    """Seconds from the due time to an answer below 400."""
     refused: int = 0
     """Answers of 400 and above."""
     broken: int = 0
     """Requests without an answer."""
 
     @property
-    def worst(self) -> float:
-        """The longest of the good answers; 0 where there was none."""
+    def slowest(self) -> float:
+        """Return the longest latency; 0 if there is none."""
         return max(self.latencies, default=0.0)
 
     def percentile(self, share: float) -> float:
-        """The latency that this share of the good answers stays within; 0 where there is none."""
+        """Return the latency at `share` (0.99: the p99); 0 if none."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One request and when it should be sent."""
+    """One request and its due time, on `time.monotonic`."""
 
     at: float
-    wire: bytes
+    request: bytes
 
 
 class Connection(asyncio.Protocol):
@@ -59,18 +71,18 @@ class Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is ready for a request."""
+        """Offer the new connection to the pacer."""
         self._transport = cast("asyncio.Transport", transport)
         self._owner.idle(self)
 
     def send(self, due: Due) -> None:
-        """Send a request; the connection is busy until `Pacer.idle`."""
+        """Send a request. The connection is busy until it calls `Pacer.idle`."""
         self._due, self._received = due, b""
         if self._transport is not None:
-            self._transport.write(due.wire)
+            self._transport.write(due.request)
 
     def data_received(self, data: bytes) -> None:
-        """Put the answer together."""
+        """Collect the bytes of the answer and report it."""
         self._received += data
         head, ended, body = self._received.partition(b"\r\n\r\n")
         if not ended or len(body) < _length(head) or self._due is None:
@@ -80,23 +92,30 @@ class Connection(asyncio.Protocol):
         self._owner.idle(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Its request, if any, gets no answer."""
+        """Report the loss. A request in flight gets no answer."""
         del exc
         due, self._due = self._due, None
         self._owner.lost(self, due)
 
     def close(self) -> None:
-        """Give it up."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
 
 class Pacer:
-    """Sends the calls in turn, `rate` of them a second, to one address."""
+    """Sends requests in turn to one address, `rate` per second."""
 
-    def __init__(self, host: str, wires: Sequence[bytes], rate: float) -> None:
+    def __init__(self, host: str, requests: Sequence[bytes], rate: float) -> None:
+        """Prepare the connections.
+
+        Args:
+            host: The address, such as "127.0.0.1:8080".
+            requests: Complete HTTP requests; the last one is followed by the first.
+            rate: Requests per second.
+        """
         self._address = host.split(":")
-        self._wires = wires
+        self._requests = requests
         self._rate = rate
         self._idle: deque[Connection] = deque()
         self._waiting: deque[Due] = deque()
@@ -107,7 +126,7 @@ class Pacer:
         self.seconds: list[Second] = []
 
     async def run(self, until: asyncio.Event) -> None:
-        """Send until the event, then wait for the answers that are still due."""
+        """Send until the event, then wait for the last answers."""
         for _ in range(CONNECTIONS):
             await self._connect()
         self._began = time.monotonic()
@@ -116,20 +135,20 @@ class Pacer:
             now = time.monotonic()
             while sent < (now - self._began) * self._rate:
                 at = self._began + sent / self._rate
-                self._waiting.append(Due(at, self._wires[sent % len(self._wires)]))
+                self._waiting.append(Due(at, self._requests[sent % len(self._requests)]))
                 sent += 1
             self._send()
-            await asyncio.sleep(TICK)
-        for _ in range(round(_PATIENCE / _REST)):
+            await asyncio.sleep(TICK_S)
+        for _ in range(round(_LAST_ANSWER_TIMEOUT_S / _RETRY_PAUSE_S)):
             if len(self._idle) == len(self._connections):
                 break
-            await asyncio.sleep(_REST)
+            await asyncio.sleep(_RETRY_PAUSE_S)
         self._stopped = True
         for connection in self._connections:
             connection.close()
 
     def now(self) -> float:
-        """Seconds since the first request was due."""
+        """Return the seconds since the first request was due."""
         return time.monotonic() - self._began
 
     def _send(self) -> None:
@@ -137,13 +156,13 @@ class Pacer:
             self._idle.popleft().send(self._waiting.popleft())
 
     def idle(self, connection: Connection) -> None:
-        """A connection can take a request."""
+        """Accept a connection that can take a request."""
         self._connections.add(connection)
         self._idle.append(connection)
         self._send()
 
     def answered(self, due: Due, status: int) -> None:
-        """An answer has come."""
+        """Record an answer."""
         second = self._second(due)
         if status >= 400:
             second.refused += 1
@@ -151,7 +170,7 @@ class Pacer:
             second.latencies.append(time.monotonic() - due.at)
 
     def lost(self, connection: Connection, due: Due | None) -> None:
-        """A connection is no more; another takes its place."""
+        """Replace a lost connection. `due`: the request in flight; None if there was none."""
         self._connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -169,7 +188,7 @@ class Pacer:
                 loop = asyncio.get_running_loop()
                 await loop.create_connection(lambda: Connection(self), host, int(port))
             except OSError:
-                await asyncio.sleep(_REST)
+                await asyncio.sleep(_RETRY_PAUSE_S)
             else:
                 return
 

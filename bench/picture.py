@@ -1,4 +1,4 @@
-"""The results as one picture."""
+"""The figures as one picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +23,13 @@ _OTHER = "#444444"
 
 
 def draw(results: Results, names: Sequence[str], growth: Growth | None, path: Path) -> None:
-    """Write the picture, as PNG."""
+    """Write the picture as PNG."""
     mpl.use("agg")
     fault = None if growth is None else growth.fault
     figure, axes = plt.subplots(3 if fault else 2, 1, figsize=(12, 13 if fault else 9))
     shown = [name for name in names if name in results.versions]
-    _bars(axes[0], results, shown, Metric.RATE, "requests a second (more is better)")
-    _bars(axes[1], results, shown, Metric.CPU, "CPU µs an operation (less is better)")
+    _bars(axes[0], results, shown, Metric.RATE, "requests per second (more is better)")
+    _bars(axes[1], results, shown, Metric.CPU, "CPU µs per operation (less is better)")
     if fault:
         _timeline(axes[2], fault)
     figure.tight_layout()
@@ -43,14 +43,14 @@ def _bars(axes: Axes, results: Results, names: Sequence[str], metric: Metric, ti
     for at, name in enumerate(names):
         spreads = [results.spread(load, name, metric) for load in loads]
         places = [number + (at - (len(names) - 1) / 2) * width for number in range(len(loads))]
-        known = [(place, one) for place, one in zip(places, spreads, strict=True) if one]
+        bars = [(place, spread) for place, spread in zip(places, spreads, strict=True) if spread]
         axes.bar(
-            [place for place, _ in known],
-            [one.median for _, one in known],
+            [place for place, _ in bars],
+            [spread.median for _, spread in bars],
             width,
             yerr=[
-                [one.median - one.least for _, one in known],
-                [one.greatest - one.median for _, one in known],
+                [spread.median - spread.least for _, spread in bars],
+                [spread.greatest - spread.median for _, spread in bars],
             ],
             color=COLOURS.get(name, _OTHER),
             label=f"{name} ({results.durability[name]})",
@@ -67,21 +67,21 @@ def _timeline(axes: Axes, fault: Fault) -> None:
     seconds = range(len(fault.timeline))
     rates = [len(second.latencies) for _, second in fault.timeline]
     axes.fill_between(
-        seconds, rates, color=COLOURS["ddb"], alpha=0.2, label="good answers a second"
+        seconds, rates, color=COLOURS["ddb"], alpha=0.2, label="successful requests per second"
     )
     axes.set_ylim(bottom=0)
     latency = axes.twinx()
-    for label, share, style in (("p99", 0.99, "-"), ("worst", 1.0, ":")):
+    for label, share, style in (("p99", 0.99, "-"), ("maximum", 1.0, ":")):
         figures = [second.percentile(share) * 1000 for _, second in fault.timeline]
         latency.plot(seconds, figures, style, color=_OTHER, label=f"{label}, ms")
     latency.set_ylim(bottom=0)
     latency.legend(loc="upper right", fontsize=8)
     axes.legend(loc="upper left", fontsize=8)
-    began = None
+    current = None
     for at, (phase, _) in enumerate(fault.timeline):
-        if phase is not began:
+        if phase is not current:
             axes.axvline(at, color=_OTHER, linewidth=0.5)
             axes.text(at + 0.1, 0, phase.value, fontsize=8, rotation=90, va="bottom")
-            began = phase
-    axes.set_title(f"a node is killed and comes back, at {fault.rate:,.0f} requests a second")
-    axes.set_xlabel("seconds of load (the time in which hints are made is left out)")
+            current = phase
+    axes.set_title(f"a node is killed and returns, at {fault.rate:,.0f} requests per second")
+    axes.set_xlabel("seconds of steady load, without the time in which hints are made")

@@ -1,9 +1,9 @@
-"""What the load generator is to send, written out beforehand so that sending costs it nothing.
+"""Plans: requests that are written in advance, so that wrk only copies them.
 
-A plan is a file of complete HTTP requests that `replay.lua` sends in turn. Where each request must
-be about a record of its own, a request holds MARK, and the script puts the next serial number
-there: three groups of three digits, spelled by a table in the file, since one of the peers wants
-its keys in base64.
+A plan is a file of complete HTTP requests that `replay.lua` sends in turn. A request may have a
+MARK where each copy needs its own serial number. The script replaces the mark by the next number,
+in three groups of three digits. The file has a table of all groups, because etcd needs them in
+base64.
 """
 
 from dataclasses import dataclass
@@ -11,33 +11,37 @@ from enum import Enum
 from pathlib import Path
 
 MARK = b"\x7f"
+"""The place of the serial number; no request has this byte otherwise."""
 GROUPS = 3
+"""Groups of three digits in a serial number."""
 PLAIN_DIGITS = tuple(f"{group:03}".encode() for group in range(1000))
 
 
 class End(Enum):
-    """What follows the last request of a plan."""
+    """The end of a run."""
 
     CYCLE = "cycle"
-    """The first one again, until the time is up."""
+    """After the given time; the first request follows the last one."""
     STOP = "stop"
-    """Nothing: the run ends there, and so does the time that is counted."""
+    """When the last request is sent; the measured time ends there."""
     FILL = "fill"
-    """Nothing: the run ends when every answer has come."""
+    """When every request has its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, of whatever system."""
+    """One HTTP request to any of the systems."""
 
     method: str
     path: bytes
     body: bytes | None = None
 
-    def wire(self, host: str, serial_width: int) -> bytes:
-        """The request as it goes over the connection, to `host` ("127.0.0.1:8080").
+    def encode(self, host: str, serial_width: int) -> bytes:
+        """Return the bytes of the request.
 
-        A MARK in the body counts `serial_width` bytes.
+        Args:
+            host: The address, such as "127.0.0.1:8080".
+            serial_width: Bytes of the serial number that replaces a MARK; for Content-Length.
         """
         head = b"%s %s HTTP/1.1\r\nHost: %s\r\n" % (self.method.encode(), self.path, host.encode())
         if self.body is None:
@@ -52,20 +56,25 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Calls in the order in which they are sent."""
+    """Calls in the order in which wrk sends them."""
 
     calls: tuple[Call, ...]
     end: End = End.CYCLE
     limit: int = 0
-    """For STOP and FILL: how many requests are sent, going round the calls if there are fewer."""
+    """For STOP and FILL: the number of requests. The first call follows the last one."""
     first_serial: int = 0
     digits: tuple[bytes, ...] = PLAIN_DIGITS
-    """How the numbers 0 to 999 are spelled; all the same width."""
+    """The spelling of the numbers 0 to 999, all of one width."""
     filler: Call | None = None
-    """What may be sent once a plan has stopped, without a mark; else the first call."""
+    """A call without a mark that wrk may send after the end. None: the first call."""
 
     def write(self, path: Path, host: str) -> None:
-        """Write the file for `replay.lua`."""
+        """Write the file for `replay.lua`.
+
+        Args:
+            path: The file.
+            host: The address, such as "127.0.0.1:8080".
+        """
         width = GROUPS * len(self.digits[0])
         lines = [
             self.end.value.encode(),
@@ -76,5 +85,5 @@ class Plan:
         with path.open("wb") as file:
             file.write(b"\n".join(lines) + b"\n")
             for call in (filler, *self.calls):
-                wire = call.wire(host, width)
-                file.write(b"%d\n%s\n" % (len(wire), wire))
+                request = call.encode(host, width)
+                file.write(b"%d\n%s\n" % (len(request), request))

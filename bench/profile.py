@@ -1,8 +1,11 @@
-"""Where the time goes: `python -m bench.profile get` (put, post, delete, mix, list, count).
+"""The CPU profile of ddb: `python -m bench.profile get`.
 
-Puts a small cluster under full load and looks into the gateway and into one node: with py-spy by
-line of Python (what a C function takes counts for the line that calls it), with perf by function of
-the interpreter, the libraries and the kernel. What is not installed is left out.
+The argument is an operation: get, put, post, delete, mix, list or count.
+
+The profiler puts a small cluster under full load and samples the gateway and one node. py-spy
+attributes time to lines of Python; the time of a C function counts for the line that calls it.
+perf attributes time to functions of the interpreter, the libraries and the kernel. One of the two
+tools is enough.
 """
 
 import argparse
@@ -26,36 +29,38 @@ from bench.wrk import Measured, Wrk
 from ddb.settings import Fsync
 
 WATCHED = ("gateway", "db-0")
-RATE = 250
-"""Samples a second."""
+SAMPLES_PER_S = 250
+"""Lower: rare functions disappear. Higher: sampling slows the cluster."""
 LINES = 25
-WARM = 1.0
-LEAST = 0.5
-"""Microseconds that are worth a line."""
+"""Lines of each list."""
+WARM_UP_S = 1.0
+"""Load before the first sample. Shorter: the profile contains the opening of connections."""
+LEAST_US = 0.5
+"""CPU per operation from which a thread gets a line."""
 _EMPTY = re.compile(r"[\s-]+$")
 
 
 def main() -> None:
-    """Profile what the arguments ask for."""
-    said = _parser().parse_args()
+    """Profile the operation that the arguments name."""
+    options = _parser().parse_args()
     end_in_order()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        target = Ddb(directory / "ddb", said.nodes, Fsync(said.fsync))
+        target = Ddb(directory / "ddb", options.nodes, Fsync(options.fsync))
         stack.callback(target.stop)
         target.start()
-        users = Generator().take(said.users)
+        users = Generator().take(options.users)
         target.load(users)
-        operation = Operation(said.operation)
+        operation = Operation(options.operation)
         pids = target.cluster.pids()
-        _shares(target, operation, users, said.seconds, pids)
-        load = threading.Thread(target=_load, args=(target, operation, users, said.seconds + 2))
+        _shares(target, operation, users, options.seconds, pids)
+        load = threading.Thread(target=_load, args=(target, operation, users, options.seconds + 2))
         load.start()
-        load.join(WARM)
+        load.join(WARM_UP_S)
         watching = [
             (f"{tool} {name}", output, command)
             for name in WATCHED
-            for tool, output, command in _tools(directory / name, pids[name], said.seconds)
+            for tool, output, command in _tools(directory / name, pids[name], options.seconds)
         ]
         running = [
             subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -83,15 +88,15 @@ def _load(
 def _shares(
     target: Ddb, operation: Operation, users: list[User], seconds: int, pids: dict[str, int]
 ) -> None:
-    """Print what each thread of each process takes for an operation."""
+    """Print the CPU per operation of every thread of the cluster."""
 
-    def spent() -> dict[tuple[str, int], Process]:
+    def by_thread() -> dict[tuple[str, int], Process]:
         return {(name, each.pid): each for name, pid in pids.items() for each in threads(pid)}
 
-    before = spent()
+    before = by_thread()
     done = _load(target, operation, users, seconds, first=0)
     print(f"{operation.value}: {done.rate:,.0f}/s, {done.failures} failures; CPU µs/op:")
-    for (name, thread), after in spent().items():
+    for (name, thread), after in by_thread().items():
         then = before.get((name, thread))
         user, system = (
             (now - was) / max(1, done.requests) * 1e6
@@ -100,35 +105,35 @@ def _shares(
                 (after.system, 0.0 if then is None else then.system),
             )
         )
-        if user + system >= LEAST:
+        if user + system >= LEAST_US:
             which = "main" if thread == pids[name] else after.name
             print(f"{user + system:6.1f} = {user:5.1f} user + {system:5.1f} system  {name} {which}")
 
 
 def _tools(output: Path, pid: int, seconds: int) -> list[tuple[str, Path, list[str]]]:
-    """Programs to run: py-spy beside this Python or in the path, and perf."""
-    beside = Path(sys.executable).with_name("py-spy")
-    spy = str(beside) if beside.exists() else shutil.which("py-spy")
+    """Return name, output file and command of each installed profiler."""
+    installed = Path(sys.executable).with_name("py-spy")
+    spy = str(installed) if installed.exists() else shutil.which("py-spy")
     perf = shutil.which("perf")
     found = []
     if spy:
         raw = output.with_suffix(".raw")
-        options = f"record --gil --nonblocking -f raw -d {seconds} -r {RATE} -o {raw} -p {pid}"
-        found.append(("py-spy", raw, [spy, *options.split()]))
+        options = f"record --gil --nonblocking -f raw -d {seconds} -r {SAMPLES_PER_S}"
+        found.append(("py-spy", raw, [spy, *options.split(), "-o", str(raw), "-p", str(pid)]))
     if perf:
         data = output.with_suffix(".perf")
-        options = f"record -F {RATE} -e cpu-clock -o {data} -p {pid} -- sleep {seconds}"
+        options = f"record -F {SAMPLES_PER_S} -e cpu-clock -o {data} -p {pid} -- sleep {seconds}"
         found.append(("perf", data, [perf, *options.split()]))
     if not found:
         sys.exit(
-            "neither py-spy nor perf is installed: pip install py-spy, or apt-get install"
-            " linux-perf"
+            "bench.profile: neither py-spy nor perf is installed, so nothing was sampled;"
+            " pip install py-spy, or apt-get install linux-perf"
         )
     return found
 
 
 def _lines(raw: Path) -> str:
-    """The lines of Python with the most time of their own, and with what they call."""
+    """Return the lines of Python with the most own time."""
     own, whole, total = Counter[str](), Counter[str](), 0
     for line in raw.read_text().splitlines():
         stack, _, text = line.rpartition(" ")
@@ -143,19 +148,19 @@ def _lines(raw: Path) -> str:
 
 
 def _symbols(data: Path) -> str:
-    """The functions with the most time of their own, of whatever language."""
+    """Return the functions of any language with the most own time."""
     command = ["perf", "report", "-i", str(data), "--stdio", "--sort", "dso,symbol", "-g", "none"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line.rstrip() for line in said.stdout.splitlines() if line and line[0] != "#"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line.rstrip() for line in done.stdout.splitlines() if line and line[0] != "#"]
     return "\n".join(_EMPTY.sub("", line) for line in lines[:LINES])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.profile")
     parser.add_argument("operation", choices=[each.value for each in Operation])
-    parser.add_argument("--seconds", type=int, default=5, help="to watch (5)")
-    parser.add_argument("--users", type=int, default=10_000, help="to load first (10,000)")
-    parser.add_argument("--nodes", type=int, default=3, help="of the cluster (3)")
+    parser.add_argument("--seconds", type=int, default=5, help="duration of sampling (5)")
+    parser.add_argument("--users", type=int, default=10_000, help="number of users (10,000)")
+    parser.add_argument("--nodes", type=int, default=3, help="nodes of the cluster (3)")
     parser.add_argument("--fsync", choices=[each.value for each in Fsync], default="always")
     return parser
 

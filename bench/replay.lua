@@ -1,4 +1,4 @@
--- Sends the requests of a plan (see plan.py) and prints what wrk measured as one line of JSON.
+-- Sends the requests of a plan (see plan.py) and prints the figures of wrk as one line of JSON.
 --   wrk ... -s replay.lua URL -- PLAN
 
 local ffi = require("ffi")
@@ -9,7 +9,7 @@ int getpid(void);
 int kill(int pid, int signal);
 ]]
 local MONOTONIC, SIGINT = 1, 2
-local PATIENCE = 5000
+local LAST_ANSWER_TIMEOUT_MS = 5000
 local MARK = "\127"
 
 local threads = {}
@@ -36,14 +36,15 @@ local finish, limit, serial, count
 issued, began, ended = 0, 0, 0
 local probed, past = false, false
 
--- Only a plan that must be answered to its end pays for looking at answers.
+-- Only plans of the kind "fill" install these callbacks, because wrk then parses every answer.
 local function fill()
    local granted, answered = 0, 0
-   -- Asked before each request how long that connection shall wait: at the end, long enough for
-   -- the answers to come. One that is lost for good never does, so what is sent then ends the run.
+   -- wrk asks before each request how many milliseconds the connection must wait. After the last
+   -- request, the pause leaves time for the answers. A lost answer never comes; then the filler,
+   -- sent after the pause, ends the run.
    function delay()
       granted = granted + 1
-      return granted <= limit and 0 or PATIENCE
+      return granted <= limit and 0 or LAST_ANSWER_TIMEOUT_MS
    end
    function response()
       answered = answered + 1
@@ -54,7 +55,7 @@ end
 function finished()
    if ended > 0 then return end
    ended = seconds()
-   -- What ends wrk before its time: it takes SIGINT for the end of the run.
+   -- SIGINT ends the run early, and wrk still prints its figures.
    ffi.C.kill(ffi.C.getpid(), SIGINT)
 end
 
@@ -78,7 +79,7 @@ end
 
 function request()
    if not probed then
-      -- wrk asks once beforehand, to see what it would get, and sends nothing.
+      -- wrk calls `request` once in advance, as a test, and does not send the result.
       probed = true
       return filler
    end

@@ -1,7 +1,7 @@
-"""Interleaved rounds: every system under every load, one right after the other, again and again.
+"""Interleaved rounds: each round runs every load on every system.
 
-Machines drift, so only what ran side by side is compared: a ratio is taken within a round, and its
-median over the rounds is what is told.
+The speed of a machine drifts, so a ratio compares two systems within one round. The report gives
+its median over the rounds.
 """
 
 import http.client
@@ -14,18 +14,22 @@ from tempfile import TemporaryDirectory
 
 from bench.plan import Call
 from bench.sample import Load, Metric, RoundFailed, Sample, Spread, measure
-from bench.targets.target import Failed, Target
+from bench.targets.target import Target, TargetFailed
 from bench.users import User
 from bench.workload import Operation, create, plan, remove
 from bench.wrk import CONNECTIONS, Wrk
 
 PLACES = 50
+"""Starts of pages for LIST. Fewer: the pages stay in caches."""
 CHECKED = 20
-SETTLE = 0.2
-"""Seconds between runs, for what the one before left to be done."""
+"""Users that `verify` reads and changes."""
+SETTLE_S = 0.2
+"""Pause between runs. Shorter: background work of one run adds to the CPU of the next."""
 _MODELS = 20_000
+"""Users whose fields a POST copies. Higher: the plans become larger."""
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
+"""Takes each line of progress."""
 
 
 @dataclass(slots=True)
@@ -36,21 +40,24 @@ class Results:
     durability: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    """Why a system was left out."""
+    """The reason for each system that did not run."""
     failed: list[str] = field(default_factory=list)
-    """Runs that do not count, since not every answer in them was good."""
+    """The runs that do not count, because some of their answers were errors."""
 
     def add(self, load: Load, name: str, number: int, sample: Sample) -> None:
-        """Note what came out of a round."""
+        """Add the sample of round `number`."""
         self.samples.setdefault(load, {}).setdefault(name, {})[number] = sample
 
     def spread(self, load: Load, name: str, metric: Metric) -> Spread | None:
-        """A figure over the rounds; None where it was not measured."""
+        """Return a figure over the rounds; None if unmeasured."""
         samples = self.samples.get(load, {}).get(name, {})
         return Spread.over(map(metric.of, samples.values())) if samples else None
 
     def ratio(self, load: Load, name: str, other: str, metric: Metric) -> Spread | None:
-        """The one system's figure by the other's, round by round."""
+        """Return the figure of `name` divided by that of `other`.
+
+        Each ratio is taken within one round. Return None if no round measured both systems.
+        """
         systems = self.samples.get(load, {})
         ones, others = systems.get(name, {}), systems.get(other, {})
         ratios = [
@@ -63,14 +70,14 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A system that runs and holds these users."""
+    """A running system that stores these users."""
 
     target: Target
     users: list[User]
 
 
 def verify(loaded: Loaded) -> None:
-    """See that a system holds its users and keeps a change. Raises Failed."""
+    """Check that a system returns users and stores changes. Raises `TargetFailed`."""
     target = loaded.target
     dialect = target.dialect
     connection = http.client.HTTPConnection(target.host, timeout=5)
@@ -79,10 +86,12 @@ def verify(loaded: Loaded) -> None:
             found = dialect.user(_ask(connection, dialect.get(user.id)))
             changed = User(user.id, user.name, user.email, user.group + 1)
             _ask(connection, dialect.put(changed, "group"))
-            then = dialect.user(_ask(connection, dialect.get(user.id)))
+            after = dialect.user(_ask(connection, dialect.get(user.id)))
             _ask(connection, dialect.put(user, "group"))
-            if (found, then) != (user, changed):
-                raise Failed(f"{target.name} answers {found}, then {then}, not {user}, {changed}")
+            if found != user:
+                raise TargetFailed(f"{target.name} answers {found}, but {user} was stored")
+            if after != changed:
+                raise TargetFailed(f"{target.name} answers {after} after a change to {changed}")
     finally:
         connection.close()
 
@@ -93,30 +102,35 @@ def _ask(connection: http.client.HTTPConnection, call: Call) -> bytes:
     answer = connection.getresponse()
     content = answer.read()
     if answer.status != 200:
-        raise Failed(f"{call.method} {call.path!r} is answered with {answer.status}: {content!r}")
+        request = f"{call.method} {call.path.decode()}"
+        raise TargetFailed(f"{request} got the status {answer.status}, not 200: {content!r}")
     return content
 
 
 class Bench:
-    """Systems that run and are loaded, and the plans for them."""
+    """Running systems with their users, and the plans for them."""
 
-    def __init__(self, wrk: Wrk, loaded: Sequence[Loaded], say: Say) -> None:
+    def __init__(self, wrk: Wrk, loaded: Sequence[Loaded], log: Log) -> None:
         self._wrk = wrk
         self._loaded = loaded
-        self._say = say
+        self._log = log
         self._places = {each.target.name: each.target.places(each.users, PLACES) for each in loaded}
-        self._made = {each.target.name: 0 for each in loaded}
-        self._left = {each.target.name: (0, 0) for each in loaded}
+        self._next_serial = {each.target.name: 0 for each in loaded}
+        self._deletable = {each.target.name: (0, 0) for each in loaded}
         self._directory = TemporaryDirectory(prefix="bench-plans-")
 
     def run(self, loads: Sequence[Load], rounds: int, seconds: int, results: Results) -> None:
-        """Measure: reads and updates for so many seconds, the rest for half as many.
+        """Measure every load on every system, round by round.
 
-        A DELETE follows the POST whose users it deletes.
+        Args:
+            loads: The loads. A DELETE follows the POST that created its users.
+            rounds: The number of rounds.
+            seconds: Duration of a run of GET or PUT; the other operations get half of it.
+            results: Receives the samples.
         """
         for load in loads:
             results.samples.setdefault(load, {})
-        # Or what loading left in memory is written while somebody's flushes are measured.
+        # Otherwise the kernel writes data of the loading while a run measures its own flushes.
         os.sync()
         for number in range(1, rounds + 1):
             began = time.monotonic()
@@ -130,24 +144,24 @@ class Bench:
                             )
                         except RoundFailed as failed:
                             results.failed.append(f"round {number}: {failed}")
-                            self._say(f"does not count: round {number}: {failed}")
-            self._say(f"round {number} of {rounds}: {time.monotonic() - began:.0f} s")
+                            self._log(f"round {number} does not count: {failed}")
+            self._log(f"round {number} of {rounds}: {time.monotonic() - began:.0f} s")
 
     def _once(
         self, loaded: Loaded, load: Load, number: int, seconds: int, results: Results
     ) -> None:
         target = loaded.target
         plan = self._plan(loaded, load, number)
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_S)
         run = measure(self._wrk, target, plan, seconds)
         if load.operation is Operation.DELETE:
-            self._left[target.name] = (0, 0)
+            self._deletable[target.name] = (0, 0)
         elif load.operation is Operation.POST:
-            first = self._made[target.name]
-            self._made[target.name] += run.measured.issued
+            first = self._next_serial[target.name]
+            self._next_serial[target.name] += run.measured.issued
             # The last request of each connection may not have taken effect.
-            certain = max(0, run.measured.issued - CONNECTIONS)
-            self._left[target.name] = (first, 0 if run.measured.failures else certain)
+            created = max(0, run.measured.issued - CONNECTIONS)
+            self._deletable[target.name] = (first, 0 if run.measured.failures else created)
         results.add(load, target.name, number, run.sample(f"{target.name}, {load}"))
 
     def _plan(self, loaded: Loaded, load: Load, number: int) -> Path:
@@ -155,13 +169,13 @@ class Bench:
         path = Path(self._directory.name, f"{target.name} {load}")
         dialect, name = target.dialect, target.name
         if load.operation is Operation.POST:
-            create(dialect, users[:_MODELS], self._made[name], number).write(path, target.host)
+            create(dialect, users[:_MODELS], self._next_serial[name], number).write(
+                path, target.host
+            )
         elif load.operation is Operation.DELETE:
-            first, count = self._left[name]
+            first, count = self._deletable[name]
             if not count:
-                raise RoundFailed(
-                    "delete takes away what post made, and there was no good post before"
-                )
+                raise RoundFailed("no users to delete: the POST before failed, or did not run")
             remove(dialect, users[0], first, count).write(path, target.host)
         elif not path.exists():
             planned = plan(dialect, load.operation, load.keys, users, self._places[name], seed=1)
@@ -169,5 +183,5 @@ class Bench:
         return path
 
     def close(self) -> None:
-        """Remove what was written for the load generator."""
+        """Remove the files of the plans."""
         self._directory.cleanup()

@@ -1,4 +1,4 @@
-"""One system under one load for some seconds: what came out, and what it cost."""
+"""One run of one system under one load, and its figures."""
 
 import resource
 import statistics
@@ -19,7 +19,7 @@ MICRO = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A row of the table."""
+    """An operation, and the distribution of its keys."""
 
     operation: Operation
     keys: Keys
@@ -31,22 +31,22 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one load on one system."""
+    """The figures of one run."""
 
     rate: float
-    """Requests a second."""
+    """Requests per second."""
     p50: float
+    """Microseconds, like the other percentiles."""
     p99: float
     p999: float
-    """Microseconds."""
     cpu: float
-    """Microseconds of processor time for each operation, over all processes of the system."""
+    """Microseconds of CPU per operation, over all processes of the system."""
     others: float
-    """Processors that were busy with anything else meanwhile."""
+    """The average number of processors that did other work during the run."""
 
 
 class Metric(Enum):
-    """What is compared."""
+    """A figure of a sample."""
 
     RATE = "rate"
     CPU = "cpu"
@@ -56,14 +56,14 @@ class Metric(Enum):
     OTHERS = "others"
 
     def of(self, sample: Sample) -> float:
-        """The sample's figure."""
+        """Return this figure of `sample`."""
         figure: float = getattr(sample, self.value)
         return figure
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The same figure over the rounds."""
+    """One figure over the rounds."""
 
     least: float
     median: float
@@ -71,32 +71,36 @@ class Spread:
 
     @classmethod
     def over(cls, figures: Iterable[float]) -> "Spread":
-        """Of one figure or more."""
+        """Return the spread of one or more figures."""
         ordered = sorted(figures)
         return cls(ordered[0], statistics.median(ordered), ordered[-1])
 
 
 class RoundFailed(Exception):
-    """A run had answers that it should not have had, so its figures mean nothing."""
+    """Some answers of a run were errors, so the run does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the load generator saw, and what it cost the system."""
+    """The measurement of one run."""
 
     measured: Measured
     cost: float
-    """Seconds of processor time of the system."""
+    """Seconds of CPU of the system."""
     others: float
-    """As `Sample.others`."""
+    """See `Sample.others`."""
 
-    def sample(self, what: str) -> Sample:
-        """The figures. Raises RoundFailed."""
+    def sample(self, title: str) -> Sample:
+        """Return the figures. Raises `RoundFailed`.
+
+        Args:
+            title: System and load, for the error.
+        """
         done = self.measured
         if done.failures or not done.requests:
             raise RoundFailed(
-                f"{what}: {done.refused} of {done.requests} requests were answered with an error"
-                f" and {done.broken} connections failed"
+                f"{title}: {done.refused} of {done.requests} requests got an error,"
+                f" {done.broken} connections failed"
             )
         return Sample(
             rate=done.rate,
@@ -109,17 +113,20 @@ class Run:
 
 
 def measure(wrk: Wrk, target: Target, plan: Path, seconds: float) -> Run:
-    """Run a plan. Raises WrkError."""
-    before, before_all, began = used(target.roots), _everything(), time.monotonic()
+    """Run a plan and measure the system's CPU meanwhile. Raises `WrkError`."""
+    before, before_all, began = used(target.roots), _machine_cpu(), time.monotonic()
     done = wrk.replay(plan, target.host, seconds)
-    cost, all_cost = used(target.roots) - before, _everything() - before_all
+    cost, all_cost = used(target.roots) - before, _machine_cpu() - before_all
     return Run(done, cost, max(0.0, all_cost - cost) / (time.monotonic() - began))
 
 
-def _everything() -> float:
-    """Seconds of work of the whole machine, without this process and the load generator."""
-    mine = sum(
+def _machine_cpu() -> float:
+    """Return the machine's seconds of CPU.
+
+    They exclude this process and the load generator, which is its child.
+    """
+    own = sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
-    return busy() - mine
+    return busy() - own

@@ -1,4 +1,4 @@
-"""The results as Markdown."""
+"""The figures of the rounds as Markdown tables."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,13 +7,19 @@ from bench.sample import Load, Metric, Spread
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
-    """A Markdown table; the first columns are text and the others, aligned right, figures."""
+    """Return a Markdown table.
+
+    Args:
+        head: The titles of the columns.
+        rows: The cells of each row.
+        texts: The number of text columns; the columns after them are right-aligned figures.
+    """
     lines = [head, [*["---"] * texts, *["---:"] * (len(head) - texts)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def measured(results: Results, load: Load, names: Sequence[str]) -> str:
-    """One load: what each system did."""
+    """Return the table of one load, a row per system."""
     head = [
         *(f"**{load}**", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op"),
         *("× echo CPU", "× ddb CPU", "ddb's rate ×"),
@@ -39,7 +45,11 @@ _SHOWN = (Metric.RATE, Metric.P50, Metric.P99, Metric.P999, Metric.CPU)
 
 
 def ratios(results: Results, names: Sequence[str]) -> str:
-    """The medians that matter: what ddb costs, and how much faster it is than the others."""
+    """Return the table of ratios, a row per load.
+
+    Columns: ddb's CPU relative to the echo; ddb's rate relative to each peer; each peer's CPU
+    relative to ddb.
+    """
     ours = [name for name in names if name.startswith("ddb")]
     peers = [name for name in names if name not in (*ours, "echo")]
     head = [
@@ -61,7 +71,7 @@ def ratios(results: Results, names: Sequence[str]) -> str:
 
 
 def spread(figures: Spread | None, digits: int = 0) -> str:
-    """The median, and the least and greatest in brackets."""
+    """Format a median, with least and greatest in brackets; "" for None."""
     if figures is None:
         return ""
     least, median, greatest = (
@@ -71,12 +81,15 @@ def spread(figures: Spread | None, digits: int = 0) -> str:
 
 
 def all_loads(results: Results, names: Sequence[str]) -> str:
-    """Every load, one table after the other."""
+    """Return the tables of all loads."""
     return "\n".join(measured(results, load, names) for load in results.samples)
 
 
 def brief(results: Results, names: Sequence[str]) -> str:
-    """Medians alone, one line for each load and system; the ratio with its least and greatest."""
+    """Return the medians, one row for each load and system.
+
+    Only the ratio to the echo has its least and greatest, too.
+    """
     head = ["load", "system", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/op"]
     rows = []
     for load, systems in results.samples.items():
@@ -93,4 +106,4 @@ def brief(results: Results, names: Sequence[str]) -> str:
                     "" if others is None else f"{others.median:.1f}",
                 ]
             )
-    return table([*head, "× echo's CPU", "cores busy otherwise"], rows, texts=2)
+    return table([*head, "× echo CPU", "cores busy otherwise"], rows, texts=2)

@@ -1,8 +1,8 @@
-"""Realistic users from a seed: uneven lengths, accents, no two alike.
+"""Realistic users from a seed.
 
-What compresses, and how far, decides the figures for disk space, so the data must neither repeat
-itself nor be noise: common names are common, as in a telephone book; a long tail is made up from
-syllables; a third of the ids are UUIDs, as a client gets that lets the system choose them.
+Compression decides the disk space, so the data must neither repeat itself nor be noise. Common
+names are frequent, as in a telephone book. Rare names consist of random syllables. A third of the
+ids are UUIDs, as a library would generate them.
 """
 
 import random
@@ -14,11 +14,11 @@ import msgspec
 SEED = 20260101
 
 
-def _words(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return text.split()
 
 
-_FIRST = _words("""
+_FIRST = _split("""
 Maria James Anna Peter Fatima Wei Olga John Amina Lucas Sofía Noah Zoë Hiroshi Ingrid Pablo Chloé
 Mehmet Aisha Jürgen Łukasz Priya Ahmed Emma Liam Yuki Chiara Omar Svetlana Diego Nguyen Freya José
 Katarzyna Søren Leila Tomás Björn Ines Kwame Ada Grace Alan Edsger Barbara Leslie Tony Margaret
@@ -29,7 +29,7 @@ Maja Andrei Elena Mihai Ioana Ștefan Gabriela Ravi Deepa Arjun Meera Vikram Sun
 Tunde Folake Kofi Abena Jin Min-ji Seo-yeon Joon Hye-jin Xiao Mei Jing Hao Lan Thiago Beatriz João
 Larissa Rafael Camila Matheus Valentina Agustín Ximena
 """)
-_LAST = _words("""
+_LAST = _split("""
 Smith Jones García Müller Kowalska Nguyen Wang Li Zhang Chen Kim Park Lee Patel Singh Khan Ivanova
 Petrov Silva Santos Rossi Russo Dubois Martin Bernard Schmidt Schneider Fischer Weber Meyer Jansen
 Bakker Visser Johansson Andersson Nilsson Hansen Larsen Olsen Virtanen Korhonen Novák
@@ -40,11 +40,11 @@ Johnson Roberts Walker Wright Robinson Thompson White Hughes Edwards Green Hall 
 Clarke Jackson Turner Hill Scott Cooper Morris Ward Moore King Baker Harrison Morgan Allen
 Rodríguez González Fernández López Martínez Sánchez Pérez Gómez Díaz Torres Ramírez Flores Rivera
 """)
-_ONSETS = _words("b br ch d dr f fl g gr h j k kl kr l m n p pl pr r s sch sh st t th tr v w z")
-_VOWELS = _words("a e i o u aa ai ee ei ia ie oo ou")
+_ONSETS = _split("b br ch d dr f fl g gr h j k kl kr l m n p pl pr r s sch sh st t th tr v w z")
+_VOWELS = _split("a e i o u aa ai ee ei ia ie oo ou")
 _CODAS = ["", "", "", "l", "n", "r", "s", "ck", "ll", "nd", "ng", "nn", "rt", "ss", "tz", "x"]
 _ENDINGS = ["", "", "a", "berg", "en", "er", "ez", "ic", "ini", "man", "off", "sen", "ski", "son"]
-_HOSTS = _words("""
+_HOSTS = _split("""
 gmail.com outlook.com yahoo.com icloud.com posteo.de proton.me web.de wp.pl orange.fr libero.it
 mail.ru qq.com naver.com uol.com.br rediffmail.com telenor.no bluewin.ch sky.com telstra.com.au
 """)
@@ -55,7 +55,7 @@ _PLAIN = str.maketrans(
 
 
 class User(msgspec.Struct, frozen=True):
-    """One user, with the fields in the order in which clients write them."""
+    """One user. The fields are in the order of the JSON."""
 
     id: str
     name: str
@@ -63,12 +63,12 @@ class User(msgspec.Struct, frozen=True):
     group: int
 
     def body(self) -> bytes:
-        """The user as compact JSON in UTF-8: what a client sends, and one copy's logical bytes."""
+        """Return the user as compact JSON in UTF-8."""
         return msgspec.json.encode(self)
 
 
 class Generator:
-    """An endless stream of users, the same for the same seed. No id comes twice."""
+    """An endless stream of users. Equal seeds give equal users, and no id occurs twice."""
 
     def __init__(self, seed: int = SEED) -> None:
         self._rng = random.Random(seed)
@@ -89,22 +89,22 @@ class Generator:
         if rng.random() < 1 / 3:
             named = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         else:
-            # Coprime with ten to the ninth: every number comes once, in no visible order.
+            # 387,420,489 is coprime with 10^9: each number occurs once, in no visible order.
             named = f"{local}-{self._made * 387_420_489 % 1_000_000_000}"
         self._made += 1
         return User(named, name, email, _group(rng))
 
     def take(self, count: int) -> list[User]:
-        """The next `count` users."""
+        """Return the next `count` users."""
         return [next(self) for _ in range(count)]
 
     def __repr__(self) -> str:
         return f"<Generator {self._made} users made>"
 
 
-def _common(rng: random.Random, words: list[str]) -> str:
-    """One of the words, the earlier ones more often."""
-    return words[int(len(words) * rng.random() ** 1.6)]
+def _common(rng: random.Random, names: list[str]) -> str:
+    """Return one of the names, the earlier ones more often."""
+    return names[int(len(names) * rng.random() ** 1.6)]
 
 
 def _surname(rng: random.Random) -> str:
@@ -141,7 +141,10 @@ def _ascii(name: str) -> str:
 
 
 def _group(rng: random.Random) -> int:
-    """Mostly one of a few big groups, sometimes the number of a tenant."""
+    """Return a group.
+
+    80 % of the users share a few large groups; the others have the number of a tenant.
+    """
     if rng.random() < 0.8:
         return int(rng.paretovariate(1.1))
     return rng.randrange(10**6, 10**10)

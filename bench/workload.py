@@ -1,4 +1,4 @@
-"""What is measured: the operations, and how each system is asked for them."""
+"""The operations, and the plans that perform them."""
 
 import random
 from collections.abc import Sequence
@@ -10,11 +10,13 @@ from bench.plan import MARK, Call, End, Plan
 from bench.users import User
 
 PLANNED = 40_000
-"""Different requests of one plan; enough that no cache holds them for being few."""
+"""Different requests of one plan. Fewer: the records fit into caches of the system."""
 PAGE = 100
+"""Users of one page of LIST."""
 FRESH = f"u-{MARK.decode()}"
-"""The id of a user that a plan makes or deletes; the mark stands for its serial number."""
+"""The id of a user that a plan creates or deletes; the mark becomes its serial number."""
 WRITES = 0.05
+"""The share of PUT in the mixed load."""
 
 
 class Operation(Enum):
@@ -31,16 +33,16 @@ class Operation(Enum):
 
     @property
     def keyed(self) -> bool:
-        """Whether it is about loaded records, chosen by some distribution."""
+        """Return True if a distribution of keys chooses the records."""
         return self in (Operation.GET, Operation.PUT, Operation.MIX)
 
 
 class Dialect(Protocol):
-    """How one system is asked over HTTP."""
+    """The HTTP requests that one system understands."""
 
     @property
     def digits(self) -> tuple[bytes, ...]:
-        """As `Plan.digits`."""
+        """See `Plan.digits`."""
         ...
 
     def get(self, id: str) -> Call:
@@ -48,11 +50,11 @@ class Dialect(Protocol):
         ...
 
     def put(self, user: User, field: str) -> Call:
-        """Set one field of a user, to what it is in `user`."""
+        """Set `field` of a user to its value in `user`."""
         ...
 
     def post(self, user: User) -> Call:
-        """Make a user; the call must not succeed where the id exists."""
+        """Create a user. The call must fail if the id exists."""
         ...
 
     def delete(self, id: str) -> Call:
@@ -60,7 +62,7 @@ class Dialect(Protocol):
         ...
 
     def page(self, place: str) -> Call:
-        """List PAGE users from `place` on."""
+        """List `PAGE` users from `place` on, which comes from `Target.places`."""
         ...
 
     def count(self) -> Call:
@@ -68,7 +70,7 @@ class Dialect(Protocol):
         ...
 
     def user(self, answer: bytes) -> User:
-        """The user in the answer to a `get`."""
+        """Parse the user in the answer to a `get`."""
         ...
 
 
@@ -80,7 +82,16 @@ def plan(
     places: Sequence[str],
     seed: int,
 ) -> Plan:
-    """A plan over loaded users. For POST see `create`, for DELETE `remove`."""
+    """Return a plan over loaded users. For POST see `create`, for DELETE see `remove`.
+
+    Args:
+        dialect: The requests of the system.
+        operation: The operation; neither POST nor DELETE.
+        keys: The distribution of the records.
+        users: The users that the system stores.
+        places: The starts of pages, for LIST only.
+        seed: Equal arguments give equal plans.
+    """
     rng = random.Random(seed)
     chosen = [users[number] for number in draws(keys, len(users), PLANNED, seed)]
     match operation:
@@ -103,7 +114,14 @@ def plan(
 
 
 def create(dialect: Dialect, models: Sequence[User], first: int, seed: int) -> Plan:
-    """Make new users, like the models but with serial numbers from `first` on for ids."""
+    """Return a plan that creates users.
+
+    Args:
+        dialect: The requests of the system.
+        models: Users whose fields the new users get.
+        first: The serial number in the id of the first new user.
+        seed: Equal arguments give equal plans.
+    """
     calls = [
         dialect.post(User(FRESH, model.name, model.email, model.group))
         for model in random.Random(seed).sample(models, min(len(models), PLANNED // 2))
@@ -116,26 +134,33 @@ def create(dialect: Dialect, models: Sequence[User], first: int, seed: int) -> P
     )
 
 
-def remove(dialect: Dialect, known: User, first: int, count: int) -> Plan:
-    """Delete `count` of the users that `create` made from `first` on."""
+def remove(dialect: Dialect, loaded: User, first: int, count: int) -> Plan:
+    """Return a plan that deletes users of `create`.
+
+    Args:
+        dialect: The requests of the system.
+        loaded: A user that stays; the filler reads it.
+        first: The serial number of the first user to delete.
+        count: The number of users to delete.
+    """
     return Plan(
         (dialect.delete(FRESH),),
         End.STOP,
         count,
         first_serial=first,
         digits=dialect.digits,
-        filler=dialect.get(known.id),
+        filler=dialect.get(loaded.id),
     )
 
 
 def load(dialect: Dialect, users: Sequence[User]) -> Plan:
-    """Make every one of the users, once."""
+    """Return a plan that creates each user once."""
     calls = tuple(dialect.post(user) for user in users)
     return Plan(calls, End.FILL, len(calls), digits=dialect.digits)
 
 
 def rewrite(dialect: Dialect, users: Sequence[User], seed: int) -> Plan:
-    """Set one field of every one of the users, once."""
+    """Return a plan that changes each user once."""
     rng = random.Random(seed)
     calls = tuple(_put(dialect, user, rng) for user in users)
     return Plan(calls, End.FILL, len(calls), digits=dialect.digits)

@@ -17,7 +17,7 @@ FROM python:3.13-slim
 RUN groupadd --gid 10001 ddb \
  && useradd --uid 10001 --gid ddb --no-create-home --home-dir /nonexistent ddb
 COPY --from=build /opt/ddb /opt/ddb
-# `pytest` here tests the running cluster: the API's acceptance tests, through this gateway.
+# `pytest` in this folder runs the acceptance tests of the API through this gateway.
 WORKDIR /app
 COPY pyproject.toml ./
 COPY tests tests

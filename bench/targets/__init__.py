@@ -1,1 +1,1 @@
-"""The systems that are measured, each started, loaded, asked and stopped in its own way."""
+"""The measured systems. Each file starts, loads and stops one of them."""

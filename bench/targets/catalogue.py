@@ -24,6 +24,6 @@ NAMES = tuple(_MAKERS)
 
 
 def make(name: str, directory: Path) -> Target:
-    """A system that has not been started, with its data in a directory of its own."""
+    """Return a stopped system with its data below `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     return _MAKERS[name](directory)

@@ -1,4 +1,4 @@
-"""ddb as a target: a cluster of real processes, started as a user starts it."""
+"""ddb as a target: a cluster that `ddb up` starts."""
 
 import random
 import time
@@ -10,25 +10,29 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 import ddb
-from bench.targets.rest import Rest
-from bench.targets.target import Failed
+from bench.targets.target import TargetFailed
+from bench.targets.users_api import UsersApiDialect
 from bench.users import User
 from bench.workload import Operation, load
-from bench.wrk import CROWD, Wrk
+from bench.wrk import LOADING_CONNECTIONS, Wrk
 from ddb.settings import Fsync
 from tests.cluster import Cluster
 
 CHUNK = 100_000
-"""Users of one loading plan, so that the load generator need not hold a million requests."""
+"""Users of one loading plan.
+
+Lower: more starts of wrk. Higher: more memory, because wrk reads the whole plan.
+"""
 ATTEMPTS = 5
-PATIENCE = 10.0
-"""Seconds for an answer that only prepares what is measured."""
+"""Rounds of loading; each sends the users that are missing after the one before."""
+PREPARATION_TIMEOUT_S = 10.0
+"""Time for a request outside of the measurement. Lower: a busy machine ends the benchmark."""
 
 
 class Ddb:
-    """Nodes and a gateway on ports and data of their own."""
+    """Nodes and a gateway on free ports, with data in one directory."""
 
-    dialect = Rest()
+    dialect = UsersApiDialect()
 
     def __init__(
         self,
@@ -50,77 +54,81 @@ class Ddb:
 
     @property
     def host(self) -> str:
-        """As `Target.host`."""
+        """See `Target.host`."""
         return f"127.0.0.1:{self.cluster.port}"
 
     @property
     def roots(self) -> list[int]:
-        """As `Target.roots`: the supervisor, whose children the others are."""
+        """See `Target.roots`. The supervisor is the parent of all other processes."""
         return [self.cluster.pid]
 
     def version(self) -> str:
-        """As `Target.version`."""
+        """See `Target.version`."""
         return f"ddb {ddb.__version__}"
 
     def start(self) -> None:
-        """As `Target.start`."""
+        """See `Target.start`."""
         self.cluster.start()
 
     def load(self, users: Sequence[User]) -> None:
-        """As `Target.load`."""
+        """See `Target.load`."""
         wrk, missing = Wrk.find(), list(users)
         for _ in range(ATTEMPTS):
             for start in range(0, len(missing), CHUNK):
                 part = load(self.dialect, missing[start : start + CHUNK])
-                wrk.run(part, self.host, connections=CROWD)
+                wrk.run(part, self.host, connections=LOADING_CONNECTIONS)
             if self._count() == len(users):
                 return
-            # Loading is full load: on a busy machine some requests find no answer in time.
-            there = self._ids()
-            missing = [user for user in users if user.id not in there]
-        raise Failed(f"{self.name}: {len(missing)} of {len(users)} users could not be loaded")
+            # Loading is full load. On a busy machine some requests expire.
+            stored = self._ids()
+            missing = [user for user in users if user.id not in stored]
+        raise TargetFailed(
+            f"{self.name}: {len(missing)} of {len(users)} users are missing after {ATTEMPTS}"
+            " attempts; measure again on an idle machine"
+        )
 
     def start_with(self, users: Sequence[User]) -> None:
-        """Start with these users there. Raises Failed.
+        """Start the cluster and load the users. Raises `TargetFailed`.
 
-        Loaded without fsync, which for a million takes minutes less. A store that was closed in
-        order has everything on disk, however it got there.
+        The cluster loads without fsync, which saves minutes per million users. It then restarts
+        with its own settings. A clean stop leaves everything on disk under any setting.
         """
-        quick = Ddb(self._directory, self.cluster.nodes, Fsync.OS, self.name)
+        loader = Ddb(self._directory, self.cluster.nodes, Fsync.OS, self.name)
         try:
-            quick.start()
-            quick.load(users)
+            loader.start()
+            loader.load(users)
         finally:
-            quick.stop()
+            loader.stop()
         self.start()
 
     def _ids(self) -> set[str]:
-        """The ids of all users, page by page."""
+        """Return the ids of all users, read page by page."""
         found, path = set[str](), "/api/users/?limit=200"
         while path:
-            body, path = self._patiently(path)
+            body, path = self._get(path)
             found.update(each.id for each in msgspec.json.decode(body, type=list[User]))
         return found
 
     def _count(self) -> int:
-        body, _ = self._patiently("/api/users/count")
+        body, _ = self._get("/api/users/count")
         return msgspec.json.decode(body, type=dict[str, int])["count"]
 
     def places(self, users: Sequence[User], count: int) -> list[str]:
-        """As `Target.places`: cursors, found by their offsets."""
+        """See `Target.places`. A place is a cursor, from the link of a page at some offset."""
         found = []
         for _ in range(count):
             offset = random.randrange(max(1, len(users) - 200))
-            _, link = self._patiently(f"/api/users/?limit=1&offset={offset}")
+            _, link = self._get(f"/api/users/?limit=1&offset={offset}")
             found.append(parse_qs(urlsplit(link).query)["after"][0])
         return found
 
-    def _patiently(self, path: str) -> tuple[bytes, str]:
-        """The answer to a GET, and the path of the page that follows. Raises Failed.
+    def _get(self, path: str) -> tuple[bytes, str]:
+        """Return the answer to a GET and the next page's path. Raises `TargetFailed`.
 
-        Tried again for a while: on a busy machine some requests find no answer in time.
+        The request is repeated until `PREPARATION_TIMEOUT_S`, because some requests expire on a
+        busy machine.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PREPARATION_TIMEOUT_S
         while True:
             try:
                 with urllib.request.urlopen(f"http://{self.host}{path}", timeout=5) as answer:
@@ -128,9 +136,9 @@ class Ddb:
                     return answer.read(), link.partition(">")[0].removeprefix("<")
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise Failed(f"{self.name}: GET {path}: {error}") from error
+                    raise TargetFailed(f"{self.name}: GET {path} failed: {error}") from error
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """As `Target.stop`."""
+        """See `Target.stop`."""
         self.cluster.stop()

@@ -1,4 +1,4 @@
-"""The bare echo as a target."""
+"""The echo as a target: the limit of any HTTP service."""
 
 import importlib.util
 import subprocess
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.targets.rest import Rest
-from bench.targets.target import Missing, end, spawn, until
+from bench.targets.target import NotInstalled, end, spawn, wait_for_answer
+from bench.targets.users_api import UsersApiDialect
 from bench.users import User
 from bench.workload import Operation
 from tests.cluster import environment, free_ports
 
 
 class Echo:
-    """One process of Starlette on uvicorn that answers without keeping anything."""
+    """One process of Starlette on uvicorn. It answers and stores nothing."""
 
     name = "echo"
-    durability = "keeps nothing"
+    durability = "not stored"
     operations = frozenset({Operation.GET, Operation.PUT})
-    dialect = Rest()
+    dialect = UsersApiDialect()
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "echo.log"
@@ -29,39 +29,39 @@ class Echo:
 
     @property
     def host(self) -> str:
-        """As `Target.host`."""
+        """See `Target.host`."""
         return f"127.0.0.1:{self._port}"
 
     @property
     def roots(self) -> list[int]:
-        """As `Target.roots`."""
+        """See `Target.roots`."""
         return [] if self._process is None else [self._process.pid]
 
     def version(self) -> str:
-        """As `Target.version`."""
+        """See `Target.version`."""
         return f"starlette {version('starlette')}, uvicorn {version('uvicorn')}"
 
     def start(self) -> None:
-        """As `Target.start`."""
+        """See `Target.start`."""
         if importlib.util.find_spec("starlette") is None:
-            raise Missing("starlette is not installed: pip install -r bench/requirements.txt")
+            raise NotInstalled("starlette is not installed: pip install -r bench/requirements.txt")
         self._port = free_ports(1)
         self._process = spawn(
             [sys.executable, "-m", "bench.targets.echo_app", str(self._port)],
             self._log,
             environ=environment(),
         )
-        until(self._process, f"http://{self.host}/api/users/ada", self._log)
+        wait_for_answer(self._process, f"http://{self.host}/api/users/ada", self._log)
 
     def load(self, users: Sequence[User]) -> None:
-        """Nothing to do: it keeps nothing."""
+        """Do nothing, because the echo stores nothing."""
         del users
 
     def places(self, users: Sequence[User], count: int) -> list[str]:
-        """None: it does not list."""
+        """Return no places, because the echo does not list."""
         del users, count
         return []
 
     def stop(self) -> None:
-        """As `Target.stop`."""
+        """See `Target.stop`."""
         end(self._process)

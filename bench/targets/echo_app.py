@@ -1,4 +1,4 @@
-"""The limit: a Starlette application that keeps nothing. Run as a module with a port."""
+"""The echo: a Starlette application that stores nothing. Run as a module: PORT."""
 
 import sys
 
@@ -14,18 +14,18 @@ _BODY = next(Generator()).body()
 
 
 async def read(_: Request) -> Response:
-    """Answer with a user, always the same."""
+    """Answer with one fixed user."""
     return Response(_BODY, media_type="application/json")
 
 
 async def write(request: Request) -> Response:
-    """Take the body, and answer with a user as a PUT of one field does."""
+    """Read the body and answer with one fixed user."""
     await request.body()
     return Response(_BODY, media_type="application/json")
 
 
 def main() -> None:
-    """Serve on the port that is the first argument."""
+    """Serve on the port in the first argument."""
     serve(
         Starlette(
             routes=[

@@ -1,4 +1,4 @@
-"""etcd as a target: three members, asked through the JSON gateway of the one that leads."""
+"""etcd as a target: three members, loaded through the leader."""
 
 import json
 import shutil
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.machine import said_by
+from bench.machine import first_line_of
 from bench.plan import GROUPS, MARK, PLAIN_DIGITS, Call, End, Plan
-from bench.targets.target import Failed, Missing, end, fetch, spawn, until
+from bench.targets.target import NotInstalled, TargetFailed, end, fetch, spawn, wait_for_answer
 from bench.users import User
 from bench.workload import PAGE, Operation
 from bench.wrk import Wrk
@@ -20,54 +20,57 @@ from tests.cluster import free_ports
 
 MEMBERS = 3
 PREFIX = b"/users/"
-"""With the `u-` of new users nine bytes: the serial number then has base64 digits to itself."""
+"""The start of each key. With the `u-` of new ids it has nine bytes, which is a multiple of three.
+
+The serial number after it therefore begins at a whole base64 digit.
+"""
 AFTER = b"/users0"
 """The first key after every one that starts with PREFIX."""
-_IN_ONE = 100
-"""Users of one transaction when loading; etcd takes at most 128."""
+_USERS_PER_TXN = 100
+"""Users of one loading transaction. Higher: etcd refuses more than 128."""
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdDialect:
-    """The v3 API as JSON. A record is a key with the user's JSON for a value.
+    """The v3 API as JSON. A record is a key whose value is the user's JSON.
 
-    There is no update of one field: the whole value is put, and without reading it first, which
-    is less than what the others do.
+    etcd cannot update one field, so a PUT sends the whole value and reads nothing. That is less
+    work than the other systems do.
     """
 
     digits: tuple[bytes, ...] = tuple(b64encode(digits) for digits in PLAIN_DIGITS)
 
     def get(self, id: str) -> Call:
-        """As `Dialect.get`: a linearizable read, etcd's default."""
+        """See `Dialect.get`. A linearizable read, the default of etcd."""
         return Call("POST", b"/v3/kv/range", b'{"key":"%b"}' % _key(id))
 
     def put(self, user: User, field: str) -> Call:
-        """As `Dialect.put`, but whole."""
+        """See `Dialect.put`. The call sets the whole value."""
         del field
         return Call("POST", b"/v3/kv/put", _pair(user))
 
     def post(self, user: User) -> Call:
-        """As `Dialect.post`: a transaction that asks for the key's absence."""
+        """See `Dialect.post`. A transaction that requires the key's absence."""
         compare = b'{"target":"CREATE","create_revision":"0","key":"%b"}' % _key(user.id)
         body = b'{"compare":[%b],"success":[{"request_put":%b}]}' % (compare, _pair(user))
         return Call("POST", b"/v3/kv/txn", body)
 
     def delete(self, id: str) -> Call:
-        """As `Dialect.delete`."""
+        """See `Dialect.delete`."""
         return Call("POST", b"/v3/kv/deleterange", b'{"key":"%b"}' % _key(id))
 
     def page(self, place: str) -> Call:
-        """As `Dialect.page`; a place is an id."""
+        """See `Dialect.page`. A place is an id."""
         body = b'{"key":"%b","range_end":"%b","limit":"%d"}'
         return Call("POST", b"/v3/kv/range", body % (_key(place), b64encode(AFTER), PAGE))
 
     def count(self) -> Call:
-        """As `Dialect.count`."""
+        """See `Dialect.count`."""
         body = b'{"key":"%b","range_end":"%b","count_only":true}'
         return Call("POST", b"/v3/kv/range", body % (b64encode(PREFIX), b64encode(AFTER)))
 
     def user(self, answer: bytes) -> User:
-        """As `Dialect.user`."""
+        """See `Dialect.user`."""
         value = json.loads(answer)["kvs"][0]["value"]
         return msgspec.json.decode(b64decode(value), type=User)
 
@@ -88,22 +91,22 @@ class Etcd:
 
     @property
     def host(self) -> str:
-        """As `Target.host`: the leader's, which spares it forwarding."""
+        """See `Target.host`. The leader's address saves etcd the forwarding."""
         return self._leader
 
     @property
     def roots(self) -> list[int]:
-        """As `Target.roots`."""
+        """See `Target.roots`."""
         return [member.pid for member in self._members]
 
     def version(self) -> str:
-        """As `Target.version`."""
-        return said_by("etcd", "--version").replace(" Version:", "")
+        """See `Target.version`."""
+        return first_line_of("etcd", "--version").replace(" Version:", "")
 
     def start(self) -> None:
-        """As `Target.start`."""
+        """See `Target.start`."""
         if shutil.which("etcd") is None:
-            raise Missing("etcd is not installed. On Debian: apt-get install etcd-server")
+            raise NotInstalled("etcd is not installed. On Debian: apt-get install etcd-server")
         ports = free_ports(2 * MEMBERS)
         self._hosts = [f"127.0.0.1:{ports + number}" for number in range(MEMBERS)]
         peers = [f"http://127.0.0.1:{ports + MEMBERS + number}" for number in range(MEMBERS)]
@@ -120,28 +123,31 @@ class Etcd:
             self._members.append(spawn(command, self._directory / f"m{number}.log"))
         for number, host in enumerate(self._hosts):
             log = self._directory / f"m{number}.log"
-            until(self._members[number], f"http://{host}/health", log)
+            wait_for_answer(self._members[number], f"http://{host}/health", log)
         self._leader = next(filter(_leads, self._hosts), self._hosts[0])
 
     def load(self, users: Sequence[User]) -> None:
-        """As `Target.load`, a hundred at a time."""
+        """See `Target.load`. One transaction has `_USERS_PER_TXN` users."""
         calls = []
-        for start in range(0, len(users), _IN_ONE):
-            puts = (b'{"request_put":%b}' % _pair(user) for user in users[start : start + _IN_ONE])
+        for start in range(0, len(users), _USERS_PER_TXN):
+            puts = (
+                b'{"request_put":%b}' % _pair(user)
+                for user in users[start : start + _USERS_PER_TXN]
+            )
             calls.append(Call("POST", b"/v3/kv/txn", b'{"success":[%b]}' % b",".join(puts)))
         plan = Plan(tuple(calls), End.FILL, len(calls))
         done = Wrk.find().run(plan, self.host)
         body = self.dialect.count().body
         counted = json.loads(fetch(f"http://{self.host}/v3/kv/range", body)).get("count", "0")
         if done.failures or int(counted) != len(users):
-            raise Failed(f"etcd holds {counted} of {len(users)} users after loading: {done}")
+            raise TargetFailed(f"etcd has {counted} of {len(users)} users after loading: {done}")
 
     def places(self, users: Sequence[User], count: int) -> list[str]:
-        """As `Target.places`."""
+        """See `Target.places`."""
         return [user.id for user in users[:: max(1, len(users) // count)]]
 
     def stop(self) -> None:
-        """As `Target.stop`."""
+        """See `Target.stop`."""
         for member in self._members:
             end(member)
 
@@ -160,10 +166,13 @@ def _pair(user: User) -> bytes:
 
 
 def _base64(text: bytes) -> bytes:
-    """In base64, but for a mark, whose digits are put there later and spelled so by then."""
+    """Encode in base64, except for a mark.
+
+    `replay.lua` replaces the mark by digits in base64.
+    """
     before, mark, after = text.partition(MARK)
     if not mark:
         return b64encode(text)
     if len(before) % GROUPS:
-        raise ValueError(f"the mark in {text!r} is not at a multiple of three bytes")
+        raise ValueError(f"the mark in {text!r} does not follow a multiple of three bytes")
     return b64encode(before) + MARK + b64encode(after)

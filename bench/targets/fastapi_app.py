@@ -1,4 +1,4 @@
-"""What people write: CRUD on PostgreSQL with FastAPI and asyncpg. Run as a module: PORT DSN."""
+"""A typical service: CRUD on PostgreSQL with FastAPI and asyncpg. Run as a module: PORT DSN."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ class Changes(BaseModel):
 
 
 class Counted(BaseModel):
-    """How many users there are."""
+    """The number of users."""
 
     count: int
 
@@ -82,7 +82,7 @@ async def page(
 
 @app.post("/api/users/", status_code=201)
 async def create(user: User, pool: Pool) -> User:
-    """Make a user."""
+    """Create a user."""
     try:
         await pool.execute(
             'INSERT INTO users (id, name, email, "group") VALUES ($1, $2, $3, $4)',

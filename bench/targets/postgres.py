@@ -1,4 +1,4 @@
-"""A PostgreSQL primary with a synchronous standby, in a directory of its own."""
+"""A PostgreSQL primary with a synchronous standby, below one directory."""
 
 import os
 import pwd
@@ -7,8 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench.machine import said_by
-from bench.targets.target import Failed, Missing, end, spawn
+from bench.machine import first_line_of
+from bench.targets.target import NotInstalled, TargetFailed, end, spawn
 from tests.cluster import free_ports, wait_for
 
 USER = "postgres"
@@ -16,17 +16,18 @@ _SCHEMA = (
     "CREATE TABLE users (id text PRIMARY KEY, name text NOT NULL, email text NOT NULL,"
     ' "group" bigint NOT NULL)'
 )
-# The rest is as PostgreSQL comes: fsync, full_page_writes and synchronous_commit are on.
+# All other settings keep their defaults: fsync, full_page_writes and synchronous_commit are on.
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 50
 """
-_STARTING = 30.0
+_START_TIMEOUT_S = 30.0
+"""Time for a server to start. Lower: a busy machine ends the benchmark."""
 
 
 class Postgres:
-    """Two servers. A commit is answered when both have flushed it."""
+    """Two servers. A commit returns when both have flushed it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -35,7 +36,7 @@ class Postgres:
 
     @property
     def dsn(self) -> str:
-        """How to connect to the primary."""
+        """The connection string of the primary."""
         return self._dsn(self._port)
 
     def _dsn(self, port: int) -> str:
@@ -43,18 +44,18 @@ class Postgres:
 
     @property
     def roots(self) -> list[int]:
-        """The two postmasters; every other process is a child of one."""
+        """The process ids of the two postmasters, the parents of all others."""
         return [server.pid for server in self._servers]
 
     @staticmethod
     def version() -> str:
-        """As PostgreSQL names itself."""
-        return said_by(str(_programs() / "postgres"), "--version")
+        """Return the version that PostgreSQL prints."""
+        return first_line_of(str(_programs() / "postgres"), "--version")
 
     def start(self) -> None:
-        """Start both. Raises Missing and Failed."""
+        """Start both servers. Raises `NotInstalled` and `TargetFailed`."""
         programs = _programs()
-        _give(self._directory)
+        _hand_over(self._directory)
         self._port = free_ports(2)
         primary, standby = self._directory / "primary", self._directory / "standby"
         _do(programs / "initdb", "-D", primary, "-U", USER, "-A", "trust", "--locale=C.UTF-8")
@@ -67,15 +68,18 @@ class Postgres:
         self.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.ask("SELECT pg_reload_conf()")
         state = "SELECT sync_state FROM pg_stat_replication"
-        if not wait_for(lambda: self.ask(state) == "sync", _STARTING):
-            raise Failed(f"the standby does not become synchronous: {self.ask(state) or 'absent'}")
+        if not wait_for(lambda: self.ask(state) == "sync", _START_TIMEOUT_S):
+            raise TargetFailed(
+                f"the standby is not synchronous after {_START_TIMEOUT_S:.0f} s, but"
+                f" {self.ask(state) or 'absent'}"
+            )
 
     def ask(self, query: str) -> str:
-        """One query on the primary, by psql."""
+        """Run a query on the primary and return its output."""
         return _do(_programs() / "psql", "-XAtq", "-d", self.dsn, "-c", query)
 
     def load(self, table: bytes) -> None:
-        """Copy rows of tab-separated text into the table, and let vacuum see them."""
+        """Copy rows of tab-separated text into the table."""
         _do(_programs() / "psql", "-Xq", "-d", self.dsn, "-c", "COPY users FROM stdin", text=table)
         self.ask("VACUUM ANALYZE users")
         self.ask("CHECKPOINT")
@@ -86,43 +90,49 @@ class Postgres:
         server = spawn(command, log, user=_account())
         self._servers.append(server)
         ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        deadline = time.monotonic() + _STARTING
+        deadline = time.monotonic() + _START_TIMEOUT_S
         while subprocess.run(ready, check=False).returncode:
             if server.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"PostgreSQL does not start:\n{log.read_text()[-1500:]}")
+                raise TargetFailed(f"PostgreSQL did not start:\n{log.read_text()[-1500:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End both."""
-        # SIGTERM waits for clients, of which there are none any more; the primary waits for the
-        # standby to have everything, so it goes first.
+        """Stop both servers."""
+        # SIGTERM waits for clients, and none remain. A stopping primary also waits until the
+        # standby has received everything, so the primary stops first.
         for server in self._servers:
             end(server)
 
 
 def _programs() -> Path:
-    """Where PostgreSQL's programs are. Raises Missing."""
+    """Return the folder of PostgreSQL's programs. Raises `NotInstalled`."""
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).resolve().parent
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not debian:
-        raise Missing("PostgreSQL is not installed. On Debian: apt-get install postgresql")
+        raise NotInstalled("PostgreSQL is not installed. On Debian: apt-get install postgresql")
     return debian[-1].parent
 
 
 def _account() -> str | None:
-    """Whose processes the servers are: PostgreSQL refuses to run as root. Raises Missing."""
+    """Return the account that runs the servers. Raises `NotInstalled`.
+
+    None: the account of this process. PostgreSQL refuses to run as root.
+    """
     if os.geteuid():
         return None
     try:
         pwd.getpwnam(USER)
     except KeyError:
-        raise Missing(f"PostgreSQL does not run as root, and there is no user {USER}") from None
+        raise NotInstalled(
+            f"PostgreSQL refuses to run as root, and there is no account {USER}"
+        ) from None
     return USER
 
 
-def _give(directory: Path) -> None:
+def _hand_over(directory: Path) -> None:
+    """Give a directory to the account of the servers."""
     account = _account()
     if account is not None:
         shutil.chown(directory, account)
@@ -130,7 +140,7 @@ def _give(directory: Path) -> None:
 
 
 def _do(program: Path, *arguments: str | Path, text: bytes | None = None) -> str:
-    """Run one of PostgreSQL's programs to its end. Raises Failed."""
+    """Run one of PostgreSQL's programs and return its output. Raises `TargetFailed`."""
     account = _account()
     done = subprocess.run(
         [str(program), *map(str, arguments)],
@@ -144,5 +154,5 @@ def _do(program: Path, *arguments: str | Path, text: bytes | None = None) -> str
         timeout=120,
     )
     if done.returncode:
-        raise Failed(f"{program.name} failed: {done.stderr.decode(errors='replace')[-1500:]}")
+        raise TargetFailed(f"{program.name} failed: {done.stderr.decode(errors='replace')[-1500:]}")
     return done.stdout.decode().strip()

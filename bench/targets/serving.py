@@ -1,7 +1,7 @@
-"""How the gateway sets up uvicorn: the bare echo and the FastAPI peer run under the very same.
+"""The gateway's uvicorn settings, for the echo and FastAPI.
 
-All but the protocol of connections, where the gateway has its own and these have uvicorn's faster
-one. A test compares this with ddb/gateway/process.py.
+Two settings differ. Only the gateway limits its connections and hands some to its fast lane; the
+others use uvicorn's own protocol. A test compares the settings with ddb/gateway/process.py.
 """
 
 from typing import Any
@@ -25,6 +25,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def serve(app: Any, port: int, **changed: Any) -> None:
-    """Serve an ASGI application on the loopback interface until told to stop."""
+    """Serve an ASGI application on 127.0.0.1 until a signal.
+
+    Args:
+        app: The application.
+        port: The port.
+        changed: uvicorn settings that differ from `SETTINGS`.
+    """
     config = uvicorn.Config(app, host="127.0.0.1", port=port, **(SETTINGS | changed))
     uvloop.run(uvicorn.Server(config).serve())

@@ -1,4 +1,4 @@
-"""What the benchmark needs of a system, whichever it is."""
+"""The port between the benchmark and a measured system."""
 
 import signal
 import subprocess
@@ -13,16 +13,18 @@ from bench.users import User
 from bench.workload import Dialect, Operation
 
 ROOT = Path(__file__).parent.parent.parent
-_STOPPING = 20.0
-_GROWING = 0.02
+_STOP_TIMEOUT_S = 20.0
+"""Time between SIGTERM and SIGKILL. Lower: a slow system has no clean stop."""
+_POLL_S = 0.02
+"""Pause between two attempts to reach a starting system."""
 
 
-class Missing(Exception):
-    """A system is not installed here; the message says what is missing and how to get it."""
+class NotInstalled(Exception):
+    """A part of a system is missing; the message names the remedy."""
 
 
-class Failed(Exception):
-    """A system did not start or does not do what it is measured for."""
+class TargetFailed(Exception):
+    """A system did not start, or does not work correctly."""
 
 
 class Target(Protocol):
@@ -30,42 +32,45 @@ class Target(Protocol):
 
     name: str
     durability: str
-    """When a write is answered, in a few words."""
+    """The copies that store a write before its answer, for the report."""
     operations: frozenset[Operation]
 
     @property
     def dialect(self) -> Dialect:
-        """How it is asked."""
+        """The requests that the system understands."""
         ...
 
     @property
     def host(self) -> str:
-        """Where it answers: "127.0.0.1:8080"."""
+        """The address that takes requests, such as "127.0.0.1:8080"."""
         ...
 
     @property
     def roots(self) -> list[int]:
-        """The ids of its processes, or of those that all others descend from."""
+        """Process ids. Every process of the system is one of these or descends from one."""
         ...
 
     def version(self) -> str:
-        """Its software, for the report."""
+        """Return names and versions of the software for the report."""
         ...
 
     def start(self) -> None:
-        """Start it empty, and wait until it answers. Raises Missing and Failed."""
+        """Start without users and wait for an answer. Raises `NotInstalled` and `TargetFailed`."""
         ...
 
     def load(self, users: Sequence[User]) -> None:
-        """Put the users there. Raises Failed."""
+        """Store the users. Raises `TargetFailed`."""
         ...
 
     def places(self, users: Sequence[User], count: int) -> list[str]:
-        """Where pages can start, spread over all users, as `Dialect.page` takes them."""
+        """Return about `count` starts of pages for `Dialect.page`.
+
+        The pages are spread over all users.
+        """
         ...
 
     def stop(self) -> None:
-        """End all its processes."""
+        """End all processes of the system."""
         ...
 
 
@@ -76,7 +81,14 @@ def spawn(
     environ: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process that writes to a log. Raises Missing."""
+    """Start a process. Raises `NotInstalled`.
+
+    Args:
+        command: The program and its arguments.
+        log: The file that receives the output.
+        environ: The environment; None: that of this process.
+        user: The account and group of the process; None: those of this process.
+    """
     with log.open("ab") as output:
         try:
             return subprocess.Popen(
@@ -91,21 +103,26 @@ def spawn(
                 extra_groups=None if user is None else [],
             )
         except FileNotFoundError as error:
-            raise Missing(f"{command[0]} is not installed") from error
+            raise NotInstalled(f"{command[0]} is not installed") from error
 
 
-def until(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 30) -> None:
-    """Wait until `url` answers 2xx. Raises Failed where the process ends or takes longer."""
+def wait_for_answer(
+    process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 30
+) -> None:
+    """Wait until `url` answers 2xx.
+
+    Raises `TargetFailed` if the process ends first, or after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while not answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
-            said = log.read_text(encoding="utf-8", errors="replace")[-1500:]
-            raise Failed(f"{process.args!r} does not answer at {url}:\n{said}")
-        time.sleep(_GROWING)
+            output = log.read_text(encoding="utf-8", errors="replace")[-1500:]
+            raise TargetFailed(f"{process.args!r} does not answer at {url}:\n{output}")
+        time.sleep(_POLL_S)
 
 
 def answers(url: str) -> bool:
-    """Whether `url` answers 2xx now."""
+    """Return whether `url` answers 2xx now."""
     try:
         fetch(url)
     except OSError:
@@ -114,24 +131,27 @@ def answers(url: str) -> bool:
 
 
 def fetch(url: str, body: bytes | None = None) -> bytes:
-    """The answer to a GET, or with a body to a POST. Raises OSError."""
+    """Send a GET, or a POST if there is a body. Raises `OSError`."""
     with urllib.request.urlopen(url, data=body, timeout=5) as answer:  # noqa: S310
         content: bytes = answer.read()
     return content
 
 
 def end_in_order() -> None:
-    """Let SIGTERM end this program as an exception does, so that it stops what it has started."""
+    """Turn SIGTERM into `SystemExit`.
+
+    This program then stops the processes that it started.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:
-    """Terminate a process and wait for its end; after a while, kill it."""
+    """Terminate a process; kill it after `_STOP_TIMEOUT_S`."""
     if process is None or process.poll() is not None:
         return
     process.terminate()
     try:
-        process.wait(_STOPPING)
+        process.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,1 +1,1 @@
-"""The record model, pure: no I/O, no clock and no randomness of its own."""
+"""The record model: pure, without I/O, clock or randomness."""

@@ -1,8 +1,8 @@
-"""Changes: what a client asks to do to one record, and what came of it.
+"""Changes: requests to change one record, and their outcomes.
 
-A change is a pure function from the record's present body to its next one, as in CASPaxos
-(Rystsov 2018): the coordinator may evaluate it several times, on several base states, and only
-the evaluation that two nodes hold takes effect.
+A change is a pure function from a record's body to its next body, as in CASPaxos (Rystsov 2018).
+The coordinator may evaluate it several times, on several base states. Only the evaluation that two
+nodes store takes effect.
 """
 
 import hashlib
@@ -17,21 +17,23 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Kind(IntEnum):
-    """What a change does to its record."""
+    """The operation that a change performs on its record."""
 
     CREATE = 1
     UPDATE = 2
     DELETE = 3
     NOTHING = 4
-    """Settles the record under a new ballot and leaves its value alone."""
+    """Gives the record a new ballot and leaves its value unchanged."""
 
 
 class Outcome(IntEnum):
-    """How an operation ended. Everything from `ABSENT` on changed nothing."""
+    """The result of an operation. Every result except `DONE` changed nothing."""
 
     DONE = 0
     ABSENT = 1
+    """An UPDATE or DELETE found no record."""
     EXISTS = 2
+    """A CREATE found a record."""
     MISMATCH = 3
     """If-Match named another value than the record's."""
     REUSED = 4
@@ -41,9 +43,9 @@ class Outcome(IntEnum):
 class Change(msgspec.Struct, frozen=True, array_like=True):
     """One requested change.
 
-    `body` is the JSON object of a CREATE (whole) or UPDATE (the fields to replace), already
-    checked against the schema. `match` lists the tags of If-Match: empty means no condition, and
-    `ANY` alone means any existing value.
+    `body`: a JSON object that has passed the schema. A CREATE has the whole record, an UPDATE the
+    fields to replace. `match`: the tags of If-Match. Empty: no condition; `ANY` alone: any
+    existing value.
     """
 
     kind: Kind
@@ -56,19 +58,30 @@ ANY = b"*"
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What a change makes of a base: the outcome, and the body afterwards (None: no record)."""
+    """The outcome of a change, and the body afterwards.
+
+    `body`: None if there is no record afterwards.
+    """
 
     outcome: Outcome
     body: bytes | None
 
 
 def tag_of(body: bytes) -> bytes:
-    """The 8-byte entity tag of a body: equal bodies, equal tags, on every node."""
+    """Return the 8-byte entity tag of a body.
+
+    Equal bodies have equal tags on every node.
+    """
     return hashlib.blake2b(body, digest_size=8).digest()
 
 
 def verdict(change: Change, base: bytes | None) -> Outcome:
-    """How `change` ends on `base`, the record's body or None where there is no record."""
+    """Return the outcome that `change` has on `base`.
+
+    Args:
+        change: The requested change.
+        base: The record's body; None if there is no record.
+    """
     if change.kind is Kind.NOTHING:
         return Outcome.DONE
     if change.kind is Kind.CREATE:
@@ -81,7 +94,12 @@ def verdict(change: Change, base: bytes | None) -> Outcome:
 
 
 def evaluate(change: Change, base: bytes | None) -> Effect:
-    """Apply `change` to `base`, the record's body or None where there is no record."""
+    """Apply `change` to `base`.
+
+    Args:
+        change: The requested change.
+        base: The record's body; None if there is no record.
+    """
     outcome = verdict(change, base)
     if outcome is not Outcome.DONE or change.kind is Kind.NOTHING:
         return Effect(outcome, base)
@@ -91,7 +109,10 @@ def evaluate(change: Change, base: bytes | None) -> Effect:
 
 
 def merge(base: bytes, fields: bytes) -> bytes:
-    """Replace the fields named in the JSON object `fields`, keeping `base`'s order of fields."""
+    """Replace fields of `base` by those of the JSON object `fields`.
+
+    The fields keep the order of `base`; new ones follow.
+    """
     record = _decode(base)
     record.update(_decode(fields))
     return _encode(record)

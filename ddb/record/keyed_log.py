@@ -2,13 +2,13 @@
 
 The log is a sequence of slices, oldest first. A slice is a header and then its entries:
 
-    count            2 bytes   of the entries in this slice
+    count            2 bytes   number of entries in this slice
     opened           8 bytes   counter of the ballot that appended the first entry
     last             12 bytes  the ballot that appended the last entry: counter, node id
     entries          variable 13 bytes each: 8 of the key's digest, 4 of the request's, 1 outcome
 
 All integers are big-endian. `last` identifies a slice and dates it: no other use of a key has this
-ballot. A slice is forgotten as a whole. No code decodes all entries, so thousands of them cost
+ballot. A record forgets a slice as a whole. No code decodes all entries, so thousands of them cost
 little at each change.
 """
 
@@ -23,18 +23,24 @@ DIGEST_BYTES = 8
 FINGERPRINT_BYTES = 4
 ENTRY_BYTES = DIGEST_BYTES + FINGERPRINT_BYTES + 1
 SLICE_ENTRIES = 256
-"""Entries of one slice. Lower: more headers to walk at each change, 0.2 us apiece. Higher: a full
-record gets room in fewer and later steps."""
+"""Entries of one slice.
+
+Lower: each change walks over more headers, at 0.2 us per header. Higher: a full record gets room in
+fewer and later steps.
+"""
 SLICE_SPAN = at_millisecond(30_000)
-"""Counters from a slice's first entry to its last. Lower: more slices. Higher: an entry outlives
-its ten minutes by as much. Only space depends on it, so a wrong wall clock does no harm."""
+"""Counters from a slice's first entry to its last.
+
+Lower: more slices. Higher: an entry outlives its ten minutes by up to this span. Only space depends
+on it, so a wrong wall clock does no harm.
+"""
 
 _HEADER = struct.Struct(">HQQI")
 _COUNT = struct.Struct(">H")
 
 
 def starts(log: bytes) -> list[int]:
-    """Where the slices of a log begin, oldest first. Raises `ValueError` where it is damaged."""
+    """Return the offsets of the slices, oldest first. Raises `ValueError` if the log is damaged."""
     at, found = 0, []
     try:
         while at < len(log):
@@ -48,24 +54,32 @@ def starts(log: bytes) -> list[int]:
 
 
 def count(log: bytes) -> int:
-    """How many operations a log remembers."""
+    """Return the number of operations in a log."""
     return (len(log) - _HEADER.size * len(starts(log))) // ENTRY_BYTES
 
 
 def oldest(log: bytes) -> Dot:
-    """The ballot that appended the last entry of the oldest slice; that one is forgotten next."""
+    """Return the ballot of the last entry of the oldest slice.
+
+    The record forgets that slice next.
+    """
     _, _, counter, node = _HEADER.unpack_from(log)
     return Dot(counter, node)
 
 
 def recalled(log: bytes, digest: bytes, fingerprint: bytes) -> Outcome | None:
-    """How the operation of a key ended, None where the log does not have it.
+    """Return the outcome of a key's operation; None if the log does not have it.
 
-    `Outcome.REUSED` where the key named another request. Raises `ValueError` where the log is
+    `Outcome.REUSED`: the log has the key with another request. Raises `ValueError` if the log is
     damaged.
+
+    Args:
+        log: The log of one record.
+        digest: 8 bytes of the key's digest.
+        fingerprint: 4 bytes of the request's digest.
     """
     if digest not in log:
-        # Nearly always: one search, and no walk over the slices.
+        # The common case: one search, and no walk over the slices.
         return None
     end = len(log)
     for start in reversed(starts(log)):
@@ -82,7 +96,7 @@ def recalled(log: bytes, digest: bytes, fingerprint: bytes) -> Outcome | None:
 
 
 def appended(log: bytes, digest: bytes, fingerprint: bytes, outcome: Outcome, ballot: Dot) -> bytes:
-    """`log` and one entry more, which the round of `ballot` appends."""
+    """Return `log` with one more entry, which the round of `ballot` appends."""
     entry = b"%b%b%c" % (digest, fingerprint, outcome)
     if log:
         at = starts(log)[-1]
@@ -94,18 +108,24 @@ def appended(log: bytes, digest: bytes, fingerprint: bytes, outcome: Outcome, ba
 
 
 def trimmed(log: bytes, expired: Callable[[Dot], bool]) -> bytes:
-    """`log` without its oldest slices: all those up to the first that has not `expired`."""
+    """Return `log` without its expired oldest slices.
+
+    Args:
+        log: The log of one record.
+        expired: Returns True for the last ballot of a slice to remove. The first False ends the
+            removal.
+    """
     while log and expired(oldest(log)):
         log = log[_HEADER.size + ENTRY_BYTES * _COUNT.unpack_from(log)[0] :]
     return log
 
 
 def migrated(entries: bytes, newest: Dot) -> bytes:
-    """The log of a state whose format listed keyed entries one by one.
+    """Return the log of a state of the format that lists keyed entries one by one.
 
     Args:
-        entries: of a log's layout, without headers.
-        newest: the state's ballot. It identifies the slice, as no other state has this ballot.
+        entries: Entries in the layout of a log, without headers.
+        newest: The state's ballot. It identifies the slice, because no other state has it.
     """
     size = len(entries) // ENTRY_BYTES
     return b"%b%b" % (_HEADER.pack(size, newest.counter, *newest), entries) if size else b""

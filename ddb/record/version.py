@@ -1,10 +1,11 @@
-"""Dots and version vectors: what a replica has seen of a record's history.
+"""Dots and version vectors: a replica's position in a record's history.
 
-A dot names one change or settling round of one record: a counter, and the id of the node that
-coordinated it. Dots are totally ordered, and the newest dot of a state is the ballot under which
-the state was accepted, so equal newest dots mean equal states. A version vector (Parker et al.
-1983) keeps the newest dot of each coordinator; comparing two vectors tells a stale replica from a
-branch that an interrupted coordinator left behind.
+A dot names one round of one record: a counter, and the node id of the coordinator. Dots are
+totally ordered. The newest dot of a state is the ballot under which nodes accepted it. Equal newest
+dots therefore mean equal states.
+
+A version vector (Parker et al. 1983) has the newest dot of each coordinator. The order of two
+vectors tells a stale replica from a branch that an interrupted coordinator left.
 """
 
 from collections.abc import Iterable
@@ -12,11 +13,15 @@ from enum import Enum
 from typing import NamedTuple
 
 MOST_DOTS = 8
-"""Coordinators remembered per record: a cell of three, and room for minted-anew node ids."""
+"""Dots per version: three for the cell, and five for former node ids of replaced disks.
+
+Lower: versions lose dots, and `compare` may call a stale version concurrent. Higher: each dot
+costs 12 bytes per record.
+"""
 
 
 class Dot(NamedTuple):
-    """A ballot: `counter` (hybrid clock, see `ddb.record.clock`), then the coordinator's id."""
+    """A ballot: a `HybridClock` counter, then the coordinator's node id."""
 
     counter: int
     node: int
@@ -26,14 +31,14 @@ class Dot(NamedTuple):
 
 
 NEVER = Dot(0, 0)
-"""Below every dot: the newest dot of a record that a node has never seen."""
+"""The newest dot of a record that a node has never stored; it is below every other dot."""
 
 Version = tuple[Dot, ...]
-"""A version vector: at most one dot per node, newest first. Empty where nothing was seen."""
+"""A version vector: at most one dot per node, newest first. Empty: the node has no state."""
 
 
 class Order(Enum):
-    """How one version relates to another."""
+    """The relation of one version to another."""
 
     EQUAL = "equal"
     AHEAD = "ahead"
@@ -42,15 +47,15 @@ class Order(Enum):
 
 
 def newest(version: Version) -> Dot:
-    """The ballot of the state that carries `version`."""
+    """Return the ballot of the state that has `version`."""
     return version[0] if version else NEVER
 
 
 def compare(left: Version, right: Version) -> Order:
-    """How `left` relates to `right`.
+    """Return the relation of `left` to `right`.
 
-    Laws: `compare(v, v)` is EQUAL; AHEAD and BEHIND mirror each other; a version is AHEAD of
-    every version it was advanced or joined from.
+    `compare(v, v)` is EQUAL. AHEAD and BEHIND mirror each other. The result of `advance` is AHEAD
+    of its argument. The result of `join` is AHEAD of each argument or EQUAL to it.
     """
     if left == right:
         return Order.EQUAL
@@ -64,21 +69,29 @@ def compare(left: Version, right: Version) -> Order:
 
 
 def join(left: Version, right: Version) -> Version:
-    """The least version that both are behind or equal to: commutative, associative, idempotent."""
+    """Return the least version that is behind neither argument.
+
+    `join` is commutative, associative and idempotent.
+    """
     if left == right:
         return left
     return _newest_first((*left, *right))
 
 
 def advance(version: Version, dot: Dot) -> Version:
-    """`version` after the round `dot`; the caller made `dot` newer than all of `version`."""
-    rest = [seen for seen in version if seen.node != dot.node]
-    return (dot, *rest[: MOST_DOTS - 1])
+    """Return `version` after the round `dot`.
+
+    Args:
+        version: The version before the round.
+        dot: The ballot of the round. The caller makes it newer than every dot of `version`.
+    """
+    others = [other for other in version if other.node != dot.node]
+    return (dot, *others[: MOST_DOTS - 1])
 
 
 def _newest_first(dots: Iterable[Dot]) -> Version:
-    best: dict[int, Dot] = {}
+    by_node: dict[int, Dot] = {}
     for dot in dots:
-        if dot > best.get(dot.node, NEVER):
-            best[dot.node] = dot
-    return tuple(sorted(best.values(), reverse=True)[:MOST_DOTS])
+        if dot > by_node.get(dot.node, NEVER):
+            by_node[dot.node] = dot
+    return tuple(sorted(by_node.values(), reverse=True)[:MOST_DOTS])

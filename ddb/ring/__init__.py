@@ -1,1 +1,1 @@
-"""Placement: which nodes keep which key."""
+"""Placement: the nodes of each key."""

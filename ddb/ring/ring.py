@@ -1,8 +1,8 @@
-"""The ring: which three nodes are the cell of a key.
+"""The ring: the table from partition to cell.
 
-Keys hash to a fixed number of partitions; consistent hashing (Karger et al. 1997, by `uhashring`)
-maps each partition to a preference list of nodes. The first two are the partition's homes, the
-third its standby: together its cell. The table is computed once; a lookup is an array index.
+Each key hashes to one of 1024 partitions. Consistent hashing (Karger et al. 1997, in `uhashring`)
+maps each partition to a preference list of three nodes, its cell. The first two are the homes, the
+third is the standby. A process computes the table once; a lookup is an array index.
 """
 
 import hashlib
@@ -11,16 +11,24 @@ from dataclasses import dataclass
 from uhashring import HashRing
 
 PARTITIONS = 1024
+"""Slices of the key space. Every stored key starts with its partition, so data fixes the number."""
 CELL = 3
+"""Nodes of a partition: two homes and a standby."""
 PARTITION_BYTES = 2
+"""Bytes of the partition number in a key."""
 VNODES = 160
+"""Points of one node on the hash ring.
+
+Lower: the nodes' shares differ more. Higher: a process takes longer to start. Any other number
+moves the data of existing clusters.
+"""
 END = b"\xff\xff\xff"
-"""Above every key."""
+"""A bound above every key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The three nodes that decide a partition's records: any two of them are a quorum."""
+    """The three nodes of a partition; any two are a quorum."""
 
     home: str
     partner: str
@@ -28,22 +36,25 @@ class Cell:
 
     @property
     def homes(self) -> tuple[str, str]:
-        """The nodes that keep the two copies, first choice of coordinator first."""
+        """The two homes, the preferred coordinator first."""
         return (self.home, self.partner)
 
     @property
     def nodes(self) -> tuple[str, str, str]:
-        """All three, in order of preference."""
+        """All three nodes, in order of preference."""
         return (self.home, self.partner, self.standby)
 
 
 class Ring:
-    """The placement of all partitions over a fixed set of node names."""
+    """The placement of partitions on a fixed set of nodes.
+
+    `digest`: 8 bytes; processes with equal digests agree on every cell.
+    """
 
     __slots__ = ("cells", "digest", "names")
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """Raises ValueError below three distinct names."""
+        """Place the partitions. Raises `ValueError` unless `names` has three distinct names."""
         if len(set(names)) != len(names) or len(names) < CELL:
             raise ValueError(f"a ring takes at least {CELL} distinct names, got {list(names)}")
         self.names = tuple(sorted(names))
@@ -53,7 +64,7 @@ class Ring:
         ).digest()
 
     def cell(self, key: bytes) -> Cell:
-        """The cell of a key made by `key_of`."""
+        """Return the cell of a key that `key_of` made."""
         return self.cells[key[0] << 8 | key[1]]
 
     def __repr__(self) -> str:
@@ -69,22 +80,25 @@ def _place(names: tuple[str, ...]) -> tuple[Cell, ...]:
 
 
 def partition_of(record_id: bytes) -> int:
-    """The partition of a record id."""
+    """Return the partition of a record id."""
     digest = hashlib.blake2b(record_id, digest_size=PARTITION_BYTES).digest()
     return int.from_bytes(digest, "big") % PARTITIONS
 
 
 def key_of(record_id: str) -> bytes:
-    """The key of a record everywhere below the gateway: its partition, then its id."""
+    """Return a record's key: its partition, then its id.
+
+    Nodes and messages use this key; clients see the id alone.
+    """
     raw = record_id.encode()
     return partition_of(raw).to_bytes(PARTITION_BYTES, "big") + raw
 
 
 def id_of(key: bytes) -> str:
-    """The record id of a key."""
+    """Return the record id in a key."""
     return key[PARTITION_BYTES:].decode()
 
 
 def partition_in(key: bytes) -> int:
-    """The partition that a key starts with."""
+    """Return the partition at the start of a key."""
     return key[0] << 8 | key[1]

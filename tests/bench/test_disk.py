@@ -12,21 +12,21 @@ from ddb.settings import Fsync
 
 
 def test_every_file_counts(tmp_path: Path) -> None:
-    """What a directory occupies is what all its files do, at any depth."""
-    (tmp_path / "deep" / "er").mkdir(parents=True)
+    """A directory occupies the blocks of all its files, at any depth."""
+    (tmp_path / "folder" / "folder").mkdir(parents=True)
     (tmp_path / "one").write_bytes(b"x" * 5000)
-    (tmp_path / "deep" / "er" / "two").write_bytes(b"x" * 9000)
+    (tmp_path / "folder" / "folder" / "two").write_bytes(b"x" * 9000)
     assert 14_000 <= occupied(tmp_path) <= 14_000 + 2 * 4096
 
 
 def test_logical_bytes_are_counted_once() -> None:
-    """The logical bytes are those of the users' JSON."""
+    """The logical bytes are the lengths of the users' JSON."""
     users = Generator().take(3)
     assert logical(users) == sum(len(user.body()) for user in users)
 
 
-def test_compaction_leaves_one_of_each_key(tmp_path: Path) -> None:
-    """However often a key was written, a compacted store holds it once, as it was last."""
+def test_compaction_leaves_the_last_value_of_each_key(tmp_path: Path) -> None:
+    """A compacted store has each key once, with its last value."""
     rocks, rng = tmp_path / "db-0" / "rocks", random.Random(1)
     rocks.parent.mkdir()
     options = Options(raw_mode=True)
@@ -52,8 +52,8 @@ async def fill(path: Path) -> None:
     store.close()
 
 
-def test_a_node_reads_what_was_compacted(tmp_path: Path) -> None:
-    """A node opens its compacted store and reads what it had written."""
+def test_a_node_reads_its_compacted_store(tmp_path: Path) -> None:
+    """A node opens its compacted store and reads its rows."""
     node = tmp_path / "db-0"
     uvloop.run(fill(node))
     compact_cluster(tmp_path)

@@ -9,7 +9,7 @@ from bench.sample import Sample, Spread
 
 
 def results_of(figures: dict[str, float]) -> Results:
-    """One round of GET and PUT in which the named systems took so many microseconds."""
+    """Return one round of GET and PUT. `figures`: microseconds of CPU by system."""
     results = Results()
     for load in (GET, PUT):
         for name, cpu in figures.items():
@@ -18,7 +18,7 @@ def results_of(figures: dict[str, float]) -> Results:
 
 
 def by_name(found: list[Goal]) -> dict[str, Goal]:
-    """The goals by their names, of which none comes twice."""
+    """Index the goals by name. No two goals have the same name."""
     named = {goal.name: goal for goal in found}
     assert len(named) == len(found)
     return named
@@ -26,28 +26,28 @@ def by_name(found: list[Goal]) -> dict[str, Goal]:
 
 @pytest.mark.parametrize(("side", "better"), [(Side.AT_MOST, 0.9), (Side.AT_LEAST, 1.1)])
 def test_a_goal_is_reached_on_its_side(side: Side, better: float) -> None:
-    """A figure at its bound or better reaches the goal, a worse one does not."""
+    """A figure at its bound or better reaches the goal; a worse one does not."""
     assert Goal("a", side, 10, 10).reached is True
     assert Goal("a", side, 10, 10 * better).reached is True
     assert Goal("a", side, 10, 10 / better).reached is False
 
 
-def test_what_was_not_measured_is_not_judged() -> None:
-    """A missing system leaves its goals open."""
+def test_goal_without_a_figure_is_open() -> None:
+    """The goals of a missing system are neither reached nor missed."""
     found = by_name(goals(results_of({"echo": 40, "ddb": 60}), None))
-    assert found["GET, CPU by the echo's"].measured == pytest.approx(1.5)
-    assert found["GET, requests/s by etcd's"].reached is None
+    assert found["GET, CPU relative to the echo"].measured == pytest.approx(1.5)
+    assert found["GET, requests/s relative to etcd"].reached is None
 
 
 def test_rates_are_compared_as_rates() -> None:
-    """A peer that answers a third of ddb's requests a second is three times slower."""
+    """The ratio of two rates is ddb's requests per second divided by the peer's."""
     found = by_name(goals(results_of({"ddb": 50, "etcd": 150, "fastapi": 100}), None))
-    assert found["GET, requests/s by etcd's"].measured == pytest.approx(3.0)
-    assert found["PUT, requests/s by fastapi's"].reached is False
+    assert found["GET, requests/s relative to etcd"].measured == pytest.approx(3.0)
+    assert found["PUT, requests/s relative to fastapi"].reached is False
 
 
-def test_growth_and_faults_have_goals_too() -> None:
-    """Nodes, records, disk, COUNT and the fault are judged by the biggest against the smallest."""
+def test_goals_of_growth_and_of_the_fault() -> None:
+    """The goals compare the largest cluster with the smallest, and the handoff with before."""
     growth = Growth(
         nodes=results_of({"echo": 40, "3 nodes": 100, "5 nodes": 300, "9 nodes": 110}),
         records=results_of({"echo": 40, "1,000 users": 100, "1,000,000 users": 150}),
@@ -58,19 +58,19 @@ def test_growth_and_faults_have_goals_too() -> None:
             timeline=[
                 (Phase.BEFORE, Second(0, [0.004] * 10)),
                 (Phase.KILLED, Second(1, [0.3], refused=1, broken=1)),
-                (Phase.DRAINING, Second(2, [0.010] * 10)),
+                (Phase.HANDOFF, Second(2, [0.010] * 10)),
             ],
             idle_hints=50_000,
-            idle_drained_in=2.0,
+            idle_handoff_s=2.0,
         ),
     )
     found = by_name(goals(Results(), growth))
     measured = {name: goal.measured for name, goal in found.items()}
-    assert measured["GET, CPU on 9 nodes by that on 3 nodes"] == pytest.approx(1.1)
-    assert measured["PUT, CPU with most by with fewest records"] == pytest.approx(1.5)
-    assert measured["disk, two copies, by logical bytes"] == pytest.approx(1.25)
-    assert measured["COUNT of the most records, ms"] == 5
-    assert measured["replay of hints when idle, a second"] == pytest.approx(25_000)
-    assert measured["p99 while draining by that of before"] == pytest.approx(2.5)
-    assert measured["worst answer with a node killed, ms"] == pytest.approx(300)
-    assert measured["requests refused or unanswered then"] == 2
+    assert measured["GET, CPU on 9 nodes relative to 3 nodes"] == pytest.approx(1.1)
+    assert measured["PUT, CPU with most records relative to fewest"] == pytest.approx(1.5)
+    assert measured["disk for two copies relative to the JSON"] == pytest.approx(1.25)
+    assert measured["COUNT of all records, ms"] == 5
+    assert measured["hints handed off per second, when idle"] == pytest.approx(25_000)
+    assert measured["p99 during handoff relative to before"] == pytest.approx(2.5)
+    assert measured["slowest answer while a node is killed, ms"] == pytest.approx(300)
+    assert measured["requests refused or unanswered meanwhile"] == 2

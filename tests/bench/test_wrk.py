@@ -16,28 +16,28 @@ Transfer/sec:      4.93MB
 """
 
 
-def test_figures_are_found_among_the_rest() -> None:
-    """The script's line is read from between wrk's own."""
+def test_figures_are_found_in_the_output() -> None:
+    """The parser finds the script's line after the lines of wrk."""
     done = parse(OUTPUT)
     assert (done.requests, done.issued, done.p999_us, done.failures) == (41061, 41093, 4571, 0)
     assert done.rate == pytest.approx(20_428, abs=1)
 
 
-def test_no_figures_is_an_error_that_says_why() -> None:
-    """Where wrk gives no figures, its complaint is in the error."""
+def test_missing_figures_are_an_error() -> None:
+    """If wrk prints no figures, the error contains wrk's own message."""
     with pytest.raises(WrkError, match="unable to connect"):
         parse("", "unable to connect to 127.0.0.1:1 Connection refused")
 
 
-def test_torn_figures_are_an_error() -> None:
-    """A line of figures that is not whole is not taken for one."""
-    with pytest.raises(WrkError, match="cannot be read"):
+def test_damaged_figures_are_an_error() -> None:
+    """The parser refuses an incomplete line of figures."""
+    with pytest.raises(WrkError, match="are damaged"):
         parse('{"requests": 41061, "issued"')
 
 
 @pytest.mark.parametrize(("refused", "broken"), [(1, 0), (0, 1)])
 def test_one_bad_answer_fails_the_round(refused: int, broken: int) -> None:
-    """One refused request or one broken connection makes the whole run worth nothing."""
+    """One refused request or one broken connection invalidates the run."""
     done = Measured(
         requests=1000,
         issued=1000,
@@ -53,7 +53,7 @@ def test_one_bad_answer_fails_the_round(refused: int, broken: int) -> None:
         Run(done, cost=0.1, others=0.0).sample("ddb, get uniform")
 
 
-def test_cost_is_shared_by_the_requests() -> None:
-    """The CPU of an operation is the system's time by the answers that came, in microseconds."""
+def test_cpu_per_operation() -> None:
+    """CPU per operation is the system's CPU time divided by the answers, in microseconds."""
     sample = Run(parse(OUTPUT), cost=2.05305, others=0.3).sample("echo")
     assert sample.cpu == pytest.approx(50.0)

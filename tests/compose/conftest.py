@@ -1,4 +1,4 @@
-"""One build for all tests here, of the tree as it is."""
+"""Fixtures of the container tests: engine, images, cluster."""
 
 import fcntl
 import tempfile
@@ -9,39 +9,41 @@ import pytest
 
 from tests.compose.stack import FIVE, PROJECT, Stack, docker
 
-_TAKEN = ("gateway", "gateway-1", *(f"db-{number}" for number in range(5)))
+_CONTAINERS = ("gateway", "gateway-1", *(f"db-{number}" for number in range(5)))
+"""The names that the compose files give to containers."""
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[None]:
-    """This machine's engine, for one run of these tests at a time: they share names and a port."""
+    """Reserve the engine for this run. Two runs would use the same names and port."""
     with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("waiting for another run of these tests to end", flush=True)
+            print("waiting for the end of another run of the container tests", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
 def images(engine: None) -> None:
-    """The images, built; and no container of somebody else's in the way."""
-    mine = f"label=com.docker.compose.project={PROJECT}"
+    """Build the images. Fail if another project has containers of the same names."""
+    own = f"label=com.docker.compose.project={PROJECT}"
     names = "--format={{.Names}}"
     others = set(docker("ps", "-a", names).split())
-    others -= set(docker("ps", "-a", names, "--filter", mine).split())
-    assert not others & set(_TAKEN), (
-        f"containers named {', '.join(sorted(others & set(_TAKEN)))} are there already:"
-        " `docker-compose down` where they belong, and start the tests again"
+    others -= set(docker("ps", "-a", names, "--filter", own).split())
+    taken = sorted(others & set(_CONTAINERS))
+    assert not taken, (
+        f"containers of another project are named {', '.join(taken)}; the tests changed nothing."
+        " Run `docker-compose down` in that project, then start the tests again"
     )
     Stack(FIVE).down()
-    # One service of each kind: the others are of the same images.
+    # One service of each kind; the other services use the same images.
     Stack(FIVE).compose("build", "gateway", "db-0")
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Three nodes and a gateway, new for each file of tests."""
+    """Start three nodes and a gateway for one file of tests."""
     with Stack() as stack:
         yield stack

@@ -1,4 +1,4 @@
-"""What the nodes in the containers hold, asked of each on its address on the project's network."""
+"""Status and copies of the nodes, read from the nodes themselves."""
 
 import asyncio
 import struct
@@ -10,13 +10,16 @@ from ddb.wire.messages import PROTOCOL, Hello, Reply, Tallies, Tally
 from ddb.wire.status import FAR, ask_status
 from tests.compose.stack import NODE_PORT, address
 
-TIMEOUT = 2.0
+REPLY_TIMEOUT_S = 2.0
+"""Time for one reply. Lower: a busy node counts as unreachable."""
 _ROW = struct.Struct(">QQ")
+"""One partition's digest: the count of live records, and the XOR over all copies."""
 _READ = 1 << 20
+"""Bytes of one read."""
 
 
 class Copies:
-    """Looks at the nodes named."""
+    """Reads the copies of the given nodes."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -24,9 +27,9 @@ class Copies:
         self._addresses: dict[str, str] = {}
 
     async def facts(self, name: str) -> dict[str, Any] | None:
-        """A node's status by its own word, None where it does not answer."""
+        """Return a node's own status; None if it does not reply."""
         try:
-            facts = await ask_status(await self._address(name), NODE_PORT, TIMEOUT)
+            facts = await ask_status(await self._address(name), NODE_PORT, REPLY_TIMEOUT_S)
         except (OSError, TimeoutError):
             self._addresses.pop(name, None)
             return None
@@ -36,30 +39,33 @@ class Copies:
         return facts
 
     async def settled(self) -> bool:
-        """Whether every node votes and no hint waits."""
+        """Return whether every node votes and no node has hints."""
         facts = await asyncio.gather(*map(self.facts, self.names))
         return all(
             each is not None and each["state"] == "ready" and not each["hints"] for each in facts
         )
 
     async def unequal(self) -> set[int]:
-        """The partitions of which the two homes do not hold the same states."""
-        tables = dict(
-            zip(self.names, await asyncio.gather(*map(self._tallies, self.names)), strict=True)
+        """Return the partitions whose two homes have different states.
+
+        All partitions count as different if a node does not reply.
+        """
+        digests = dict(
+            zip(self.names, await asyncio.gather(*map(self._digests, self.names)), strict=True)
         )
-        if not all(tables.values()):
+        if not all(digests.values()):
             return set(range(PARTITIONS))
         return {
             number
             for number, cell in enumerate(self.ring.cells)
-            if tables[cell.home][number] != tables[cell.partner][number]
+            if digests[cell.home][number] != digests[cell.partner][number]
         }
 
-    async def _tallies(self, name: str) -> list[tuple[int, int]]:
-        """Live count and digest of every partition; nothing where there is no answer."""
+    async def _digests(self, name: str) -> list[tuple[int, int]]:
+        """Return a node's digests by partition; none if it does not reply."""
         try:
             host = await self._address(name)
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(host, NODE_PORT)
                 hello = Hello(PROTOCOL, self.ring.digest, "a test", 0)
                 writer.write(frame(1, FAR, hello) + frame(2, FAR, Tally()))
@@ -76,7 +82,7 @@ class Copies:
         return []
 
     async def _address(self, name: str) -> str:
-        """Where the container is; it may come back at another address. Raises OSError."""
+        """Return the container's address, which a restart may change. Raises `OSError`."""
         if name not in self._addresses:
             host = await asyncio.to_thread(address, name)
             if not host:

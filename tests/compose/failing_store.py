@@ -1,4 +1,4 @@
-"""Run inside a container on a small disk: writes to a store until its disk is full, and after."""
+"""Fill a small disk through a store, then check it. Runs inside a container."""
 
 import asyncio
 import os
@@ -13,24 +13,29 @@ from ddb.settings import Fsync
 
 DATA = Path("/data/store")
 BALLAST = Path("/data/ballast")
-BYTES = 4096
+VALUE_BYTES = 4096
 RESERVED = 14 << 20
-"""Bytes that are free again when the store is opened, which then writes its log as tables."""
+"""Bytes that become free before the store opens again.
+
+Lower: the store cannot open, because RocksDB turns its log into tables then.
+"""
 MEMTABLE = 64 << 20
-"""More than the disk holds: it is the log that meets its end. Where a table does, RocksDB holds
-writes back until there is room."""
+"""Bytes of the memtable, more than the disk has, so that the log fills the disk.
+
+Lower: a table fills the disk, and RocksDB delays writes until there is room.
+"""
 
 
 async def _write_until_failure(store: RocksStore) -> tuple[int, str]:
-    """How many writes were said to be durable before one failed, and why that one did."""
-    told: list[StoreFailed] = []
-    store.when_broken(told.append)
+    """Return the number of durable writes and the first failure."""
+    failures: list[StoreFailed] = []
+    store.when_broken(failures.append)
     number = 0
     while True:
         try:
             await store.commit([(Family.RECORDS, _key(number), _value(number))])
         except StoreFailed as failed:
-            assert told, "the node was not told"
+            assert failures, "the store did not report its failure to the node"
             return number, str(failed)
         number += 1
 
@@ -48,24 +53,24 @@ def _key(number: int) -> bytes:
 
 
 def _value(number: int) -> bytes:
-    """Nothing that compression could make small: the disk would never be full."""
-    return random.Random(number).randbytes(BYTES)
+    """Return random bytes. RocksDB would compress others, and the disk would not fill."""
+    return random.Random(number).randbytes(VALUE_BYTES)
 
 
 def fill() -> str:
-    """Write until a write fails; how many were durable before, and why it failed."""
+    """Write until a write fails. Return the number of durable writes, and the reason."""
     rocks.WRITE_BUFFER, rocks.MOST_LOG = MEMTABLE, 2 * MEMTABLE
     BALLAST.write_bytes(bytes(RESERVED))
     store = RocksStore(DATA, Fsync.ALWAYS)
     count, reason = asyncio.run(_write_until_failure(store))
     BALLAST.unlink()
-    assert asyncio.run(_refuses(store)), "a store that had failed a write took another one"
+    assert asyncio.run(_refuses(store)), "the store accepted a write after a failed one"
     store.close()
     return f"{count} {reason}"
 
 
 def check(count: int) -> None:
-    """Look for what was durable in the store opened again."""
+    """Open the store again and check every durable write."""
     store = RocksStore(DATA, Fsync.ALWAYS)
     lost = [
         number
@@ -77,15 +82,18 @@ def check(count: int) -> None:
 
 
 def main() -> None:
-    """Fill in one process, as a node would until it ends, and check in another."""
+    """Fill the disk in one process and check in another.
+
+    The check has only the disk, like a node after a restart.
+    """
     reading, writing = os.pipe()
     if not os.fork():
         os.write(writing, fill().encode())
         sys.exit()
-    assert os.wait()[1] == 0, "the process did not end well"
+    assert os.wait()[1] == 0, "the filling process failed"
     count, _, reason = os.read(reading, 4096).decode().partition(" ")
     check(int(count))
-    print(f"{count} writes were durable before: {reason}; every one of them is there")
+    print(f"{count} writes were durable before the failure ({reason}); none is lost")
 
 
 main()

@@ -1,4 +1,4 @@
-"""The packaged cluster, as a user runs it: docker-compose and docker on the project's own files."""
+"""The packaged cluster, run by docker and docker-compose."""
 
 import json
 import shutil
@@ -15,27 +15,36 @@ from tests.cluster import ROOT, environment, wait_for
 PROJECT = "ddb-test"
 PORT = 8080
 NODE_PORT = 8081
-READY_WITHIN = 60.0
-TIMEOUT = 300.0
+READY_TIMEOUT_S = 60.0
+"""Time from `up` to the gateway's readiness. Lower: a busy machine fails the tests."""
+COMMAND_TIMEOUT_S = 300.0
+"""Time for one command. Lower: the first build on a slow machine fails."""
 FIVE = ROOT / "deploy" / "five.yml"
 SMALL = Path(__file__).parent / "small.yml"
 
 
 class EngineError(Exception):
-    """A command failed; the message is what it said."""
+    """A command failed; the message contains its output."""
 
 
 def run(
     *command: str, check: bool = True, stdin: str = "", extra: Mapping[str, str] | None = None
 ) -> str:
-    """What a command prints on both its outputs. Raises EngineError where it fails and must not."""
+    """Run a command and return its output and errors together.
+
+    Args:
+        command: The program and its arguments.
+        check: True: raise `EngineError` if the command fails. False: return the output anyway.
+        stdin: The input of the command.
+        extra: Additional environment variables.
+    """
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         input=stdin,
         text=True,
-        timeout=TIMEOUT,
+        timeout=COMMAND_TIMEOUT_S,
         env=environment(COMPOSE_PROJECT_NAME=PROJECT, **extra or {}),
         cwd=ROOT,
         check=False,
@@ -51,10 +60,16 @@ def docker(*arguments: str, check: bool = True, stdin: str = "") -> str:
 
 
 class Stack:
-    """The services of docker-compose.yml and of the files laid over it."""
+    """The services of docker-compose.yml and of its override files."""
 
     def __init__(self, *overrides: Path, nodes: int = 3, **extra: str) -> None:
-        """`extra`: what is in the environment of every docker-compose command."""
+        """Prepare the commands.
+
+        Args:
+            overrides: Override files, in the order in which docker-compose reads them.
+            nodes: The number of nodes.
+            extra: Environment variables of every docker-compose command.
+        """
         self.names = tuple(f"db-{number}" for number in range(nodes))
         self._extra = extra
         command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
@@ -67,28 +82,29 @@ class Stack:
         return run(*self._command, *arguments, check=check, extra=self._extra | extra)
 
     def start(self) -> None:
-        """Everything up from nothing, and ready."""
+        """Start all services without data and wait for readiness."""
         self.down()
         self.compose("up", "-d")
         self.wait_ready()
 
     def wait_ready(self, port: int = PORT) -> None:
-        """Wait for the gateway on `port` to reach two nodes of every record."""
-        if not wait_for(lambda: fetch("GET", "/readyz", port=port)[0] == 200, READY_WITHIN):
-            raise EngineError(f"not ready:\n{self.compose('logs', '--no-color', '--tail=30')}")
+        """Wait until the gateway reaches two nodes of every cell."""
+        if not wait_for(lambda: fetch("GET", "/readyz", port=port)[0] == 200, READY_TIMEOUT_S):
+            logs = self.compose("logs", "--no-color", "--tail=30")
+            raise EngineError(f"not ready after {READY_TIMEOUT_S:.0f} s:\n{logs}")
 
     def down(self) -> None:
-        """Everything away, data too, and whatever an earlier run has left."""
+        """Remove all containers and volumes, also those of earlier runs."""
         self.compose("down", "-v", "--remove-orphans", "-t", "1")
 
     def facts(self, name: str) -> dict[str, Any]:
-        """A node's part of `ddb status`, asked for beside the gateway."""
-        nodes = json.loads(self.compose("exec", "-T", "gateway", "ddb", "status", "--json"))
-        found: dict[str, Any] = next(node for node in nodes["nodes"] if node["name"] == name)
-        return found
+        """Return a node's part of `ddb status --json`."""
+        status = json.loads(self.compose("exec", "-T", "gateway", "ddb", "status", "--json"))
+        facts: dict[str, Any] = next(node for node in status["nodes"] if node["name"] == name)
+        return facts
 
     def logs(self, name: str) -> str:
-        """What a container has said since it was made."""
+        """Return the log of a container since its creation."""
         return docker("logs", name)
 
     def __enter__(self) -> "Stack":
@@ -102,13 +118,13 @@ class Stack:
         return f"<Stack {' '.join(self._command[1:])}>"
 
 
-def inspect(container: str, what: str) -> str:
-    """One thing that the engine knows of a container, by its Go template."""
-    return docker("inspect", "-f", f"{{{{{what}}}}}", container).strip()
+def inspect(container: str, field: str) -> str:
+    """Return one field of a container's description, such as ".State.ExitCode"."""
+    return docker("inspect", "-f", f"{{{{{field}}}}}", container).strip()
 
 
 def address(container: str) -> str:
-    """The container's address on the project's network; empty where it is not connected."""
+    """Return the container's address on the network; "" if disconnected."""
     return docker(
         "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container
     ).strip()
@@ -117,7 +133,11 @@ def address(container: str) -> str:
 def fetch(
     method: str, path: str, body: object = None, *, port: int = PORT, **headers: str
 ) -> tuple[int, Any]:
-    """One HTTP request: the status and the answer's JSON; 0 where there was no answer."""
+    """Send one HTTP request. Return the status and the JSON of the answer.
+
+    The status is 0 if there is no answer; the error then replaces the JSON. `headers` are names
+    with `_` for `-`.
+    """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
@@ -138,7 +158,7 @@ def fetch(
 def insist(
     method: str, path: str, body: object = None, *, port: int = PORT, **headers: str
 ) -> tuple[int, Any]:
-    """As `fetch`, sent again where it is answered by 503: for what is not about how soon."""
+    """Like `fetch`, but repeat after a 503."""
     for _ in range(40):
         status, answer = fetch(method, path, body, port=port, **headers)
         if status != 503:
@@ -147,15 +167,15 @@ def insist(
     return status, answer
 
 
-def timed(what: Callable[[], object]) -> float:
-    """Seconds that it takes."""
+def timed(action: Callable[[], object]) -> float:
+    """Run `action` and return the seconds that it takes."""
     began = time.monotonic()
-    what()
+    action()
     return time.monotonic() - began
 
 
 def user(id: str, group: int = 1) -> dict[str, object]:
-    """A valid user."""
+    """Return a valid user."""
     return {"id": id, "name": f"Name of {id}", "email": "a@example.com", "group": group}
 
 

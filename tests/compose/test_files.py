@@ -1,4 +1,4 @@
-"""The files in deploy/: by the official schemas, and by what ddb itself makes of them."""
+"""The files in deploy/: official schemas and ddb's own parser."""
 
 import re
 import sys
@@ -16,24 +16,24 @@ MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 OLDEST, NEWEST = "1.29", "1.37"
 
 
-def test_compose_files_are_of_the_specification() -> None:
-    """The compose files satisfy the Compose Specification, which version 2 goes by."""
+def test_compose_files_satisfy_the_specification() -> None:
+    """The compose files satisfy the Compose Specification, which docker-compose 2 implements."""
     files = (str(ROOT / "docker-compose.yml"), str(DEPLOY / "five.yml"))
     run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *files)
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_manifests_are_of_kubernetes(version: str) -> None:
-    """Every manifest satisfies the schema of its kind, with no field that is not in it."""
+def test_manifests_satisfy_the_kubernetes_schemas(version: str) -> None:
+    """Every manifest satisfies the schema of its kind and has no other fields."""
     validate = (str(BIN / "kubernetes-validate"), "--strict", "-k", version)
-    said = run(*validate, *map(str, MANIFESTS))
+    output = run(*validate, *map(str, MANIFESTS))
     text = "\n".join(manifest.read_text(encoding="utf-8") for manifest in MANIFESTS)
-    assert said.count(" passed for resource ") == len(re.findall("^kind:", text, re.MULTILINE))
+    assert output.count(" passed for resource ") == len(re.findall("^kind:", text, re.MULTILINE))
 
 
-def test_processes_agree_on_the_nodes() -> None:
-    """Wherever a file names the nodes, ddb reads the names that the file's nodes have."""
-    for file, hosts in (
+def test_files_agree_on_the_nodes() -> None:
+    """`DDB_NODES` in each file names exactly the nodes that the file starts."""
+    for file, domain in (
         (DEPLOY / "kubernetes" / "settings.yaml", ".db"),
         (DEPLOY / "swarm.yml", ""),
     ):
@@ -42,7 +42,7 @@ def test_processes_agree_on_the_nodes() -> None:
         environ = {"DDB_NODES": named[1]}
         members = gateway_settings(environ, {}).members
         assert [member.name for member in members] == ["db-0", "db-1", "db-2"]
-        assert [member.host for member in members] == [f"db-{n}{hosts}" for n in range(3)]
+        assert [member.host for member in members] == [f"db-{n}{domain}" for n in range(3)]
         assert node_settings(environ, {}, hostname="db-2").port == 8081
     nodes = (DEPLOY / "kubernetes" / "nodes.yaml").read_text(encoding="utf-8")
     assert re.search(r"^  name: db$", nodes, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What people get wrong, and what is not there yet: said clearly, and of no harm to the rest."""
+"""Wrong settings and absent nodes: clear messages, no other harm."""
 
 import re
 
@@ -18,71 +18,71 @@ USER ddb
 
 
 def test_wrong_number_of_nodes(stack: Stack) -> None:
-    """A DB_N that cannot be is refused at start, by name, with what it takes."""
+    """A process refuses an invalid DB_N at start, and its message names the valid values."""
     for wrong, service in (("2", "db-0"), ("many", "gateway")):
-        said = stack.compose(
+        output = stack.compose(
             "run", "--rm", "--no-deps", "-e", f"DB_N={wrong}", service, check=False
         )
-        assert f"DB_N is '{wrong}'" in said
-        assert "It takes a whole number from 3 to 255" in said
+        assert f"DB_N is '{wrong}'" in output
+        assert "It takes a whole number from 3 to 255" in output
 
 
 def test_no_number_of_nodes(stack: Stack) -> None:
     """Without DB_N there are three nodes."""
     assert "DB_N=3" in inspect("db-0", ".Config.Env")
-    said = docker("run", "--rm", "--hostname", "db-7", "ddb-db", check=False)
-    assert "the cluster's nodes are db-0, db-1, db-2" in said
+    output = docker("run", "--rm", "--hostname", "db-7", "ddb-db", check=False)
+    assert "the cluster's nodes are db-0, db-1, db-2" in output
 
 
 def test_one_node_with_another_number(stack: Stack) -> None:
-    """A node started for another number of nodes refuses its data and says why; the rest go on."""
+    """A node with another DB_N refuses its data with a clear message; the others continue."""
     assert insist("POST", PATH, user("before"))[0] == 201
     stack.compose("stop", "db-1")
-    said = stack.compose(
+    output = stack.compose(
         "run", "--rm", "--no-deps", "-e", "DB_N=5", "-e", "DDB_NAME=db-1", "db-1", check=False
     )
-    assert "made for the nodes db-0, db-1, db-2, not for db-0, db-1, db-2, db-3, db-4" in said
+    assert "made for the nodes db-0, db-1, db-2, not for db-0, db-1, db-2, db-3, db-4" in output
     assert insist("PUT", PATH, {"id": "before", "group": 9}) == (200, user("before", 9))
     stack.compose("start", "db-1")
     assert wait_for(lambda: stack.facts("db-1")["phase"] == "ready", 20)
 
 
 def test_gateway_of_another_cluster(stack: Stack) -> None:
-    """A gateway told of other nodes than there are is refused by each, and both say why."""
+    """Nodes refuse a gateway with another list of nodes, and both sides log the reason."""
     name = f"{PROJECT}-stray"
     docker("run", "-d", "--rm", "--name", name, "--network", NETWORK, "-e", "DB_N=4", "ddb-gateway")
     try:
         assert wait_for(lambda: "give every process the same list" in docker("logs", name), 20)
         assert "db-0 is configured with the nodes db-0, db-1, db-2" in docker("logs", name)
         assert "refused a gateway" in stack.logs("db-0")
-        said = docker("exec", name, "ddb", "health", "--gateway", check=False)
-        assert "/readyz answers 503" in said
+        output = docker("exec", name, "ddb", "health", "--gateway", check=False)
+        assert "/readyz answers 503" in output
     finally:
         docker("kill", name)
 
 
 def test_unwritable_volume(stack: Stack) -> None:
-    """A node that may not write its volume says so at once and changes nothing."""
-    of_root = ("--mount", "type=tmpfs,destination=/data")
+    """A node that cannot write to its volume reports that at once and changes nothing."""
+    root_only = ("--mount", "type=tmpfs,destination=/data")
     read_only = ("-v", f"{PROJECT}_db-0:/data:ro")
-    for mount, trouble in (
-        (of_root, "read: .*Permission denied"),
+    for mount, problem in (
+        (root_only, "read: .*Permission denied"),
         (read_only, "written: Read-only"),
     ):
-        said = docker("run", "--rm", "--hostname", "db-0", *mount, "ddb-db", check=False)
-        assert re.search(rf"^db-0: /data\S* cannot be {trouble}", said, re.MULTILINE), said
+        output = docker("run", "--rm", "--hostname", "db-0", *mount, "ddb-db", check=False)
+        assert re.search(rf"^db-0: /data\S* cannot be {problem}", output, re.MULTILINE), output
 
 
 def test_mixed_versions(stack: Stack) -> None:
-    """A node of another protocol is refused and refuses, both say so, and the rest go on."""
+    """A node of another protocol and its peers refuse each other and log it; others continue."""
     docker("build", "-q", "-t", "ddb-db:newer", "-", stdin=NEWER)
     stack.compose("stop", "db-2")
     name = f"{PROJECT}-newer"
     volume = ("-v", f"{PROJECT}_db-2:/data", "--hostname", "db-2", "--network-alias", "db-2")
     docker("run", "-d", "--rm", "--name", name, "--network", NETWORK, *volume, "ddb-db:newer")
     try:
-        clear = "run the same version everywhere"
-        assert wait_for(lambda: clear in docker("logs", name), 20)
+        remedy = "run the same version everywhere"
+        assert wait_for(lambda: remedy in docker("logs", name), 20)
         assert wait_for(
             lambda: f"db-2 speaks protocol 1000, the caller {PROTOCOL}" in stack.logs("db-0"), 20
         )
@@ -99,7 +99,7 @@ def test_mixed_versions(stack: Stack) -> None:
 
 
 def test_name_that_resolves_later(stack: Stack) -> None:
-    """A cluster waits for a node whose name does not resolve yet, and starts when it does."""
+    """A cluster waits for a node whose name does not resolve yet, and starts once it does."""
     stack.down()
     stack.compose("up", "-d", "gateway", "db-0", "db-1")
     assert wait_for(lambda: "db-0 waits for db-2 to join" in stack.logs("db-0"), 30)

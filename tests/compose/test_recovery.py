@@ -1,4 +1,4 @@
-"""The recovery test: under load from outside, each node is stopped, killed, frozen and cut off."""
+"""The recovery test: faults of each node under load."""
 
 import asyncio
 import os
@@ -19,17 +19,24 @@ from tests.faults.journal import Journal, Phase
 from tests.faults.load import Load
 from tests.faults.watchdog import Watchdog
 
-HEALS_WITHIN = 30.0
+RECOVERY_TIMEOUT_S = 30.0
+"""Time from the end of a fault to equal homes. Lower: a busy machine fails the test."""
 ORDER = (1, 0, 2)
-SHORT = 5.0
+"""The nodes in the order of their faults."""
+SHORT_S = 5.0
+"""Duration of a short fault. Lower: fewer hints per fault."""
 NETWORK = f"{PROJECT}_default"
 _CRASH = "import os; os.kill(int(open('/proc/1/task/1/children').read()), 9)"
-"""Ends the process under the container's init, which then ends too; the engine begins again."""
+"""Kills the child of the container's init. Init then ends too, and the engine restarts both."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing done to the cluster. `value` is its name, as the journal calls it."""
+    """One fault and its end.
+
+    `value`: the name in the journal. `breaks`, `heals`: the commands that begin and end the fault.
+    `seconds`: the time between them.
+    """
 
     value: str
     breaks: str
@@ -38,7 +45,10 @@ class Step:
 
 
 def plan() -> list[Step]:
-    """The user's stop of a minute for each node, then the harsher ends, each a few seconds."""
+    """Return the steps.
+
+    Each node stops for a minute. Then follow short and harsher faults of each node.
+    """
     steps = [Step("no fault", "true", 10.0, "true")]
     for number in ORDER:
         name = f"db-{number}"
@@ -50,9 +60,9 @@ def plan() -> list[Step]:
         join = f"docker network connect {NETWORK} {name}"
         crash = f'docker exec {name} python -c "{_CRASH}"'
         steps += [
-            Step(f"kill {name}", f"docker kill -s KILL {name}", SHORT, f"docker start {name}"),
-            Step(f"pause {name}", f"docker pause {name}", SHORT, f"docker unpause {name}"),
-            Step(f"cut off {name}", cut, SHORT, join),
+            Step(f"kill {name}", f"docker kill -s KILL {name}", SHORT_S, f"docker start {name}"),
+            Step(f"pause {name}", f"docker pause {name}", SHORT_S, f"docker unpause {name}"),
+            Step(f"cut off {name}", cut, SHORT_S, join),
             Step(f"crash {name}", crash, 0.0, "true"),
         ]
     return steps
@@ -60,16 +70,16 @@ def plan() -> list[Step]:
 
 @pytest.mark.timeout(900)
 def test_recovery(stack: Stack) -> None:
-    """Through every loss of one node each request is answered rightly within 250 ms, and kept."""
+    """During each fault of one node, every answer is correct and takes at most 250 ms."""
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"\nseed {seed}")
     watchdog = watching()
     try:
-        journal, healed, told = uvloop.run(_run(stack, random.Random(seed)))
+        journal, healed, summary = uvloop.run(_run(stack, random.Random(seed)))
     finally:
         watchdog.stop()
     print(_table(journal, healed, watchdog))
-    print(told)
+    print(summary)
     print(watchdog)
     for slow in journal.slow:
         print("  ", slow.told(watchdog))
@@ -86,67 +96,78 @@ async def _run(stack: Stack, rng: random.Random) -> tuple[Journal, dict[Step, fl
     await load.start()
     healed: dict[Step, float] = {}
     for step in plan():
-        # The journal keeps apart what it is told to; it need not know the name before.
+        # The journal groups its figures by `phase`, and uses nothing of it but `value`.
         journal.phase = cast("Phase", step)
         await _do(stack, journal, step.breaks)
         await asyncio.sleep(step.seconds)
         await _do(stack, journal, step.heals)
-        healed[step] = await _heal(copies, journal, step.value)
+        healed[step] = await _wait_until_healed(copies, journal, step.value)
         load.check()
     journal.phase = Phase.CALM
     await load.stop()
     under_load = time.monotonic() - began
-    await _heal(copies, journal, "the last load")
+    await _wait_until_healed(copies, journal, "the last load")
     unequal = await copies.unequal()
     live = await load.read_back()
     listed = await load.list_all(1000, by_cursor=True)
     count = await load.count()
     await load.close()
     if unequal:
-        journal.violation(f"at the end the homes of {len(unequal)} partitions differ")
+        journal.violation(f"after the load, the homes of {len(unequal)} partitions differ")
     if not live == len(set(listed)) == len(listed) == count:
-        journal.violation(f"at the end {live} live, LIST has {len(listed)} rows, COUNT {count}")
+        journal.violation(
+            f"after the load, GET finds {live} records, LIST {len(listed)}, COUNT {count}"
+        )
     records = load.book.records.values()
     writes = sum(record.writes for record in records)
     checked = sum(record.checked for record in records)
     if checked != writes:
         journal.violation(f"{checked} of {writes} acknowledged writes were checked")
-    told = (
-        f"{writes} writes acknowledged in {under_load:.0f} s under load, {checked} checked one by"
-        f" one at the end; {len(load.book.records)} records, {live} live; own loop late by"
-        f" {load.lateness.worst * 1000:.0f} ms at worst"
+    summary = (
+        f"{writes} writes acknowledged in {under_load:.0f} s under load, {checked} of them checked"
+        f" afterwards; {len(load.book.records)} records, {live} live; the event loop of the test"
+        f" was late by at most {load.lateness.worst * 1000:.0f} ms"
     )
-    return journal, healed, told
+    return journal, healed, summary
 
 
 async def _do(stack: Stack, journal: Journal, command: str) -> None:
     journal.did(f"the beginning of {command}")
-    program, *words = shlex.split(command)
+    program, *arguments = shlex.split(command)
     if program == "docker-compose":
-        await asyncio.to_thread(stack.compose, *words)
+        await asyncio.to_thread(stack.compose, *arguments)
     else:
-        # What is run inside a container may end with the process that it kills there.
-        await asyncio.to_thread(run, program, *words, check="exec" not in words[:1])
+        # A command inside a container may fail when the process that it kills ends the container.
+        await asyncio.to_thread(run, program, *arguments, check="exec" not in arguments[:1])
     journal.did(f"the end of {command}")
 
 
-async def _heal(copies: Copies, journal: Journal, what: str) -> float:
-    """Seconds until no hint waits and the homes of each partition have been seen equal."""
+async def _wait_until_healed(copies: Copies, journal: Journal, event: str) -> float:
+    """Return the seconds until the cluster has recovered.
+
+    Recovered: no hint is left, and the homes of each partition were equal once. After
+    `RECOVERY_TIMEOUT_S` the journal records a violation; `event` names the fault there.
+    """
     began = time.monotonic()
     unequal = set(range(PARTITIONS))
     while unequal:
         if await copies.settled():
-            # Seen equal once is enough, and all that can be had while writes go on.
+            # One observation of equal homes suffices, because writes continue.
             unequal &= await copies.unequal()
-        if time.monotonic() - began > HEALS_WITHIN:
-            journal.violation(f"{HEALS_WITHIN:.0f} s after {what} not healed: {len(unequal)} left")
+        if time.monotonic() - began > RECOVERY_TIMEOUT_S:
+            journal.violation(
+                f"{RECOVERY_TIMEOUT_S:.0f} s after {event}, {len(unequal)} partitions are not equal"
+            )
             break
         await asyncio.sleep(0.2)
     return time.monotonic() - began
 
 
 def _table(journal: Journal, healed: dict[Step, float], watchdog: Watchdog) -> str:
-    """A line per step; milliseconds, without what this process itself was late by."""
+    """Return a line per step.
+
+    Latencies are in milliseconds, without the delays of this process.
+    """
     title = (
         f"{'step':<20}{'requests':>9}{'p50':>7}{'p99':>7}{'p99.9':>7}{'max':>7}"
         f"{'late':>7}{'wrong':>7}{'healed':>9}"

@@ -1,4 +1,4 @@
-"""Five nodes and two gateways, by the override file."""
+"""Five nodes and two gateways, from deploy/five.yml."""
 
 import asyncio
 import json
@@ -12,22 +12,23 @@ from tests.compose.stack import FIVE, PORT, Stack, docker, fetch, insist, user
 from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
 
 SECOND = 8090
+"""The port of the second gateway."""
 WRITERS = 40
 PATH = "/api/users/"
 
 
 @pytest.fixture(scope="module")
 def five() -> Iterator[Stack]:
-    """The cluster of the override file."""
+    """Start the cluster of deploy/five.yml."""
     with Stack(FIVE, nodes=5) as stack:
         stack.wait_ready(SECOND)
         yield stack
 
 
 def test_reads_see_writes_of_the_other_gateway(five: Stack) -> None:
-    """What one gateway has acknowledged the other one answers at once."""
+    """A gateway reads at once every write that the other gateway has acknowledged."""
 
-    def there_and_back(number: int) -> None:
+    def alternate(number: int) -> None:
         for step in range(10):
             here, there = (PORT, SECOND) if step % 2 else (SECOND, PORT)
             name = f"both-{number}-{step}"
@@ -40,22 +41,22 @@ def test_reads_see_writes_of_the_other_gateway(five: Stack) -> None:
             assert fetch("GET", PATH + name, port=there)[0] == 404
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(there_and_back, range(4)))
+        list(pool.map(alternate, range(4)))
 
 
-def test_all_five_nodes_take_part(five: Stack) -> None:
-    """Every one of the five nodes holds records, each record twice."""
+def test_all_five_nodes_store_records(five: Stack) -> None:
+    """Each of the five nodes stores records, and each record has two copies."""
     for number in range(50):
         assert fetch("POST", PATH, user(f"spread-{number}"))[0] == 201
     status = json.loads(five.compose("exec", "-T", "gateway-1", "ddb", "status", "--json"))
-    held = [node["records"] for node in status["nodes"]]
-    assert len(held) == 5
-    assert all(held)
-    assert sum(held) == 2 * fetch("GET", PATH + "count")[1]["count"]
+    copies = [node["records"] for node in status["nodes"]]
+    assert len(copies) == 5
+    assert all(copies)
+    assert sum(copies) == 2 * fetch("GET", PATH + "count")[1]["count"]
 
 
-def test_gateway_killed_in_mid_request(five: Stack) -> None:
-    """A request that died with its gateway is applied once when sent again through the other."""
+def test_gateway_killed_during_requests(five: Stack) -> None:
+    """A retry through the other gateway applies a request of the killed one exactly once."""
     answered, lost = asyncio.run(_kill_under_writes())
     applied = 0
     for number in sorted(lost):
@@ -63,24 +64,24 @@ def test_gateway_killed_in_mid_request(five: Stack) -> None:
         applied += insist("GET", PATH + name, port=SECOND)[0] == 200
         again = insist("POST", PATH, user(name), port=SECOND, idempotency_key=key)
         assert again == (201, user(name)), (
-            f"{name} is answered {again}, not as the first would have been"
+            f"the retry of {name} got {again}, not the answer of the first attempt"
         )
     five.compose("start", "gateway")
     five.wait_ready()
     for number in sorted(answered | lost):
         name, key = f"mid-{number}", f"key-{number}"
-        # Without the key the same request is another one, and the id is taken.
+        # Without the key, the same request is a new operation, and the id exists.
         for port in (PORT, SECOND):
             assert insist("POST", PATH, user(name), port=port, idempotency_key=key)[0] == 201
             assert insist("POST", PATH, user(name), port=port)[0] == 409
     print(
-        f"{len(answered)} answered, {len(lost)} lost with the gateway, {applied} of those applied"
+        f"{len(answered)} answered, {len(lost)} lost with the gateway, {applied} of these applied"
     )
     assert lost
 
 
 async def _kill_under_writes() -> tuple[set[int], set[int]]:
-    """Create records while the first gateway is killed; which were answered and which were lost."""
+    """Create records while the first gateway is killed. Return the answered and the lost ones."""
     answered: set[int] = set()
     lost: set[int] = set()
     lateness = Lateness()

@@ -1,8 +1,8 @@
-"""Whether the machine served the containers: watchers among them, beside those outside.
+"""A watchdog for stalls inside and outside of containers.
 
-An engine's containers together may have the claim to the processors that one process outside has.
-On a machine that does other things too they then stand still while those outside do not. And the
-engine may keep its volumes on a disk of its own.
+An engine may give all containers together as much CPU as one process outside. On a busy machine
+the containers then stall while other processes run. The engine may also keep its volumes on another
+disk.
 """
 
 from pathlib import Path
@@ -12,11 +12,11 @@ from tests.faults.watchdog import Watchdog, flusher, sleepers
 
 SOURCE = Path(outside.__file__).read_text(encoding="utf-8")
 VOLUME = Path("/data")
-"""Where a container of the image has a volume, which goes with it."""
+"""The mount of a container's volume; `docker run --rm` removes the volume with the container."""
 
 
 def watching() -> Watchdog:
-    """A watchdog that has started, inside and outside."""
+    """Start a watchdog inside and outside of containers."""
     confined = ("docker", "run", "--rm", "--init", "--network", "none", "--entrypoint", "python")
     inside = (*confined, "ddb-db", "-c", SOURCE)
     watchdog = Watchdog([*sleepers(), *sleepers(inside), flusher(VOLUME, inside)])

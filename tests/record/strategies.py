@@ -1,4 +1,4 @@
-"""Any dot, version, operation and state, for properties."""
+"""Hypothesis strategies for dots, versions, operations and states."""
 
 from hypothesis import strategies as st
 
@@ -12,16 +12,16 @@ COUNTERS = 2**64 - 1
 
 
 def dots(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[Dot]:
-    """A dot of one of `nodes` coordinators."""
+    """Return a strategy for dots of `nodes` coordinators."""
     return st.builds(Dot, st.integers(1, counters), st.integers(1, nodes))
 
 
 def versions(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[Version]:
-    """A version vector: one dot per node, newest first, at most `MOST_DOTS`."""
-    seen = st.dictionaries(
+    """Return a strategy for versions of at most `MOST_DOTS` dots."""
+    counters_by_node = st.dictionaries(
         st.integers(1, nodes), st.integers(1, counters), max_size=min(nodes, MOST_DOTS)
     )
-    return seen.map(
+    return counters_by_node.map(
         lambda counter_of: tuple(
             sorted((Dot(counter, node) for node, counter in counter_of.items()), reverse=True)
         )
@@ -29,7 +29,7 @@ def versions(nodes: int = NODES, counters: int = COUNTERS) -> st.SearchStrategy[
 
 
 def operations() -> st.SearchStrategy[Operation]:
-    """A gateway's operation or one that a client named."""
+    """Return a strategy for operations, with and without an Idempotency-Key."""
     return st.builds(
         Operation,
         st.binary(min_size=OPERATION_BYTES, max_size=OPERATION_BYTES),
@@ -38,7 +38,7 @@ def operations() -> st.SearchStrategy[Operation]:
 
 
 def logs() -> st.SearchStrategy[bytes]:
-    """The log of some keyed operations, of several slices."""
+    """Return a strategy for logs of keyed operations with several slices."""
     named = st.tuples(
         st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES),
         st.binary(min_size=FINGERPRINT_BYTES, max_size=FINGERPRINT_BYTES),
@@ -56,7 +56,7 @@ def logs() -> st.SearchStrategy[bytes]:
 
 
 def states() -> st.SearchStrategy[State]:
-    """Any state that a node may hold of a record it has seen."""
+    """Return a strategy for states that a node may store."""
     gateways = operations().filter(lambda operation: not operation.fingerprint)
     return st.builds(
         State,
@@ -72,14 +72,14 @@ class Remembering:
     """A `Retention` that forgets nothing."""
 
     def forgettable(self, entry: Entry) -> bool:
-        """As `Retention.forgettable`."""
+        """See `Retention.forgettable`."""
         return False
 
     def saw(self, version: Version) -> None:
-        """As `Retention.saw`."""
+        """See `Retention.saw`."""
 
     def expired(self, ballot: Dot) -> bool:
-        """As `Retention.expired`."""
+        """See `Retention.expired`."""
         return False
 
 

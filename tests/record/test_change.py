@@ -30,10 +30,10 @@ def body(fields: dict[str, object]) -> bytes:
 
 @steady
 @given(records, records)
-def test_merge_replaces_just_the_fields_named(
+def test_merge_replaces_only_the_given_fields(
     base: dict[str, object], fields: dict[str, object]
 ) -> None:
-    """A merge is the base with the named fields replaced, new ones behind, in the base's order."""
+    """A merge replaces the given fields, keeps the base's order and appends new fields."""
     merged = json.loads(merge(body(base), body(fields)))
     assert merged == {**base, **fields}
     assert list(merged) == list({**base, **fields})
@@ -44,7 +44,7 @@ def test_merge_replaces_just_the_fields_named(
 def test_merges_of_different_fields_commute(
     base: dict[str, object], first: dict[str, object], second: dict[str, object]
 ) -> None:
-    """Updates of different fields give one record in either order; and twice is as good as once."""
+    """Updates of different fields give the same record in either order, and when repeated."""
     second = {name: value for name, value in second.items() if name not in first}
     one = merge(merge(body(base), body(first)), body(second))
     other = merge(merge(body(base), body(second)), body(first))
@@ -54,10 +54,10 @@ def test_merges_of_different_fields_commute(
 
 @steady
 @given(st.sampled_from(Kind), bases, records, st.sampled_from([(), (ANY,), (b"other",)]))
-def test_verdict_foretells_the_effect(
+def test_verdict_predicts_the_effect(
     kind: Kind, base: bytes | None, fields: dict[str, object], match: tuple[bytes, ...]
 ) -> None:
-    """The verdict is the outcome that evaluation comes to, and a refusal leaves the base alone."""
+    """The verdict equals the outcome of the evaluation, and a refusal keeps the base."""
     change = Change(kind, body(fields), match)
     effect = evaluate(change, base)
     assert effect.outcome is verdict(change, base)
@@ -65,8 +65,8 @@ def test_verdict_foretells_the_effect(
         assert effect.body == base
 
 
-def test_every_kind_on_record_and_on_none() -> None:
-    """Create needs no record, update and delete need one, and nothing is always done."""
+def test_every_kind_with_and_without_a_record() -> None:
+    """CREATE needs an absent record, UPDATE and DELETE a present one, and NOTHING neither."""
     old, new = b'{"a":1,"b":1}', b'{"b":2}'
     expected = {
         Kind.CREATE: (Effect(Outcome.DONE, new), Effect(Outcome.EXISTS, old)),
@@ -79,8 +79,8 @@ def test_every_kind_on_record_and_on_none() -> None:
         assert (evaluate(change, None), evaluate(change, old)) == expected[kind]
 
 
-def test_if_match_names_bodies_by_their_tag() -> None:
-    """A condition holds where one of its tags is the body's, or where it matches anything."""
+def test_if_match_compares_tags() -> None:
+    """A condition holds if one of its tags is the body's, or if it has `ANY`."""
     old = b'{"a":1}'
     for kind in (Kind.UPDATE, Kind.DELETE):
         for match in ((tag_of(old),), (tag_of(b"{}"), tag_of(old)), (ANY,), ()):
@@ -91,7 +91,7 @@ def test_if_match_names_bodies_by_their_tag() -> None:
 
 @steady
 @given(st.binary(), st.binary())
-def test_tags_tell_bodies_apart(one: bytes, other: bytes) -> None:
-    """Equal bodies have equal tags of eight bytes, and different bodies have different ones."""
+def test_tags_distinguish_bodies(one: bytes, other: bytes) -> None:
+    """Equal bodies have equal tags of eight bytes, and different bodies different tags."""
     assert (tag_of(one) == tag_of(other)) is (one == other)
     assert len(tag_of(one)) == 8

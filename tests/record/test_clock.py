@@ -12,8 +12,8 @@ counters = st.integers(0, 2**60)
 
 @steady
 @given(counters, st.lists(st.tuples(walls, counters, st.booleans())))
-def test_grows_whatever_the_wall_clock_does(start: int, steps: list[tuple[int, int, bool]]) -> None:
-    """Each counter is above all issued and observed before, and above what it is told to be."""
+def test_counters_grow_with_any_wall_clock(start: int, steps: list[tuple[int, int, bool]]) -> None:
+    """Each counter exceeds `above` and all counters that were issued or observed before."""
     clock = HybridClock(start)
     highest = start
     for wall, other, observed in steps:
@@ -31,14 +31,14 @@ def test_grows_whatever_the_wall_clock_does(start: int, steps: list[tuple[int, i
 
 @steady
 @given(walls)
-def test_follows_the_wall_clock_where_it_can(wall: int) -> None:
-    """With nothing newer in sight a counter is the first of its millisecond."""
+def test_counters_follow_the_wall_clock(wall: int) -> None:
+    """A clock that has observed nothing newer issues the first counter of the millisecond."""
     assert HybridClock().next(wall + 1) == at_millisecond(wall + 1)
     assert millisecond_of(at_millisecond(wall)) == wall
 
 
-def test_a_busy_millisecond_is_not_left_early() -> None:
-    """A whole millisecond's worth of counters fits below the next millisecond."""
+def test_a_millisecond_has_room_for_65536_counters() -> None:
+    """The clock issues all counters of a millisecond before it enters the next one."""
     clock = HybridClock()
     first = clock.next(1_000)
     clock.observe(first + 2**LOGICAL_BITS - 2)

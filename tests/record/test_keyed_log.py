@@ -1,4 +1,4 @@
-"""The log of keyed operations: what it remembers, and what it forgets as a whole."""
+"""The log of keyed operations: lookup, slices and removal."""
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +36,7 @@ def log_of(ballots: list[Dot]) -> bytes:
     return log
 
 
-# Few digests of few bytes, so that one begins in the middle of another.
+# Few digests of few byte values, so that one digest begins in the middle of another.
 _named = st.tuples(
     st.lists(st.sampled_from((0, 1)), min_size=DIGEST_BYTES, max_size=DIGEST_BYTES).map(bytes),
     st.sampled_from((b"\0\0\0\0", b"\0\1\0\1")),
@@ -47,10 +47,10 @@ _named = st.tuples(
 
 @steady
 @given(st.lists(_named, max_size=40), st.integers(0, 40))
-def test_log_recalls_what_a_dictionary_would(
+def test_log_equals_a_dictionary(
     operations: list[tuple[bytes, bytes, Outcome, int]], forgotten: int
 ) -> None:
-    """Each operation has its outcome, and a key of another request counts as reused."""
+    """The log returns each outcome, and `REUSED` for a key with another request."""
     log, counter = b"", 1
     model: list[tuple[bytes, bytes, Outcome, Dot]] = []
     for name, fingerprint, outcome, later in operations:
@@ -75,7 +75,7 @@ def test_log_recalls_what_a_dictionary_would(
 
 
 def test_slice_ends_by_number_and_by_span() -> None:
-    """A slice takes so many entries, of so many counters from its first to its last."""
+    """A slice ends after `SLICE_ENTRIES` entries and after `SLICE_SPAN` counters."""
     full = log_of([Dot(5, 1)] * (SLICE_ENTRIES + 1))
     assert len(starts(full)) == 2
     assert count(full) == SLICE_ENTRIES + 1
@@ -84,7 +84,7 @@ def test_slice_ends_by_number_and_by_span() -> None:
 
 
 def test_slice_is_as_old_as_its_last_entry() -> None:
-    """A slice stays until the ballot of its newest entry has expired, and then goes as a whole."""
+    """A slice stays until its newest ballot expires, and then disappears as a whole."""
     log = log_of([Dot(5, 1), Dot(9, 2), Dot(9 + SLICE_SPAN, 1)])
     assert oldest(log) == Dot(9, 2)
     assert trimmed(log, lambda ballot: ballot < Dot(9, 2)) == log
@@ -96,19 +96,19 @@ def test_slice_is_as_old_as_its_last_entry() -> None:
 
 
 def test_later_slice_waits_for_an_earlier_one() -> None:
-    """A slice whose coordinator's ballots are of unknown age keeps those behind it."""
+    """A slice that has not expired keeps every later slice, too."""
     log = log_of([Dot(5, 1), Dot(5 + SLICE_SPAN, 2)])
     assert trimmed(log, lambda ballot: ballot.node == 2) == log
 
 
 def test_size_of_an_entry() -> None:
-    """A thousand operations take 13 bytes each and a header for each slice."""
+    """A thousand operations take 13 bytes each, and a header for each slice."""
     assert len(log_of([Dot(5, 1)] * 1000)) == 1000 * ENTRY_BYTES + 4 * HEADER
     assert ENTRY_BYTES == 13
 
 
 def test_entries_without_headers_become_one_slice() -> None:
-    """Entries of another layout get the ballot of their state; none give no slice."""
+    """Entries without headers become one slice with the state's ballot; no entries, no slice."""
     entry = digest(3) + b"abcd" + bytes((Outcome.ABSENT,))
     log = migrated(entry * 2, Dot(8, 1))
     assert (count(log), oldest(log)) == (2, Dot(8, 1))
@@ -118,6 +118,6 @@ def test_entries_without_headers_become_one_slice() -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, HEADER, HEADER + 1, HEADER + ENTRY_BYTES - 1])
 def test_cut_log_is_damaged(cut: int) -> None:
-    """A log that ends within a slice is refused."""
+    """`starts` refuses a log that ends within a slice."""
     with pytest.raises(ValueError, match="slice"):
         keyed_log.starts(log_of([Dot(5, 1)])[:cut])

@@ -1,4 +1,4 @@
-"""Version vectors: the laws that repair rests on."""
+"""Version vectors: the laws on which repair depends."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,8 +45,8 @@ def by_definition(left: Version, right: Version) -> Order:
 
 @steady
 @given(few, few)
-def test_comparison_is_the_definition(left: Version, right: Version) -> None:
-    """Versions compare counter by counter, a node not named counting as zero."""
+def test_comparison_equals_its_definition(left: Version, right: Version) -> None:
+    """`compare` compares the counters of each node; an absent node counts as zero."""
     assert compare(left, right) is by_definition(left, right)
     assert compare(right, left) is MIRROR[compare(left, right)]
     assert compare(left, left) is Order.EQUAL
@@ -55,7 +55,7 @@ def test_comparison_is_the_definition(left: Version, right: Version) -> None:
 @steady
 @given(few, few, few)
 def test_order_is_transitive(first: Version, second: Version, third: Version) -> None:
-    """What is ahead of a version is ahead of all that is behind that one."""
+    """A version that is ahead of a second one is ahead of all versions behind that one."""
     if compare(first, second) is Order.AHEAD and compare(second, third) is Order.AHEAD:
         assert compare(first, third) is Order.AHEAD
 
@@ -63,7 +63,7 @@ def test_order_is_transitive(first: Version, second: Version, third: Version) ->
 @steady
 @given(many, many, many)
 def test_join_laws(first: Version, second: Version, third: Version) -> None:
-    """Join is commutative, associative and idempotent, with more nodes than are remembered too."""
+    """`join` is commutative, associative and idempotent, also for more than `MOST_DOTS` nodes."""
     assert join(first, second) == join(second, first)
     assert join(join(first, second), third) == join(first, join(second, third))
     assert join(first, first) == first
@@ -73,7 +73,7 @@ def test_join_laws(first: Version, second: Version, third: Version) -> None:
 @steady
 @given(few, few, few)
 def test_join_is_the_least_upper_bound(left: Version, right: Version, other: Version) -> None:
-    """A join is behind neither part, and no version that is behind neither part is behind it."""
+    """A join is behind neither part, and it is the least such version."""
     both = join(left, right)
     not_behind = (Order.EQUAL, Order.AHEAD)
     assert compare(both, left) in not_behind
@@ -84,8 +84,8 @@ def test_join_is_the_least_upper_bound(left: Version, right: Version, other: Ver
 
 @steady
 @given(many, many, st.integers(1, 30))
-def test_advanced_is_well_formed(left: Version, right: Version, node: int) -> None:
-    """After a round a version is sorted, names no node twice, and its first dot is the ballot."""
+def test_advance_returns_a_well_formed_version(left: Version, right: Version, node: int) -> None:
+    """A version after a round is sorted, has one dot per node, and starts with the ballot."""
     both = join(left, right)
     ballot = Dot(newest(both).counter + 1, node)
     after = advance(both, ballot)
@@ -97,8 +97,8 @@ def test_advanced_is_well_formed(left: Version, right: Version, node: int) -> No
 
 @steady
 @given(few, few, st.integers(1, MOST_DOTS))
-def test_advanced_dominates_what_it_came_from(left: Version, right: Version, node: int) -> None:
-    """A round's version is ahead of both versions that it found."""
+def test_advance_dominates_both_parts(left: Version, right: Version, node: int) -> None:
+    """The version after a round is ahead of both versions that the round found."""
     both = join(left, right)
     after = advance(both, Dot(newest(both).counter + 1, node))
     assert compare(after, left) is Order.AHEAD
@@ -108,7 +108,7 @@ def test_advanced_dominates_what_it_came_from(left: Version, right: Version, nod
 @steady
 @given(versions(nodes=5, counters=9), versions(nodes=5, counters=9))
 def test_dominating_version_has_the_newer_dot(left: Version, right: Version) -> None:
-    """A version that is ahead of another never has the older newest dot."""
+    """A version that is ahead of another has a newest dot at least as new."""
     if compare(left, right) is Order.AHEAD:
         assert newest(left) >= newest(right)
 
@@ -116,13 +116,13 @@ def test_dominating_version_has_the_newer_dot(left: Version, right: Version) -> 
 @steady
 @given(dots(), dots())
 def test_dots_are_totally_ordered(left: Dot, right: Dot) -> None:
-    """Of two dots one is newer, unless they are one; and all are newer than never."""
+    """One of two different dots is newer, and every dot is newer than `NEVER`."""
     assert (left < right) + (left > right) + (left == right) == 1
     assert left > NEVER
     assert newest(()) == NEVER
 
 
 def test_interrupted_coordinators_leave_concurrent_versions() -> None:
-    """Two rounds that both began from one version, at different nodes, are concurrent."""
+    """Two rounds of different nodes that began from one version leave concurrent versions."""
     base = advance((), Dot(5, 1))
     assert compare(advance(base, Dot(6, 2)), advance(base, Dot(6, 3))) is Order.CONCURRENT

@@ -33,7 +33,7 @@ def test_scans_starve_nobody(tmp_path: Path) -> None:
     """Beside endless large pages nearly every GET succeeds, and pages come, too."""
     with Cluster(tmp_path) as cluster:
         asyncio.run(filled(HOST, cluster.port))
-        seen = measured(cluster, "LIST beside GET", 16)
+        seen = measured(cluster, "LIST with GET", 16)
         gets, pages = seen["GET"], seen["LIST"]
         assert gets.statuses["good"] > 0.9 * gets.statuses.total()
         assert pages.statuses["good"] > 0

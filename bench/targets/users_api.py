@@ -1,4 +1,4 @@
-"""The dialect of every system that answers ddb's contract: the peers are given the same one."""
+"""The HTTP contract of ddb, the echo and the FastAPI peer."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -13,36 +13,36 @@ USERS = b"/api/users/"
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """JSON over paths."""
+class UsersApiDialect:
+    """JSON requests below `/api/users/`."""
 
     digits: tuple[bytes, ...] = PLAIN_DIGITS
 
     def get(self, id: str) -> Call:
-        """As `Dialect.get`."""
+        """See `Dialect.get`."""
         return Call("GET", USERS + id.encode())
 
     def put(self, user: User, field: str) -> Call:
-        """As `Dialect.put`."""
+        """See `Dialect.put`."""
         body = msgspec.json.encode({field: getattr(user, field)})
         return Call("PUT", USERS + user.id.encode(), body)
 
     def post(self, user: User) -> Call:
-        """As `Dialect.post`."""
+        """See `Dialect.post`."""
         return Call("POST", USERS, user.body())
 
     def delete(self, id: str) -> Call:
-        """As `Dialect.delete`."""
+        """See `Dialect.delete`."""
         return Call("DELETE", USERS + id.encode())
 
     def page(self, place: str) -> Call:
-        """As `Dialect.page`; a place is what `after` takes."""
+        """See `Dialect.page`. A place is a value of the parameter `after`."""
         return Call("GET", b"%s?limit=%d&after=%s" % (USERS, PAGE, quote(place).encode()))
 
     def count(self) -> Call:
-        """As `Dialect.count`."""
+        """See `Dialect.count`."""
         return Call("GET", USERS + b"count")
 
     def user(self, answer: bytes) -> User:
-        """As `Dialect.user`."""
+        """See `Dialect.user`."""
         return msgspec.json.decode(answer, type=User)
