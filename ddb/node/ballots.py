@@ -36,6 +36,11 @@ class Ballots:
         """At or above every counter this node knows of."""
         return self._hybrid.last
 
+    @property
+    def reserved(self) -> int:
+        """At or above every counter that this node has issued, promised or accepted, ever."""
+        return max(self._reserved_next, self.floor)
+
     def observe(self, counter: int) -> None:
         """Make this node's next ballots greater than `counter`."""
         self._hybrid.observe(counter)

@@ -15,6 +15,7 @@ from ddb.node.coordinator import Coordinator
 from ddb.node.partners import PATIENCE, Expired, others_of
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
+from ddb.node.store import Unreadable
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import (
     Intent,
@@ -32,6 +33,7 @@ from ddb.wire.messages import (
     Accept,
     Do,
     Done,
+    Failed,
     Holds,
     Propose,
     Refused,
@@ -122,7 +124,8 @@ class FastPath:
         """The partner's word on what was proposed; if it has stored it, so does this node."""
         key, reply, replica = request.key, reply_of(asked), self._replica
         if not replica.unchanged(key):
-            held = replica.raw(key)
+            # Where it cannot be read any more, what was proposed is not stored either.
+            held = replica.readable(key) or b""
         elif type(reply) is Holds and peek(reply.state) < peek(held):
             self._bring_up(
                 answer, request, partner, made.state.newest, held, reply, first, deadline
@@ -194,6 +197,8 @@ class FastPath:
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except Unreadable as unreadable:
+            return Failed(str(unreadable))
         return _told(request.kind, outcome, state)
 
     async def _change_in_turn(
@@ -205,6 +210,8 @@ class FastPath:
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except Unreadable as unreadable:
+            return Undecided(doubt, str(unreadable))
         finally:
             self._queue.leave(request.key)
         return _told(request.kind, outcome, state)

@@ -15,10 +15,11 @@ from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
 from ddb.node.partners import PATIENCE, Expired, others_of
 from ddb.node.replica import Replica
+from ddb.node.store import Unreadable
 from ddb.record.state import State, body_of, is_live, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Found, Get, Holds, Read, Reply, Same, Undecided
+from ddb.wire.messages import Failed, Found, Get, Holds, Read, Reply, Same, Undecided
 from ddb.wire.ports import Condition, Handling, Transport
 
 
@@ -79,7 +80,11 @@ class Lookup:
     ) -> None:
         """The standby's word on what this node holds: the same, or nothing as new."""
         reply = reply_of(asked)
-        held = self._replica.raw(key)
+        held = self._replica.readable(key)
+        if held is None:
+            if not answer.done():
+                answer.set_result(Failed("its own copy is damaged"))
+            return
         if peek(held) == newest and (
             type(reply) is Same or (known and type(reply) is Holds and peek(reply.state) < newest)
         ):
@@ -99,4 +104,6 @@ async def _found(reading: Coroutine[Any, Any, State]) -> Reply:
         state = await reading
     except Expired as expired:
         return Undecided(False, str(expired))
+    except Unreadable as unreadable:
+        return Failed(str(unreadable))
     return Found(state.value)

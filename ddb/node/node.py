@@ -18,12 +18,13 @@ from ddb.node.handoff import Handoff
 from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.lookup import Lookup
+from ddb.node.rebuild import Rebuilder
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
 from ddb.node.space import WRITING, Room, takes
-from ddb.node.store import Store, StoreFailed
+from ddb.node.store import Store, StoreFailed, Unreadable
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
@@ -62,9 +63,8 @@ _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
 _MOST_COMPLAINTS = 1000
 _MEANING: dict[type[Exception], str] = {
-    DamagedState: "its copy of this record cannot be read, and the other two of the cell decide"
-    " without it. Only they hold the record: move this node's data away and start it with an empty"
-    " directory, and it is refilled from them",
+    DamagedState: "what it was sent is no record of this version, and its own copy is as before:"
+    " run the same version everywhere",
     WrongCell: "the record is not lost, but the caller has another ring: give every process the"
     " same list of nodes and the same version",
     StoreFailed: "what was answered as stored is on another node too; this one stops",
@@ -104,13 +104,10 @@ class Node:
         self.lookup = Lookup(
             self.name, ring, self.replica, self.decided, transport, self.coordinator
         )
-        self.handoff = Handoff(
-            ring, store, self.replica, self.ballots, self.coordinator, transport, clock
-        )
+        self.handoff = Handoff(ring, self.replica, self.ballots, self.coordinator, transport, clock)
         self.refiller = Refiller(
             self.name,
             ring,
-            store,
             self.replica,
             self.ballots,
             transport,
@@ -122,6 +119,17 @@ class Node:
             identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
         )
 
+        self.rebuilder = Rebuilder(
+            self.name,
+            ring,
+            store,
+            self.replica,
+            self.ballots,
+            transport,
+            clock,
+            self.coordinator.counters,
+            room,
+        )
         self._transport = transport
         self._peers = {
             tuple(sorted(name for name in cell.nodes if name != self.name))
@@ -155,16 +163,19 @@ class Node:
             Hand: lambda request, _: replica.hand(request.states),
             Ended: lambda request, _: self._noted(request),
             Scan: lambda request, _: scan(
-                request, self.name, self.ring, self.store, replica, self.decided, self._life
+                request, self.name, self.ring, replica, self.decided, self._life
             ),
             Tally: lambda _, __: self._tally(),
-            Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),
+            Refill: lambda request, _: refill_rows(request, self.ring, replica),
         }
 
     async def run(self) -> None:
-        """Join the cluster, then hand off and settle for ever. Raises `StoreFailed`."""
+        """Join the cluster, then hand off, settle and rebuild for ever. Raises `StoreFailed`."""
         await self.formation.run()
-        work = [asyncio.ensure_future(each.run()) for each in (self.handoff, self.settling)]
+        work = [
+            asyncio.ensure_future(each.run())
+            for each in (self.handoff, self.settling, self.rebuilder)
+        ]
         try:
             await asyncio.gather(*work)
         finally:
@@ -206,13 +217,30 @@ class Node:
                 return Failed(f"the disk of {self.name} is full")
             try:
                 return answer(request, deadline)
+            except Unreadable as unreadable:
+                # Of the data on disk: it was logged as it was found, and others have the record.
+                return Failed(f"{self.name}: {unreadable}")
             except (DamagedState, WrongCell, StoreFailed) as error:
                 # All three come of looking at what is held, before anything is done.
+                if isinstance(error, DamagedState) and self._holds_malformed(request):
+                    return Failed(f"{self.name}: {error}")
                 self._complain(error, getattr(request, "key", b""))
                 return Failed(f"{self.name}: {error}")
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
         return Failed(f"{self.name} is still joining the cluster")
+
+    def _holds_malformed(self, request: Request) -> bool:
+        """Whether it is this node's own state that is malformed; it is damaged from now on."""
+        if not hasattr(request, "key"):
+            return False
+        try:
+            self.replica.state(request.key)
+        except Unreadable:
+            return True
+        except WrongCell:
+            return False
+        return False
 
     def _complain(self, error: Exception, key: bytes) -> None:
         """Tell the operator, once per record: a client may ask for it again and again."""
@@ -229,7 +257,10 @@ class Node:
         )
 
     async def _tally(self) -> Reply:
-        reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())
+        damaged = self.replica.damage.partitions
+        # Of hints that this node may have lost it cannot say who holds them.
+        hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
+        reply = Tallies(self.replica.tallies.packed(), hints, damaged)
         await self.replica.writes.all_durable()
         return reply
 
@@ -250,6 +281,7 @@ class Node:
             "waits_for": list(self.formation.missing),
             "refill": self.refiller.status(),
             "room": self._room().name.lower(),
+            "damaged_partitions": len(self.replica.damage.partitions),
             "records": self.replica.tallies.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}

@@ -86,6 +86,8 @@ class FaultKind(Enum):
     SLOW_DISK = "slow disk"
     IO_ERROR = "io error"
     DISK_FULL = "disk full"
+    BAD_BLOCK = "bad block"
+    """A stretch of a node's rows cannot be read any more; compaction meets it after `lasts`."""
     CLOCK = "clock"
     """A node's wall clock jumps."""
     GATEWAY = "gateway"

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal
+from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal, rotten
 from tests.sim.plan import Plan
 
 
@@ -38,6 +38,8 @@ class Family(Enum):
     """A node restarts, or loses its disk, again and again between two coordinators' messages."""
     HEARSAY = "hearsay"
     """A node speaks of rounds whose end it has not heard, and leaves."""
+    ROTTEN_BLOCK = "rotten block"
+    """Nodes cannot read some of their rows any more."""
     PLEDGES = "pledges"
     """Promises outlive their rounds, and hints go home in their midst."""
 
@@ -56,6 +58,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.AMNESIA: (0.05, renewal.amnesia),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
+    Family.ROTTEN_BLOCK: (0.06, rotten.rotten),
 }
 
 

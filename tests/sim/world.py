@@ -6,6 +6,7 @@ from collections import Counter
 import msgspec
 
 from ddb.gateway.router import Router
+from ddb.node.damage import Range
 from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.store import Family, StoreFailed
@@ -172,6 +173,15 @@ class World:
         """Whether a disk belongs to the cluster and holds its share."""
         found = machine.disk.get(Family.META, IDENTITY)
         return found is not None and msgspec.json.decode(found, type=Identity).stage is Stage.READY
+
+    def damaged(self, machine: Machine) -> list[Range]:
+        """What a node cannot read, or has not rebuilt yet, as far as the keys beside it."""
+        healed = not machine.disk.rots.there and not (
+            machine.node is None or machine.node.replica.damage.ranges
+        )
+        if healed and machine.up and machine.store is not None:
+            machine.damage.clear()
+        return machine.damage
 
     def ready(self, machine: Machine) -> bool:
         """Whether a node runs and votes."""
