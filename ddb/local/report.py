@@ -45,6 +45,9 @@ def _remarks(node: dict[str, object]) -> Iterable[str]:
                 yield "joining"
     if node.get("room") in ("scarce", "none"):
         yield "disk full"
+    damaged = node.get("damaged_partitions")
+    if isinstance(damaged, int) and damaged:
+        yield f"rebuilding {damaged} damaged partitions"
 
 
 def _process(facts: dict[str, object]) -> tuple[str, str, str]:

@@ -118,13 +118,15 @@ class DamageBook:
 
     def found(self, unreadable: Unreadable) -> None:
         """Note a read that failed, and how far the keys around it cannot be read."""
-        family, key = unreadable.family, unreadable.key
+        family, key = unreadable.family, max(unreadable.key, _LEAST)
         if family is Family.META:
             raise unreadable
         self.unwritten.add(family)
         if not self.covers(family, key):
             start, stop = self._store.extent(family, key)
-            self._note(family, Range(max(start, _LEAST), stop), str(unreadable))
+            # Whatever the store says, the key itself: who asks again must get past it.
+            start, stop = min(max(start, _LEAST), key), max(stop, key + b"\x00")
+            self._note(family, Range(start, stop), str(unreadable))
 
     def found_undecodable(self, family: Family, key: bytes) -> None:
         """Note a row whose bytes are no state; as lost as one that cannot be read."""
@@ -138,6 +140,7 @@ class DamageBook:
         """Like `Store.scan`, outside of damaged ranges; also the ranges that were passed over."""
         rows: list[tuple[bytes, bytes]] = []
         gaps: list[Range] = []
+        start = max(start, _LEAST)
         while True:
             gap = self.next_gap(family, start, stop)
             until = gap.start if gap else stop
@@ -152,19 +155,25 @@ class DamageBook:
             gaps.append(gap)
             start = gap.stop
 
-    def without(self, family: Family, healed: Range) -> bytes:
-        """The durable form of the book once a range is rebuilt."""
-        ranges = {**self.ranges, family: without(self.ranges.get(family, ()), healed)}
+    def without(self, family: Family, *healed: Range) -> bytes:
+        """The durable form of the book once some ranges are rebuilt."""
+        ranges = {**self.ranges, family: self._left(family, healed)}
         return _encode(ranges)
 
-    def heal(self, family: Family, healed: Range) -> None:
-        """Vouch for a range again; what it holds and `without` are durable."""
-        left = without(self.ranges.get(family, ()), healed)
+    def heal(self, family: Family, *healed: Range) -> None:
+        """Vouch for some ranges again; what they hold and `without` are durable."""
+        left = self._left(family, healed)
         if left:
             self.ranges[family] = left
         else:
             self.ranges.pop(family, None)
         self._touch()
+
+    def _left(self, family: Family, healed: Sequence[Range]) -> list[Range]:
+        left = self.ranges.get(family, [])
+        for each in healed:
+            left = without(left, each)
+        return left
 
     def _note(self, family: Family, damaged: Range, reason: str) -> None:
         self.ranges[family] = joined(self.ranges.get(family, ()), damaged)

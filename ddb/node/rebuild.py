@@ -40,6 +40,10 @@ CHECK_ROWS = 200
 CHECK_REST_S = 0.005
 """Seconds between those. Shorter, and requests share the loop with the check."""
 
+PIECE_REST_S = 0.005
+"""Seconds between partitions that are taken back. Shorter, and requests wait for it at both ends;
+longer, and a lost table of a thousand partitions takes more than some seconds."""
+
 
 class Rebuilder:
     """Finds and rebuilds the damaged ranges of the node `name`."""
@@ -122,14 +126,14 @@ class Rebuilder:
         if family is Family.TALLIES:
             for damaged in list(self._damage.ranges.get(family, ())):
                 rows = [self._replica.tallies.stored(number) for number in damaged.partitions()]
-                await self._clear(family, damaged, rows)
+                await self._clear(family, [damaged], rows)
 
-    async def _clear(self, family: Family, damaged: Range, rows: list[Put]) -> None:
+    async def _clear(self, family: Family, damaged: list[Range], rows: list[Put]) -> None:
         found = self._damage.found_ranges
-        puts = [*rows, (Family.META, DAMAGE, self._damage.without(family, damaged))]
+        puts = [*rows, (Family.META, DAMAGE, self._damage.without(family, *damaged))]
         await written(self._store.commit(puts))
         if self._damage.found_ranges == found:
-            self._damage.heal(family, damaged)
+            self._damage.heal(family, *damaged)
 
     async def _rebuild(self) -> None:
         """Take back every range of which both peers answer."""
@@ -139,21 +143,34 @@ class Rebuilder:
         await self._ballots.raise_floor(self._floor)
         absent: set[str] = set()
         for family in COPIES:
-            for damaged in list(self._damage.ranges.get(family, ())):
-                for number in damaged.partitions():
-                    piece = damaged.within(*bounds(number))
-                    if piece is not None:
-                        await self._take_back(family, number, piece, absent)
+            pieces = self._pieces(family)
+            elsewhere = [piece for number, piece in pieces if not self._keeps(family, number)]
+            if elsewhere:
+                # No copy can have been there.
+                await self._clear(family, elsewhere, [])
+            for number, piece in pieces:
+                if self._keeps(family, number):
+                    await self._take_back(family, number, piece, absent)
+                    await asyncio.sleep(PIECE_REST_S)
         if not self._damage.ranges:
             log.info("%s has rebuilt its damaged data: every copy is whole again", self._name)
 
+    def _pieces(self, family: Family) -> list[tuple[int, Range]]:
+        """The damaged ranges of a family, cut at partitions, each with its number."""
+        return [
+            (number, piece)
+            for damaged in self._damage.ranges.get(family, ())
+            for number in damaged.partitions()
+            if (piece := damaged.within(*bounds(number))) is not None
+        ]
+
+    def _keeps(self, family: Family, number: int) -> bool:
+        """Whether this node keeps copies of a partition in that family."""
+        cell = self._ring.cells[number]
+        return self._name in (cell.homes if family is Family.RECORDS else (cell.standby,))
+
     async def _take_back(self, family: Family, number: int, piece: Range, absent: set[str]) -> None:
         cell = self._ring.cells[number]
-        is_here = self._name in (cell.homes if family is Family.RECORDS else (cell.standby,))
-        if not is_here:
-            # No copy can have been there.
-            await self._clear(family, piece, [])
-            return
         peers = [peer for peer in cell.nodes if peer != self._name]
         if absent.intersection(peers):
             return

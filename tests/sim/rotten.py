@@ -11,6 +11,7 @@ _QUICK: dict[str, float | int] = {
     "ddb.node.rebuild.LOOK_EVERY_S": 0.003,
     "ddb.node.rebuild.PEER_TIMEOUT_S": 0.03,
     "ddb.node.rebuild.CHECK_REST_S": 0.0005,
+    "ddb.node.rebuild.PIECE_REST_S": 0.0005,
 }
 
 
