@@ -75,7 +75,8 @@ def _behind(seed: int, rng: random.Random) -> Plan:
         for _ in range(rng.choice((1, 2))):
             script.ask(
                 at + 0.005 + 0.03 * rng.random(),
-                script.write(),
+                # Many that COUNT has to see.
+                script.write(0.4, 0.3),
                 rng.randrange(2),
                 rng.randrange(records),
             )
@@ -88,7 +89,7 @@ def _behind(seed: int, rng: random.Random) -> Plan:
             fuse=rng.randrange(3),
             amount=0.9 if rots == STANDBY else 0.1,
         )
-        if rng.random() < 0.5:
+        if rng.random() < 0.7:
             kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
             moment = at + 0.07 + 0.06 * rng.random()
             # With a fuse it dies some callbacks after its next write.
@@ -100,14 +101,15 @@ def _behind(seed: int, rng: random.Random) -> Plan:
                 fuse=rng.choice((0, 1 + rng.randrange(7))),
                 amount=0.3,
             )
-        gone = at + 0.14 + 0.1 * rng.random()
+        # Early, and nothing can be rebuilt while the one that was behind is read.
+        gone = at + rng.choice((0.075, 0.14 + 0.1 * rng.random()))
         if rng.random() < 0.6:
             leaves = rng.choice([node for node in others if node != rots])
             script.cause(gone, FaultKind.ISOLATE, leaves, lasts=0.12)
         for _ in range(6):
             script.ask(
                 gone + 0.11 * rng.random(),
-                script.read(0.3),
+                script.read(0.5),
                 rng.randrange(2),
                 rng.randrange(records),
             )

@@ -56,18 +56,6 @@ DAMAGE = (
         family=_FAMILY,
     ),
     Mutant(
-        "vouches-without-its-hints",
-        "a standby says that homes hold all its hints, of which it cannot read some",
-        (
-            Patch(
-                "ddb.node.node",
-                "hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())",
-                "hints = self.replica.hints.keepers()",
-            ),
-        ),
-        family=_FAMILY,
-    ),
-    Mutant(
         "lists-without-its-damage",
         "a node does not say that rows are missing from what it lists",
         (
