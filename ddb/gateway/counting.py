@@ -7,7 +7,7 @@ partition is walked.
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ddb.gateway.poll import Poll, cells_of
 from ddb.gateway.walk import Walk
@@ -89,20 +89,23 @@ class Counting:
         tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
         unvouched: list[int] = []
         disputed: list[int] = []
+        damaged = {name: frozenset(reply.damaged) for name, reply in answers.items()}
         for number in numbers:
             first, second = (
-                tables[name][number] if name in tables else None
+                tables[name][number] if name in tables and number not in damaged[name] else None
                 for name in self._ring.cells[number].homes
             )
             if first is not None and first == second:
                 counts[number] = first[0]
                 continue
-            kept = self._kept(number, answers, words)
+            kept = self._kept(number, damaged, words)
             if kept is None or (first is not None and second is not None):
                 disputed.append(number)
             if kept is None:
                 unvouched.append(number)
-                counts[number] = max(said[0] for said in (first, second) if said is not None)
+                counts[number] = max(
+                    (said[0] for said in (first, second) if said is not None), default=0
+                )
             else:
                 counts[number] = tables[kept][number][0]
         if len(disputed) > MOST_WALKS:
@@ -111,8 +114,10 @@ class Counting:
             disputed = unvouched
         return disputed, {name: reply.hints for name, reply in answers.items()}
 
-    def _kept(self, number: int, answers: dict[str, Tallies], words: Words) -> str | None:
+    def _kept(self, number: int, damaged: Mapping[str, frozenset[int]], words: Words) -> str | None:
         """The home that, by the standby's word, holds whatever the standby holds.
+
+        `damaged`: of each node that answered, the partitions that it does not vouch for.
 
         The word must be older than the home's tally: a standby that gives home and lets go
         between the two would else vouch for a tally that has nothing of it yet.
@@ -121,7 +126,10 @@ class Counting:
         if cell.standby not in words:
             return None
         keepers = words[cell.standby].get(number, cell.homes)
-        return next((home for home in keepers if home in answers), None)
+        return next(
+            (home for home in keepers if home in damaged and number not in damaged[home]),
+            None,
+        )
 
     def __repr__(self) -> str:
         return f"<Counting over {len(self._ring.names)} nodes>"

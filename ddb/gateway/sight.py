@@ -4,12 +4,13 @@ Every record is decided by two of its cell's three nodes, so of any two that ans
 has its newest state. Pure: `ddb.gateway.walk` does the looking.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from ddb.gateway.poll import Cells
 from ddb.record.state import NEWEST, is_live
+from ddb.ring.ring import Cell
 from ddb.wire.messages import Rows
 
 
@@ -41,8 +42,11 @@ class Seen(msgspec.Struct, gc=False):
 class Sight:
     """The looks so far at a stretch that lies in some cells."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: Cells, cell_of: Sequence[Cell]) -> None:
+        """`cell_of`: the cell of each partition, for those of which a node lacks rows."""
         self._cells = cells
+        self._cell_of = cell_of
+        self._damaged: set[int] = set()
         self._looks: list[Mapping[str, Rows]] = []
         self._seen: dict[bytes, Seen] = {}
         self.end: bytes | None = None
@@ -54,6 +58,7 @@ class Sight:
         self._looks.append(look)
         seen = self._seen
         for name, said in look.items():
+            self._damaged.update(said.damaged)
             if said.more and (self.end is None or said.keys[-1] < self.end):
                 self.end = said.keys[-1]
             rows = zip(said.keys, said.heads, said.bodies, said.decided, strict=True)
@@ -73,19 +78,37 @@ class Sight:
         not: where it stands in for a home it must have answered before the other home is asked,
         or it could give home and let go between the two. What it let go of earlier is at the
         home, so an answer to the look just before will do if it has let go of nothing since.
+
+        A node that lacks rows of a partition has not answered, as far as that one is concerned.
         """
-        missing: Collection[tuple[str, str, str]] = self._cells
-        before, names = self._kept(since), frozenset[str]()
+        kept = self._kept(since)
+        return all(self._covers(cell, None, kept, since) for cell in self._cells) and all(
+            self._covers(self._cell_of[number].nodes, number, kept, since)
+            for number in self._damaged
+        )
+
+    def _covers(
+        self, cell: tuple[str, str, str], number: int | None, kept: frozenset[str], since: int
+    ) -> bool:
+        """As `complete`, of one cell, or of one partition of it of which some node lacks rows."""
+        home, partner, standby = cell
+        names: set[str] = set()
+        looked = standby in kept and (
+            number is None or number not in self._looks[since - 1][standby].damaged
+        )
         for look in self._looks[since:]:
-            names |= look.keys()
-            missing = [
-                (home, partner, standby)
-                for home, partner, standby in missing
-                if not (home in names and partner in names)
-                and not (standby in before and (home in look or partner in look))
+            here = [
+                name
+                for name in cell
+                if name in look and (number is None or number not in look[name].damaged)
             ]
-            before |= names
-        return not missing
+            names.update(here)
+            if home in names and partner in names:
+                return True
+            if looked and (home in here or partner in here):
+                return True
+            looked = looked or standby in names
+        return False
 
     def _kept(self, since: int) -> frozenset[str]:
         """Who has let go of nothing between the look before `since` and that one."""
@@ -97,6 +120,10 @@ class Sight:
             for name, said in later.items()
             if name in earlier and said.let_go == earlier[name].let_go
         )
+
+    def incomplete(self) -> frozenset[str]:
+        """The nodes that lack rows, so that others are asked for the bodies."""
+        return frozenset(name for look in self._looks for name in look if look[name].damaged)
 
     def hopeful(self) -> bool:
         """Whether it would settle further records if a complete sight followed the first look."""

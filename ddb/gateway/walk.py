@@ -79,10 +79,11 @@ class Walk:
         """
         until = start_of(stop)
         cells = cells_of(self._ring.cells[partition_in(after) if after else 0 : stop])
-        sight = Sight(cells)
+        sight = Sight(cells, self._ring.cells)
 
         async def look() -> None:
-            request = Scan(after, until, limit, self._poll.out(cells))
+            without = (*self._poll.out(cells), *sight.incomplete())
+            request = Scan(after, until, limit, without)
             replies = await self._poll.ask(request, cells, deadline)
             sight.add({name: said for name, said in replies.items() if isinstance(said, Rows)})
 

@@ -48,6 +48,9 @@ def _remarks(node: dict[str, object]) -> Iterable[str]:
     match node.get("disk"):
         case "slow" | "stalled" as disk:
             yield f"disk {disk}"
+    damaged = node.get("damaged_partitions")
+    if isinstance(damaged, int) and damaged:
+        yield f"rebuilding {damaged} damaged partitions"
 
 
 def _process(facts: dict[str, object]) -> tuple[str, str, str]:

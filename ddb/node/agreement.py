@@ -46,7 +46,7 @@ class Agreement:
             decided = self._decided.covers(asked)
             reply = await self._partners.ask(partner, Read(key, asked), deadline)
             if not isinstance(reply, Same | Holds):
-                await self._partners.failed(partner, key, since, False)
+                await self._partners.failed(partner, key, since, False, reply)
                 continue
             raw = self._replica.raw(key)
             own = peek(raw)

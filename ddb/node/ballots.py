@@ -48,6 +48,11 @@ class Ballots:
         """The greatest counter issued, promised or accepted that the ceiling on disk covers."""
         return min(self._covered, self._ceiling)
 
+    @property
+    def reserved(self) -> int:
+        """At or above every counter that this node has issued, promised or accepted, ever."""
+        return max(self._reserved_next, self.floor)
+
     def observe(self, counter: int) -> None:
         """Make this node's next ballots greater than `counter`."""
         self._hybrid.observe(counter)

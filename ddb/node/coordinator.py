@@ -20,6 +20,7 @@ from ddb.node.partners import Expired, Partners
 from ddb.node.queue import KeyQueue
 from ddb.node.replica import Replica, Verdict
 from ddb.node.rounds import Fate, Rounds
+from ddb.node.store import Unreadable
 from ddb.record.change import Change, Outcome, verdict
 from ddb.record.state import (
     SETTLE,
@@ -145,8 +146,8 @@ class Coordinator:
         if foreseen is not None or refused or full:
             try:
                 own = await self._settle(key, deadline, since)
-            except Expired as expired:
-                raise Expired(retry or foreseen is not None, str(expired)) from expired
+            except (Expired, Unreadable) as error:
+                raise Expired(retry or foreseen is not None, str(error)) from error
             known = remembered(own, operation)
             if known is not None:
                 return known, own
@@ -206,6 +207,9 @@ class Coordinator:
             except DamagedState as damage:
                 self.complaints.about(damage, key)
                 raise Expired(doubt, f"{self._name}: {damage}") from damage
+            except Unreadable as unreadable:
+                # Read before this attempt sends anything, so only earlier ones leave a doubt.
+                raise Expired(doubt, str(unreadable)) from unreadable
             if made is not None:
                 # Whoever has waited since before can as well have read it in this very round.
                 self.queue.tell(key, began, made.state)
@@ -222,7 +226,7 @@ class Coordinator:
             else:
                 doubt = doubt or reply is None
                 begun = begun or reply is None
-                await self._partners.failed(partner, key, since, doubt)
+                await self._partners.failed(partner, key, since, doubt, reply)
                 partner = next(partners)
 
     async def _give_way(self, began: float) -> None:

@@ -40,6 +40,8 @@ class Counters:
     """Hints that both homes confirmed and this node let go of."""
     refilled: int = 0
     """Records taken over from others onto a new disk."""
+    rebuilt: int = 0
+    """Records taken back from others in place of damaged copies."""
 
     def asked(self, cause: Cause, requests: int = 1) -> None:
         """Count requests to other nodes; fewer than none where they were not sent after all."""

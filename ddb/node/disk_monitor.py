@@ -5,10 +5,11 @@ The node that owns the disk measures it, since its callers see only that answers
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ddb.node.disk_health import DiskHealth
-from ddb.node.store import Family, Store
+from ddb.node.store import Family, Put
 from ddb.wire.messages import DiskState
 from ddb.wire.ports import Clock
 
@@ -37,13 +38,21 @@ _REMEDY = (
 )
 
 
+class Committer(Protocol):
+    """The part of a store that a probe needs."""
+
+    def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
+        """As `Store.commit`."""
+        ...
+
+
 class DiskMonitor:
     """Watches the disk of the node `name`, as the `FlushObserver` of its store."""
 
     def __init__(
         self,
         name: str,
-        store: Store,
+        store: Committer,
         clock: Clock,
         health: DiskHealth,
         changed: Callable[[DiskState, bool], None],

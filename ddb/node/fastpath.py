@@ -16,7 +16,7 @@ from ddb.node.partners import Expired, others_of
 from ddb.node.queue import Crowded
 from ddb.node.replica import Replica, Verdict, WrongCell
 from ddb.node.rounds import Fate, Rounds
-from ddb.node.store import StoreFailed
+from ddb.node.store import StoreFailed, Unreadable
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import (
     DamagedState,
@@ -35,6 +35,7 @@ from ddb.wire.messages import (
     Accept,
     Do,
     Done,
+    Failed,
     Holds,
     LogFull,
     Overloaded,
@@ -168,7 +169,8 @@ class FastPath:
         """The partner's answer to what was proposed; if it has stored it, so does this node."""
         key, reply, replica = request.key, reply_of(asked), self._replica
         if not replica.unchanged(key):
-            held = replica.raw(key)
+            # Where it cannot be read any more, what was proposed is not stored either.
+            held = replica.readable(key) or b""
         elif type(reply) is Holds and peek(reply.state) < peek(held):
             self._bring_up(
                 answer, request, partner, made.state.newest, held, reply, first, deadline
@@ -247,6 +249,8 @@ class FastPath:
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
             return Undecided(request.retry, str(damage))
+        except Unreadable as unreadable:
+            return Failed(str(unreadable))
         return _told(request.kind, outcome, state)
 
     async def _change_in_turn(
@@ -263,6 +267,8 @@ class FastPath:
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
             return Undecided(request.retry or doubt, str(damage))
+        except Unreadable as unreadable:
+            return Undecided(request.retry or doubt, str(unreadable))
         finally:
             self._queue.leave(request.key)
         return _told(request.kind, outcome, state)

@@ -15,10 +15,11 @@ from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Outrun
 from ddb.node.partners import Expired
 from ddb.node.replica import Replica
-from ddb.node.store import Family, Store
+from ddb.node.store import Family, Unreadable
+from ddb.node.tally import partition_rows
 from ddb.record.state import peek
-from ddb.record.version import Dot
-from ddb.ring.ring import PARTITION_BYTES, PARTITIONS, Ring, partition_in
+from ddb.record.version import NEVER, Dot
+from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import Hand, Handed
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
@@ -48,7 +49,7 @@ ROUNDS_AT_ONCE = 16
 
 Hint = tuple[bytes, bytes]
 """A key and its encoded state."""
-Marks = list[tuple[Dot, Dot]]
+Marks = list[tuple[Dot, Dot] | None]
 """As `Handed.marks`."""
 
 
@@ -58,7 +59,6 @@ class Handoff:
     def __init__(
         self,
         ring: Ring,
-        store: Store,
         replica: Replica,
         ballots: Ballots,
         coordinator: Coordinator,
@@ -66,7 +66,6 @@ class Handoff:
         clock: Clock,
     ) -> None:
         self._ring = ring
-        self._store = store
         self._replica = replica
         self._ballots = ballots
         self._coordinator = coordinator
@@ -91,7 +90,12 @@ class Handoff:
         hints found at start, are served like any other.
         """
         while True:
-            if not await self.sweep():
+            try:
+                dropped = await self.sweep()
+            except Unreadable:
+                # Noted as damaged: the next sweep passes over it.
+                dropped = 0
+            if not dropped:
                 await asyncio.sleep(SOON if self._replica.hints.any_alone else IDLE)
 
     async def sweep(self) -> int:
@@ -184,14 +188,12 @@ class Handoff:
 
     def _alone_in(self, number: int) -> Iterator[Hint]:
         for key in self._replica.hints.alone(number):
-            yield key, self._replica.raw(key)
+            raw = self._replica.readable(key)
+            if raw:
+                yield key, raw
 
     def _hints_of(self, number: int) -> Iterator[Hint]:
-        after = number.to_bytes(PARTITION_BYTES, "big")
-        stop = (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else b"\xff"
-        while rows := self._store.scan(Family.HINTS, after, stop, BATCH_IDLE):
-            yield from rows
-            after = rows[-1][0] + b"\x00"
+        return partition_rows(self._replica.damage, Family.HINTS, number)
 
     async def _hand(
         self, homes: tuple[str, ...], batch: list[Hint], *, anew: bool = False
@@ -204,10 +206,16 @@ class Handoff:
         if marks is None:
             return None
         dropped, held_back = 0, []
-        for (key, raw), *held in zip(batch, *marks, strict=True):
+        for (key, raw), *answers in zip(batch, *marks, strict=True):
             newest = peek(raw)
-            marked = {home: mark for home, (mark, _) in zip(homes, held, strict=True)}
+            marked = {
+                home: mark[0] if mark else NEVER for home, mark in zip(homes, answers, strict=True)
+            }
             self._replica.hints.kept(partition_in(key), key, newest, marked)
+            held = [mark for mark in answers if mark]
+            if len(held) < len(answers) or self._replica.damaged(key):
+                # A home, or this node, has no vote on this record until its range is rebuilt.
+                continue
             for _, bar in held:
                 # Or the rounds of a clock that is behind would stay below it for ever.
                 self._ballots.observe(bar.counter)

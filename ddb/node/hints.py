@@ -85,6 +85,15 @@ class HintBook:
             self._keepers.pop(partition, None)
             self._passes.pop(partition, None)
 
+    def forget(self, partition: int) -> None:
+        """Damage took hints of a partition; those that are left or come back are `accepted`."""
+        self.let_go += 1
+        self.counts.pop(partition, None)
+        self.since_ms.pop(partition, None)
+        self._alone.pop(partition, None)
+        self._keepers.pop(partition, None)
+        self._passes.pop(partition, None)
+
     def alone(self, partition: int) -> list[bytes]:
         """The keys whose newest state no keeper is known to hold."""
         return list(self._alone.get(partition, ()))

@@ -5,9 +5,9 @@ from collections.abc import Collection
 
 from ddb.node.decided import Decided
 from ddb.node.replica import Replica
-from ddb.node.store import Family, Store
-from ddb.record.state import HEAD, body_of, is_live, peek
-from ddb.ring.ring import Cell, Ring, partition_in
+from ddb.node.store import Family
+from ddb.record.state import HEAD, DamagedState, body_of, is_live, peek
+from ddb.ring.ring import PARTITION_BYTES, Cell, Ring, partition_in
 from ddb.wire.messages import Reply, Rows, Scan
 
 MOST_BYTES = 2 * 1024 * 1024
@@ -18,7 +18,6 @@ async def scan(
     request: Scan,
     name: str,
     ring: Ring,
-    store: Store,
     replica: Replica,
     decided: Decided,
     life: int,
@@ -27,12 +26,16 @@ async def scan(
 
     `life`: a number that no earlier process of this node is likely to have had.
     """
-    let_go = life + replica.hints.let_go
+    damage = replica.damage
     start = request.after + b"\x00" if request.after else b""
     held = heapq.merge(
-        store.scan(Family.RECORDS, start, request.until, request.limit),
-        store.scan(Family.HINTS, start, request.until, request.limit),
+        *(
+            damage.readable(family, start, request.until, request.limit)[0]
+            for family in (Family.RECORDS, Family.HINTS)
+        )
     )
+    # What damage took from this node's hints, it has let go of.
+    let_go = life + replica.hints.let_go + damage.found_ranges
     keys: list[bytes] = []
     heads: list[bytes] = []
     bodies: list[bytes] = []
@@ -46,14 +49,29 @@ async def scan(
         if partition_in(key) != partition:
             partition = partition_in(key)
             speaks = name == _speaker(ring.cells[partition], request.without)
+        try:
+            newest = peek(raw)
+        except DamagedState:
+            damage.found_undecodable(replica.family(key), key)
+            continue
         body = body_of(raw) if speaks and is_live(raw) else b""
         size += len(body) + len(key)
         keys.append(key)
         heads.append(raw[HEAD])
         bodies.append(body)
-        known.append(decided.covers(peek(raw)))
+        known.append(decided.covers(newest))
+    # Before anything is waited for: a range may be rebuilt meanwhile, and its rows are not here.
+    damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
     await replica.writes.keys_durable(keys)
-    return Rows(keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go)
+    return Rows(
+        keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go, damaged
+    )
+
+
+def _between(partitions: Collection[int], start: bytes, until: bytes) -> tuple[int, ...]:
+    first = partition_in(start) if start else 0
+    end = partition_in(until) + (len(until) > PARTITION_BYTES)
+    return tuple(number for number in partitions if first <= number < end)
 
 
 def _speaker(cell: Cell, without: Collection[str]) -> str | None:

@@ -15,10 +15,11 @@ from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
 from ddb.node.partners import Expired, others_of
 from ddb.node.replica import Replica
+from ddb.node.store import Unreadable
 from ddb.record.state import DamagedState, State, body_of, is_live, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Found, Get, Holds, Read, Reply, Same, Undecided
+from ddb.wire.messages import Failed, Found, Get, Holds, Read, Reply, Same, Undecided
 from ddb.wire.ports import Condition, Handling, Transport
 
 
@@ -82,7 +83,11 @@ class Lookup:
     ) -> None:
         """The standby's word on what this node holds: the same, or nothing as new."""
         reply = reply_of(asked)
-        held = self._replica.raw(key)
+        held = self._replica.readable(key)
+        if held is None:
+            if not answer.done():
+                answer.set_result(Failed("its own copy is damaged"))
+            return
         if peek(held) == newest and (
             type(reply) is Same or (known and type(reply) is Holds and peek(reply.state) < newest)
         ):
@@ -102,6 +107,8 @@ class Lookup:
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, key)
             return Undecided(False, str(damage))
+        except Unreadable as unreadable:
+            return Failed(str(unreadable))
         return Found(state.value)
 
     def __repr__(self) -> str:

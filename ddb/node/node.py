@@ -23,12 +23,13 @@ from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.lookup import Lookup
 from ddb.node.outdated import outdate
+from ddb.node.rebuild import Rebuilder
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
 from ddb.node.space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.store import Store, StoreFailed, written
+from ddb.node.store import Store, StoreFailed, Unreadable, written
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
@@ -119,10 +120,18 @@ class Node:
         self.lookup = Lookup(
             self.name, ring, self.replica, self.decided, transport, self.coordinator
         )
-        self.handoff = Handoff(
-            ring, store, self.replica, self.ballots, self.coordinator, transport, clock
-        )
+        self.handoff = Handoff(ring, self.replica, self.ballots, self.coordinator, transport, clock)
         self.refiller = Refiller(
+            self.name,
+            ring,
+            self.replica,
+            self.ballots,
+            transport,
+            clock,
+            self.coordinator.counters,
+            self._space.room,
+        )
+        self.rebuilder = Rebuilder(
             self.name,
             ring,
             store,
@@ -183,10 +192,10 @@ class Node:
             Hand: lambda request, _: replica.hand(request.states),
             Ended: lambda request, _: self._noted(request),
             Scan: lambda request, _: scan(
-                request, self.name, self.ring, self.store, replica, self.decided, self._life
+                request, self.name, self.ring, replica, self.decided, self._life
             ),
             Tally: lambda _, __: self._tally(),
-            Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),
+            Refill: lambda request, _: refill_rows(request, self.ring, replica),
         }
 
     @property
@@ -218,11 +227,14 @@ class Node:
         await outdate(self.store, self.formation.identity, self._rng)
 
     async def _work(self) -> None:
-        """Join the cluster, then hand off and settle for ever. Raises `StoreFailed`."""
+        """Join the cluster, then hand off, settle and rebuild for ever. Raises `StoreFailed`."""
         await self.formation.run()
         if not self.formation.ready:
             return
-        work = [asyncio.ensure_future(each.run()) for each in (self.handoff, self.settling)]
+        work = [
+            asyncio.ensure_future(each.run())
+            for each in (self.handoff, self.settling, self.rebuilder)
+        ]
         try:
             await asyncio.gather(*work)
         finally:
@@ -309,8 +321,13 @@ class Node:
                 return Failed(f"the disk of {self.name} is full: it has too few free {scarcest}")
             try:
                 return answer(request, deadline)
+            except Unreadable as unreadable:
+                # Of the data on disk: it was logged as it was found, and others have the record.
+                return Failed(f"{self.name}: {unreadable}")
             except (DamagedState, WrongCell, StoreFailed) as error:
                 # All three come of looking at what is held, before anything is done.
+                if isinstance(error, DamagedState) and self._holds_malformed(request):
+                    return Failed(f"{self.name}: {error}")
                 self.coordinator.complaints.about(error, getattr(request, "key", b""))
                 return Failed(f"{self.name}: {error}")
         if answer is None:
@@ -327,8 +344,23 @@ class Node:
             and self.peers.proposes(caller.caller, request.ballot.node)
         )
 
+    def _holds_malformed(self, request: Request) -> bool:
+        """Whether it is this node's own state that is malformed; it is damaged from now on."""
+        if not hasattr(request, "key"):
+            return False
+        try:
+            self.replica.state(request.key)
+        except Unreadable:
+            return True
+        except WrongCell:
+            return False
+        return False
+
     async def _tally(self) -> Reply:
-        reply = Tallies(self.replica.tallies.packed(), self.replica.hints.keepers())
+        damaged = self.replica.damage.partitions
+        # Of hints that this node may have lost it cannot say who holds them.
+        hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
+        reply = Tallies(self.replica.tallies.packed(), hints, damaged)
         await self.replica.writes.all_durable()
         return reply
 
@@ -351,6 +383,7 @@ class Node:
             "room": self._space.room().name.lower(),
             "scarcest": self._space.scarcest.value,
             "disk": self.disk_monitor.state.name.lower(),
+            "damaged_partitions": len(self.replica.damage.partitions),
             "records": self.replica.tallies.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from ddb.node.counters import Cause, Counters
@@ -9,6 +10,10 @@ from ddb.ring.ring import Ring
 from ddb.wire.messages import Failed, Reply, Request
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
+
+MOST_DECLINED = 1000
+"""Declined records remembered. With fewer than operations in progress, one that both partners
+decline is tried until its deadline; more only take memory."""
 
 
 class Expired(Exception):
@@ -52,6 +57,8 @@ class Partners:
         self._counters = counters
         self._timeouts = timeouts
         self._failures: dict[str, float] = {}
+        self._declined: OrderedDict[tuple[str, bytes], float] = OrderedDict()
+        """When a partner last declined a record, as it does where its copy is damaged."""
 
     def of(self, key: bytes, since: float) -> Iterator[str]:
         """Whom to decide with, best first, each time in the light of what is known by then.
@@ -66,7 +73,7 @@ class Partners:
                 tried,
                 key=lambda name: (
                     tried[name],
-                    self._silent_since(name, since),
+                    self._useless_since(name, key, since),
                     self._transport.condition(name),
                 ),
             )
@@ -103,24 +110,40 @@ class Partners:
         return now
 
     def lost(self, key: bytes, since: float) -> bool:
-        """Whether both partners were last silent, or not to be reached, after `since`."""
+        """Whether both partners were last silent, not reached, or declined `key` after `since`."""
         return all(
-            self._silent_since(name, since)
+            self._useless_since(name, key, since)
             for name in self._ring.cell(key).nodes
             if name != self._name
         )
 
-    def _silent_since(self, name: str, since: float) -> bool:
-        return self._failures.get(name, -math.inf) >= since
+    def _useless_since(self, name: str, key: bytes, since: float) -> bool:
+        return (
+            self._failures.get(name, -math.inf) >= since
+            or self._declined.get((name, key), -math.inf) >= since
+        )
 
-    async def failed(self, partner: str, key: bytes, since: float, maybe: bool) -> None:
-        """Take note that a partner gave no answer that helps.
+    def _decline(self, partner: str, key: bytes) -> None:
+        self._declined[partner, key] = self._clock.now()
+        self._declined.move_to_end((partner, key))
+        if len(self._declined) > MOST_DECLINED:
+            self._declined.popitem(last=False)
+
+    async def failed(
+        self, partner: str, key: bytes, since: float, maybe: bool, reply: Reply | None
+    ) -> None:
+        """Take note that a partner gave no answer that helps, but `reply`.
+
+        Where it answered, that concerns this record alone: it may be well for all others.
 
         Raises `Expired` if neither has `since` then: whoever reaches neither may itself be the one
         cut off, and there is a third node to ask. Waits a moment unless the other partner looks no
         worse.
         """
-        self.silent(partner)
+        if reply is None:
+            self.silent(partner)
+        else:
+            self._decline(partner, key)
         if self.lost(key, since):
             raise Expired(maybe, "neither partner answered")
         (other,) = (

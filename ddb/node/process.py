@@ -17,7 +17,7 @@ from ddb.node.outdated import discard
 from ddb.node.owner import claim, claimed
 from ddb.node.rocks import RocksStore
 from ddb.node.space import Space, free_supply, needed_to_open, shortfall
-from ddb.node.store import StoreFailed, StoreRefused
+from ddb.node.store import StoreFailed, StoreRefused, Unreadable
 from ddb.ring.ring import Ring
 from ddb.settings import NodeSettings
 from ddb.wire.clock import SystemClock
@@ -83,6 +83,13 @@ def _start(
         return uvloop.run(_serve(settings, names, store, known, shares, logs))
     except (ForeignData, StoreRefused) as refused:
         return _refuse(settings.name, str(refused))
+    except Unreadable as unreadable:
+        return _refuse(
+            settings.name,
+            f"{settings.data} cannot be used: {unreadable}. The node does not know any more who it"
+            " is and what it has promised; its records are safe on the others. Move it away and"
+            " start this node with an empty directory, and it is refilled from the others",
+        )
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

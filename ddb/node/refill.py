@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable
 
 from ddb.node.ballots import Ballots
 from ddb.node.counters import Counters
+from ddb.node.damage import Range
 from ddb.node.replica import Replica
 from ddb.node.space import Room
-from ddb.node.store import Family, Store
-from ddb.record.state import peek
+from ddb.node.store import Family, Unreadable
+from ddb.record.state import DamagedState, peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
 from ddb.wire.messages import Holds, Read, Refill, Refilling, Reply, Request, Share
@@ -39,7 +40,6 @@ class Refiller:
         self,
         name: str,
         ring: Ring,
-        store: Store,
         replica: Replica,
         ballots: Ballots,
         transport: Transport,
@@ -50,7 +50,6 @@ class Refiller:
         self._name = name
         self._room = room
         self._ring = ring
-        self._store = store
         self._replica = replica
         self._ballots = ballots
         self._transport = transport
@@ -63,6 +62,8 @@ class Refiller:
         """Walks over a neighbour's keys that this refill has finished; None outside of one."""
         self._partition = 0
         self._floor = 0
+        self._gaps: dict[tuple[str, Share], int] = {}
+        """Ranges of its keys that a neighbour could not read itself."""
 
     def status(self) -> dict[str, object] | None:
         """How far this refill has come, None outside of one: the part done, of 1, and records."""
@@ -80,20 +81,36 @@ class Refiller:
         """
         self._walks = 0
         self._floor = floor
+        self._gaps.clear()
         self._counters.refilled = 0
         try:
             for neighbour in self._neighbours:
                 await self._take_homes(neighbour, Share.HOMES)
                 await self._take_homes(neighbour, Share.HINTS)
             await self._take_standby()
-        except NotNow as reason:
+        except (NotNow, Unreadable) as reason:
             log.warning("%s begins its refill again: %s", self._name, reason)
             return False
         finally:
             self._walks = None
         await self._ballots.raise_floor(floor)
         await self._replica.writes.all_durable()
+        self._tell_gaps()
         return True
+
+    def _tell_gaps(self) -> None:
+        for neighbour in self._neighbours:
+            ranges = sum(self._gaps.get((neighbour, share), 0) for share in Share)
+            if ranges:
+                log.error(
+                    "%s could not read %d ranges of its keys while %s was refilled from it. There"
+                    " this node took the only other copy of each record. A record whose two copies"
+                    " were on %s and on this node's lost disk is lost; restore it from elsewhere",
+                    neighbour,
+                    ranges,
+                    self._name,
+                    neighbour,
+                )
 
     async def _take_homes(self, neighbour: str, share: Share) -> None:
         async for reply in self._walk(neighbour, share):
@@ -121,10 +138,11 @@ class Refiller:
         while after is not None:
             if self._room() is not Room.AMPLE:
                 raise NotNow("its own disk is full")
-            reply = await self._tell(neighbour, Refill(self._name, share, after, self._floor))
+            reply = await self._tell(neighbour, Refill(self._name, share, after, self._floor, END))
             if not isinstance(reply, Refilling):
                 raise NotNow(f"{neighbour} declined")
             yield reply
+            self._gaps[neighbour, share] = self._gaps.get((neighbour, share), 0) + len(reply.gaps)
             after = reply.after
             self._partition = partition_in(after) if after else PARTITIONS
         self._walks = (self._walks or 0) + 1
@@ -152,25 +170,32 @@ class Refiller:
         return f"<Refiller {self._name} {self._counters.refilled} taken over>"
 
 
-async def refill_rows(request: Refill, ring: Ring, store: Store, replica: Replica) -> Reply:
-    """Answer Refill with durable states."""
-    replica.fence(request.floor)
+async def refill_rows(request: Refill, ring: Ring, replica: Replica) -> Reply:
+    """Answer Refill with durable states, from where this node can read its own."""
+    # Durably: a late message must not find the fence gone, though this node has restarted.
+    await replica.raise_floor(request.floor)
     family = Family.HINTS if request.share is Share.HINTS else Family.RECORDS
     start = request.after + b"\x00" if request.after else b""
-    held = store.scan(family, start, END, BATCH)
+    held, gaps = replica.damage.readable(family, start, request.until, BATCH)
     rows: list[tuple[bytes, Dot, bytes]] = []
     size, after = 0, None
     for key, raw in held:
+        try:
+            newest = peek(raw)
+        except DamagedState:
+            replica.damage.found_undecodable(family, key)
+            gaps.append(Range(key, key + b"\x00"))
+            continue
         cell = ring.cell(key)
         if request.share is Share.STANDBY:
             if request.name == cell.standby:
-                rows.append((key, peek(raw), b""))
+                rows.append((key, newest, b""))
         elif request.name in cell.homes:
-            rows.append((key, peek(raw), raw))
+            rows.append((key, newest, raw))
             size += len(raw)
         if size >= BATCH_BYTES or (key == held[-1][0] and len(held) == BATCH):
             after = key
             break
     for key, _, _ in rows:
         await replica.writes.key_durable(key)
-    return Refilling(rows, after)
+    return Refilling(rows, after, [(gap.start, gap.stop) for gap in gaps])

@@ -5,16 +5,17 @@ in memory and is implied by the accepted state unless a newer one was made. Noth
 replica to another process depends on a write that is not yet durable.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from ddb.node.ballots import Ballots
+from ddb.node.damage import DAMAGE, DamageBook, Range
 from ddb.node.hints import HintBook
-from ddb.node.store import Family, Put, Store
-from ddb.node.tally import TallyBook, walk
+from ddb.node.store import Family, Put, Store, Unreadable, written
+from ddb.node.tally import TallyBook, added_up, partition_rows, walk
 from ddb.node.writes import Writes
 from ddb.record.clock import millisecond_of
-from ddb.record.state import State, decode, peek, without_log
+from ddb.record.state import DamagedState, State, decode, peek, without_log
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import (
@@ -54,7 +55,6 @@ class Replica:
 
     def __init__(self, name: str, ring: Ring, store: Store, ballots: Ballots) -> None:
         self.name = name
-        self.tallies = TallyBook(store)
         self.hints = HintBook()
         self.writes = Writes(store)
         self.reads = 0
@@ -68,7 +68,9 @@ class Replica:
             Family.RECORDS if name in cell.homes else Family.HINTS if name == cell.standby else None
             for cell in ring.cells
         )
-        for key, raw in walk(store, Family.HINTS):
+        self.damage = DamageBook(store, self._families)
+        self.tallies = TallyBook(store, self.damage)
+        for key, raw in walk(self.damage, Family.HINTS):
             self._hinted(key, raw, True)
 
     # What it holds.
@@ -81,17 +83,45 @@ class Replica:
         return family
 
     def raw(self, key: bytes) -> bytes:
-        """The encoded state of a key, durable or not; empty where absent."""
-        family = self._families[key[0] << 8 | key[1]]
-        return self._store.get(family or self.family(key), key) or b""
+        """The encoded state of a key, durable or not; empty where absent. Raises `Unreadable`."""
+        family = self._families[key[0] << 8 | key[1]] or self.family(key)
+        if self.damage.ranges:
+            self.damage.check(family, key)
+        try:
+            return self._store.get(family, key) or b""
+        except Unreadable as unreadable:
+            self.damage.found(unreadable)
+            raise
+
+    def damaged(self, key: bytes) -> bool:
+        """Whether the key lies in a damaged range, where this node has no vote."""
+        damage = self.damage
+        return bool(damage.ranges) and damage.covers(self.family(key), key)
+
+    def readable(self, key: bytes) -> bytes | None:
+        """As `raw`, but None where the state cannot be read or decoded."""
+        try:
+            raw = self.raw(key)
+            peek(raw)
+        except Unreadable:
+            return None
+        except DamagedState:
+            self.damage.found_undecodable(self.family(key), key)
+            return None
+        return raw
 
     def state(self, key: bytes) -> State:
-        """The state of a key, durable or not."""
-        return decode(self.raw(key))
+        """The state of a key, durable or not. Raises `Unreadable`."""
+        raw = self.raw(key)
+        try:
+            return decode(raw)
+        except DamagedState as error:
+            self.damage.found_undecodable(self.family(key), key)
+            raise Unreadable(self.family(key), key, str(error)) from error
 
     def newest(self, key: bytes) -> Dot:
-        """The newest dot of the key's state."""
-        return peek(self._store.get(self.family(key), key))
+        """The newest dot of the key's state. Raises `Unreadable`."""
+        return peek(self.raw(key))
 
     def promised(self, key: bytes) -> Dot:
         """The newest ballot promised or accepted; anything older is refused."""
@@ -147,12 +177,16 @@ class Replica:
 
     async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
         """Answer Hand: take home what may be taken, and say durably what is held of each."""
-        marks: list[tuple[Dot, Dot]] = []
+        marks: list[tuple[Dot, Dot] | None] = []
         for key, raw in states:
             if self.family(key) is not Family.RECORDS:
                 return Failed(f"{self.name} is not a home of a key handed to it")
-            ballot, held = peek(raw), self.raw(key)
+            ballot = peek(raw)
             self._ballots.observe(ballot.counter)
+            held = self.readable(key)
+            if held is None:
+                marks.append(None)
+                continue
             taken = self.replace(key, raw, ballot, held) is Verdict.STORED
             marks.append((ballot if taken else peek(held), self._bar(key)))
         await self.writes.keys_durable(key for key, _ in states)
@@ -160,9 +194,9 @@ class Replica:
 
     # What it does.
 
-    def fence(self, counter: int) -> None:
-        """Refuse every ballot up to `counter`, of rounds under way too."""
-        self._ballots.fence(counter)
+    async def raise_floor(self, counter: int) -> None:
+        """Refuse every ballot up to `counter`, of rounds under way too, and after a restart."""
+        await self._ballots.raise_floor(counter)
 
     def promise(self, key: bytes, ballot: Dot) -> None:
         """Refuse every older ballot for `key` from now on."""
@@ -174,8 +208,15 @@ class Replica:
         self._promises[key] = ballot
 
     def offer(self, key: bytes, raw: bytes) -> Verdict:
-        """Accept an encoded state unless it is below our promise, floor or version."""
-        return self.replace(key, raw, peek(raw), self.raw(key))
+        """Accept an encoded state unless it is below our promise, floor or version.
+
+        Refused, too, where the key's own state cannot be read.
+        """
+        ballot = peek(raw)
+        held = self.readable(key)
+        if held is None:
+            return Verdict.REFUSED
+        return self.replace(key, raw, ballot, held)
 
     def replace(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> Verdict:
         """As `offer`, where the state's ballot and what is held now are known."""
@@ -193,6 +234,33 @@ class Replica:
         ballot = peek(raw)
         if ballot > peek(held):
             self._put(key, raw, ballot, held)
+
+    async def rebuild(self, number: int, healed: Range, rows: Mapping[bytes, bytes]) -> bool:
+        """Vouch again for a range of partition `number`, of which peers hold `rows`.
+
+        The blocks that held it are gone by now. False where more damage was found meanwhile.
+        Raises `StoreFailed`.
+        """
+        family, found = self.family(healed.start), self.damage.found_ranges
+        await written(self._store.commit([(family, at, raw) for at, raw in rows.items()]))
+        # Below, nothing waits until the tally or the hints of memory are as the rows are.
+        restored = [*partition_rows(self.damage, family, number), *rows.items()]
+        if self.damage.found_ranges != found:
+            return False
+        puts: list[Put] = [(Family.META, DAMAGE, self.damage.without(family, healed))]
+        if family is Family.RECORDS:
+            tally = added_up(number, restored)
+            puts.append(tally)
+            self.tallies.taken(tally)
+        else:
+            self.hints.forget(number)
+            for at, raw in restored:
+                self._hinted(at, raw, True)
+        await written(self._store.commit(puts))
+        if self.damage.found_ranges != found:
+            return False
+        self.damage.heal(family, healed)
+        return True
 
     def watch(self, key: bytes) -> None:
         """Remember whether what is held of `key` changes until `unchanged` is asked."""
@@ -226,6 +294,7 @@ class Replica:
             ballot[0] <= self._ballots.floor
             or ballot < newest
             or ballot < self._promises.get(key, NEVER)
+            or (bool(self.damage.ranges) and self.damaged(key))
         )
 
     def _bar(self, key: bytes) -> Dot:
@@ -260,5 +329,5 @@ class Replica:
     def __repr__(self) -> str:
         return (
             f"<Replica {self.name} {self.tallies.live} live, {self.hints.total} hints,"
-            f" {len(self._promises)} promises, {self.writes!r}>"
+            f" {len(self._promises)} promises, {self.writes!r}, {self.damage!r}>"
         )

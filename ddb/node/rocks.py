@@ -1,66 +1,45 @@
 """The store on RocksDB, with group commit (`ddb.node.group`)."""
 
 import asyncio
-import fcntl
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rocksdict import (
-    BlockBasedOptions,
-    Cache,
-    ColumnFamily,
-    DBCompressionType,
-    DBRecoveryMode,
-    Options,
-    Rdict,
-    WriteBatch,
-)
+import msgspec
+from rocksdict import ColumnFamily, Rdict, WriteBatch
 
-from ddb.node import mark
+from ddb.node import cursor, mark
 from ddb.node.group import Fresh, GroupCommit
-from ddb.node.store import Family, FlushObserver, NoDescriptors, Put, StoreFailed, StoreRefused
+from ddb.node.rocks_open import FAMILIES, GENERATION, family_options, lock, open_marked
+from ddb.node.store import (
+    Family,
+    FlushObserver,
+    NoDescriptors,
+    Put,
+    Readable,
+    StoreFailed,
+    StoreRefused,
+    Unreadable,
+)
 from ddb.settings import Fsync
-from ddb.wire.descriptors import exhausted, limit_in_force, tables_in
 from ddb.wire.scheduling import in_background
 
 log = logging.getLogger(__name__)
 
-BLOCK_CACHE = 128 * 1024 * 1024
-WRITE_BUFFER = 16 * 1024 * 1024
-MOST_LOG = 16 * 1024 * 1024
-"""Records lie in the log uncompressed, and a store is small: most of it must be in tables. But a
-compaction rewrites a small store as a whole, after so many times four of what was written."""
-MEMORY_FILTER = 0.1
-"""Part of a write buffer for a filter: most reads are of records not written lately, and need not
-search the buffer for them. With 100,000 users a twentieth of a GET's CPU time."""
-BLOCK = 8 * 1024
-DICTIONARY = 16 * 1024
-"""Bytes of a dictionary per table: it takes a twentieth off the disk, and lets blocks be small.
-
-They are samples of what is compressed, as they are: a dictionary trained on more of them made
-writing a table cost three times as much, and it smaller by a fortieth.
-"""
-ZSTD_LEVEL = 1
-"""The default takes a fifth more CPU time, and 2 % less of the disk."""
-ZSTD_WINDOW = -14
-"""RocksDB's own default, which one of the others cannot be set without."""
-_BEYOND_SETTERS = Path(__file__).with_name("options")
-"""A directory that rocksdict takes for a store's, to load that store's options."""
 COMPACTION = "rocksdb:low"
 """The name that RocksDB gives the threads which compact.
 
 A compaction takes a second of CPU time or two, which requests would have to wait for.
 """
-TABLES_SLOW = 40
-TABLES_STOP = 72
-"""Tables not yet compacted at which RocksDB slows down writes, and stops them: twice its defaults.
-Where other programs leave no processor idle for long, compaction falls behind; it catches up once
-one is, and until then a read asks the filters of more tables.
-"""
 MARK_EVERY = 1.0
 """Seconds from a flush to the mark that covers it (see `ddb.node.mark`), at most."""
+REWRITE_ROWS = 100
+"""Rows copied at a time in a rewrite. More, and requests wait longer than a millisecond for it;
+fewer, and a rewrite takes longer."""
+REWRITE_REST_S = 0.002
+"""Seconds between those. Shorter, and requests share the loop with the copying; longer, and a
+damaged file stays longer."""
 
 
 class RocksStore:
@@ -71,20 +50,22 @@ class RocksStore:
         self.path = path
         self._fsync = fsync is Fsync.ALWAYS
         self._rocks = path / "rocks"
-        self._lock = _lock(path)
+        self._lock = lock(path)
         self._marking: asyncio.TimerHandle | None = None
         try:
-            self._db = _open_marked(path, self._rocks)
+            self._db, self._names = open_marked(path, self._rocks)
         except StoreRefused:
             os.close(self._lock)
             raise
         in_background(COMPACTION)
         self._families: dict[Family, Rdict] = {
-            family: self._db.get_column_family(family.value) for family in Family
+            family: self._db.get_column_family(name) for family, name in self._names.items()
         }
         self._handles: dict[Family, ColumnFamily] = {
-            family: self._db.get_column_family_handle(family.value) for family in Family
+            family: self._db.get_column_family_handle(name) for family, name in self._names.items()
         }
+        self._copies: dict[Family, ColumnFamily] = {}
+        """Where a family is being rewritten to: writes go to both."""
         self._group = GroupCommit(
             self._write, self._flush_log if self._fsync else None, self._failed
         )
@@ -100,8 +81,13 @@ class RocksStore:
             value: bytes | None = self._families[family].get(key)
         except Exception as error:
             # rocksdict raises bare Exception for whatever RocksDB reports.
-            raise self._fail(f"{self.path} is damaged: {error}") from error
+            raise self._read_failed(cursor.read_error(family, key, error)) from error
         return value
+
+    def _read_failed(self, failure: Unreadable | StoreFailed) -> Exception:
+        if isinstance(failure, StoreFailed) and not isinstance(failure, NoDescriptors):
+            self._group.fail(failure)
+        return failure
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
         """As `Store.commit`."""
@@ -113,12 +99,9 @@ class RocksStore:
     def _write(self, fresh: Fresh) -> None:
         batch = WriteBatch(raw_mode=True)
         for family, puts in fresh.items():
-            handle = self._handles[family]
-            for key, value in puts.items():
-                if value is None:
-                    batch.delete(key, handle)
-                else:
-                    batch.put(key, value, handle)
+            _add(batch, self._handles[family], puts)
+            if family in self._copies:
+                _add(batch, self._copies[family], puts)
         try:
             self._db.write(batch)
         except Exception as error:
@@ -155,13 +138,6 @@ class RocksStore:
         self._db.flush_wal(True)
         mark.write(self.path, found)
 
-    def _fail(self, reason: str) -> StoreFailed:
-        if exhausted(reason):
-            return NoDescriptors(f"no file descriptor is left to read {self.path}")
-        failure = StoreFailed(reason)
-        self._group.fail(failure)
-        return failure
-
     def _failed(self, failure: StoreFailed) -> None:
         self._broken = self._broken or str(failure)
         if self._on_failure is not None:
@@ -173,23 +149,69 @@ class RocksStore:
         """As `Store.scan`."""
         if self._group.fresh[family]:
             self._group.write_out()
-        rows: list[tuple[bytes, bytes]] = []
-        cursor = self._families[family].iter()
-        cursor.seek(start)
-        while len(rows) < limit:
-            key = cursor.key()
-            if key is None or key >= stop:
-                break
-            rows.append((key, cursor.value()))
-            cursor.next()
-        if not cursor.valid():
-            try:
-                # At damage a cursor becomes invalid, just as it does at the end.
-                cursor.status()
-            except Exception as error:
-                # rocksdict raises bare Exception for whatever RocksDB reports.
-                raise self._fail(f"{self.path} is damaged: {error}") from error
-        return rows
+        try:
+            return cursor.pairs(self._families[family], family, start, stop, limit)
+        except StoreFailed as failure:
+            self._group.fail(failure)
+            raise
+
+    def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
+        """As `Store.extent`."""
+        return cursor.extent(self._families[family], key)
+
+    def damage_met(self) -> int:
+        """As `Store.damage_met`."""
+        return self._db.property_int_value("rocksdb.background-errors") or 0
+
+    async def rewrite(self, family: Family, rows: Readable) -> None:
+        """As `Store.rewrite`.
+
+        RocksDB cannot take one damaged file away online, and each compaction would meet it again.
+        """
+        old = self._names[family]
+        base, _, number = old.partition(GENERATION)
+        name = f"{base}{GENERATION}{int(number or 1) + 1}"
+        try:
+            # It would meet the same block again and again; and too many tables stop all writes.
+            self._families[family].set_options({"disable_auto_compactions": "true"})
+            fresh = self._db.create_column_family(name, family_options())
+            handle = self._db.get_column_family_handle(name)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._broke(error) from error
+        self._copies[family] = handle
+        at: bytes | None = b""
+        while at is not None:
+            some, at = rows(at, REWRITE_ROWS)
+            # In the same step: whatever is committed from now on goes to both.
+            self._copy(handle, some)
+            await asyncio.sleep(REWRITE_REST_S)
+        names = {each.value: self._names[each] for each in Family} | {base: name}
+        await self.commit([(Family.META, FAMILIES, msgspec.json.encode(names))])
+        self._group.write_out()
+        before, self._families[family] = self._families[family], fresh
+        self._handles[family], self._names[family] = self._copies.pop(family), name
+        before.close()
+        try:
+            self._db.drop_column_family(old)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._broke(error) from error
+
+    def _copy(self, handle: ColumnFamily, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows:
+            batch.put(key, value, handle)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._broke(error) from error
+
+    def _broke(self, error: Exception) -> StoreFailed:
+        failure = StoreFailed(str(error))
+        self._group.fail(failure)
+        return failure
 
     def disk_bytes(self) -> int:
         """As `Store.disk_bytes`."""
@@ -222,77 +244,9 @@ class RocksStore:
         return f"<RocksStore {self.path} {self._broken or 'healthy'}>"
 
 
-def _lock(path: Path) -> int:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StoreRefused(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise StoreRefused(f"{path} is in use by another running node") from error
-    return lock
-
-
-def _open_marked(path: Path, rocks: Path) -> Rdict:
-    known = mark.read(path)
-    mark.check_files(path, rocks, known)
-    try:
-        database = _open(rocks)
-    except Exception as error:
-        # rocksdict raises bare Exception for whatever RocksDB reports.
-        raise StoreRefused(
-            f"{path} cannot be opened: {_line(error)}. It may be damaged: move it away and"
-            " start this node with an empty directory, and it is refilled from the others"
-        ) from error
-    sequence = database.latest_sequence_number()
-    if known is not None and sequence < known.sequence:
-        database.close()
-        raise mark.lost(path, f"it ends at write {sequence} of at least {known.sequence}")
-    # What was recovered from logs has just been written to tables, durably.
-    mark.write(path, mark.measure(rocks, sequence, (mark.MANIFESTS,)))
-    return database
-
-
-def _open(path: Path) -> Rdict:
-    cache = Cache(BLOCK_CACHE)
-    options, _ = Options.load_latest(str(_BEYOND_SETTERS))
-    _set(options, cache)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    # A torn tail is what a crash leaves; damage before the tail must not pass for one, as it
-    # would with point-in-time recovery, which drops whatever follows it.
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    options.set_max_total_wal_size(MOST_LOG)
-    options.set_keep_log_file_num(2)
-    options.set_max_background_jobs(2)
-    options.set_max_open_files(tables_in(limit_in_force()))
-    families = {family.value: Options(raw_mode=True) for family in Family}
-    for each in families.values():
-        _set(each, cache)
-    return Rdict(str(path), options, column_families=families)
-
-
-def _set(options: Options, cache: Cache) -> None:
-    # At every level: a small store may never reach the last one.
-    options.set_compression_type(DBCompressionType.zstd())
-    options.set_compression_options(ZSTD_WINDOW, ZSTD_LEVEL, 0, DICTIONARY)
-    options.set_write_buffer_size(WRITE_BUFFER)
-    options.set_max_write_buffer_number(2)
-    options.set_memtable_prefix_bloom_ratio(MEMORY_FILTER)
-    options.set_memtable_whole_key_filtering(True)
-    options.set_level_compaction_dynamic_level_bytes(True)
-    options.set_level_zero_slowdown_writes_trigger(TABLES_SLOW)
-    options.set_level_zero_stop_writes_trigger(TABLES_STOP)
-    table = BlockBasedOptions()
-    table.set_block_cache(cache)
-    table.set_bloom_filter(10, False)
-    table.set_block_size(BLOCK)
-    options.set_block_based_table_factory(table)
-
-
-def _line(error: Exception) -> str:
-    """What RocksDB says, on one line."""
-    return " ".join(str(error).split())
+def _add(batch: WriteBatch, handle: ColumnFamily, puts: Mapping[bytes, bytes | None]) -> None:
+    for key, value in puts.items():
+        if value is None:
+            batch.delete(key, handle)
+        else:
+            batch.put(key, value, handle)

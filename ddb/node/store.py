@@ -1,7 +1,7 @@
 """The port between a node and its disk."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -27,7 +27,16 @@ Put = tuple[Family, bytes, bytes | None]
 
 
 class StoreFailed(Exception):
-    """The disk refused a write or a flush, or what it holds is damaged; nothing more is done."""
+    """The disk refused a write or a flush; nothing more is done."""
+
+
+class Unreadable(Exception):
+    """A block of the store cannot be read; `key` is the first key that needs it."""
+
+    def __init__(self, family: Family, key: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.family = family
+        self.key = key
 
 
 class NoDescriptors(StoreFailed):
@@ -60,11 +69,15 @@ class FlushObserver(Protocol):
         ...
 
 
+Readable = Callable[[bytes, int], tuple[list[tuple[bytes, bytes]], bytes | None]]
+"""Given a key and a limit: pairs from that key on, and the key to go on from (None at the end)."""
+
+
 class Store(Protocol):
     """An ordered byte store with atomic batches and group commit."""
 
     def get(self, family: Family, key: bytes) -> bytes | None:
-        """The last value written, durable or not. Raises `StoreFailed`."""
+        """The last value written, durable or not. Raises `Unreadable`, `StoreFailed`."""
         ...
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
@@ -78,7 +91,26 @@ class Store(Protocol):
     def scan(
         self, family: Family, start: bytes, stop: bytes, limit: int
     ) -> list[tuple[bytes, bytes]]:
-        """Up to `limit` pairs with start <= key < stop, in key order. Raises `StoreFailed`."""
+        """Up to `limit` pairs with start <= key < stop, in key order.
+
+        Raises `Unreadable` where a block in between cannot be read, and `StoreFailed`.
+        """
+        ...
+
+    def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
+        """The unreadable keys around `key`: from the first one to before the next readable one."""
+        ...
+
+    async def rewrite(self, family: Family, rows: Readable) -> None:
+        """Copy a family to new files, while it is in use; the old files are removed.
+
+        `rows` gives the pairs to copy. A crash on the way leaves the family as it was. Raises
+        `StoreFailed`.
+        """
+        ...
+
+    def damage_met(self) -> int:
+        """How often work in the background has met blocks that cannot be read."""
         ...
 
     def disk_bytes(self) -> int:

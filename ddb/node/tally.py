@@ -6,12 +6,13 @@ mean equal sets of states. A tally changes in the same batch as the copy it coun
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
-from ddb.node.store import Family, Put, Store
+from ddb.node.damage import DamageBook
+from ddb.node.store import Family, Put, Store, Unreadable
 from ddb.record.state import LIVE, NEWEST
-from ddb.ring.ring import END, PARTITIONS
+from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
 
 ROW = struct.Struct(">QQ")
 _SCAN = 2000
@@ -20,14 +21,21 @@ _SCAN = 2000
 class TallyBook:
     """The tallies of one node's home copies."""
 
-    def __init__(self, store: Store) -> None:
-        """Reads what is stored."""
+    def __init__(self, store: Store, damage: DamageBook) -> None:
+        """Read the stored tallies; add up again those that cannot be read."""
         self._live = [0] * PARTITIONS
         self._digest = [0] * PARTITIONS
         for number in range(PARTITIONS):
-            row = store.get(Family.TALLIES, number.to_bytes(2, "big"))
+            key = number.to_bytes(2, "big")
+            try:
+                row = None if damage.covers(Family.TALLIES, key) else store.get(Family.TALLIES, key)
+            except Unreadable as unreadable:
+                damage.found(unreadable)
+                row = None
             if row:
                 self._live[number], self._digest[number] = ROW.unpack(row)
+            if damage.covers(Family.TALLIES, key):
+                self.taken(added_up(number, partition_rows(damage, Family.RECORDS, number)))
 
     @property
     def live(self) -> int:
@@ -54,6 +62,11 @@ class TallyBook:
             number = key[0] << 8 | key[1]
             self._live[number], self._digest[number] = ROW.unpack(row)
 
+    def stored(self, number: int) -> Put:
+        """The put that writes a partition's tally as it is."""
+        row = ROW.pack(self._live[number], self._digest[number])
+        return (Family.TALLIES, number.to_bytes(2, "big"), row)
+
     def packed(self) -> bytes:
         """All partitions' rows, in order."""
         return b"".join(map(ROW.pack, self._live, self._digest))
@@ -62,11 +75,31 @@ class TallyBook:
         return f"<TallyBook {self.live} live>"
 
 
-def walk(store: Store, family: Family, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-    """Every pair of a family after `after`, in key order, a batch in memory at a time."""
-    while rows := store.scan(family, after + b"\x00" if after else b"", END, _SCAN):
+def added_up(number: int, rows: Iterable[tuple[bytes, bytes]]) -> Put:
+    """The put of a partition's tally that counts all its home copies, `rows`."""
+    live = digest = 0
+    for key, raw in rows:
+        live += raw[0] & LIVE
+        digest ^= _digest(key, raw)
+    return (Family.TALLIES, number.to_bytes(2, "big"), ROW.pack(live, digest))
+
+
+def walk(
+    damage: DamageBook, family: Family, start: bytes = b"", stop: bytes = END
+) -> Iterator[tuple[bytes, bytes]]:
+    """Every readable pair from `start` to before `stop`, a batch in memory at a time."""
+    while rows := damage.readable(family, start, stop, _SCAN)[0]:
         yield from rows
-        after = rows[-1][0]
+        start = rows[-1][0] + b"\x00"
+
+
+def partition_rows(
+    damage: DamageBook, family: Family, number: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """Every readable pair of one partition."""
+    start = number.to_bytes(PARTITION_BYTES, "big")
+    stop = (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else END
+    return walk(damage, family, start, stop)
 
 
 def _digest(key: bytes, raw: bytes) -> int:

@@ -201,12 +201,16 @@ class Refill(Message, tag=26, frozen=True):
     `floor`: a counter at or above every ballot that the lost disk can have accepted. The callee
     refuses what is no newer from now on, its own rounds too: one that the lost disk had stored,
     but this node not yet, would otherwise be decided by a copy that is no more.
+
+    A node that has lost a range of keys alone asks in the same way for the keys from `after` to
+    before `until`.
     """
 
     name: str
     share: Share
     after: bytes
     floor: int
+    until: bytes
 
 
 # Replies.
@@ -248,6 +252,8 @@ class Rows(Message, tag=43, frozen=True):
     where the node knows this state to be decided, else 0. `let_go` is the same in two answers of a
     node only where it has let go of no hint between them. A LIST of 100 moves some 300 rows, and in
     columns they take the gateway some 60 us to decode, where as many tuples took it 280.
+
+    `damaged` names the partitions of the stretch of which the node may lack rows.
     """
 
     keys: list[bytes]
@@ -256,6 +262,7 @@ class Rows(Message, tag=43, frozen=True):
     decided: bytes
     more: bool
     let_go: int
+    damaged: tuple[int, ...] = ()
 
 
 class Tallies(Message, tag=44, frozen=True):
@@ -263,11 +270,13 @@ class Tallies(Message, tag=44, frozen=True):
 
     `records` packs, for each partition in order, the live count and the digest (two big-endian
     64-bit integers) of the node's home copies. `hints` names, for each partition of which the
-    node holds hints, the homes that hold all of them too (none where none is known to).
+    node holds hints, the homes that hold all of them too (none where none is known to). `damaged`
+    names the partitions of which the node may lack copies, so that its summary does not count.
     """
 
     records: bytes
     hints: dict[int, tuple[str, ...]]
+    damaged: tuple[int, ...] = ()
 
 
 class Facts(Message, tag=45, frozen=True):
@@ -337,9 +346,12 @@ class Refused(Message, tag=53, frozen=True):
 
 
 class Handed(Message, tag=54, frozen=True):
-    """Answers Hand: for each state in order, my newest durable dot and my newest promise."""
+    """Answers Hand: for each state in order, my newest durable dot and my newest promise.
 
-    marks: list[tuple[Dot, Dot]]
+    None where I cannot read my own copy: nothing was done.
+    """
+
+    marks: list[tuple[Dot, Dot] | None]
 
 
 class Noted(Message, tag=58, frozen=True):
@@ -366,10 +378,14 @@ class Member(Message, tag=55, frozen=True):
 
 
 class Refilling(Message, tag=56, frozen=True):
-    """Answers Refill: (key, newest dot, state or empty), and the key to go on after, if any."""
+    """Answers Refill: (key, newest dot, state or empty), and the key to go on after, if any.
+
+    `gaps`: key ranges (from, to before) within this part that the node cannot read itself.
+    """
 
     rows: list[tuple[bytes, Dot, bytes]]
     after: bytes | None
+    gaps: list[tuple[bytes, bytes]]
 
 
 class Failed(Message, tag=60, frozen=True):

@@ -6,7 +6,7 @@ import random
 import sys
 from pathlib import Path
 
-from ddb.node import rocks
+from ddb.node import rocks_open
 from ddb.node.rocks import RocksStore
 from ddb.node.store import Family, StoreFailed
 from ddb.settings import Fsync
@@ -59,7 +59,7 @@ def _value(number: int) -> bytes:
 
 def fill() -> str:
     """Write until a write fails. Return the number of durable writes, and the reason."""
-    rocks.WRITE_BUFFER, rocks.MOST_LOG = MEMTABLE, 2 * MEMTABLE
+    rocks_open.WRITE_BUFFER, rocks_open.MOST_LOG = MEMTABLE, 2 * MEMTABLE
     BALLAST.write_bytes(bytes(RESERVED))
     store = RocksStore(DATA, Fsync.ALWAYS)
     count, reason = asyncio.run(_write_until_failure(store))

@@ -5,10 +5,12 @@ import pytest
 from ddb.gateway.sight import Row, Sight
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
+from ddb.ring.ring import Cell
 from ddb.wire.messages import Rows
 
 HOME, PARTNER, STANDBY = "a", "b", "c"
 CELLS = frozenset({(HOME, PARTNER, STANDBY)})
+CELL_OF = (Cell(HOME, PARTNER, STANDBY),)
 OLD, NEW, LATER = Dot(1, 1), Dot(2, 2), Dot(3, 3)
 KEY = b"\x00\x00ada"
 
@@ -41,7 +43,7 @@ def told(*rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go
 
 def sight_of(*looks: dict[str, Rows]) -> Sight:
     """Some looks, one after the other."""
-    sight = Sight(CELLS)
+    sight = Sight(CELLS, CELL_OF)
     for each in looks:
         sight.add(each)
     return sight

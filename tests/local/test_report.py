@@ -54,6 +54,12 @@ def test_joining_node_is_marked() -> None:
     assert "up, joining" in table
 
 
+def test_damage_is_marked() -> None:
+    """A node that cannot read some of its copies says of how many partitions."""
+    table = report({"nodes": [NODE | {"damaged_partitions": 7}], "gateway": GATEWAY})
+    assert "up, rebuilding 7 damaged partitions" in table
+
+
 def test_no_hints_is_said() -> None:
     """A node that holds hints for nobody says so, unlike one that does not answer."""
     table = report({"nodes": [NODE | {"hints": []}], "gateway": GATEWAY})

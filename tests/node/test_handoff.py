@@ -115,7 +115,7 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Replica, Homes]]:
         replica.offer(key, encode(State((Dot((1 << 40) + number, 9),), True, b"{}")))
     await replica.writes.all_durable()
     try:
-        yield Handoff(RING, store, replica, ballots, coordinator, homes, clock), replica, homes
+        yield Handoff(RING, replica, ballots, coordinator, homes, clock), replica, homes
     finally:
         store.close()
 

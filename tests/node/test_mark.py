@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node import rocks
+from ddb.node import rocks_open
 from ddb.node.mark import Mark, measure, read, write
 from ddb.node.rocks import MARK_EVERY, RocksStore
-from ddb.node.store import Family, StoreFailed, StoreRefused
+from ddb.node.store import Family, StoreRefused, Unreadable
 from ddb.settings import Fsync
 from tests.node.committer import body_of, commit, key_of
 from tests.node.test_rocks import TOP, committer
@@ -105,7 +105,7 @@ DAMAGES = (flip_near_the_end, cut_in_half, cut_to_nothing, overwrite, Path.unlin
 @pytest.mark.parametrize(
     ("pattern", "damage"),
     [
-        *product((LOG, MANIFEST, "CURRENT", TABLE), DAMAGES),
+        *product((LOG, MANIFEST, "CURRENT"), DAMAGES),
         *product((LOG, MANIFEST, "CURRENT"), (flip_in_the_middle,)),
     ],
 )
@@ -134,8 +134,8 @@ def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patched:
         # Full memtables begin new logs, and the half empty ones of the other families keep the old.
-        patched.setattr(rocks, "WRITE_BUFFER", 64 * 1024)
-        patched.setattr(rocks, "MOST_LOG", 1024 * 1024 * 1024)
+        patched.setattr(rocks_open, "WRITE_BUFFER", 64 * 1024)
+        patched.setattr(rocks_open, "MOST_LOG", 1024 * 1024 * 1024)
         store = RocksStore(path / "data", Fsync.ALWAYS)
         asyncio.run(fill(store))
         store.close()
@@ -158,31 +158,44 @@ def test_log_missing_before_others_is_refused(with_logs: Path, tmp_path: Path) -
     store.close()
 
 
-def test_unreadable_block_is_found_when_it_is_met(tmp_path: Path) -> None:
-    """A block of a table that cannot be read fails the reads that need it, and then the store."""
+@pytest.mark.parametrize("damage", [flip_in_the_middle, *DAMAGES])
+def test_damaged_table_costs_only_what_it_holds(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """A table that cannot be read fails the reads that need it, and no write and no opening."""
     filled(tmp_path)
     RocksStore(tmp_path, Fsync.ALWAYS).close()
-    flip_in_the_middle(largest(tmp_path, TABLE))
+    damage(largest(tmp_path, TABLE))
 
     async def scenario() -> None:
-        with pytest.raises(StoreFailed):
-            await store.commit([(Family.META, b"a", b"1")])
+        await store.commit([(Family.META, b"a", b"1"), (Family.RECORDS, key_of(0), b"new")])
 
-    store = RocksStore(tmp_path, Fsync.ALWAYS)
-    told: list[StoreFailed] = []
-    store.when_broken(told.append)
-    with pytest.raises(StoreFailed, match="is damaged"):
-        store.scan(Family.RECORDS, b"", TOP, 10**6)
-    unreadable = 0
-    for number in range(BATCHES):
-        try:
-            assert store.get(Family.RECORDS, key_of(number)) == body_of(number)
-        except StoreFailed:
-            unreadable += 1
-    assert 0 < unreadable < BATCHES
-    asyncio.run(scenario())
-    assert told
-    store.close()
+    for _ in range(2):
+        store = RocksStore(tmp_path, Fsync.ALWAYS)
+        with pytest.raises(Unreadable, match=r"\.sst"):
+            store.scan(Family.RECORDS, b"", TOP, 10**6)
+        unreadable = 0
+        for number in range(1, BATCHES):
+            try:
+                assert store.get(Family.RECORDS, key_of(number)) == body_of(number)
+            except Unreadable:
+                unreadable += 1
+        assert (unreadable < BATCHES - 1) is (damage is flip_in_the_middle)
+        assert unreadable
+        asyncio.run(scenario())
+        assert store.get(Family.RECORDS, key_of(0)) == b"new"
+        store.close()
+
+
+def test_damaged_log_beside_a_damaged_table_is_refused(killed: Path, tmp_path: Path) -> None:
+    """A damaged table does not let damaged log records pass for ones that were never written."""
+    for number, damage in enumerate((flip_in_the_middle, flip_near_the_end)):
+        copy = Path(shutil.copytree(killed, tmp_path / str(number)))
+        cut_in_half(largest(copy, TABLE))
+        damage(largest(copy, LOG))
+        for _ in range(2):
+            with pytest.raises(StoreRefused, match="start this node with an empty directory"):
+                RocksStore(copy, Fsync.ALWAYS)
 
 
 def test_torn_tail_behind_the_mark_is_what_a_crash_leaves(killed: Path, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ddb.node.mark import read
-from ddb.node.rocks import MARK_EVERY, WRITE_BUFFER, RocksStore
+from ddb.node.rocks import MARK_EVERY, RocksStore
+from ddb.node.rocks_open import WRITE_BUFFER
 from ddb.node.store import Family, NoDescriptors, StoreFailed
 from ddb.settings import Fsync
 from ddb.wire.descriptors import exhausted

@@ -124,7 +124,7 @@ def test_refresh_does_not_give_way_to_a_floor(tmp_path: Path) -> None:
     async def scenario(together: Together, coordinator: Coordinator) -> None:
         await hold(together)
         for home in CELL.homes:
-            together.replicas[home].fence(FAR)
+            await together.replicas[home].raise_floor(FAR)
         assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
 
     with cell_at(tmp_path) as (together, coordinator):

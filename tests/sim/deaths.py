@@ -119,10 +119,13 @@ class Deaths:
         others = [other for other in world.machines.values() if other is not machine]
         if not all(map(world.whole, others)) or not world.whole(machine):
             return
+        if any(map(world.damaged, world.machines.values())):
+            return
         self._targets.fired(fault)
         trouble = world.trouble(machine.name)
         world.die(machine, power=True, lasts=fault.lasts)
         machine.disk = world.disk(machine.name)
+        machine.damage.clear()
         world.note(f"{machine.name} loses its disk")
         await asyncio.sleep(fault.lasts)
         self._targets.mend(trouble)

@@ -10,17 +10,23 @@ Failing flushes lose the same, since the kernel may have dropped the pages.
 import asyncio
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ddb.node.store import Family, FlushObserver, Put, StoreFailed
+from ddb.node.store import Family, FlushObserver, Put, Readable, StoreFailed, Unreadable
+from ddb.ring.ring import END
+from tests.sim.rot import CLEARED, Reading, Rots
 
 Batch = tuple[Put, ...]
 Content = dict[Family, dict[bytes, bytes]]
 _TORN = 0.5
 STALL_LOOK = 0.005
 """Seconds between checks whether a stalled disk goes on."""
+_COPIED = 3
+"""Rows copied at a time in a rewrite."""
+_COMPACTION = 0.3
+"""Seconds until a compaction meets rot again."""
 
 
 class Timers(Protocol):
@@ -63,6 +69,9 @@ class SimDisk:
         """How many of those the page cache has for certain, whatever becomes of the process."""
         self.torn = 0
         """How often power failed in the middle of a batch."""
+        self.rots = Rots()
+        self.met = 0
+        """How often compaction has met one."""
         self.trap: Callable[[], None] | None = None
         """Sprung by the next write."""
         self._durable: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
@@ -78,7 +87,9 @@ class SimDisk:
         """Make the oldest `batches` durable."""
         for batch in self.unsynced[:batches]:
             for family, key, value in batch:
-                if value is None:
+                if key == CLEARED:
+                    self.rots.cleared(family, value or b"")
+                elif value is None:
                     self._durable[family].pop(key, None)
                 else:
                     self._durable[family][key] = value
@@ -117,9 +128,24 @@ class SimDisk:
         self.sync(len(self.unsynced))
         return self.image()
 
+    def durable(self, family: Family) -> Mapping[bytes, bytes]:
+        """What is durable of a family."""
+        return self._durable[family]
+
     def get(self, family: Family, key: bytes) -> bytes | None:
         """What is durable of a key."""
         return self._durable[family].get(key)
+
+    def rot(self, family: Family, keys: list[bytes], met: float) -> None:
+        """Make the blocks of some rows unreadable; compaction meets them after `met` seconds."""
+        self.rots.begin(family, keys)
+        self.loop.call_later(met, self._meet)
+
+    def _meet(self) -> None:
+        self.met += 1
+        if self.rots.there:
+            # It tries again and again, and a process that starts counts from nought.
+            self.loop.call_later(_COMPACTION, self._meet)
 
     def __repr__(self) -> str:
         return f"<SimDisk {len(self.unsynced)} batches not flushed>"
@@ -132,6 +158,9 @@ class SimStore:
         self._disk = disk
         self._view = disk.content()
         self._order = {family: sorted(pairs) for family, pairs in self._view.items()}
+        self._reading = Reading(disk.rots)
+        self._met = disk.met
+        self._copies: dict[Family, dict[bytes, bytes]] = {}
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
         self._broken: str | None = None
@@ -140,6 +169,7 @@ class SimStore:
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         """As `Store.get`."""
+        self._reading.check(family, key)
         return self._view[family].get(key)
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
@@ -159,7 +189,9 @@ class SimStore:
             return durable
         self._disk.write(tuple(puts))
         for family, key, value in puts:
-            self._apply(family, key, value)
+            if key != CLEARED:
+                self._apply(family, key, value)
+                self._disk.rots.written(family, key)
         return durable
 
     def observe(self, observer: FlushObserver) -> None:
@@ -177,7 +209,41 @@ class SimStore:
         order, view = self._order[family], self._view[family]
         at = bisect_left(order, start)
         end = min(bisect_left(order, stop), at + limit)
+        rotten = [key for key in self._reading.rotten(family) if start <= key < stop]
+        if rotten:
+            reached = bisect_left(order, min(rotten))
+            if reached - at < limit:
+                first = order[reached - 1] + b"\x00" if reached > at else start
+                raise Unreadable(family, first, "rotten block")
         return [(key, view[key]) for key in order[at:end]]
+
+    def rows(self, family: Family) -> list[tuple[bytes, bytes]]:
+        """All rows, as an observer sees them who can read everything."""
+        return [(key, self._view[family][key]) for key in self._order[family]]
+
+    def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
+        """As `Store.extent`."""
+        return self._reading.extent(family, key, self._order[family], END)
+
+    def damage_met(self) -> int:
+        """As `Store.damage_met`."""
+        return self._disk.met - self._met
+
+    async def rewrite(self, family: Family, rows: Readable) -> None:
+        """As `Store.rewrite`."""
+        behind = self._disk.rots.numbers(family)
+        copy = self._copies[family] = {}
+        at: bytes | None = b""
+        while at is not None:
+            some, at = rows(at, _COPIED)
+            copy.update(some)
+            await asyncio.sleep(0.0002)
+        del self._copies[family]
+        puts: list[Put] = [(family, CLEARED, behind)]
+        puts += ((family, key, None) for key in self._order[family] if key not in copy)
+        durable = self.commit(puts)
+        self._reading.leave(behind)
+        await durable
 
     def disk_bytes(self) -> int:
         """As `Store.disk_bytes`."""
@@ -192,6 +258,11 @@ class SimStore:
 
     def _apply(self, family: Family, key: bytes, value: bytes | None) -> None:
         view, order = self._view[family], self._order[family]
+        copy = self._copies.get(family)
+        if copy is not None and value is None:
+            copy.pop(key, None)
+        elif copy is not None and value is not None:
+            copy[key] = value
         if value is None:
             if view.pop(key, None) is not None:
                 del order[bisect_left(order, key)]

@@ -2,8 +2,14 @@
 
 import asyncio
 
+from ddb.node.damage import Range
+from ddb.node.store import Family as NodeFamily
+from ddb.ring.ring import END
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.targets import Acts, Targets
+
+_HINTS = 0.7
+"""Amounts above are of hints, those below of home copies."""
 
 
 class Hardware:
@@ -18,6 +24,7 @@ class Hardware:
             FaultKind.LATE_DISKS: self._late_disks,
             FaultKind.IO_ERROR: self._io_error,
             FaultKind.DISK_FULL: self._disk_full,
+            FaultKind.BAD_BLOCK: self._bad_block,
             FaultKind.CLOCK: self._clock,
         }
 
@@ -72,6 +79,32 @@ class Hardware:
         health.full = False
         await asyncio.sleep(0.2)
         self._targets.mend(trouble)
+
+    async def _bad_block(self, fault: Fault) -> None:
+        """Let some rows of one family rot, unless it would be the second damaged copy of some."""
+        world, machine = self._world, self._targets.machine(fault.one)
+        family = NodeFamily.HINTS if fault.amount > _HINTS else NodeFamily.RECORDS
+        keys = sorted(machine.disk.durable(family))
+        if not keys or not all(map(world.whole, world.machines.values())):
+            return
+        at = int(1e6 * fault.amount) % len(keys)
+        rotten = keys[at : at + 1 + fault.fuse % 4]
+        extent = Range(
+            keys[at - 1] if at else b"",
+            keys[at + len(rotten)] if at + len(rotten) < len(keys) else END,
+        )
+        for other in world.machines.values():
+            for there in world.damaged(other) if other is not machine else ():
+                # Hints are let go of, so that theirs may become longer.
+                if family is NodeFamily.HINTS or there.within(extent.start, extent.stop):
+                    return
+        self._targets.fired(fault)
+        trouble = world.trouble(machine.name)
+        machine.damage.append(extent if family is NodeFamily.RECORDS else Range(b"", END))
+        machine.disk.rot(family, rotten, fault.lasts)
+        world.note(f"{machine.name} cannot read {rotten} of {family.value}")
+        await world.until(lambda: not world.damaged(machine))
+        trouble.end = world.loop.now
 
     async def _clock(self, fault: Fault) -> None:
         self._targets.fired(fault)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ddb.gateway.router import Router
+from ddb.node.damage import Range
 from ddb.node.node import Node
 from ddb.wire.messages import Reply, Request
 from ddb.wire.ports import Condition, Transport
@@ -27,6 +28,8 @@ class Machine:
     """What its disk once held."""
     restored: int = 0
     """The node id of an old image that was put back: under that id it lacks its share."""
+    damage: list[Range] = field(default_factory=list)
+    """The stretches that have rotted, as far as the keys beside them, until they are rebuilt."""
 
     @property
     def up(self) -> bool:

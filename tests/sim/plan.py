@@ -98,6 +98,8 @@ class FaultKind(Enum):
     """Every flush of every node takes somewhat longer than a healthy disk does."""
     IO_ERROR = "io error"
     DISK_FULL = "disk full"
+    BAD_BLOCK = "bad block"
+    """A stretch of a node's rows cannot be read any more; compaction meets it after `lasts`."""
     CLOCK = "clock"
     """A node's wall clock jumps."""
     GATEWAY = "gateway"

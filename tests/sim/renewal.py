@@ -1,12 +1,13 @@
 """Plans of nodes that forget: what they had promised, or everything."""
 
 import random
+from collections.abc import Mapping
 
 from ddb.record.clock import at_millisecond
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
-_QUICK: dict[str, float | int] = {
+QUICK: dict[str, float | int] = {
     "ddb.node.formation.POLL": 0.004,
     "ddb.node.formation.PATIENCE": 0.03,
     "ddb.node.refill.PATIENCE": 0.03,
@@ -60,7 +61,7 @@ def renewal(seed: int, rng: random.Random) -> Plan:
             "ddb.node.handoff.IDLE": slow,
             "ddb.node.handoff.SOON": slow,
             "ddb.node.refill.BATCH": rng.choice((1, 500)),
-            **_QUICK,
+            **QUICK,
         },
         datagrams=rng.random() < 0.7,
     )
@@ -75,32 +76,32 @@ def _restarts(seed: int, rng: random.Random) -> Plan:
     """The node that two coordinators meet at restarts between the messages of their rounds."""
     script = Script(rng)
     length = 0.5
-    forgets = _meeting(script, length)
+    forgets = meeting(script, length)
     at = 0.04
     while at < length:
-        _overlap(script, at, rng.choice((-0.0004, 0.0006, 0.003, 0.0045)))
+        overlap(script, at, rng.choice((-0.0004, 0.0006, 0.003, 0.0045)))
         script.cause(at, FaultKind.LAG, forgets, lasts=0.003)
         kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
         moment = at + 0.0005 + 0.002 * rng.random()
         script.cause(moment, kind, forgets, lasts=0.0002 + 0.0004 * rng.random())
         script.ask(at + 0.02 + 0.01 * rng.random(), script.write(0.1, 0.05), 0)
         at += 0.05 + 0.02 * rng.random()
-    return _amnesia(seed, script, 0.06)
+    return amnesiac(seed, script, 0.06)
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
     """The node that two coordinators meet at loses its disk between two messages of a round."""
     script = Script(rng)
     length = 0.7
-    forgets = _meeting(script, length)
+    forgets = meeting(script, length)
     at = 0.04
     while at < length:
-        _overlap(script, at, rng.choice((-0.0012, 0.012, 0.018, 0.025)))
+        overlap(script, at, rng.choice((-0.0012, 0.012, 0.018, 0.025)))
         _outlive(script, at, forgets)
         for gateway in range(2):
             script.ask(at + 0.05 + 0.02 * rng.random(), script.write(0.1, 0.05), gateway)
         at += 0.09 + 0.03 * rng.random()
-    return _amnesia(seed, script, 0.06)
+    return amnesiac(seed, script, 0.06)
 
 
 def _again(seed: int, rng: random.Random) -> Plan:
@@ -126,7 +127,7 @@ def _again(seed: int, rng: random.Random) -> Plan:
         for _ in range(2):
             script.ask(again + 0.004 + 0.03 * rng.random(), Action.GET, 1)
         at = again + 0.06 + 0.03 * rng.random()
-    return _amnesia(seed, script, rng.choice((0.01, 0.03)))
+    return amnesiac(seed, script, rng.choice((0.01, 0.03)))
 
 
 def _unseen(seed: int, rng: random.Random) -> Plan:
@@ -162,7 +163,7 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 0.02)),
         fsync=0.0002,
         turned={
-            **_QUICK,
+            **QUICK,
             "ddb.wire.timeouts.DEFAULT.partner_s": 0.005,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.3,
             "ddb.wire.timeouts.DEFAULT.request_s": 0.225,
@@ -179,7 +180,7 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
     )
 
 
-def _meeting(script: Script, length: float) -> int:
+def meeting(script: Script, length: float) -> int:
     """Two coordinators that do not reach each other, each with a gateway; whom both reach.
 
     The first one's clock has jumped back, so that its ballots are older than the second one's.
@@ -193,7 +194,7 @@ def _meeting(script: Script, length: float) -> int:
     return meeting
 
 
-def _overlap(script: Script, at: float, later: float) -> None:
+def overlap(script: Script, at: float, later: float) -> None:
     """The second coordinator begins a round just before a moment; the first one when told."""
     rng = script.rng
     script.ask(at - 0.0008 - 0.0008 * rng.random(), script.write(0.1, 0.05), 1)
@@ -208,11 +209,13 @@ def _outlive(script: Script, at: float, forgets: int) -> None:
     script.cause(moment, FaultKind.WIPE, forgets, lasts=0.0003 + 0.0007 * rng.random())
 
 
-def _amnesia(
+def amnesiac(
     seed: int,
     script: Script,
     patience: float,
+    quick: Mapping[str, float | int] = QUICK,
 ) -> Plan:
+    """The plan of a script in which messages outlive what they are about."""
     rng = script.rng
     handing = rng.choice((0.002, 0.05))
     return script.plan(
@@ -230,7 +233,7 @@ def _amnesia(
             "ddb.node.handoff.PATIENCE": 0.02,
             # Else whoever restarts tells all others of a counter beyond what any clock says.
             "ddb.node.ballots.RESERVE": at_millisecond(rng.choice((1, 2, 2000))),
-            **_QUICK,
+            **quick,
         },
         datagrams=True,
     )

@@ -7,30 +7,28 @@ import msgspec
 from ddb.node.store import Family
 from ddb.node.tally import ROW, _digest
 from ddb.record.state import body_of, is_live
-from ddb.ring.ring import END, PARTITION_BYTES, key_of, partition_in
+from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients
 from tests.sim.disk import SimStore
 from tests.sim.history import Record
 from tests.sim.world import World
 
-_ALL = 1 << 30
-
 
 def at_rest(world: World) -> str | None:
     """What is not yet as it must be at rest; None where everything is.
 
-    No hints; both homes of every record byte-equal; no copy anywhere else, so that there are
+    No hints and no damage; both homes of every record byte-equal; no copy elsewhere, so there are
     exactly two; every tally what its records add up to.
     """
     held: dict[bytes, dict[str, bytes]] = defaultdict(dict)
     for name, machine in world.machines.items():
         if machine.store is None or machine.node is None or not machine.up:
             return f"{name} is down"
-        if machine.node.replica.hints.total:
-            return f"{name} holds {machine.node.replica.hints!r}"
-        if machine.store.scan(Family.HINTS, b"", END, 1):
-            return f"{name} has hints that it does not count"
-        for key, raw in machine.store.scan(Family.RECORDS, b"", END, _ALL):
+        if damage := world.damaged(machine):
+            return f"{name} has not rebuilt {damage}: {machine.node.replica!r}"
+        if machine.node.replica.hints.total or machine.store.rows(Family.HINTS):
+            return f"{name} holds or keeps hints: {machine.node.replica.hints!r}"
+        for key, raw in machine.store.rows(Family.RECORDS):
             held[key][name] = raw
         wrong = _tallied(machine.store, name)
         if wrong:
@@ -47,12 +45,11 @@ def at_rest(world: World) -> str | None:
 def _tallied(store: SimStore, name: str) -> str | None:
     live: dict[int, int] = defaultdict(int)
     digest: dict[int, int] = defaultdict(int)
-    for key, raw in store.scan(Family.RECORDS, b"", END, _ALL):
+    for key, raw in store.rows(Family.RECORDS):
         live[partition_in(key)] += is_live(raw)
         digest[partition_in(key)] ^= _digest(key, raw)
     stored = {
-        int.from_bytes(key, "big"): ROW.unpack(row)
-        for key, row in store.scan(Family.TALLIES, b"", END, _ALL)
+        int.from_bytes(key, "big"): ROW.unpack(row) for key, row in store.rows(Family.TALLIES)
     }
     for number in {*live, *stored}:
         if stored.get(number, (0, 0)) != (live[number], digest[number]):
@@ -69,10 +66,10 @@ def space(world: World) -> str | None:
     for name, machine in world.machines.items():
         if machine.store is None or not machine.up:
             continue
-        for key, _ in machine.store.scan(Family.RECORDS, b"", END, _ALL):
+        for key, _ in machine.store.rows(Family.RECORDS):
             if name not in world.ring.cell(key).homes:
                 return f"{name} keeps {key!r}, of which it is no home"
-        for key, _ in machine.store.scan(Family.HINTS, b"", END, _ALL):
+        for key, _ in machine.store.rows(Family.HINTS):
             if name != world.ring.cell(key).standby:
                 return f"{name} keeps a hint {key!r}, of which it is not the standby"
             if world.fault_free:
@@ -85,7 +82,7 @@ async def whole_reads(world: World, clients: Clients) -> None:
     live: dict[str, Record] = {}
     for machine in world.machines.values():
         assert machine.store is not None
-        for key, raw in machine.store.scan(Family.RECORDS, b"", END, _ALL):
+        for key, raw in machine.store.rows(Family.RECORDS):
             if is_live(raw):
                 live[key[PARTITION_BYTES:].decode()] = msgspec.json.decode(
                     body_of(raw), type=Record

@@ -20,6 +20,7 @@ from tests.sim import (
     pledges,
     renewal,
     reuse,
+    rotten,
     slow_disks,
 )
 from tests.sim.plan import Plan
@@ -54,6 +55,8 @@ class Family(Enum):
     """A node's disk is put back as it was some time ago."""
     HEARSAY = "hearsay"
     """A node speaks of rounds whose end it has not heard, and leaves."""
+    ROTTEN_BLOCK = "rotten block"
+    """Nodes cannot read some of their rows any more."""
     PLEDGES = "pledges"
     """Promises outlive their rounds, and hints go home in their midst."""
     REUSE = "reuse"
@@ -80,6 +83,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.PLEDGES: (0.05, pledges.pledges),
     Family.REUSE: (0.03, reuse.reuse),
     Family.CROWD: (0.04, crowd.crowd),
+    Family.ROTTEN_BLOCK: (0.06, rotten.rotten),
 }
 
 

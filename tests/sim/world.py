@@ -9,6 +9,7 @@ import msgspec
 
 from ddb.gateway.router import Router
 from ddb.node.boots import begin_boot
+from ddb.node.damage import Range
 from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
 from ddb.node.node import Node
 from ddb.node.outdated import discard
@@ -193,6 +194,15 @@ class World:
             return False
         identity = msgspec.json.decode(found, type=Identity)
         return identity.stage is Stage.READY and identity.node_id != machine.restored
+
+    def damaged(self, machine: Machine) -> list[Range]:
+        """What a node cannot read, or has not rebuilt yet, as far as the keys beside it."""
+        healed = not machine.disk.rots.there and not (
+            machine.node is None or machine.node.replica.damage.ranges
+        )
+        if healed and machine.up and machine.store is not None:
+            machine.damage.clear()
+        return machine.damage
 
     def ready(self, machine: Machine) -> bool:
         """Whether a node runs and votes."""

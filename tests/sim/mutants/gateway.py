@@ -169,7 +169,11 @@ GATEWAY = (
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(_SIGHT, "if not (home in names and partner in names)", "if False"),
+            Patch(
+                _SIGHT,
+                "if home in names and partner in names:",
+                "if home in names or partner in names:",
+            ),
         ),
         family="seesaw",
     ),
@@ -211,9 +215,9 @@ GATEWAY = (
         (
             Patch(
                 _COUNTING,
-                "        disputed: list[int] = []\n        for number in numbers:\n",
+                "        disputed: list[int] = []\n        damaged = ",
                 "        words = {name: reply.hints for name, reply in answers.items()}\n"
-                "        disputed: list[int] = []\n        for number in numbers:\n",
+                "        disputed: list[int] = []\n        damaged = ",
             ),
         ),
         family="homecoming",
@@ -224,8 +228,8 @@ GATEWAY = (
         (
             Patch(
                 _SIGHT,
-                "not (standby in before and (home",
-                "not (standby in names and (home",
+                "            if looked and (home in here",
+                "            if standby in names and (home in here",
             ),
         ),
         family="homecoming",

@@ -149,14 +149,14 @@ REPAIR = (
         (
             # Each of the two covers for the other.
             Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),
-            Patch(_REFILL, "    replica.fence(request.floor)\n", ""),
+            Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),
         ),
         family="amnesia",
     ),
     Mutant(
         "refill-without-fence",
         "a round that a lost disk had stored is decided after the disk that takes its place",
-        (Patch(_REFILL, "    replica.fence(request.floor)\n", ""),),
+        (Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),),
         family="amnesia",
     ),
     Mutant(

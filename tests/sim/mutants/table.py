@@ -1,6 +1,7 @@
 """The planted bugs. Each is wrong in a way that somebody once was, or easily could be."""
 
 from tests.sim.mutants.coordinator import COORDINATOR
+from tests.sim.mutants.damage import DAMAGE
 from tests.sim.mutants.disks import DISKS
 from tests.sim.mutants.gateway import GATEWAY
 from tests.sim.mutants.images import IMAGES
@@ -10,4 +11,6 @@ from tests.sim.mutants.replica import REPLICA
 from tests.sim.mutants.rounds import ROUNDS
 from tests.sim.mutants.wire import WIRE
 
-MUTANTS = COORDINATOR + ROUNDS + REPLICA + RECORD + REPAIR + IMAGES + GATEWAY + WIRE + DISKS
+MUTANTS = (
+    COORDINATOR + ROUNDS + REPLICA + RECORD + REPAIR + IMAGES + DAMAGE + GATEWAY + WIRE + DISKS
+)

@@ -1,0 +1,85 @@
+"""What a node answers while it cannot read some of its copies."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ddb.node.store import Family
+from ddb.record.state import State, encode
+from ddb.record.version import NEVER, Dot
+from ddb.ring.ring import END, key_of, partition_in
+from ddb.wire.messages import (
+    Accept,
+    Failed,
+    Hand,
+    Handed,
+    Message,
+    Newest,
+    Peek,
+    Propose,
+    Read,
+    Refill,
+    Refilling,
+    Reply,
+    Request,
+    Rows,
+    Scan,
+    Share,
+    Tallies,
+    Tally,
+)
+from tests.loop import run
+from tests.node.alone import RING, voting
+
+DOT = Dot(1 << 40, 1)
+WHOLE = encode(State((DOT,), True, b"{}"))
+NEWER = encode(State((Dot(2 << 40, 1),), True, b"{}"))
+_KEYS = [key_of(f"user-{number}") for number in range(300)]
+HOME, OTHER = [key for key in _KEYS if "db-0" in RING.cell(key).homes][:2]
+HINT = next(key for key in _KEYS if RING.cell(key).standby == "db-0")
+KEYS = [(Family.RECORDS, HOME), (Family.HINTS, HINT)]
+
+
+@pytest.mark.parametrize(("family", "key"), KEYS, ids=["home", "standby"])
+def test_damaged_range_has_no_vote_and_all_others_do(
+    tmp_path: Path, family: Family, key: bytes
+) -> None:
+    """A node declines records in a damaged range, and tells readers of many what may be missing."""
+
+    async def scenario() -> None:
+        async with voting(tmp_path) as (node, store):
+            await store.commit([(family, key, WHOLE), (Family.RECORDS, OTHER, WHOLE)])
+            node.replica.damage.found_undecodable(family, key)
+
+            async def ask(request: Request) -> Reply:
+                handling = node.handle(request, 1e12)
+                return handling if isinstance(handling, Message) else await handling
+
+            for request in (
+                Read(key, NEVER),
+                Peek(key),
+                Propose(key, Dot(2 << 40, 1), DOT, NEWER),
+                Accept(key, NEWER),
+            ):
+                assert isinstance(await ask(request), Failed)
+            assert store.get(family, key) == WHOLE
+            assert isinstance(await ask(Peek(OTHER)), Newest)
+            tallies = await ask(Tally())
+            assert isinstance(tallies, Tallies)
+            assert tallies.damaged == (partition_in(key),)
+            assert tallies.hints[partition_in(key)] == ()
+            rows = await ask(Scan(b"", END, 1000, ()))
+            assert isinstance(rows, Rows)
+            assert (rows.damaged, rows.keys) == ((partition_in(key),), [OTHER])
+            if family is Family.RECORDS:
+                handed = await ask(Hand([(key, NEWER), (OTHER, NEWER)]))
+                assert isinstance(handed, Handed)
+                assert handed.marks[0] is None
+                assert handed.marks[1] is not None
+                share = await ask(Refill(RING.cell(key).homes[1], Share.HOMES, b"", 0, END))
+                assert isinstance(share, Refilling)
+                assert share.gaps == [(key, key + b"\x00")]
+            await asyncio.sleep(0)
+
+    run(scenario())

@@ -1,0 +1,99 @@
+"""Blocks of a simulated disk that cannot be read any more."""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from ddb.node.store import Family, Unreadable
+
+CLEARED = b"\xff\xff\xff cleared"
+"""The key of a put that is no row: once durable, the rot that it names is gone with its files."""
+
+
+@dataclass(slots=True)
+class Rot:
+    """Rows of one family that lie in blocks that cannot be read."""
+
+    number: int
+    family: Family
+    keys: frozenset[bytes]
+    lost: set[bytes] = field(default_factory=set)
+    """Those that nothing newer has replaced: a point read needs the block."""
+
+    def __post_init__(self) -> None:
+        self.lost = set(self.keys)
+
+
+class Rots:
+    """All of one disk."""
+
+    def __init__(self) -> None:
+        self.there: dict[int, Rot] = {}
+        self._made = 0
+
+    def begin(self, family: Family, keys: list[bytes]) -> Rot:
+        """Let some rows rot."""
+        self._made += 1
+        rot = self.there[self._made] = Rot(self._made, family, frozenset(keys))
+        return rot
+
+    def written(self, family: Family, key: bytes) -> None:
+        """A row was written again: what is newest of it lies in another block."""
+        for rot in self.there.values():
+            if rot.family is family:
+                rot.lost.discard(key)
+
+    def cleared(self, family: Family, numbers: bytes) -> None:
+        """A rewrite that left these behind is durable."""
+        for number in numbers:
+            rot = self.there.get(number)
+            if rot is not None and rot.family is family:
+                del self.there[number]
+
+    def numbers(self, family: Family) -> bytes:
+        """What a rewrite that begins now leaves behind."""
+        return bytes(number for number, rot in self.there.items() if rot.family is family)
+
+    def __repr__(self) -> str:
+        return f"<Rots {list(self.there.values())}>"
+
+
+class Reading:
+    """What a process can read of a disk, and which rot its rewrites have left behind."""
+
+    def __init__(self, rots: Rots) -> None:
+        self._rots = rots
+        self._behind: set[int] = set()
+
+    def leave(self, numbers: bytes) -> None:
+        """From now on this process reads from files without that rot."""
+        self._behind.update(numbers)
+
+    def _there(self, family: Family) -> list[Rot]:
+        return [
+            rot
+            for number, rot in self._rots.there.items()
+            if rot.family is family and number not in self._behind
+        ]
+
+    def check(self, family: Family, key: bytes) -> None:
+        """Raises `Unreadable` where a point read needs a rotten block."""
+        if self._rots.there and any(key in rot.lost for rot in self._there(family)):
+            raise Unreadable(family, key, "rotten block")
+
+    def rotten(self, family: Family) -> frozenset[bytes]:
+        """The keys that no scan gets past."""
+        if not self._rots.there:
+            return frozenset()
+        return frozenset(key for rot in self._there(family) for key in rot.keys)
+
+    def extent(
+        self, family: Family, key: bytes, order: list[bytes], end: bytes
+    ) -> tuple[bytes, bytes]:
+        """As `Store.extent`."""
+        rotten = self.rotten(family)
+        below = [each for each in order[: bisect_left(order, key)] if each not in rotten]
+        above = (each for each in order[bisect_left(order, key) :] if each not in rotten)
+        start, stop = below[-1] + b"\x00" if below else b"", next(above, end)
+        if stop == key or not any(start <= each < stop for each in rotten):
+            return key, key + b"\x00"
+        return start, stop
