@@ -74,7 +74,7 @@ class Rebuilder:
         self._floor = 0
         self._fenced = -1
         """How many ranges had been found when `_floor` was taken."""
-        self._told: set[Range] = set()
+        self._logged: set[Range] = set()
 
     async def run(self) -> None:
         """Rebuild whatever is damaged, for ever. Raises `StoreFailed`."""
@@ -186,7 +186,7 @@ class Rebuilder:
         whole = [piece]
         for gap in gaps:
             whole = without(whole, gap)
-            self._tell_lost(gap, peers)
+            self._log_lost(gap, peers)
         for part in whole:
             inside = {key: raw for key, raw in rows.items() if part.covers(key)}
             if await self._replica.rebuild(number, part, inside):
@@ -250,10 +250,10 @@ class Rebuilder:
         except (Silent, Unreachable) as error:
             raise NotNow(peer) from error
 
-    def _tell_lost(self, gap: Range, peers: list[str]) -> None:
-        if gap in self._told:
+    def _log_lost(self, gap: Range, peers: list[str]) -> None:
+        if gap in self._logged:
             return
-        self._told.add(gap)
+        self._logged.add(gap)
         log.error(
             "the keys from %r to before %r are damaged on %s and on one of %s. Requests for them"
             " are answered by 503 until one of the two copies is read again. To go on with the"

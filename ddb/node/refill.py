@@ -95,10 +95,10 @@ class Refiller:
             self._walks = None
         await self._ballots.raise_floor(floor)
         await self._replica.writes.all_durable()
-        self._tell_gaps()
+        self._log_gaps()
         return True
 
-    def _tell_gaps(self) -> None:
+    def _log_gaps(self) -> None:
         for neighbour in self._neighbours:
             ranges = sum(self._gaps.get((neighbour, share), 0) for share in Share)
             if ranges:
