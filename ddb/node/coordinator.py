@@ -12,6 +12,7 @@ import random
 
 from ddb.node.agreement import Agreement
 from ddb.node.ballots import Ballots
+from ddb.node.complaints import Complaints
 from ddb.node.counters import Cause, Counters
 from ddb.node.decided import Decided
 from ddb.node.memory import MOST_KEYED, Memory
@@ -22,6 +23,7 @@ from ddb.node.rounds import Fate, Rounds
 from ddb.record.change import Change, Outcome, verdict
 from ddb.record.state import (
     SETTLE,
+    DamagedState,
     Intent,
     Operation,
     State,
@@ -62,6 +64,7 @@ class Coordinator:
         rng: random.Random,
     ) -> None:
         self.counters = Counters()
+        self.complaints = Complaints(name)
         self.memory = Memory(clock)
         self._name = name
         self._ring = ring
@@ -172,7 +175,11 @@ class Coordinator:
         while True:
             self._check(deadline, doubt, "no partner answered in time")
             wanted, began = Intent(intent.change, intent.operation, doubt), self._clock.now()
-            made, reply = await self._attempt(key, wanted, partner, deadline, cause)
+            try:
+                made, reply = await self._attempt(key, wanted, partner, deadline, cause)
+            except DamagedState as damage:
+                self.complaints.about(damage, key)
+                raise Expired(doubt, f"{self._name}: {damage}") from damage
             if made is not None:
                 # Whoever has waited since before can as well have read it in this very round.
                 self.queue.tell(key, began, made.state)
@@ -218,10 +225,13 @@ class Coordinator:
                 partner, Propose(key, ballot, own.newest, raw), deadline, cause
             )
             if isinstance(reply, Holds):
+                # The partner has promised and not stored: if this ends here, nothing is left open.
+                fate = Fate.VOID
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
                 made = step(base, other, wanted, ballot, self.memory.forgettable)
                 raw = encode(made.state)
+                fate = Fate.OPEN
                 reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Stored):
                     self.counters.repaired(base, other)

@@ -13,10 +13,12 @@ from ddb.node.answering import Answer, PassedOn, reply_of
 from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator
 from ddb.node.partners import PATIENCE, Expired, others_of
-from ddb.node.replica import Replica, Verdict
+from ddb.node.replica import Replica, Verdict, WrongCell
 from ddb.node.rounds import Fate, Rounds
+from ddb.node.store import StoreFailed
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import (
+    DamagedState,
     Intent,
     Operation,
     State,
@@ -82,24 +84,28 @@ class FastPath:
         replica = self._replica
         held = replica.raw(key)
         own = decode(held)
-        first = self._rounds.begin(key)
-        ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
-        if ballot is None:
-            self._rounds.end(key, first, Fate.VOID)
-            return self._change(request, deadline)
-        made = step(own, own, _intent(request), ballot, self._coordinator.memory.forgettable)
-        if made.outcome is not Outcome.DONE:
-            self._rounds.end(key, first, Fate.VOID)
-            return self._change(request, deadline)
-        raw = encode(made.state)
+        first, proposed = self._rounds.begin(key), False
+        try:
+            ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
+            if ballot is None:
+                return self._change(request, deadline)
+            made = step(own, own, _intent(request), ballot, self._coordinator.memory.forgettable)
+            if made.outcome is not Outcome.DONE:
+                return self._change(request, deadline)
+            raw = encode(made.state)
+            replica.promise(key, ballot)
+            asking = self._transport.ask(
+                partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=PATIENCE
+            )
+            proposed = True
+        finally:
+            if not proposed:
+                # Or no later round of this node would ever be reported as ended.
+                self._rounds.end(key, first, Fate.VOID)
         self._queue.enter(key)
-        replica.promise(key, ballot)
         self._counters.operations += 1
         self._counters.rounds += 1
         self._counters.peer_requests += 1
-        asking = self._transport.ask(
-            partner, Propose(key, ballot, own.newest, raw), deadline=deadline, patience=PATIENCE
-        )
         answer: Answer = asking.get_loop().create_future()
         replica.watch(key)
         asking.add_done_callback(
@@ -119,7 +125,34 @@ class FastPath:
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
-        """The partner's word on what was proposed; if it has stored it, so does this node."""
+        """The partner has answered, or has not: an error here ends the round and the turn."""
+        key, over = request.key, False
+        try:
+            self._answered(answer, request, partner, made, held, raw, first, deadline, asked)
+            over = True
+        except (DamagedState, StoreFailed, WrongCell) as error:
+            self._coordinator.complaints.about(error, key)
+            if not answer.done():
+                answer.set_result(Undecided(not _only_promised(asked), str(error)))
+        finally:
+            if not over:
+                fate = Fate.VOID if _only_promised(asked) else Fate.OPEN
+                self._rounds.end(key, first, fate)
+                self._queue.leave(key)
+
+    def _answered(
+        self,
+        answer: Answer,
+        request: Do,
+        partner: str,
+        made: Step,
+        held: bytes,
+        raw: bytes,
+        first: bool,
+        deadline: float,
+        asked: asyncio.Future[Reply],
+    ) -> None:
+        """The partner's answer to what was proposed; if it has stored it, so does this node."""
         key, reply, replica = request.key, reply_of(asked), self._replica
         if not replica.unchanged(key):
             held = replica.raw(key)
@@ -194,6 +227,9 @@ class FastPath:
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except DamagedState as damage:
+            self._coordinator.complaints.about(damage, request.key)
+            return Undecided(request.retry, str(damage))
         return _told(request.kind, outcome, state)
 
     async def _change_in_turn(
@@ -205,6 +241,9 @@ class FastPath:
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
+        except DamagedState as damage:
+            self._coordinator.complaints.about(damage, request.key)
+            return Undecided(doubt, str(damage))
         finally:
             self._queue.leave(request.key)
         return _told(request.kind, outcome, state)
@@ -219,6 +258,11 @@ class FastPath:
 
     def __repr__(self) -> str:
         return f"<FastPath {self._passed_on!r}>"
+
+
+def _only_promised(asked: asyncio.Future[Reply]) -> bool:
+    """Whether the partner has certainly not stored what was proposed."""
+    return not asked.cancelled() and not asked.exception() and type(asked.result()) is Holds
 
 
 def _named(request: Do) -> tuple[Change, Operation]:

@@ -15,7 +15,7 @@ from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
 from ddb.node.partners import PATIENCE, Expired, others_of
 from ddb.node.replica import Replica
-from ddb.record.state import State, body_of, is_live, peek
+from ddb.record.state import DamagedState, State, body_of, is_live, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Found, Get, Holds, Read, Reply, Same, Undecided
@@ -51,7 +51,7 @@ class Lookup:
             or condition(others[0]) is Condition.UP
             or condition(others[1]) is not Condition.UP
         ):
-            return _found(self._coordinator.read(key, deadline))
+            return self._found(key, self._coordinator.read(key, deadline))
         standby = others[1]
         newest = peek(self._replica.raw(key))
         # Before the standby's state is told: what is taken for decided may be overtaken.
@@ -88,15 +88,18 @@ class Lookup:
             return
         heard = isinstance(reply, Same | Holds)
         since = self._coordinator.since(None if heard else standby)
-        self._passed_on.start(answer, _found(self._coordinator.agree(key, deadline, since)))
+        agreeing = self._coordinator.agree(key, deadline, since)
+        self._passed_on.start(answer, self._found(key, agreeing))
+
+    async def _found(self, key: bytes, reading: Coroutine[Any, Any, State]) -> Reply:
+        try:
+            state = await reading
+        except Expired as expired:
+            return Undecided(False, str(expired))
+        except DamagedState as damage:
+            self._coordinator.complaints.about(damage, key)
+            return Undecided(False, str(damage))
+        return Found(state.value)
 
     def __repr__(self) -> str:
         return f"<Lookup {self._passed_on!r}>"
-
-
-async def _found(reading: Coroutine[Any, Any, State]) -> Reply:
-    try:
-        state = await reading
-    except Expired as expired:
-        return Undecided(False, str(expired))
-    return Found(state.value)

@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -58,20 +57,8 @@ from ddb.wire.messages import (
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
 
-log = logging.getLogger(__name__)
-
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
-_MOST_COMPLAINTS = 1000
-_MEANING: dict[type[Exception], str] = {
-    DamagedState: "its copy of this record cannot be read, and the other two of the cell decide"
-    " without it. Only they hold the record: move this node's data away and start it with an empty"
-    " directory, and it is refilled from them",
-    WrongCell: "the record is not lost, but the caller has another ring: give every process the"
-    " same list of nodes and the same version",
-    StoreFailed: "what was answered as stored is on another node too; this one stops",
-}
-"""What it means for the data that a request met one of these before anything was done."""
 
 
 class Node:
@@ -142,7 +129,6 @@ class Node:
             clock,
         )
         self._answers = self._table()
-        self._complaints: set[tuple[type, bytes]] = set()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
@@ -227,7 +213,7 @@ class Node:
                 return answer(request, deadline)
             except (DamagedState, WrongCell, StoreFailed) as error:
                 # All three come of looking at what is held, before anything is done.
-                self._complain(error, getattr(request, "key", b""))
+                self.coordinator.complaints.about(error, getattr(request, "key", b""))
                 return Failed(f"{self.name}: {error}")
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
@@ -239,20 +225,6 @@ class Node:
             caller is not None
             and isinstance(request, Propose)
             and self.peers.proposes(caller.caller, request.ballot.node)
-        )
-
-    def _complain(self, error: Exception, key: bytes) -> None:
-        """Tell the operator, once per record: a client may ask for it again and again."""
-        complaint = (type(error), key)
-        if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
-            return
-        self._complaints.add(complaint)
-        log.error(
-            "%s refused a request for %r, and nothing was done: %s: %s",
-            self.name,
-            key,
-            error,
-            _MEANING[type(error)],
         )
 
     async def _tally(self) -> Reply:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from ddb.node.coordinator import Coordinator, Outrun
 from ddb.node.partners import Expired
 from ddb.node.rounds import Rounds
+from ddb.record.state import DamagedState
 from ddb.wire.messages import Ended, Noted
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
@@ -92,6 +93,9 @@ class Settling:
             except (Expired, Outrun):
                 # Nobody waits for it: there is a next time.
                 continue
+            except DamagedState as damage:
+                # The other two of the cell decide the record without this copy.
+                self._coordinator.complaints.about(damage, key)
         return ended == MOST
 
     def __repr__(self) -> str:

@@ -131,6 +131,8 @@ def step(
 ) -> Step:
     """The next state after `base`, the newer of the two states that a round found.
 
+    Raises `DamagedState` where the change needs the base's body and that cannot be decoded.
+
     `other` is the state it wins over (or `base` itself): its dots are joined so that the result
     dominates both. `forget` tells which remembered operations can no longer be retried.
     """
@@ -141,7 +143,10 @@ def step(
     if known is not None:
         outcome = _recalled(known, intent.operation)
         return Step(outcome, _carried(base, version, recent))
-    effect = evaluate(intent.change, base.value)
+    try:
+        effect = evaluate(intent.change, base.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedState(f"the body of {len(base.body)} bytes is not JSON: {error}") from error
     if intent.operation and (effect.outcome is Outcome.DONE or intent.record_refusal):
         recent = (*recent, Entry(intent.operation, effect.outcome))
     if effect.outcome is not Outcome.DONE or intent.change.kind is Kind.NOTHING:

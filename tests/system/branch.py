@@ -10,7 +10,7 @@ from tests.system.homes import Homes
 def branch(homes: Homes, name: str, key: bytes, coordinator: int, group: int) -> State:
     """Have one home store a change of `group` that no other node has heard of; the state."""
     base = homes.state(name, key)
-    with homes.peer(name) as peer:
+    with homes.peer(name, coordinator) as peer:
         counter = max(peer.welcome.counter, base.newest.counter) + 1 + coordinator
         ballot = Dot(counter, coordinator)
         fields = Change(Kind.UPDATE, b'{"group":%d}' % group)

@@ -10,7 +10,7 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, Ring, partition_of
 from ddb.wire.messages import Facts, Holds, Read, Report, Rows, Same, Scan, Tallies, Tally
 from tests.cluster import Cluster
-from tests.system.peer import Peer
+from tests.system.peer import NODE_ID, Peer
 
 _ROW = struct.Struct(">QQ")
 _ROWS = 2000
@@ -23,9 +23,9 @@ class Homes:
         self.ring = Ring(tuple(f"db-{number}" for number in range(cluster.nodes)))
         self._cluster = cluster
 
-    def peer(self, name: str) -> Peer:
+    def peer(self, name: str, node_id: int = NODE_ID) -> Peer:
         """A connection to a node. Raises OSError where it does not run."""
-        return Peer(self._cluster.port + 1 + int(name.removeprefix("db-")), self.ring)
+        return Peer(self._cluster.port + 1 + int(name.removeprefix("db-")), self.ring, node_id)
 
     def facts(self, name: str) -> dict[str, Any]:
         """A node's status by its own word. Raises OSError where it does not run."""

@@ -18,12 +18,12 @@ NODE_ID = 1
 class Peer:
     """A connection to the node on `port`, introduced as one of a cluster of `ring`."""
 
-    def __init__(self, port: int, ring: Ring) -> None:
-        """Raises OSError where nobody listens."""
+    def __init__(self, port: int, ring: Ring, node_id: int = NODE_ID) -> None:
+        """`node_id` is of the ballots to propose. Raises OSError where nobody listens."""
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
-        welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0, Boot(NODE_ID, 1, 1, 0)))
+        welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0, Boot(node_id, 1, 1, 0)))
         assert isinstance(welcome, Welcome), welcome
         self.welcome = welcome
 
