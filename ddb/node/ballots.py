@@ -36,11 +36,17 @@ class Ballots:
         self._ceiling = self.floor
         self._reserving: asyncio.Future[None] | None = None
         self._reserved_next = self.floor
+        self._covered = self.floor
 
     @property
     def counter(self) -> int:
         """At or above every counter this node knows of."""
         return self._hybrid.last
+
+    @property
+    def reached(self) -> int:
+        """The greatest counter issued, promised or accepted that the ceiling on disk covers."""
+        return min(self._covered, self._ceiling)
 
     def observe(self, counter: int) -> None:
         """Make this node's next ballots greater than `counter`."""
@@ -73,6 +79,7 @@ class Ballots:
 
     def cover(self, counter: int) -> asyncio.Future[None] | None:
         """None where the ceiling is durably at or above `counter`; else what to wait for."""
+        self._covered = max(self._covered, counter)
         if counter > self._reserved_next - RESERVE // 2:
             self._reserve(counter + RESERVE)
         return None if counter <= self._ceiling else self._reserving

@@ -13,7 +13,7 @@ from enum import Enum
 import msgspec
 
 from ddb.node.ballots import CEILING
-from ddb.node.store import Family, Store, written
+from ddb.node.store import Family, Store
 from ddb.record.clock import millisecond_of
 from ddb.wire.messages import Boot
 
@@ -109,13 +109,14 @@ class Peers:
         """What speaks against this start of a peer."""
         return find(self._known.get(name), boot)
 
-    async def remember(self, name: str, boot: Boot) -> None:
-        """Remember a start durably; `judge` has nothing against it. Raises `StoreFailed`."""
+    def remember(self, name: str, boot: Boot) -> asyncio.Future[None] | None:
+        """Remember a start, against which `judge` has nothing; what to wait for, if anything."""
         known = self._known.get(name)
         now = succeed(known, boot)
         if now != known and name in self._names:
             self._known[name] = now
-            await written(self._keep())
+            return self._keep()
+        return None
 
     def greeted(self, name: str, boot: Boot) -> None:
         """A peer has introduced itself on a new connection."""

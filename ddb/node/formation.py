@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from ddb.node.ballots import Ballots
+from ddb.node.confirmation import Confirmation
 from ddb.node.identity import CLUSTER_BYTES, Identity, Stage, keep
 from ddb.node.store import Store
 from ddb.wire.messages import Form, Member, Membership, Reply, Request
@@ -38,6 +39,7 @@ class Formation:
         clock: Clock,
         rng: random.Random,
         ballots: Ballots,
+        confirmation: Confirmation,
         refill: Callable[[int], Awaitable[bool]],
     ) -> None:
         """`refill` takes over a blank node's share from the others; True once it has it all.
@@ -51,24 +53,29 @@ class Formation:
         self._transport = transport
         self._clock = clock
         self._rng = rng
+        self._confirmation = confirmation
         self._refill = refill
         self._ballots = ballots
         self._others = tuple(name for name in identity.names if name != identity.name)
 
     @property
     def ready(self) -> bool:
-        """Whether this node may vote."""
+        """Whether this node belongs to a cluster and holds its share."""
         return self.identity.stage is Stage.READY
 
     async def run(self) -> None:
-        """Work towards READY until there. Raises `StoreFailed`."""
+        """Work towards READY until there, or until the rows are to go. Raises `StoreFailed`."""
         while not self.ready:
             members = dict(zip(self._others, await self._survey(), strict=True))
             self._miss(tuple(name for name, member in members.items() if member is None))
             established = [
                 member for member in members.values() if member and member.stage == Stage.READY
             ]
-            if established:
+            if self.identity.stage is Stage.OUTDATED:
+                if all(member and member.votes for member in members.values()):
+                    await self._discard()
+                    return
+            elif established:
                 await self._follow(established[0].cluster, list(members.values()))
             elif self.identity.name == min(self.identity.names):
                 await self._found(list(members.values()))
@@ -78,24 +85,27 @@ class Formation:
 
     async def form(self, request: Form) -> Reply:
         """Answer the founder."""
-        if not self.ready and self.identity.cluster != request.cluster:
+        joins = self.identity.stage in (Stage.BLANK, Stage.FOUNDING)
+        if joins and self.identity.cluster != request.cluster:
             await self._become(Stage.FOUNDING, request.cluster)
         return self.member()
 
     def member(self) -> Member:
         """Answer Membership."""
-        return Member(self.identity.stage, self.identity.cluster, self._ballots.counter)
+        identity = self.identity
+        votes = self.ready and self._confirmation.complete
+        return Member(identity.stage, identity.cluster, self._ballots.counter, votes)
 
     async def _follow(self, cluster: bytes, members: list[Member | None]) -> None:
         if self.identity.stage is Stage.FOUNDING and self.identity.cluster == cluster:
             await self._become(Stage.READY, cluster)
-        elif all(member and member.stage == Stage.READY for member in members):
+        elif all(member and member.votes for member in members):
             floor = max(member.counter for member in members if member)
             if await self._refill(floor):
                 await self._become(Stage.READY, cluster)
 
     async def _found(self, members: list[Member | None]) -> None:
-        if not all(members):
+        if not all(member and member.stage != Stage.OUTDATED for member in members):
             return
         cluster = self.identity.cluster or self._rng.randbytes(CLUSTER_BYTES)
         if self.identity.stage is Stage.BLANK:
@@ -125,6 +135,11 @@ class Formation:
 
     async def _become(self, stage: Stage, cluster: bytes) -> None:
         identity = msgspec.structs.replace(self.identity, stage=stage, cluster=cluster)
+        await keep(self._store, identity)
+        self.identity = identity
+
+    async def _discard(self) -> None:
+        identity = msgspec.structs.replace(self.identity, stage=Stage.BLANK, discards=True)
         await keep(self._store, identity)
         self.identity = identity
 

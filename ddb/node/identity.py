@@ -19,16 +19,22 @@ class Stage(IntEnum):
     FOUNDING = 1
     """It has agreed to a cluster in which nothing has been written yet."""
     READY = 2
+    OUTDATED = 3
+    """Its disk is of an earlier time: it keeps the rows and has no vote until it is refilled."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """`node_id` names this store in dots: minted with it, and never used by another."""
+    """`node_id` names this store in dots: minted with it, and never used by another.
+
+    `discards`: the rows are of an earlier node id, and go before the node takes part in anything.
+    """
 
     name: str
     names: tuple[str, ...]
     node_id: int
     stage: Stage
     cluster: bytes
+    discards: bool = False
 
 
 class ForeignData(Exception):

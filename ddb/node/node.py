@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 
 from ddb.node.ballots import Ballots
 from ddb.node.boots import Peers, outdated
+from ddb.node.confirmation import Confirmation
 from ddb.node.coordinator import Coordinator
 from ddb.node.decided import Decided
 from ddb.node.fastpath import FastPath
@@ -18,12 +20,13 @@ from ddb.node.handoff import Handoff
 from ddb.node.identity import Identity
 from ddb.node.listing import scan
 from ddb.node.lookup import Lookup
+from ddb.node.outdated import outdate
 from ddb.node.refill import Refiller, refill_rows
 from ddb.node.replica import Replica, WrongCell
 from ddb.node.rounds import Rounds
 from ddb.node.settling import Settling
 from ddb.node.space import WRITING, Room, takes
-from ddb.node.store import Store, StoreFailed
+from ddb.node.store import Store, StoreFailed, written
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
@@ -56,6 +59,8 @@ from ddb.wire.messages import (
     Welcome,
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
+
+log = logging.getLogger(__name__)
 
 _ALWAYS = frozenset({Ping, Membership, Form, Report})
 """Answered before this node votes, too."""
@@ -110,20 +115,29 @@ class Node:
             self.coordinator.counters,
             room,
         )
-        self.formation = Formation(
-            identity, store, transport, clock, rng, self.ballots, self.refiller.take_share
-        )
-
         self._transport = transport
+        self._rng = rng
         self._peers = {
             tuple(sorted(name for name in cell.nodes if name != self.name))
             for cell in ring.cells
             if self.name in cell.nodes
         }
+        self.confirmation = Confirmation(self._peers)
+        self.formation = Formation(
+            identity,
+            store,
+            transport,
+            clock,
+            rng,
+            self.ballots,
+            self.confirmation,
+            self.refiller.take_share,
+        )
         self.settling = Settling(
             identity.node_id,
             sorted({peer for peers in self._peers for peer in peers}),
             rounds,
+            self.ballots,
             self.coordinator,
             transport,
             clock,
@@ -133,7 +147,7 @@ class Node:
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
         return {
-            Ping: lambda _, __: Pong(self.formation.ready and self._in_company()),
+            Ping: lambda _, __: Pong(self.votes and self._in_company()),
             Membership: lambda _, __: self.formation.member(),
             Form: lambda request, _: self.formation.form(request),
             Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
@@ -152,9 +166,39 @@ class Node:
             Refill: lambda request, _: refill_rows(request, self.ring, self.store, replica),
         }
 
+    @property
+    def votes(self) -> bool:
+        """Whether this node holds its share, and its peers have confirmed its disk."""
+        return self.confirmation.complete and self.formation.ready
+
     async def run(self) -> None:
+        """Work until this start of the node is over. Raises `StoreFailed`.
+
+        It is over where a peer has refused this disk, or its rows are to go: start again.
+        """
+        work = asyncio.ensure_future(self._work())
+        refused = asyncio.ensure_future(self.confirmation.refused.wait())
+        try:
+            await asyncio.wait((work, refused), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+                return
+        finally:
+            for each in (work, refused):
+                each.cancel()
+        log.error(
+            "%s. It gets a new node id and is refilled from the others as soon as all of them"
+            " vote; until then its rows stay. There is nothing to do. Next time do not put back"
+            " one node's directory: start the node with an empty one",
+            self.confirmation.reason,
+        )
+        await outdate(self.store, self.formation.identity, self._rng)
+
+    async def _work(self) -> None:
         """Join the cluster, then hand off and settle for ever. Raises `StoreFailed`."""
         await self.formation.run()
+        if not self.formation.ready:
+            return
         work = [asyncio.ensure_future(each.run()) for each in (self.handoff, self.settling)]
         try:
             await asyncio.gather(*work)
@@ -164,6 +208,7 @@ class Node:
 
     def _noted(self, word: Ended) -> Reply:
         self.decided.told(word.node_id, word.since, word.upto)
+        self.peers.reached(word.node_id, word.reached)
         return Noted()
 
     def _in_company(self) -> bool:
@@ -196,9 +241,23 @@ class Node:
                 return Unwelcome(outdated(self.name, hello.caller, finding), True)
             # Before anything is awaited: from here on the earlier id proposes nothing.
             self.peers.greeted(hello.caller, hello.boot)
-            await self.peers.remember(hello.caller, hello.boot)
+            await written(self.peers.remember(hello.caller, hello.boot))
         self.ballots.observe(hello.counter)
         return Welcome(self.name, self.ballots.counter, self.boot)
+
+    def greeted(self, name: str, reply: Welcome | Unwelcome) -> str:
+        """A peer has answered this node's Hello; why not to talk to it, empty where one may."""
+        if isinstance(reply, Unwelcome):
+            if reply.outdated:
+                self.confirmation.refuse(reply.reason)
+            return reply.reason
+        if reply.boot is not None:
+            finding = self.peers.judge(name, reply.boot)
+            if finding is not None:
+                return outdated(self.name, name, finding)
+            self.peers.remember(name, reply.boot)
+        self.confirmation.confirm(name)
+        return ""
 
     def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
         """Answer one request, at once or by a coroutine; `caller` is None for a stranger."""
@@ -206,7 +265,7 @@ class Node:
         answer = self._answers.get(kind)
         if kind is Propose and not self._proposes(request, caller):
             return Failed(f"{self.name} knows the proposer under another node id")
-        if answer is not None and (self.formation.ready or kind in _ALWAYS):
+        if answer is not None and (self.votes or kind in _ALWAYS):
             if kind in WRITING and not takes(request, self._room()):
                 return Failed(f"the disk of {self.name} is full")
             try:
@@ -217,6 +276,8 @@ class Node:
                 return Failed(f"{self.name}: {error}")
         if answer is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
+        if self.formation.ready:
+            return Failed(f"{self.name} waits until another node confirms its disk")
         return Failed(f"{self.name} is still joining the cluster")
 
     def _proposes(self, request: Request, caller: Hello | None) -> bool:
@@ -244,7 +305,7 @@ class Node:
         return {
             "name": self.name,
             "node_id": self.ballots.node_id,
-            "state": "ready" if self.formation.ready else "joining",
+            "state": "ready" if self.votes else "joining",
             "stage": self.formation.identity.stage.name.lower(),
             "waits_for": list(self.formation.missing),
             "refill": self.refiller.status(),

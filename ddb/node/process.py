@@ -6,12 +6,14 @@ import logging
 import random
 import signal
 import sys
+from functools import partial
 
 import uvloop
 
 from ddb.node.boots import begin_boot
-from ddb.node.identity import ForeignData, keep, mint, recall
+from ddb.node.identity import ForeignData, Identity, keep, mint, recall
 from ddb.node.node import Node
+from ddb.node.outdated import discard
 from ddb.node.owner import claim, claimed
 from ddb.node.rocks import RocksStore
 from ddb.node.space import Space, free_bytes, needed_to_open
@@ -41,6 +43,18 @@ def run(settings: NodeSettings) -> int:
         return _refuse(settings.name, str(foreign))
     if not uvloop.run(_room_to_open(settings)):
         return 0
+    while True:
+        code = _start(settings, names, known)
+        if code is not None:
+            return code
+        known = True
+
+
+def _start(settings: NodeSettings, names: tuple[str, ...], known: bool) -> int | None:
+    """One start of the node, on a store and a loop of its own; None where another must follow.
+
+    `known`: the directory says that it belongs to this node.
+    """
     try:
         store = RocksStore(settings.data, settings.fsync)
     except StoreRefused as refused:
@@ -89,20 +103,10 @@ async def _room_to_open(settings: NodeSettings) -> bool:
 
 async def _serve(
     settings: NodeSettings, names: tuple[str, ...], store: RocksStore, known: bool
-) -> int:
+) -> int | None:
     clock, rng = SystemClock(), random.Random()
     ring = Ring(names)
-    identity = recall(store, settings.name, names)
-    if identity is None and known:
-        raise StoreRefused(
-            f"{settings.data} has lost the node's identity, and who knows what else: move it away"
-            " and start this node with an empty directory, and it is refilled from the others"
-        )
-    if identity is None:
-        identity = mint(settings.name, names, rng)
-        await keep(store, identity)
-    if not known:
-        claim(settings.data, identity)
+    identity = await _identify(settings, names, store, known, rng)
     network = Network({})
     boot = await begin_boot(store, identity.node_id, rng)
     room = Space(settings.data, clock).room
@@ -110,7 +114,10 @@ async def _serve(
     hello = node.hello
     for member in settings.members:
         if member.name != settings.name:
-            network.links[member.name] = Link(member.name, member.host, member.port, hello, clock)
+            judge = partial(node.greeted, member.name)
+            network.links[member.name] = Link(
+                member.name, member.host, member.port, hello, clock, judge
+            )
 
     async def greet(caller: Hello) -> Welcome | Unwelcome:
         answer = await node.greet(caller)
@@ -132,8 +139,34 @@ async def _serve(
     work.cancel()
     if stopped.done():
         stopped.result()
-    log.info("%s stops", settings.name)
-    return 0
+        log.info("%s stops", settings.name)
+        return 0
+    log.info("%s starts again", settings.name)
+    return None
+
+
+async def _identify(
+    settings: NodeSettings,
+    names: tuple[str, ...],
+    store: RocksStore,
+    known: bool,
+    rng: random.Random,
+) -> Identity:
+    """Whose disk this is, minted where it is new. Raises `ForeignData`, `StoreRefused`."""
+    identity = recall(store, settings.name, names)
+    if identity is None and known:
+        raise StoreRefused(
+            f"{settings.data} has lost the node's identity, and who knows what else: move it away"
+            " and start this node with an empty directory, and it is refilled from the others"
+        )
+    if identity is None:
+        identity = mint(settings.name, names, rng)
+        await keep(store, identity)
+    if not known:
+        claim(settings.data, identity)
+    if identity.discards:
+        identity = await discard(store, identity)
+    return identity
 
 
 def _when_told(exit_with_parent: bool) -> asyncio.Future[None]:

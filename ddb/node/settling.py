@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
+from ddb.node.ballots import Ballots
 from ddb.node.coordinator import Coordinator, Outrun
 from ddb.node.partners import Expired
 from ddb.node.rounds import Rounds
@@ -27,6 +28,7 @@ class Settling:
         node_id: int,
         peers: Collection[str],
         rounds: Rounds,
+        ballots: Ballots,
         coordinator: Coordinator,
         transport: Transport,
         clock: Clock,
@@ -34,10 +36,11 @@ class Settling:
         self._node_id = node_id
         self._peers = peers
         self._rounds = rounds
+        self._ballots = ballots
         self._coordinator = coordinator
         self._transport = transport
         self._clock = clock
-        self._told: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}
 
     async def run(self) -> None:
         """For ever. Raises `StoreFailed`."""
@@ -58,7 +61,8 @@ class Settling:
 
     async def _tell(self) -> None:
         """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
-        upto, condition = self._rounds.upto, self._transport.condition
+        condition = self._transport.condition
+        upto, reached = self._rounds.upto, self._ballots.reached
         for peer in self._peers:
             if condition(peer) is not Condition.UP:
                 # It may come back without what it had heard last.
@@ -66,9 +70,10 @@ class Settling:
         peers = [
             peer
             for peer in self._peers
-            if condition(peer) is Condition.UP and self._told.get(peer, 0) < upto
+            if condition(peer) is Condition.UP and self._told.get(peer) != (upto, reached)
         ]
-        word, deadline = Ended(self._node_id, self._rounds.since, upto), self._clock.now() + EVERY
+        word = Ended(self._node_id, self._rounds.since, upto, reached)
+        deadline = self._clock.now() + EVERY
         asked = [
             self._transport.ask(peer, word, deadline=deadline, patience=EVERY) for peer in peers
         ]
@@ -76,7 +81,7 @@ class Settling:
             peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
         ):
             if isinstance(reply, Noted):
-                self._told[peer] = upto
+                self._told[peer] = (upto, reached)
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
 

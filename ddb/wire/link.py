@@ -9,6 +9,7 @@ a socket while its reader was paused is dead on arrival, with no wall clock in i
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.messages import Hello, Ping, Pong, Reply, Request, Unwelcome, Welcome
@@ -39,10 +40,27 @@ Waiting = tuple[asyncio.Future[Reply], float, float, float]
 """One request on its way: its future, when it was sent, its deadline, the patience with it."""
 
 
+Judge = Callable[[Welcome | Unwelcome], str]
+"""Why not to talk to the callee that has answered so; empty where one may."""
+
+
+def _take(_: Welcome | Unwelcome) -> str:
+    return ""
+
+
 class Link:
     """A lasting connection to the node `name` at `host`:`port`."""
 
-    def __init__(self, name: str, host: str, port: int, hello: Hello, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        hello: Hello,
+        clock: Clock,
+        judge: Judge = _take,
+    ) -> None:
+        """`judge` is asked about each answer to `hello`."""
         self.name = name
         self.requests = 0
         self.condition = Condition.DOWN
@@ -54,6 +72,7 @@ class Link:
         self._host = Host(host)
         self._port = port
         self._hello = hello
+        self._judge = judge
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, Waiting] = {}
@@ -221,12 +240,16 @@ class Link:
         welcome = await greeted
         if self.transport is None:
             raise Unreachable("it was lost while it said hello")
+        objection = self._judge(welcome) if isinstance(welcome, Welcome | Unwelcome) else ""
         if isinstance(welcome, Unwelcome):
             self._complain(f"{self.name} refuses us: {welcome.reason}")
             raise Unreachable(welcome.reason)
         if not isinstance(welcome, Welcome) or welcome.name != self.name:
             self._complain(f"{self._host.name}:{self._port} answers, but is not {self.name}")
             raise Unreachable("another process than expected")
+        if objection:
+            self._complain(objection)
+            raise Unreachable(objection)
         self._believe(Condition.UP, self._voting)
 
     async def _opened(self) -> asyncio.Transport:

@@ -157,11 +157,15 @@ class Hand(Message, tag=23, frozen=True):
 
 
 class Ended(Message, tag=28, frozen=True):
-    """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`."""
+    """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`.
+
+    `reached`: a counter that my ceiling on disk covers: a disk with a lower one is out of date.
+    """
 
     node_id: int
     since: int
     upto: int
+    reached: int
 
 
 class Form(Message, tag=24, frozen=True):
@@ -308,12 +312,14 @@ class Noted(Message, tag=58, frozen=True):
 class Member(Message, tag=55, frozen=True):
     """Answers Form and Membership: the stage (see `ddb.node.identity`) and the cluster's id.
 
-    `counter` is the node's hybrid clock: at or above every ballot it has seen.
+    `counter` is the node's hybrid clock: at or above every ballot it has seen. `votes`: whether it
+    is READY, and its peers have found nothing against its disk since it started.
     """
 
     stage: int
     cluster: bytes
     counter: int
+    votes: bool
 
 
 class Refilling(Message, tag=56, frozen=True):

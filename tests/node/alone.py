@@ -49,6 +49,9 @@ async def voting(
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:
         boot = Boot(identity.node_id, 1, 1, 0)
-        yield Node(identity, boot, RING, store, Alone(failure), SystemClock(), rng), store
+        node = Node(identity, boot, RING, store, Alone(failure), SystemClock(), rng)
+        for peer in NAMES[1:]:
+            node.confirmation.confirm(peer)
+        yield node, store
     finally:
         store.close()

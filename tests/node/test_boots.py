@@ -9,6 +9,7 @@ import pytest
 
 from ddb.node.boots import MOST_RETIRED, Finding, Peers, Standing, begin_boot, find, succeed
 from ddb.node.rocks import RocksStore
+from ddb.node.store import written
 from ddb.record.clock import at_millisecond
 from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot
@@ -102,7 +103,7 @@ def test_what_is_known_of_a_peer_outlives_a_restart(tmp_path: Path) -> None:
 
     async def scenario(store: RocksStore) -> None:
         peers = Peers(NAMES, store)
-        await peers.remember("db-1", Boot(OLD, 1, 1, 0))
+        await written(peers.remember("db-1", Boot(OLD, 1, 1, 0)))
         peers.reached(OLD, at_millisecond(5_000))
         again = Peers(NAMES, store)
         lower = Boot(OLD, 2, 2, at_millisecond(4_000))

@@ -141,7 +141,7 @@ def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
         rounds = coordinator._rounds
         for key in cell_mates:
             rounds.end(key, rounds.begin(key), Fate.OPEN)
-        settling = Settling(1, (), rounds, coordinator, together, CLOCK)
+        settling = Settling(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
         times = 1
         while await settling._end():
             times += 1
@@ -163,7 +163,7 @@ def test_trying_in_vain_is_put_off(tmp_path: Path) -> None:
         for home in CELL.homes:
             together.replicas[home].promise(KEY, Dot(FAR, 7))
         rounds.end(KEY, rounds.begin(KEY), Fate.OPEN)
-        settling = Settling(1, (), rounds, coordinator, together, CLOCK)
+        settling = Settling(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
         assert not await settling._end()
         assert rounds.left(1) == [KEY]
 

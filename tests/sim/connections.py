@@ -4,6 +4,7 @@ They are made, believed in, suspected and given up by the rules and limits of th
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ddb.node.store import StoreFailed
@@ -46,6 +47,7 @@ class Connections:
         self, name: str, names: tuple[str, ...], network: SimNetwork, process: Process
     ) -> None:
         self.hello: Hello | None = None
+        self.judge: Callable[[str, Welcome | Unwelcome], str] | None = None
         self.peers = {other: Peer() for other in names if other != name}
         self._name = name
         self._network = network
@@ -167,17 +169,19 @@ class Connections:
         if greeted.cancelled() or isinstance(greeted.exception(), StoreFailed):
             return
         greeting = greeted.result()
-        if isinstance(greeting, Unwelcome):
-            if not self._process.alive:
-                # A greeting that was late: a newer start has introduced itself before it.
-                return
+        if isinstance(greeting, Unwelcome) and not greeting.outdated:
             self._network.failures.append(f"{name} refuses {self._name}: {greeting.reason}")
             return
-        self._network.carry(name, self._name, self._process, self._connected, name, host)
+        self._network.carry(name, self._name, self._process, self._connected, name, host, greeting)
 
-    def _connected(self, name: str, host: Host) -> None:
+    def _connected(self, name: str, host: Host, greeting: Welcome | Unwelcome) -> None:
         """In the caller's process."""
         peer = self.peers[name]
+        if self.judge is not None and self.judge(name, greeting):
+            if peer.condition is not Condition.DOWN and peer.incarnation != host.process.number:
+                # Without connections: what was believed of an earlier process does not hold.
+                self.lose(name, "refused")
+            return
         if not host.process.alive or (
             peer.condition is not Condition.DOWN and peer.incarnation == host.process.number
         ):

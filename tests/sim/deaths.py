@@ -2,6 +2,13 @@
 
 import asyncio
 
+import msgspec
+
+from ddb.node.ballots import CEILING
+from ddb.node.boots import BOOT, PEERS, Standing, find
+from ddb.node.identity import IDENTITY, Identity
+from ddb.node.store import Family
+from ddb.wire.messages import Boot
 from tests.sim.machines import Machine
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.process import Process
@@ -23,6 +30,8 @@ class Deaths:
             FaultKind.DIES_TWICE: self._dies_twice,
             FaultKind.ROLLING: self._rolling,
             FaultKind.WIPE: self._wipe,
+            FaultKind.IMAGE: self._image,
+            FaultKind.OLD_DISK: self._old_disk,
             FaultKind.PAUSE: self._pause,
             FaultKind.GATEWAY: self._gateway,
             FaultKind.GATEWAY_PAUSE: self._gateway_pause,
@@ -116,6 +125,42 @@ class Deaths:
         world.die(machine, power=True, lasts=fault.lasts)
         machine.disk = world.disk(machine.name)
         world.note(f"{machine.name} loses its disk")
+        await asyncio.sleep(fault.lasts)
+        self._targets.mend(trouble)
+
+    async def _image(self, fault: Fault) -> None:
+        """Take an image of a disk that holds its share."""
+        machine = self._targets.machine(fault.one)
+        if self._world.whole(machine):
+            self._targets.fired(fault)
+            machine.image = machine.disk.image()
+
+    async def _old_disk(self, fault: Fault) -> None:
+        """Put a disk back as it was, unless another one lacks its share, or nobody could tell.
+
+        Each of the others must have on its disk what proves the image old: no store can detect an
+        image of just now, and the documents say so.
+        """
+        world, machine = self._world, self._targets.machine(fault.one)
+        others = [other for other in world.machines.values() if other is not machine]
+        image = machine.image
+        if image is None or not all(map(world.whole, (*others, machine))):
+            return
+        identity = msgspec.json.decode(image[Family.META][IDENTITY], type=Identity)
+        number = int.from_bytes(image[Family.META][BOOT], "big") + 1
+        ceiling = int.from_bytes(image[Family.META].get(CEILING, b""), "big")
+        boot = Boot(identity.node_id, number, -1, ceiling)
+        for other in others:
+            found = other.disk.get(Family.META, PEERS)
+            known = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
+            if find(known.get(machine.name), boot) is None:
+                return
+        self._targets.fired(fault)
+        trouble = world.trouble()
+        world.die(machine, power=True, lasts=fault.lasts)
+        machine.disk.put_back(image)
+        machine.restored = identity.node_id
+        world.note(f"{machine.name} gets an old image of its disk, of boot {number - 1}")
         await asyncio.sleep(fault.lasts)
         self._targets.mend(trouble)
 

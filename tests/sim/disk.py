@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ddb.node.store import Family, Put, StoreFailed
 
 Batch = tuple[Put, ...]
+Content = dict[Family, dict[bytes, bytes]]
 _TORN = 0.5
 
 
@@ -97,10 +98,20 @@ class SimDisk:
         del self.unsynced[kept:]
         return lost
 
-    def content(self) -> dict[Family, dict[bytes, bytes]]:
+    def image(self) -> Content:
+        """A copy of all that is durable."""
+        return {family: dict(pairs) for family, pairs in self._durable.items()}
+
+    def put_back(self, image: Content) -> None:
+        """Hold what an image holds, and nothing else."""
+        self.unsynced.clear()
+        self.cached = 0
+        self._durable = {family: dict(pairs) for family, pairs in image.items()}
+
+    def content(self) -> Content:
         """All that a process that opens this disk finds."""
         self.sync(len(self.unsynced))
-        return {family: dict(pairs) for family, pairs in self._durable.items()}
+        return self.image()
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         """What is durable of a key."""

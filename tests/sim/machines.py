@@ -9,7 +9,7 @@ from ddb.node.node import Node
 from ddb.wire.messages import Reply, Request
 from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock
-from tests.sim.disk import SimDisk, SimStore
+from tests.sim.disk import Content, SimDisk, SimStore
 from tests.sim.process import Process
 
 
@@ -23,6 +23,10 @@ class Machine:
     process: Process | None = None
     node: Node | None = None
     store: SimStore | None = None
+    image: Content | None = None
+    """What its disk once held."""
+    restored: int = 0
+    """The node id of an old image that was put back: under that id it lacks its share."""
 
     @property
     def up(self) -> bool:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import apart, hearsay, homecoming, medley, outages, pledges, renewal
+from tests.sim import apart, hearsay, homecoming, images, medley, outages, pledges, renewal
 from tests.sim.plan import Plan
 
 
@@ -36,6 +36,8 @@ class Family(Enum):
     """Nodes lose their disks while others are behind or hold hints."""
     AMNESIA = "amnesia"
     """A node restarts, or loses its disk, again and again between two coordinators' messages."""
+    IMAGES = "images"
+    """A node's disk is put back as it was some time ago."""
     HEARSAY = "hearsay"
     """A node speaks of rounds whose end it has not heard, and leaves."""
     PLEDGES = "pledges"
@@ -54,6 +56,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.VOLATILE: (0.06, outages.volatile),
     Family.RENEWAL: (0.06, renewal.renewal),
     Family.AMNESIA: (0.05, renewal.amnesia),
+    Family.IMAGES: (0.05, images.images),
     Family.HEARSAY: (0.05, hearsay.hearsay),
     Family.PLEDGES: (0.05, pledges.pledges),
 }

@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from ddb.wire.link import Link
-from ddb.wire.messages import Hello, Reply, Request
+from ddb.wire.messages import Hello, Reply, Request, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.ports import Clock, Condition
 from tests.sim.process import Process
 
 Watch = Callable[[str, str, Request], None]
+
+
+def _take(_name: str, _reply: Welcome | Unwelcome) -> str:
+    return ""
 
 
 class WiredTransport:
@@ -23,13 +28,18 @@ class WiredTransport:
         hello: Hello,
         clock: Clock,
         watches: list[Watch],
+        judge: Callable[[str, Welcome | Unwelcome], str] | None = None,
     ) -> None:
         """In the process itself: the links begin to connect at once."""
         self.name = name
         self.process = process
         self._watches = watches
         self._network = Network(
-            {other: Link(other, other, 0, hello, clock) for other in names if other != name}
+            {
+                other: Link(other, other, 0, hello, clock, partial(judge or _take, other))
+                for other in names
+                if other != name
+            }
         )
 
     def ask(

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -9,6 +10,7 @@ from ddb.gateway.router import Router
 from ddb.node.boots import begin_boot
 from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
 from ddb.node.node import Node
+from ddb.node.outdated import discard
 from ddb.node.store import Family, StoreFailed
 from ddb.ring.ring import Ring
 from ddb.wire.listener import Listener
@@ -112,6 +114,8 @@ class World:
             if identity is None:
                 identity = mint(name, self.names, rng)
                 await keep(store, identity)
+            if identity.discards:
+                identity = await discard(store, identity)
             late, direct = (
                 Late(),
                 SimTransport(name, self.names, self.network, process, machine.clock),
@@ -122,7 +126,7 @@ class World:
             machine.node = node
             hello = node.hello
             if self.wires is not None:
-                wired = late.real = self._wired(name, process, hello, machine.clock)
+                wired = late.real = self._wired(name, process, hello, machine.clock, node.greeted)
 
                 async def greet(caller: Hello) -> Welcome | Unwelcome:
                     answer = await node.greet(caller)
@@ -133,13 +137,20 @@ class World:
                 await Listener(node.handle, greet, machine.clock).start(name, 0)
             else:
                 host = Host(process, machine.clock, node.handle, node.greet, lambda: _votes(node))
+                direct.connections.judge = node.greeted
                 self._attach(direct, hello, host)
             await node.run()
+            self.note(f"{name} starts again: {node.formation!r} {node.confirmation!r}")
+            self.loop.later_in(self.loop.root, 0.0, self._again, machine, process)
         except StoreFailed:
             self._broke(machine, process)
         except Exception as error:
             self.violate("crash", f"{name} ended with {error!r}")
             raise
+
+    def _again(self, machine: Machine, process: Process) -> None:
+        if process.alive and machine.process is process:
+            self.die(machine, power=False, lasts=0.0001)
 
     def _broke(self, machine: Machine, process: Process) -> None:
         """The disk refused: the process ends within some callbacks, the disk has lost something."""
@@ -173,12 +184,15 @@ class World:
     def whole(self, machine: Machine) -> bool:
         """Whether a disk belongs to the cluster and holds its share."""
         found = machine.disk.get(Family.META, IDENTITY)
-        return found is not None and msgspec.json.decode(found, type=Identity).stage is Stage.READY
+        if found is None:
+            return False
+        identity = msgspec.json.decode(found, type=Identity)
+        return identity.stage is Stage.READY and identity.node_id != machine.restored
 
     def ready(self, machine: Machine) -> bool:
         """Whether a node runs and votes."""
         node = machine.node
-        return machine.up and node is not None and node.formation.ready
+        return machine.up and node is not None and node.votes
 
     # Gateways.
 
@@ -212,8 +226,16 @@ class World:
                 if isinstance(other, SimTransport) and other.process.alive:
                     self.loop.soon_in(other.process, other.connections.meet, transport.name)
 
-    def _wired(self, name: str, process: Process, hello: Hello, clock: SimClock) -> WiredTransport:
-        transport = WiredTransport(name, self.names, process, hello, clock, self.network.watch)
+    def _wired(
+        self,
+        name: str,
+        process: Process,
+        hello: Hello,
+        clock: SimClock,
+        judge: Callable[[str, Welcome | Unwelcome], str] | None = None,
+    ) -> WiredTransport:
+        watches = self.network.watch
+        transport = WiredTransport(name, self.names, process, hello, clock, watches, judge)
         self.views[name] = transport
         return transport
 

@@ -62,8 +62,13 @@ ROUNDS = (
         (
             Patch(
                 "ddb.node.coordinator",
-                "            fate = Fate.OPEN\n",
-                "            fate = Fate.VOID\n",
+                "            raw = encode(made.state)\n            fate = Fate.OPEN\n",
+                "            raw = encode(made.state)\n            fate = Fate.VOID\n",
+            ),
+            Patch(
+                "ddb.node.coordinator",
+                "                raw = encode(made.state)\n                fate = Fate.OPEN\n",
+                "                raw = encode(made.state)\n",
             ),
             Patch(
                 "ddb.node.fastpath",

@@ -1,0 +1,105 @@
+"""Plans of disks that are put back as they were some time ago.
+
+A node and one other decide something without the third. Then the node's disk is of a time before
+that, and the other one leaves: only the third can tell that the node must not vote.
+"""
+
+import random
+
+from ddb.record.clock import at_millisecond
+from tests.sim.plan import Action, FaultKind, Plan
+from tests.sim.script import NODES, Script
+
+_CYCLES = 3
+_WRITER, _READER = range(2)
+
+
+def images(seed: int, rng: random.Random) -> Plan:
+    """An image is taken, the node goes on, and the image comes back once or more often."""
+    script = Script(rng)
+    records = rng.choice((1, 3))
+    for number in range(records):
+        script.ask(0.0, Action.POST, _WRITER, number)
+    way = rng.choice((_restarted, _restarted, _gone_on, _replaced))
+    at = 0.05
+    for _ in range(_CYCLES):
+        old, behind, stays = rng.sample(NODES, len(NODES))
+        script.cause(at, FaultKind.IMAGE, old, lasts=0.0)
+        if rng.random() < 0.3:
+            # The machine that is restored has a clock of its own.
+            script.cause(at + 0.002, FaultKind.CLOCK, old, lasts=2.0, amount=rng.choice((0.0, 1.0)))
+        written = way(script, at + 0.005, old, records)
+        script.cause(written, FaultKind.ISOLATE, behind, lasts=0.05)
+        for number in range(records):
+            moment = written + 0.008 + 0.02 * rng.random()
+            script.ask(moment, script.write(0.2, 0.2), _WRITER, number)
+        back = written + 0.05
+        script.cause(back - 0.004, FaultKind.OLD_DISK, old, lasts=0.001 + 0.004 * rng.random())
+        lasts = 0.06 + 0.06 * rng.random()
+        leaves = back - 0.005 if rng.random() < 0.7 else back + 0.02 * rng.random()
+        script.cause(leaves, FaultKind.ISOLATE, stays, lasts=lasts)
+        for _ in range(6):
+            moment = back + 0.005 + lasts * rng.random()
+            action = script.read(0.2) if rng.random() < 0.8 else script.write(0.2, 0.2)
+            script.ask(moment, action, _READER, rng.randrange(records))
+        if rng.random() < 0.3:
+            # The same image once more, perhaps before the refill is through.
+            again = leaves + lasts + 0.05 * rng.random()
+            script.cause(again, FaultKind.OLD_DISK, old, lasts=0.002)
+        at = leaves + lasts + rng.choice((0.1, 0.2))
+    return _images(seed, script, records, way is _gone_on)
+
+
+def _restarted(script: Script, at: float, old: int, _records: int) -> float:
+    """The node restarts once or several times after its image was taken; when that is over."""
+    rng = script.rng
+    for _ in range(rng.choice((1, 1, 3))):
+        script.cause(at, rng.choice((FaultKind.KILL, FaultKind.POWER)), old, lasts=0.002)
+        at += 0.03
+    return at
+
+
+def _gone_on(script: Script, at: float, _old: int, records: int) -> float:
+    """The node runs on, and what it issues and accepts passes the ceiling of the image."""
+    rng = script.rng
+    for _ in range(6):
+        script.ask(at + 0.03 * rng.random(), Action.PUT, _WRITER, rng.randrange(records))
+    return at + 0.05
+
+
+def _replaced(script: Script, at: float, old: int, _records: int) -> float:
+    """The node gets a new disk and is refilled; then the old disk is found again."""
+    script.cause(at, FaultKind.WIPE, old, lasts=0.002)
+    return at + 0.12
+
+
+def _images(seed: int, script: Script, records: int, quick: bool) -> Plan:
+    rng = script.rng
+    handing = rng.choice((0.002, 0.02, 0.5))
+    wire = rng.random()
+    return script.plan(
+        seed,
+        records=records,
+        skew=rng.choice((0.0, 0.02, 1.0)),
+        fsync=rng.choice((0.0002, 0.001)),
+        turned={
+            "ddb.node.ballots.RESERVE": at_millisecond(2 if quick else rng.choice((2, 2000))),
+            "ddb.node.boots.KEEP_EVERY_MS": 1,
+            "ddb.node.settling.EVERY": rng.choice((0.003, 0.006)),
+            "ddb.node.partners.PATIENCE": 0.01,
+            "ddb.gateway.router.PATIENCE": 0.02,
+            "ddb.gateway.poll.PATIENCE": 0.02,
+            "ddb.node.handoff.IDLE": handing,
+            "ddb.node.handoff.SOON": handing,
+            "ddb.node.handoff.PATIENCE": 0.01,
+            "ddb.node.formation.POLL": 0.004,
+            "ddb.node.formation.PATIENCE": 0.03,
+            "ddb.node.refill.PATIENCE": 0.03,
+            "ddb.node.refill.BATCH": rng.choice((1, 500)),
+            "ddb.wire.link.PING_EVERY": 0.004,
+            "ddb.wire.link.SWEEP_EVERY": 0.002,
+            "ddb.wire.link.SUSPECT_AFTER": 0.02,
+        },
+        datagrams=wire < 0.2,
+        wired=wire > 0.7,
+    )

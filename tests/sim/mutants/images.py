@@ -1,0 +1,73 @@
+"""Bugs in how nodes tell a disk that is of an earlier time."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_BOOTS = "ddb.node.boots"
+
+IMAGES = (
+    Mutant(
+        "old-image-votes",
+        "a node whose disk was put back as it was some time ago votes with it",
+        (
+            Patch(
+                _BOOTS,
+                "        return find(self._known.get(name), boot)\n",
+                "        return None\n",
+            ),
+        ),
+        family="images",
+    ),
+    Mutant(
+        "boot-number-forgotten",
+        "a node does not remember which boot number a peer has used",
+        (
+            Patch(
+                _BOOTS,
+                "    if boot.number < known.number:\n        return Finding.EARLIER_BOOT\n",
+                "",
+            ),
+            Patch(
+                _BOOTS,
+                "None if boot.nonce == known.nonce else Finding.USED_BOOT",
+                "None",
+            ),
+        ),
+        family="images",
+    ),
+    Mutant(
+        "ceiling-not-compared",
+        "a node does not hold a peer's disk against how far the peer's counters had come",
+        (Patch(_BOOTS, "Finding.LOWER_CEILING if boot.ceiling < known.reached else None", "None"),),
+        family="images",
+    ),
+    Mutant(
+        "retired-id-returns",
+        "a disk that was replaced votes again under its old node id",
+        (Patch(_BOOTS, "Finding.RETIRED_ID if boot.node_id in known.retired else None", "None"),),
+        family="images",
+    ),
+    Mutant(
+        "votes-unconfirmed",
+        "a node votes before any other node has confirmed its disk",
+        (
+            Patch(
+                "ddb.node.confirmation",
+                '        self.complete = False\n        """Whether',
+                '        self.complete = True\n        """Whether',
+            ),
+        ),
+        family="images",
+    ),
+    Mutant(
+        "keeps-the-rows-of-an-old-image",
+        "a refill leaves rows that only the old image had",
+        (
+            Patch(
+                "ddb.node.outdated",
+                "            await store.commit([(family, key, None) for key, _ in rows])\n",
+                "            break\n",
+            ),
+        ),
+        family="images",
+    ),
+)
