@@ -265,7 +265,9 @@ class Node:
         answer = self._answers.get(kind)
         if kind is Propose and not self._proposes(request, caller):
             return Failed(f"{self.name} knows the proposer under another node id")
-        if answer is not None and (self.votes or kind in _ALWAYS):
+        # `votes`, without the cost of a property for each message.
+        votes = self.confirmation.complete and self.formation.ready
+        if answer is not None and (votes or kind in _ALWAYS):
             if kind in WRITING and not takes(request, self._room()):
                 return Failed(f"the disk of {self.name} is full")
             try:

@@ -1,0 +1,132 @@
+"""A node whose data directory is put back as it was some time ago."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster, wait_for
+from tests.system.batch import PATH, Call, create, read, succeed, user
+from tests.system.homes import Homes
+
+RECORDS = 60
+IDS = [f"image-{number}" for number in range(RECORDS)]
+NAME = "db-1"
+
+
+def take(cluster: Cluster, image: Path, ends: str) -> None:
+    """End the node and copy its data directory; then it goes on."""
+    cluster.do(ends, NAME)
+    shutil.copytree(cluster.data / NAME, image)
+    cluster.do("start", NAME)
+
+
+def put_back(cluster: Cluster, image: Path, ends: str) -> None:
+    """End the node, and start it on what its directory was when the image was taken."""
+    cluster.do(ends, NAME)
+    shutil.rmtree(cluster.data / NAME)
+    shutil.copytree(image, cluster.data / NAME)
+    cluster.do("start", NAME)
+
+
+def all_are(cluster: Cluster, group: int) -> bool:
+    answers = read(cluster, IDS)
+    return [answer.json for answer in answers] == [user(each, group) for each in IDS]
+
+
+def fact(homes: Homes, name: str) -> object:
+    """A fact of the node's own status, None while it starts again."""
+    try:
+        return homes.facts(NAME)[name]
+    except OSError:
+        return None
+
+
+def renewed(homes: Homes, before: object) -> bool:
+    return fact(homes, "node_id") not in (None, before)
+
+
+def update(cluster: Cluster, group: int) -> None:
+    succeed(cluster, [Call("PUT", PATH, {"id": each, "group": group}) for each in IDS])
+
+
+@pytest.mark.parametrize(
+    ("ends", "boots", "times"),
+    [("stop", 1, 1), ("kill", 1, 2), ("kill", 3, 1)],
+    ids=["stopped", "killed, and put back twice", "older than several boots"],
+)
+def test_an_old_image_has_no_vote_and_is_refilled(
+    tmp_path: Path, ends: str, boots: int, times: int
+) -> None:
+    """No acknowledged change is missed, and the node has its copies again under a new id."""
+    with Cluster(tmp_path) as cluster:
+        homes, image = Homes(cluster), tmp_path / "image"
+        assert wait_for(homes.settled, 20)
+        succeed(cluster, create(IDS))
+        take(cluster, image, ends)
+        for _ in range(boots - 1):
+            cluster.do(ends, NAME)
+            cluster.do("start", NAME)
+        assert wait_for(homes.settled, 20)
+        for group in range(2, 2 + times):
+            update(cluster, group)
+            before = homes.facts(NAME)["node_id"]
+            put_back(cluster, image, ends)
+            assert all_are(cluster, group)
+            assert wait_for(partial(renewed, homes, before), 20)
+            assert wait_for(homes.settled, 20)
+        cluster.do("kill", "db-0")
+        assert all_are(cluster, 1 + times)
+        log = (cluster.data / f"{NAME}.log").read_text(encoding="utf-8")
+        assert "is of an earlier time" in log
+        assert "refilled from the others" in log
+
+
+def test_an_old_image_waits_while_another_node_is_down(tmp_path: Path) -> None:
+    """It neither votes nor loses its rows until all others are there to refill it."""
+    with Cluster(tmp_path) as cluster:
+        homes, image = Homes(cluster), tmp_path / "image"
+        assert wait_for(homes.settled, 20)
+        succeed(cluster, create(IDS))
+        take(cluster, image, "stop")
+        assert wait_for(homes.settled, 20)
+        update(cluster, 2)
+        cluster.do("kill", "db-0")
+        put_back(cluster, image, "kill")
+        assert wait_for(lambda: fact(homes, "stage") == "outdated", 20)
+        assert homes.facts(NAME)["state"] == "joining"
+        assert homes.facts(NAME)["records"] > 0
+        # Two nodes of a cell are not there, and nobody pretends otherwise.
+        assert {cluster.request("GET", PATH + each)[0] for each in IDS[:4]} == {503}
+        cluster.do("start", "db-0")
+        assert wait_for(homes.settled, 20)
+        assert all_are(cluster, 2)
+
+
+def test_a_cluster_restored_from_images_of_one_moment_starts(tmp_path: Path) -> None:
+    """All directories put back together serve what they held, even with one node missing."""
+    with Cluster(tmp_path) as cluster:
+        homes = Homes(cluster)
+        assert wait_for(homes.settled, 20)
+        succeed(cluster, create(IDS))
+        cluster.stop()
+        for name in homes.ring.names:
+            shutil.copytree(cluster.data / name, tmp_path / name)
+        cluster.start()
+        assert wait_for(homes.settled, 20)
+        update(cluster, 2)
+        cluster.stop()
+        for name in homes.ring.names:
+            shutil.rmtree(cluster.data / name)
+            shutil.copytree(tmp_path / name, cluster.data / name)
+        cluster.start()
+        assert wait_for(homes.settled, 20)
+        cluster.do("kill", "db-2")
+        for name in ("db-0", NAME):
+            cluster.do("kill", name)
+        for name in ("db-0", NAME):
+            cluster.do("start", name)
+        assert wait_for(lambda: cluster.request("GET", "/readyz")[0] == 200, 20)
+        found = [answer.json for answer in read(cluster, IDS)]
+        assert found == [user(each) for each in IDS]
