@@ -144,6 +144,21 @@ def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: s
     run(scenario())
 
 
+def test_a_handler_learns_who_calls() -> None:
+    """A request comes with the introduction of its connection, or with none."""
+
+    async def scenario() -> None:
+        async with Node() as node:
+            stranger = await Raw.to(node, greet=False)
+            await stranger.ask(1, Report())
+            assert node.callers == {None}
+            friend = await Raw.to(node)
+            await friend.ask(1, Get(b"k"))
+            assert node.callers == {None, HELLO}
+
+    run(scenario())
+
+
 def test_dead_on_arrival() -> None:
     """A request past its deadline is refused without being begun; a later one is served."""
 

@@ -8,8 +8,7 @@ _PARTNERS = "ddb.node.partners"
 _FAST = "ddb.node.fastpath"
 _LOOKUP = "ddb.node.lookup"
 
-_ASKS_FAST = """        asking = self._transport.ask(
-            partner, Propose(key, ballot, own.newest, raw)"""
+_ASKS_FAST = "            asking = self._transport.ask(\n                partner, Propose"
 _ASKS_SLOW = """            reply = await self._partners.ask(
                 partner, Propose("""
 
@@ -18,7 +17,7 @@ COORDINATOR = (
         "own-copy-first",
         "the coordinator stores its own copy before the partner has stored",
         (
-            Patch(_FAST, _ASKS_FAST, "        self._replica.offer(key, raw)\n" + _ASKS_FAST),
+            Patch(_FAST, _ASKS_FAST, "            self._replica.offer(key, raw)\n" + _ASKS_FAST),
             Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
         ),
         family="bridge",
@@ -48,8 +47,8 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "        replica.promise(key, ballot)\n        self._counters",
-                "        self._counters",
+                "            replica.promise(key, ballot)\n            asking",
+                "            asking",
             ),
             Patch(_COORDINATOR, "            replica.promise(key, ballot)\n", ""),
         ),

@@ -58,16 +58,4 @@ IMAGES = (
         ),
         family="images",
     ),
-    Mutant(
-        "keeps-the-rows-of-an-old-image",
-        "a refill leaves rows that only the old image had",
-        (
-            Patch(
-                "ddb.node.outdated",
-                "            await store.commit([(family, key, None) for key, _ in rows])\n",
-                "            break\n",
-            ),
-        ),
-        family="images",
-    ),
 )
