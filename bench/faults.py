@@ -17,7 +17,7 @@ from bench.targets.target import TargetFailed
 from bench.users import User
 from bench.workload import Operation, plan, rewrite
 from bench.wrk import LOADING_CONNECTIONS, Wrk
-from ddb.wire.status import ask_status
+from ddb.wire.status_client import ask_status
 
 VICTIM = "db-1"
 FULL_LOAD_S = 3

@@ -122,7 +122,7 @@ def _local(command: str, said: argparse.Namespace) -> int:
     if command == "status":
         import json
 
-        from ddb.local.report import report
+        from ddb.local.status_table import report
 
         status = _status(said)
         print(json.dumps(status, indent=2) if said.json else report(status))
@@ -150,8 +150,8 @@ def _status(said: argparse.Namespace) -> dict[str, object]:
 def _up(said: argparse.Namespace) -> int:
     import asyncio
 
-    from ddb.local.claim import check_ports, claimed
     from ddb.local.control import abandoned
+    from ddb.local.data_lock import check_ports, claimed
     from ddb.local.layout import plan, save
     from ddb.local.supervisor import Supervisor
 

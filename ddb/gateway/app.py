@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 
-from ddb.gateway.connection_cap import ConnectionCap
-from ddb.gateway.errors import (
+from ddb.gateway.api.errors import (
     Refused,
     defect,
     no_such_path,
@@ -25,13 +24,14 @@ from ddb.gateway.errors import (
     undecided,
     wrong_method,
 )
-from ddb.gateway.paging import no_parameters
-from ddb.gateway.paths import COUNT, USERS
+from ddb.gateway.api.paging import no_parameters
+from ddb.gateway.api.paths import COUNT, USERS
+from ddb.gateway.api.response import Response, plain, refusal
+from ddb.gateway.api.user_requests import CONDITIONS, answer
+from ddb.gateway.api.users import Users
+from ddb.gateway.http.connection_cap import ConnectionCap
+from ddb.gateway.http.whole_request import WholeRequest
 from ddb.gateway.records import Records, TooManyKeyed, Unavailable
-from ddb.gateway.response import Response, plain, refusal
-from ddb.gateway.user_requests import CONDITIONS, answer
-from ddb.gateway.users import Users
-from ddb.gateway.whole_request import WholeRequest
 
 
 class State(TypedDict):

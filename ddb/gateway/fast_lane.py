@@ -17,16 +17,16 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from ddb.gateway.bounded_http import BoundedHttp
-from ddb.gateway.bounds import Bounds, Phase, Unread
-from ddb.gateway.connection_cap import ConnectionCap
-from ddb.gateway.document import GREATEST_DOCUMENT
-from ddb.gateway.errors import Refused, defect, stopped, too_many_keyed, undecided
-from ddb.gateway.paths import COUNT, USERS, normal
+from ddb.gateway.api.errors import Refused, defect, stopped, too_many_keyed, undecided
+from ddb.gateway.api.json_body import GREATEST_DOCUMENT
+from ddb.gateway.api.paths import COUNT, USERS, normal
+from ddb.gateway.api.response import Response, refusal
+from ddb.gateway.api.user_requests import CONDITIONS, answer
+from ddb.gateway.api.users import Users
+from ddb.gateway.http.bounded_http import BoundedHttp
+from ddb.gateway.http.bounds import Bounds, Phase, Unread
+from ddb.gateway.http.connection_cap import ConnectionCap
 from ddb.gateway.records import TooManyKeyed, Unavailable
-from ddb.gateway.response import Response, refusal
-from ddb.gateway.user_requests import CONDITIONS, answer
-from ddb.gateway.users import Users
 
 log = logging.getLogger(__name__)
 

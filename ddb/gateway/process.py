@@ -14,29 +14,29 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
+from ddb.gateway.api.schema import load
+from ddb.gateway.api.users import Users
 from ddb.gateway.app import State, application
-from ddb.gateway.bounded_http import BoundedHttp
-from ddb.gateway.bounds import Sweeper, Swept
-from ddb.gateway.connection_cap import ConnectionCap
 from ddb.gateway.fast_lane import FastLane
-from ddb.gateway.router import Router
-from ddb.gateway.schema import load
-from ddb.gateway.users import Users
+from ddb.gateway.http.bounded_http import BoundedHttp
+from ddb.gateway.http.bounds import Sweeper, Swept
+from ddb.gateway.http.connection_cap import ConnectionCap
+from ddb.gateway.routing.router import Router
 from ddb.ring.ring import Ring
-from ddb.settings import GatewaySettings, HttpLane
-from ddb.wire.clock import SystemClock
-from ddb.wire.descriptors import (
+from ddb.runtime.descriptors import (
     TooFewDescriptors,
     client_connection_limit,
     gateway_reserve,
     raise_limit,
 )
+from ddb.runtime.parent_watch import gone
+from ddb.runtime.process_log import LogRefused, ProcessLog, keep_counts, start_log
+from ddb.runtime.scheduling import in_batches
+from ddb.runtime.system_clock import SystemClock
+from ddb.settings import GatewaySettings, HttpLane
 from ddb.wire.link import Link
 from ddb.wire.messages import PROTOCOL, Hello
 from ddb.wire.network import Network
-from ddb.wire.parent import gone
-from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
-from ddb.wire.scheduling import in_batches
 from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections import deque
 from enum import Enum
 from pathlib import Path
 
-from ddb.wire.log_file import shift
+from ddb.runtime.log_file import shift
 
 _TAIL = 12
 _MOMENT = 0.02
@@ -59,7 +59,7 @@ class Child:
         """Start it. It ends itself when the other end of `lifeline`, a pipe, is closed."""
         shift(self.log)
         self.expected = False
-        # The child opens the file again, and begins new ones in time: see `ddb.wire.log_file`.
+        # The child opens the file again, and begins new ones in time: see `ddb.runtime.log_file`.
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,

@@ -12,7 +12,7 @@ from ddb.local.layout import reachable
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.settings import GatewaySettings, NodeSettings
 from ddb.wire.messages import DiskState
-from ddb.wire.status import ask_status
+from ddb.wire.status_client import ask_status
 
 _PATIENCE = 2.0
 

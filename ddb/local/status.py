@@ -9,7 +9,7 @@ from ddb.local.control import Found, Request, ask
 from ddb.local.layout import GATEWAY, Layout, reachable, url_of
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.settings import GatewaySettings, Member
-from ddb.wire.status import ask_status
+from ddb.wire.status_client import ask_status
 
 _TIMEOUT = 1.0
 _UNKNOWN = Found(None, Process.STOPPED.value)

@@ -6,8 +6,8 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from ddb.local.child import Child, Process
-from ddb.local.claim import port_complaint
 from ddb.local.control import Found, Reply, Request, retire, serve
+from ddb.local.data_lock import port_complaint
 from ddb.local.layout import GATEWAY, Layout
 from ddb.local.probe import HTTP_OK, fetch, listens
 from ddb.settings import Fsync

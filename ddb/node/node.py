@@ -9,27 +9,27 @@ from typing import Any
 
 import msgspec
 
-from ddb.node.ballots import Ballots
-from ddb.node.boots import Peers, outdated
-from ddb.node.confirmation import Confirmation
-from ddb.node.coordinator import Coordinator
-from ddb.node.decided import Decided
-from ddb.node.disk_health import DiskHealth
-from ddb.node.disk_monitor import DiskMonitor
-from ddb.node.fastpath import FastPath
-from ddb.node.formation import Formation
-from ddb.node.handoff import Handoff
-from ddb.node.identity import Identity
-from ddb.node.listing import scan
-from ddb.node.lookup import Lookup
-from ddb.node.outdated import outdate
-from ddb.node.rebuild import Rebuilder
-from ddb.node.refill import Refiller, refill_rows
-from ddb.node.replica import Replica, WrongCell
-from ddb.node.rounds import Rounds
-from ddb.node.settling import Settling
-from ddb.node.space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.store import Store, StoreFailed, Unreadable, written
+from ddb.node.consensus.commit_gossip import Settling
+from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.fastpath.fast_read import Lookup
+from ddb.node.fastpath.fast_write import FastPath
+from ddb.node.membership.boots import Peers, outdated
+from ddb.node.membership.bootstrap import Formation
+from ddb.node.membership.confirmation import Confirmation
+from ddb.node.membership.identity import Identity
+from ddb.node.membership.outdated import outdate
+from ddb.node.repair.handoff import Handoff
+from ddb.node.repair.rebuild import Rebuilder
+from ddb.node.repair.refill import Refiller, refill_rows
+from ddb.node.replica.acceptor import Replica, WrongCell
+from ddb.node.replica.ballots import Ballots
+from ddb.node.scan import scan
+from ddb.node.storage.disk_health import DiskHealth
+from ddb.node.storage.disk_monitor import DiskMonitor
+from ddb.node.storage.disk_space import WRITING, SpaceGuard, Unlimited, takes
+from ddb.node.storage.store import Store, StoreFailed, Unreadable, written
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (

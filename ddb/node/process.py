@@ -10,32 +10,32 @@ from functools import partial
 
 import uvloop
 
-from ddb.node.boots import begin_boot
-from ddb.node.identity import ForeignData, Identity, keep, mint, recall
+from ddb.node.membership.boots import begin_boot
+from ddb.node.membership.directory_owner import claim, claimed
+from ddb.node.membership.identity import ForeignData, Identity, keep, mint, recall
+from ddb.node.membership.outdated import discard
 from ddb.node.node import Node
-from ddb.node.outdated import discard
-from ddb.node.owner import claim, claimed
-from ddb.node.rocks import RocksStore
-from ddb.node.space import Space, free_supply, needed_to_open, shortfall
-from ddb.node.store import StoreFailed, StoreRefused, Unreadable
+from ddb.node.storage.disk_space import Space, free_supply, needed_to_open, shortfall
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import StoreFailed, StoreRefused, Unreadable
 from ddb.ring.ring import Ring
-from ddb.settings import NodeSettings
-from ddb.wire.clock import SystemClock
-from ddb.wire.connection_limits import ConnectionLimits
-from ddb.wire.descriptors import (
+from ddb.runtime.descriptors import (
     NodeShares,
     TooFewDescriptors,
     exhausted,
     node_shares,
     raise_limit,
 )
+from ddb.runtime.parent_watch import gone
+from ddb.runtime.process_log import LogRefused, ProcessLog, keep_counts, start_log
+from ddb.runtime.scheduling import in_batches
+from ddb.runtime.system_clock import SystemClock
+from ddb.settings import NodeSettings
+from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.link import Link
 from ddb.wire.listener import Listener
 from ddb.wire.messages import Hello, Unwelcome, Welcome
 from ddb.wire.network import Network
-from ddb.wire.parent import gone
-from ddb.wire.process_log import LogRefused, ProcessLog, keep_counts, start_log
-from ddb.wire.scheduling import in_batches
 from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)

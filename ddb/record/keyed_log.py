@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable
 
 from ddb.record.change import Outcome
-from ddb.record.clock import at_millisecond
+from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.version import Dot
 
 DIGEST_BYTES = 8

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from ddb.wire.descriptors import MEMBER_CONNECTIONS, STRANGER_CONNECTIONS
+from ddb.runtime.descriptors import MEMBER_CONNECTIONS, STRANGER_CONNECTIONS
 
 STRANGER_TIMEOUT_S = 2.0
 """Seconds for a Hello. A link sends it at once.

@@ -11,9 +11,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from ddb.wire.descriptors import exhausted
+from ddb.runtime.descriptors import exhausted
+from ddb.runtime.log_limit import cause
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
-from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     DiskNotice,
     DiskState,
@@ -25,8 +25,8 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
-from ddb.wire.names import Host
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
+from ddb.wire.resolver import Host
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
 
+from ddb.runtime.log_limit import cause
 from ddb.wire.connection_limits import ConnectionLimits, Connections
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
-from ddb.wire.log_limit import cause
 from ddb.wire.messages import (
     DiskNotice,
     Do,

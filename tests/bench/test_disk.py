@@ -6,8 +6,8 @@ from rocksdict import Options, Rdict
 
 from bench.disk import compact_cluster, logical, occupied
 from bench.users import Generator
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family
 from ddb.settings import Fsync
 
 

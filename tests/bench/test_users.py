@@ -4,7 +4,7 @@ import zlib
 import msgspec
 
 from bench.users import Generator, User
-from ddb.gateway.schema import load
+from ddb.gateway.api.schema import load
 
 
 def test_same_seed_same_users() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.wire.frames import FrameReader, frame
 from ddb.wire.messages import PROTOCOL, Hello, Reply, Tallies, Tally
-from ddb.wire.status import FAR, ask_status
+from ddb.wire.status_client import FAR, ask_status
 from tests.compose.stack import NODE_PORT, address
 
 REPLY_TIMEOUT_S = 2.0

@@ -6,9 +6,9 @@ import random
 import sys
 from pathlib import Path
 
-from ddb.node import rocks_open
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family, StoreFailed
+from ddb.node.storage import rocksdb_open as rocks_open
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family, StoreFailed
 from ddb.settings import Fsync
 
 DATA = Path("/data/store")

@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from ddb.local.probe import HTTP_OK, fetch
-from ddb.wire.status import ask_status
+from ddb.wire.status_client import ask_status
 from tests.cluster import free_ports, wait_for
 from tests.faults.http import Connection, Lateness
 from tests.faults.stalls import FOREVER, Stalls

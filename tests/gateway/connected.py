@@ -12,14 +12,14 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
+from ddb.gateway.api.schema import load
+from ddb.gateway.api.users import Users
 from ddb.gateway.app import State, application
-from ddb.gateway.bounded_http import BoundedHttp
-from ddb.gateway.bounds import Bounds, Sweeper
-from ddb.gateway.connection_cap import ConnectionCap
 from ddb.gateway.fast_lane import FastLane
+from ddb.gateway.http.bounded_http import BoundedHttp
+from ddb.gateway.http.bounds import Bounds, Sweeper
+from ddb.gateway.http.connection_cap import ConnectionCap
 from ddb.gateway.records import Answer, Cursor, Page, Records
-from ddb.gateway.schema import load
-from ddb.gateway.users import Users
 from ddb.record.change import Change, Outcome
 from tests.loop import until
 

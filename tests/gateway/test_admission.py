@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.gateway.admission import (
+from ddb.gateway.routing.admission import (
     ENOUGH,
     MOST_CREDIT,
     QUICK,
@@ -20,7 +20,7 @@ from ddb.gateway.admission import (
     Range,
     Refusals,
 )
-from ddb.wire.clock import SystemClock
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.timeouts import Timeouts
 
 BUDGET_S = 0.2

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from ddb.gateway.bounds import Bounds, Phase, Unread
+from ddb.gateway.http.bounds import Bounds, Phase, Unread
 from tests.api.client import request
 from tests.gateway.connected import ADA, CHUNKS, Kept, Lane, connected, listening
 from tests.loop import run, until

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from ddb.gateway.bounded_http import Message
-from ddb.gateway.bounds import Bounds
+from ddb.gateway.http.bounded_http import Message
+from ddb.gateway.http.bounds import Bounds
 from tests.api.client import request
 from tests.gateway.connected import ADA, CHUNKS, TOO_LONG, Lane, connected
 from tests.loop import run, until

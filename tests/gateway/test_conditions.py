@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.gateway.conditions import etag, fulfilled, not_modified, required_tags
-from ddb.gateway.errors import Refused
+from ddb.gateway.api.errors import Refused
+from ddb.gateway.api.etags import etag, fulfilled, not_modified, required_tags
 from ddb.record.change import ANY
 
 bodies = st.binary(min_size=1, max_size=40)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ddb.gateway.document import Document, parse
-from ddb.gateway.errors import Refused
+from ddb.gateway.api.errors import Refused
+from ddb.gateway.api.json_body import Document, parse
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 values = st.recursive(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddb.gateway.errors import Detail, Error, Refused, invalid
+from ddb.gateway.api.errors import Detail, Error, Refused, invalid
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.record.change import Change
 from tests.api.client import request

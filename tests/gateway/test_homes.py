@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddb.gateway.router import Router
+from ddb.gateway.routing.router import Router
 from ddb.record.state import State, encode, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
-from ddb.wire.clock import SystemClock
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.messages import Found, Get, Holds, Newest, Peek, Read, Reply, Request
 from ddb.wire.ports import Condition
 

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.gateway.operations import Operations, named_by_client
+from ddb.gateway.routing.operation_ids import Operations, named_by_client
 from ddb.record.change import Change, Kind
 from ddb.record.state import OPERATION_BYTES
 

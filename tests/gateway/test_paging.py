@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.gateway.errors import Refused
-from ddb.gateway.paging import Paging, next_link, parse_paging
+from ddb.gateway.api.errors import Refused
+from ddb.gateway.api.paging import Paging, next_link, parse_paging
 from ddb.gateway.records import Cursor
 from ddb.ring.ring import PARTITIONS
 

@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from ddb.gateway.poll import Poll
-from ddb.wire.clock import SystemClock
+from ddb.gateway.listing.scatter_gather import Poll
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.messages import Reply, Request, Tallies, Tally
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT

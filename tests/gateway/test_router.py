@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ddb.gateway.records import Applied, TooManyKeyed, Unavailable
-from ddb.gateway.router import Router
+from ddb.gateway.routing.router import Router
 from ddb.record.change import Change, Kind
 from ddb.ring.ring import Ring
-from ddb.wire.clock import SystemClock
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.messages import Failed, LogFull, Peek, Read, Reply, Request, Undecided
 from ddb.wire.ports import Condition, Silent
 

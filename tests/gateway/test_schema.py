@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ddb.gateway.document import Document
-from ddb.gateway.errors import Refused
-from ddb.gateway.schema import Schema, load
+from ddb.gateway.api.errors import Refused
+from ddb.gateway.api.json_body import Document
+from ddb.gateway.api.schema import Schema, load
 
 USERS = load("user")
 ADA: Document = {"id": "ada", "name": "Ada", "email": "ada@example.com", "group": 1}

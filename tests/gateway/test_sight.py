@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddb.gateway.sight import Row, Sight
+from ddb.gateway.listing.quorum_scan import Row, Sight
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import Cell

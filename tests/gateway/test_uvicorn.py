@@ -14,8 +14,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from ddb.gateway.bounded_http import BoundedHttp
 from ddb.gateway.fast_lane import FastLane
+from ddb.gateway.http.bounded_http import BoundedHttp
 from tests.api.client import request
 from tests.gateway.connected import Kept, Lane, connected, served
 from tests.loop import run, until

@@ -8,12 +8,12 @@ from statistics import mean
 
 import pytest
 
-from ddb.gateway.poll import Poll
-from ddb.gateway.walk import Walk, start_of
+from ddb.gateway.listing.range_read import Walk, start_of
+from ddb.gateway.listing.scatter_gather import Poll
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, Ring
-from ddb.wire.clock import SystemClock
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.messages import Reply, Request, Rows, Scan
 from ddb.wire.ports import Condition
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ddb.ring.ring import Ring
+from ddb.runtime.descriptors import STRANGER_CONNECTIONS
 from ddb.wire.connection_limits import IDLE_TIMEOUT_S, SILENT_S, STRANGER_TIMEOUT_S
-from ddb.wire.descriptors import STRANGER_CONNECTIONS
 from tests.cluster import Cluster, wait_for
 from tests.system.peer import Peer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddb.local.health import Health, Level, health_by_status
-from ddb.local.report import report
+from ddb.local.status_table import report
 from tests.cluster import Cluster, environment, free_ports
 from tests.process import Process, members
 

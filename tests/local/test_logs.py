@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from ddb.wire.log_file import LOG_FILE_BYTES
+from ddb.runtime.log_file import LOG_FILE_BYTES
 from tests.cluster import Cluster, wait_for
 
 STRAYS = 500

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.rocks import MARK_EVERY
+from ddb.node.storage.rocksdb import MARK_EVERY
 from tests.cluster import Cluster, free_ports
 from tests.process import Process, members
 

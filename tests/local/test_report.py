@@ -1,6 +1,6 @@
 """The status table."""
 
-from ddb.local.report import report
+from ddb.local.status_table import report
 
 NODE: dict[str, object] = {
     "name": "db-0",

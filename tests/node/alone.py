@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from ddb.node.identity import Stage, mint
+from ddb.node.membership.identity import Stage, mint
 from ddb.node.node import Node
-from ddb.node.rocks import RocksStore
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.ring.ring import Ring
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Boot, Reply, Request
 from ddb.wire.ports import Condition, Silent, Unreachable
 

@@ -14,9 +14,9 @@ import signal
 import sys
 from pathlib import Path
 
-from ddb.node import rocks
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family, StoreFailed
+from ddb.node.storage import rocksdb as rocks
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family, StoreFailed
 from ddb.settings import Fsync
 
 BATCHES = 200_000

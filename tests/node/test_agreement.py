@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.agreement import Agreement
-from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator
-from ddb.node.counters import Counters
-from ddb.node.decided import Decided
-from ddb.node.fastpath import FastPath
-from ddb.node.partners import Expired, Partners
-from ddb.node.replica import Replica
-from ddb.node.rocks import RocksStore
-from ddb.node.rounds import Rounds
+from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.consensus.quorum_peers import Expired, Partners
+from ddb.node.consensus.quorum_read import Agreement
+from ddb.node.fastpath.fast_write import FastPath
+from ddb.node.metrics import Counters
+from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.ballots import Ballots
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind
 from ddb.record.state import Operation, State, encode
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Accept, Do, Holds, Read, Refused, Reply, Request, Undecided
 from ddb.wire.ports import Condition, Silent
 

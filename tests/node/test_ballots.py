@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ddb.node.ballots import CEILING, Ballots
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family
+from ddb.node.replica.ballots import CEILING, Ballots
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family
 from ddb.record.version import NEVER
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 
 ME = 1
 AHEAD = 1 << 60

@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.boots import MOST_RETIRED, Finding, Peers, Standing, begin_boot, find, succeed
-from ddb.node.rocks import RocksStore
-from ddb.node.store import written
-from ddb.record.clock import at_millisecond
+from ddb.node.membership.boots import (
+    MOST_RETIRED,
+    Finding,
+    Peers,
+    Standing,
+    begin_boot,
+    find,
+    succeed,
+)
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import written
+from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.partners import Expired
+from ddb.node.consensus.quorum_peers import Expired
 from ddb.record.change import Change, Kind
 from ddb.record.state import Operation, encode
 from ddb.record.version import Dot

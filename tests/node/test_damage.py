@@ -11,10 +11,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from ddb.node.damage import DamageBook, Range, joined, without
-from ddb.node.log_check import damaged_log
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family, StoreRefused, Unreadable
+from ddb.node.replica.damage import DamageBook, Range, joined, without
+from ddb.node.storage.log_check import damaged_log
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family, StoreRefused, Unreadable
 from ddb.ring.ring import END, PARTITIONS
 from ddb.settings import Fsync
 from tests.loop import run

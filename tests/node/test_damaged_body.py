@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ddb.node.consensus.open_rounds import Rounds
 from ddb.node.node import Node
-from ddb.node.rounds import Rounds
-from ddb.node.store import Family
+from ddb.node.storage.store import Family
 from ddb.record.change import Kind
 from ddb.record.state import State, encode
 from ddb.record.version import Dot

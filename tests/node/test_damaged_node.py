@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.store import Family
+from ddb.node.storage.store import Family
 from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, key_of, partition_in

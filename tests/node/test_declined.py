@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ddb.node.node import Node
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family, StoreFailed
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family, StoreFailed
 from ddb.record.change import Kind
 from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot

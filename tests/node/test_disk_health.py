@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddb.node.disk_health import (
+from ddb.node.storage.disk_health import (
     GIVE_UP_AFTER,
     QUICK_FLUSHES,
     QUICK_SHARE,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ddb.node.disk_health import DiskHealth
-from ddb.node.disk_monitor import DiskMonitor
-from ddb.node.store import Family, Put
-from ddb.wire.clock import SystemClock
+from ddb.node.storage.disk_health import DiskHealth
+from ddb.node.storage.disk_monitor import DiskMonitor
+from ddb.node.storage.store import Family, Put
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.messages import DiskState
 from ddb.wire.timeouts import DEFAULT
 from tests.loop import until
@@ -120,8 +120,8 @@ def test_a_loop_that_stood_still_does_not_blame_the_disk() -> None:
 
 def test_an_idle_slow_disk_is_probed_until_it_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a client the node itself finds out that its disk is well again, and stops probing."""
-    monkeypatch.setattr("ddb.node.disk_monitor.PROBE_EVERY_S", 0.01)
-    monkeypatch.setattr("ddb.node.disk_health.RECOVERY_S", 0.1)
+    monkeypatch.setattr("ddb.node.storage.disk_monitor.PROBE_EVERY_S", 0.01)
+    monkeypatch.setattr("ddb.node.storage.disk_health.RECOVERY_S", 0.1)
 
     async def scenario(disk: Disk, monitor: DiskMonitor) -> None:
         disk.seconds = 1.2 * LIMIT

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ddb.node.group import CROWD, QUICK, WARY, Fresh, GroupCommit
-from ddb.node.store import Family, StoreFailed
+from ddb.node.storage.group_commit import CROWD, QUICK, WARY, Fresh, GroupCommit
+from ddb.node.storage.store import Family, StoreFailed
 
 
 class Disk:
@@ -113,7 +113,7 @@ def test_the_loop_waits_for_a_quick_disk_only() -> None:
 
 def test_a_crowd_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crowd the next flush waits a moment, and takes what came meanwhile with it."""
-    monkeypatch.setattr("ddb.node.group.GATHER", 0.5)
+    monkeypatch.setattr("ddb.node.storage.group_commit.GATHER", 0.5)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         await asyncio.gather(*{commit(group, number) for number in range(CROWD + 1)})
@@ -131,7 +131,7 @@ def test_a_crowd_that_is_complete_is_not_kept_waiting(
     on_loop: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many commits as the last flush covered are flushed at once, however they came."""
-    monkeypatch.setattr("ddb.node.group.GATHER", 60.0)
+    monkeypatch.setattr("ddb.node.storage.group_commit.GATHER", 60.0)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         disk.time += WARY if on_loop else 0.0

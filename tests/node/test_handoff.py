@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator
-from ddb.node.decided import Decided
-from ddb.node.handoff import AHEAD_IDLE, Handoff
-from ddb.node.replica import Replica
-from ddb.node.rocks import RocksStore
-from ddb.node.rounds import Rounds
+from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.repair.handoff import AHEAD_IDLE, Handoff
+from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.ballots import Ballots
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.state import State, encode, peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of, partition_in
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Hand, Handed, Reply, Request
 from ddb.wire.ports import Condition, Silent
 from tests.loop import run
@@ -122,10 +122,10 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Replica, Homes]]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddb.node.handoff.BATCH_IDLE", BATCH)
-    monkeypatch.setattr("ddb.node.handoff.BATCH_BUSY", BATCH)
-    monkeypatch.setattr("ddb.node.handoff.CALM", 0.0)
-    monkeypatch.setattr("ddb.node.handoff.REST_BUSY", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.BATCH_IDLE", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff.BATCH_BUSY", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff.CALM", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.REST_BUSY", 0.0)
 
 
 async def _turns() -> None:
@@ -159,7 +159,7 @@ def test_clients_who_ask_meet_one_batch_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While clients ask this node, a batch is taken before the next one goes out."""
-    monkeypatch.setattr("ddb.node.handoff.CALM", 60.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.CALM", 60.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -197,7 +197,7 @@ def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -
 
 def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a batch is lost the sweep ends with the last answer, and rests for no silence."""
-    monkeypatch.setattr("ddb.node.handoff.REST_IDLE", 10_000.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.REST_IDLE", 10_000.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):

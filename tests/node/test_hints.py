@@ -11,7 +11,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ddb.node.hints import HintBook
+from ddb.node.replica.hint_index import HintBook
 from ddb.record.version import Dot
 
 PARTITIONS = st.integers(0, 2)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node import rocks_open
-from ddb.node.mark import Mark, measure, read, write
-from ddb.node.rocks import MARK_EVERY, RocksStore
-from ddb.node.store import Family, StoreRefused, Unreadable
+from ddb.node.storage import rocksdb_open as rocks_open
+from ddb.node.storage.durable_mark import Mark, measure, read, write
+from ddb.node.storage.rocksdb import MARK_EVERY, RocksStore
+from ddb.node.storage.store import Family, StoreRefused, Unreadable
 from ddb.settings import Fsync
 from tests.node.committer import body_of, commit, key_of
 from tests.node.test_rocks import TOP, committer

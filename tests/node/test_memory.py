@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.node.memory import (
+from ddb.node.consensus.dedup_window import (
     GATEWAY_WINDOW,
     ISSUE_GRAIN_S,
     KEYED_WINDOW,

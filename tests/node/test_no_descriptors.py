@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.mark import read
-from ddb.node.rocks import MARK_EVERY, RocksStore
-from ddb.node.rocks_open import WRITE_BUFFER
-from ddb.node.store import Family, NoDescriptors, StoreFailed
+from ddb.node.storage.durable_mark import read
+from ddb.node.storage.rocksdb import MARK_EVERY, RocksStore
+from ddb.node.storage.rocksdb_open import WRITE_BUFFER
+from ddb.node.storage.store import Family, NoDescriptors, StoreFailed
+from ddb.runtime.descriptors import exhausted
 from ddb.settings import Fsync
-from ddb.wire.descriptors import exhausted
 from tests.descriptors import at_most, none_left
 
 FEW = 128

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.identity import ForeignData, Identity, Stage, keep, mint, recall
-from ddb.node.owner import claim, claimed
-from ddb.node.rocks import RocksStore
+from ddb.node.membership.directory_owner import claim, claimed
+from ddb.node.membership.identity import ForeignData, Identity, Stage, keep, mint, recall
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.settings import Fsync
 from tests.cluster import ROOT, environment, free_ports
 from tests.node.test_rocks import snapshot

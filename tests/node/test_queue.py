@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.queue import Crowded, KeyQueue
+from ddb.node.consensus.key_queue import Crowded, KeyQueue
 from ddb.record.state import State
 from ddb.record.version import Dot
 

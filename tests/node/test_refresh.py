@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator, Outrun
-from ddb.node.decided import Decided
-from ddb.node.replica import Replica
-from ddb.node.rocks import RocksStore
-from ddb.node.rounds import Fate, Rounds
-from ddb.node.settling import MOST, Settling
+from ddb.node.consensus.commit_gossip import MOST, Settling
+from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.coordinator import Coordinator, Outrun
+from ddb.node.consensus.open_rounds import Fate, Rounds
+from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.ballots import Ballots
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.state import Operation, State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 from ddb.wire.messages import Accept, Propose, Read, Reply, Request
 from ddb.wire.ports import Condition
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from ddb.node.ballots import Ballots
-from ddb.node.replica import Replica
-from ddb.node.rocks import RocksStore
-from ddb.node.store import StoreFailed
+from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.ballots import Ballots
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import StoreFailed
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 
 NAMES = ("db-0", "db-1", "db-2")
 KEY = key_of("ada")

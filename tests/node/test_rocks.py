@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import pytest
 
-from ddb.node.rocks import COMPACTION, RocksStore
-from ddb.node.store import Family, Put, StoreRefused
+from ddb.node.storage.rocksdb import COMPACTION, RocksStore
+from ddb.node.storage.store import Family, Put, StoreRefused
 from ddb.settings import Fsync
 from tests.cluster import ROOT
 from tests.node.committer import body_of, key_of

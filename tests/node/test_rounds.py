@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.ballots import Ballots
-from ddb.node.decided import KEEP_EVERY, MOST_SPANS, Decided
-from ddb.node.rocks import RocksStore
-from ddb.node.rounds import Fate, Rounds
-from ddb.record.clock import at_millisecond
+from ddb.node.consensus.commit_index import KEEP_EVERY, MOST_SPANS, Decided
+from ddb.node.consensus.open_rounds import Fate, Rounds
+from ddb.node.replica.ballots import Ballots
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.version import NEVER, Dot
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 
 ME, PEER, OTHER = 1, 2, 3
 ONE, TWO = b"one", b"two"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.space import (
+from ddb.node.storage.disk_space import (
     LAST,
     LAST_INODES,
     OPEN_INODES,
@@ -23,7 +23,7 @@ from ddb.node.space import (
 from ddb.record.change import Kind
 from ddb.record.version import NEVER
 from ddb.ring.ring import key_of
-from ddb.wire.clock import SystemClock
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.messages import Accept, Do, Get, Hand, Propose, Read, Request
 
 KEY = key_of("ada")

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.ballots import Ballots
-from ddb.node.coordinator import Coordinator
-from ddb.node.decided import Decided
-from ddb.node.fastpath import FastPath
-from ddb.node.lookup import Lookup
-from ddb.node.replica import Replica
-from ddb.node.rocks import RocksStore
-from ddb.node.rounds import Rounds
+from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.fastpath.fast_read import Lookup
+from ddb.node.fastpath.fast_write import FastPath
+from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.ballots import Ballots
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Kind, Outcome
 from ddb.record.state import State, decode, encode
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.clock import SystemClock
 from ddb.wire.messages import (
     Accept,
     Do,

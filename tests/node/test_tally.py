@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.damage import DamageBook
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family
-from ddb.node.tally import ROW, TallyBook, walk
+from ddb.node.replica.damage import DamageBook
+from ddb.node.replica.partition_digests import ROW, TallyBook, walk
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family
 from ddb.record.state import State, encode, is_live, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, key_of, partition_in

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.record.clock import LOGICAL_BITS, HybridClock, at_millisecond, millisecond_of
+from ddb.record.hybrid_clock import LOGICAL_BITS, HybridClock, at_millisecond, millisecond_of
 
 steady = settings(deadline=None)
 walls = st.integers(0, 2**44)

@@ -7,7 +7,7 @@ import msgspec
 
 from ddb.gateway.records import Answer as Told
 from ddb.gateway.records import Applied, Cursor, Page, TooManyKeyed, Unavailable
-from ddb.gateway.router import Router
+from ddb.gateway.routing.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
 from tests.sim.errand import Lost, Work, through
 from tests.sim.history import Answer, Call, Ended, Method, Record

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ddb.node.store import StoreFailed
+from ddb.node.storage.store import StoreFailed
 from ddb.wire import link
 from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent

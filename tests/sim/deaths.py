@@ -4,10 +4,10 @@ import asyncio
 
 import msgspec
 
-from ddb.node.ballots import CEILING
-from ddb.node.boots import BOOT, PEERS, Standing
-from ddb.node.identity import IDENTITY, Identity
-from ddb.node.store import Family
+from ddb.node.membership.boots import BOOT, PEERS, Standing
+from ddb.node.membership.identity import IDENTITY, Identity
+from ddb.node.replica.ballots import CEILING
+from ddb.node.storage.store import Family
 from tests.sim.machines import Machine
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.process import Process

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ddb.node.store import Family, FlushObserver, Put, Readable, StoreFailed, Unreadable
+from ddb.node.storage.store import Family, FlushObserver, Put, Readable, StoreFailed, Unreadable
 from ddb.ring.ring import END
 from tests.sim.rot import CLEARED, Reading, Rots
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ddb.gateway.router import Router
+from ddb.gateway.routing.router import Router
 from tests.sim.machines import Gateway, GatewayGone
 from tests.sim.process import Process
 from tests.sim.world import World

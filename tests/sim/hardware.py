@@ -2,8 +2,8 @@
 
 import asyncio
 
-from ddb.node.damage import Range
-from ddb.node.store import Family as NodeFamily
+from ddb.node.replica.damage import Range
+from ddb.node.storage.store import Family as NodeFamily
 from ddb.ring.ring import END
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.targets import Acts, Targets

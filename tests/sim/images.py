@@ -6,7 +6,7 @@ that, and the other one leaves: only the third can tell that the node must not v
 
 import random
 
-from ddb.record.clock import at_millisecond
+from ddb.record.hybrid_clock import at_millisecond
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import NODES, Script
 
@@ -83,19 +83,21 @@ def _images(seed: int, script: Script, records: int, quick: bool) -> Plan:
         skew=rng.choice((0.0, 0.02, 1.0)),
         fsync=rng.choice((0.0002, 0.001)),
         turned={
-            "ddb.node.ballots.RESERVE": at_millisecond(2 if quick else rng.choice((2, 2000))),
-            "ddb.node.boots.KEEP_EVERY_MS": 1,
-            "ddb.node.settling.EVERY": rng.choice((0.003, 0.006)),
+            "ddb.node.replica.ballots.RESERVE": at_millisecond(
+                2 if quick else rng.choice((2, 2000))
+            ),
+            "ddb.node.membership.boots.KEEP_EVERY_MS": 1,
+            "ddb.node.consensus.commit_gossip.EVERY": rng.choice((0.003, 0.006)),
             "ddb.wire.timeouts.DEFAULT.partner_s": 0.01,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
-            "ddb.node.handoff.IDLE": handing,
-            "ddb.node.handoff.SOON": handing,
-            "ddb.node.handoff.PATIENCE": 0.01,
-            "ddb.node.formation.POLL": 0.004,
-            "ddb.node.formation.PATIENCE": 0.03,
-            "ddb.node.refill.PATIENCE": 0.03,
-            "ddb.node.refill.BATCH": rng.choice((1, 500)),
+            "ddb.node.repair.handoff.IDLE": handing,
+            "ddb.node.repair.handoff.SOON": handing,
+            "ddb.node.repair.handoff.PATIENCE": 0.01,
+            "ddb.node.membership.bootstrap.POLL": 0.004,
+            "ddb.node.membership.bootstrap.PATIENCE": 0.03,
+            "ddb.node.repair.refill.PATIENCE": 0.03,
+            "ddb.node.repair.refill.BATCH": rng.choice((1, 500)),
             "ddb.wire.link.PING_EVERY": 0.004,
             "ddb.wire.link.SWEEP_EVERY": 0.002,
             "ddb.wire.link.SUSPECT_AFTER": 0.02,

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ddb.node.store import StoreFailed
+from ddb.node.storage.store import StoreFailed
 from tests.sim.future import SimFuture
 from tests.sim.process import PROCESS, Handle, Process
 

@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ddb.gateway.router import Router
-from ddb.node.damage import Range
+from ddb.gateway.routing.router import Router
 from ddb.node.node import Node
+from ddb.node.replica.damage import Range
 from ddb.wire.messages import Reply, Request
 from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock

@@ -52,7 +52,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
         )
     turned: dict[str, float | int] = {}
     if rng.random() < 0.5:
-        turned["ddb.gateway.walk.MOST_ROWS"] = rng.choice((1, 2))
+        turned["ddb.gateway.listing.range_read.MOST_ROWS"] = rng.choice((1, 2))
     return script.plan(
         seed,
         nodes=nodes,
@@ -123,9 +123,9 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.partner_s": patience,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * patience,
             "ddb.wire.timeouts.DEFAULT.scan_s": 2 * patience,
-            "ddb.node.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
-            "ddb.node.handoff.SOON": rng.choice((0.002, 0.02, 0.4)),
-            "ddb.node.handoff.PATIENCE": 0.01 + 2 * fsync,
+            "ddb.node.repair.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.node.repair.handoff.SOON": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.node.repair.handoff.PATIENCE": 0.01 + 2 * fsync,
             "ddb.wire.link.PING_EVERY": 0.01,
         },
         datagrams=rng.random() < 0.5,

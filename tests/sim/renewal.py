@@ -3,14 +3,14 @@
 import random
 from collections.abc import Mapping
 
-from ddb.record.clock import at_millisecond
+from ddb.record.hybrid_clock import at_millisecond
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 QUICK: dict[str, float | int] = {
-    "ddb.node.formation.POLL": 0.004,
-    "ddb.node.formation.PATIENCE": 0.03,
-    "ddb.node.refill.PATIENCE": 0.03,
+    "ddb.node.membership.bootstrap.POLL": 0.004,
+    "ddb.node.membership.bootstrap.PATIENCE": 0.03,
+    "ddb.node.repair.refill.PATIENCE": 0.03,
     "ddb.wire.link.PING_EVERY": 0.01,
 }
 
@@ -58,9 +58,9 @@ def renewal(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.partner_s": 0.015,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.03,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.03,
-            "ddb.node.handoff.IDLE": slow,
-            "ddb.node.handoff.SOON": slow,
-            "ddb.node.refill.BATCH": rng.choice((1, 500)),
+            "ddb.node.repair.handoff.IDLE": slow,
+            "ddb.node.repair.handoff.SOON": slow,
+            "ddb.node.repair.refill.BATCH": rng.choice((1, 500)),
             **QUICK,
         },
         datagrams=rng.random() < 0.7,
@@ -167,11 +167,11 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.partner_s": 0.005,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.3,
             "ddb.wire.timeouts.DEFAULT.request_s": 0.225,
-            "ddb.node.handoff.IDLE": handing,
-            "ddb.node.handoff.SOON": handing,
-            "ddb.node.handoff.REST_BUSY": 0.1,
-            "ddb.node.handoff.PATIENCE": 0.02,
-            "ddb.node.ballots.RESERVE": at_millisecond(rng.choice((1, 2))),
+            "ddb.node.repair.handoff.IDLE": handing,
+            "ddb.node.repair.handoff.SOON": handing,
+            "ddb.node.repair.handoff.REST_BUSY": 0.1,
+            "ddb.node.repair.handoff.PATIENCE": 0.02,
+            "ddb.node.replica.ballots.RESERVE": at_millisecond(rng.choice((1, 2))),
             "ddb.wire.link.PING_EVERY": 0.004,
             "ddb.wire.link.SWEEP_EVERY": 0.002,
             "ddb.wire.link.SUSPECT_AFTER": 0.01,
@@ -228,11 +228,11 @@ def amnesiac(
             "ddb.wire.timeouts.DEFAULT.partner_s": patience,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": max(0.2, 2 * patience),
             "ddb.wire.timeouts.DEFAULT.request_s": max(0.3, 2 * patience),
-            "ddb.node.handoff.IDLE": handing,
-            "ddb.node.handoff.SOON": handing,
-            "ddb.node.handoff.PATIENCE": 0.02,
+            "ddb.node.repair.handoff.IDLE": handing,
+            "ddb.node.repair.handoff.SOON": handing,
+            "ddb.node.repair.handoff.PATIENCE": 0.02,
             # Else whoever restarts tells all others of a counter beyond what any clock says.
-            "ddb.node.ballots.RESERVE": at_millisecond(rng.choice((1, 2, 2000))),
+            "ddb.node.replica.ballots.RESERVE": at_millisecond(rng.choice((1, 2, 2000))),
             **quick,
         },
         datagrams=True,

@@ -4,8 +4,8 @@ from collections import defaultdict
 
 import msgspec
 
-from ddb.node.store import Family
-from ddb.node.tally import ROW, _digest
+from ddb.node.replica.partition_digests import ROW, _digest
+from ddb.node.storage.store import Family
 from ddb.record.state import body_of, is_live
 from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients

@@ -91,7 +91,9 @@ def _full(seed: int, rng: random.Random) -> Plan:
         )
         at += 0.05 * rng.random()
     _talk(script, at + 0.2)
-    return _plan(seed, script, at + 0.4, {"ddb.node.memory.MOST_KEYED": rng.choice((1, 3))})
+    return _plan(
+        seed, script, at + 0.4, {"ddb.node.consensus.dedup_window.MOST_KEYED": rng.choice((1, 3))}
+    )
 
 
 def _talk(script: Script, length: float) -> None:
@@ -116,10 +118,10 @@ def _plan(
         weather=(0.0003, rng.choice((0.0003, 0.002)), 0.0, 0.0, 0.0),
         fsync=0.0003,
         turned={
-            "ddb.node.memory.KEYED_WINDOW": _WINDOW,
-            "ddb.node.memory.GATEWAY_WINDOW": 0.6,
-            "ddb.node.memory.ISSUE_GRAIN_S": _GRAIN,
-            "ddb.node.settling.EVERY": rng.choice((0.02, 0.1)),
+            "ddb.node.consensus.dedup_window.KEYED_WINDOW": _WINDOW,
+            "ddb.node.consensus.dedup_window.GATEWAY_WINDOW": 0.6,
+            "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": _GRAIN,
+            "ddb.node.consensus.commit_gossip.EVERY": rng.choice((0.02, 0.1)),
             "ddb.record.keyed_log.SLICE_ENTRIES": rng.choice((1, 2, 256)),
             **(turned or {}),
         },

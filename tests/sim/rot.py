@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from ddb.node.store import Family, Unreadable
+from ddb.node.storage.store import Family, Unreadable
 
 CLEARED = b"\xff\xff\xff cleared"
 """The key of a put that is no row: once durable, the rot that it names is gone with its files."""

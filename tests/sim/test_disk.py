@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family, Put, StoreFailed
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family, Put, StoreFailed
 from ddb.settings import Fsync
 from tests.sim.disk import SimDisk, SimStore
 from tests.sim.loop import SimLoop

@@ -155,7 +155,14 @@ def test_restarted_node_knows_what_has_expired() -> None:
         await asyncio.sleep(0.5)
         assert home.node.coordinator.memory.expired(ballot)
 
-    _in_world(3, work, {"ddb.node.memory.KEYED_WINDOW": 2.0, "ddb.node.memory.ISSUE_GRAIN_S": 0.1})
+    _in_world(
+        3,
+        work,
+        {
+            "ddb.node.consensus.dedup_window.KEYED_WINDOW": 2.0,
+            "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": 0.1,
+        },
+    )
 
 
 @pytest.mark.parametrize("alive", [True, False])
@@ -180,9 +187,9 @@ def test_full_record_has_room_when_it_said(alive: bool) -> None:
         assert type(await _keyed(asked, 2)) is Done
 
     turned = {
-        "ddb.node.memory.KEYED_WINDOW": 2.0,
-        "ddb.node.memory.ISSUE_GRAIN_S": 0.1,
-        "ddb.node.memory.MOST_KEYED": 2,
+        "ddb.node.consensus.dedup_window.KEYED_WINDOW": 2.0,
+        "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": 0.1,
+        "ddb.node.consensus.dedup_window.MOST_KEYED": 2,
         "ddb.record.keyed_log.SLICE_ENTRIES": 1,
     }
     _in_world(3, work, turned)

@@ -7,7 +7,7 @@ import asyncio
 
 import msgspec
 
-from ddb.node.store import StoreFailed
+from ddb.node.storage.store import StoreFailed
 from ddb.wire import link
 from ddb.wire.messages import DiskNotice, Failed, Message, Reply, Request
 from ddb.wire.ports import Condition, Silent, Unreachable

@@ -7,13 +7,13 @@ from functools import partial
 
 import msgspec
 
-from ddb.gateway.router import Router
-from ddb.node.boots import begin_boot
-from ddb.node.damage import Range
-from ddb.node.identity import IDENTITY, Identity, Stage, keep, mint, recall
+from ddb.gateway.routing.router import Router
+from ddb.node.membership.boots import begin_boot
+from ddb.node.membership.identity import IDENTITY, Identity, Stage, keep, mint, recall
+from ddb.node.membership.outdated import discard
 from ddb.node.node import Node
-from ddb.node.outdated import discard
-from ddb.node.store import Family, StoreFailed
+from ddb.node.replica.damage import Range
+from ddb.node.storage.store import Family, StoreFailed
 from ddb.ring.ring import Ring
 from ddb.wire.listener import Listener
 from ddb.wire.messages import Hello, Ping, Pong, Unwelcome, Welcome

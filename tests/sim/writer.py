@@ -9,8 +9,8 @@ import random
 import sys
 from pathlib import Path
 
-from ddb.node.rocks import RocksStore
-from ddb.node.store import Family, Put
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.node.storage.store import Family, Put
 from ddb.settings import Fsync
 
 _FAMILIES = (Family.RECORDS, Family.HINTS, Family.META)

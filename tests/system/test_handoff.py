@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from ddb.record.clock import at_millisecond
+from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.state import encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of

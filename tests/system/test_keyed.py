@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ddb.gateway.operations import named_by_client
-from ddb.node.memory import ISSUE_GRAIN_S, KEYED_WINDOW, MOST_KEYED
+from ddb.gateway.routing.operation_ids import named_by_client
+from ddb.node.consensus.dedup_window import ISSUE_GRAIN_S, KEYED_WINDOW, MOST_KEYED
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.keyed_log import appended, count
 from ddb.record.state import State, digest_of, encode

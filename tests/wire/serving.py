@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-from ddb.wire.clock import SystemClock
+from ddb.runtime.system_clock import SystemClock
 from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.frames import FrameReader, frame
 from ddb.wire.listener import Listener

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ddb.runtime.descriptors import MEMBER_CONNECTIONS
 from ddb.wire.connection_limits import (
     IDLE_TIMEOUT_S,
     SILENT_S,
@@ -9,7 +10,6 @@ from ddb.wire.connection_limits import (
     ConnectionLimits,
     Connections,
 )
-from ddb.wire.descriptors import MEMBER_CONNECTIONS
 
 LIMITS = ConnectionLimits(strangers=3, gateways=2, members=frozenset({"db-1"}))
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ddb.wire.descriptors import (
+from ddb.runtime.descriptors import (
     FEWEST_GATEWAYS,
     FEWEST_TABLES,
     LINK_DESCRIPTORS,
@@ -25,7 +25,7 @@ from ddb.wire.descriptors import (
 
 RAISED = """
 import resource
-from ddb.wire.descriptors import raise_limit
+from ddb.runtime.descriptors import raise_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

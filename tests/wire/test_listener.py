@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.identity import mint
+from ddb.node.membership.identity import mint
 from ddb.node.node import Node as RealNode
-from ddb.node.rocks import RocksStore
+from ddb.node.storage.rocksdb import RocksStore
 from ddb.ring.ring import Ring
+from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire import listener
-from ddb.wire.clock import SystemClock
 from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.frames import GREATEST_FRAME, frame
 from ddb.wire.messages import (

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ddb.wire.log_file import LOG_FILE_BYTES, LOG_FILES, shift
+from ddb.runtime.log_file import LOG_FILE_BYTES, LOG_FILES, shift
 
 LINE = 1000
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from ddb.wire.log_file import LogFile
+from ddb.runtime.log_file import LogFile
 file = LogFile(Path(sys.argv[1]))
 for number in range(int(sys.argv[2])):
     line = f"{number} ".ljust(999, "x") + "\\n"

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ddb.wire.log_limit import (
+from ddb.runtime.log_limit import (
     LINES_PER_PLACE,
     LOG_WINDOW_S,
     MOST_CAUSES,

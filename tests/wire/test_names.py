@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddb.wire.names import Host
+from ddb.wire.resolver import Host
 
 
 class SlowNames(asyncio.SelectorEventLoop):

@@ -2,11 +2,11 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_COORDINATOR = "ddb.node.coordinator"
-_AGREEMENT = "ddb.node.agreement"
-_PARTNERS = "ddb.node.partners"
-_FAST = "ddb.node.fastpath"
-_LOOKUP = "ddb.node.lookup"
+_COORDINATOR = "ddb.node.consensus.coordinator"
+_AGREEMENT = "ddb.node.consensus.quorum_read"
+_PARTNERS = "ddb.node.consensus.quorum_peers"
+_FAST = "ddb.node.fastpath.fast_write"
+_LOOKUP = "ddb.node.fastpath.fast_read"
 
 _ASKS_FAST = """            asking = self._transport.ask(
                 partner,
@@ -84,7 +84,7 @@ COORDINATOR = (
                 "            pending = None\n",
             ),
             Patch(
-                "ddb.node.writes",
+                "ddb.node.replica.pending_writes",
                 'at this moment is durable."""\n        await written(self._pending.get(key))\n',
                 'at this moment is durable."""\n        await written(None)\n',
             ),
@@ -182,7 +182,7 @@ COORDINATOR = (
         "a standby lets go of a hint while it coordinates a round on that record",
         (
             Patch(
-                "ddb.node.handoff",
+                "ddb.node.repair.handoff",
                 "self._coordinator.queue.free(key) and self._replica.drop(",
                 "self._replica.drop(",
             ),
@@ -279,17 +279,17 @@ COORDINATOR = (
         "two operations of one coordinator on one record run at once",
         (
             Patch(
-                "ddb.node.queue",
+                "ddb.node.consensus.key_queue",
                 "        return key not in self._waiting\n",
                 "        return True\n",
             ),
             Patch(
-                "ddb.node.queue",
+                "ddb.node.consensus.key_queue",
                 "        queue = self._waiting[key]\n        while queue:",
                 "        queue = self._waiting.get(key, ())\n        while queue:",
             ),
             Patch(
-                "ddb.node.queue",
+                "ddb.node.consensus.key_queue",
                 "        del self._waiting[key]\n",
                 "        self._waiting.pop(key, None)\n",
             ),

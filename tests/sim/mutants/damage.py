@@ -2,8 +2,8 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_REPLICA = "ddb.node.replica"
-_REBUILD = "ddb.node.rebuild"
+_REPLICA = "ddb.node.replica.acceptor"
+_REBUILD = "ddb.node.repair.rebuild"
 _FAMILY = "rotten block"
 
 DAMAGE = (
@@ -60,7 +60,7 @@ DAMAGE = (
         "a node does not say that rows are missing from what it lists",
         (
             Patch(
-                "ddb.node.listing",
+                "ddb.node.scan",
                 "_between(damage.partitions, start, request.until) if damage.partitions else ()",
                 "()",
             ),
@@ -72,7 +72,7 @@ DAMAGE = (
         "a node that restarts takes a range that it has not rebuilt yet for one without records",
         (
             Patch(
-                "ddb.node.damage",
+                "ddb.node.replica.damage",
                 "        found = store.get(Family.META, DAMAGE)\n",
                 "        found = None\n",
             ),

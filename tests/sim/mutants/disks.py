@@ -2,7 +2,7 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_HEALTH = "ddb.node.disk_health"
+_HEALTH = "ddb.node.storage.disk_health"
 _NODE = "ddb.node.node"
 
 DISKS = (
@@ -36,7 +36,7 @@ DISKS = (
         "an idle node does not notice that its disk is quick again",
         (
             Patch(
-                "ddb.node.disk_monitor",
+                "ddb.node.storage.disk_monitor",
                 "        if not self._health.flushing:\n",
                 "        if False:\n",
             ),
@@ -48,12 +48,12 @@ DISKS = (
         "LIST and COUNT expect nothing of slow nodes, though no others are left",
         (
             Patch(
-                "ddb.gateway.poll",
+                "ddb.gateway.listing.scatter_gather",
                 "for worst in (Condition.UP, Condition.SLOW):",
                 "for worst in (Condition.UP,):",
             ),
             Patch(
-                "ddb.gateway.poll",
+                "ddb.gateway.listing.scatter_gather",
                 "if condition is not Condition.DOWN]",
                 "if condition is Condition.SUSPECT]",
             ),

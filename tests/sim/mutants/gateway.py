@@ -2,12 +2,12 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_ROUTER = "ddb.gateway.router"
-_POLL = "ddb.gateway.poll"
-_SIGHT = "ddb.gateway.sight"
-_WALK = "ddb.gateway.walk"
-_COUNTING = "ddb.gateway.counting"
-_OPERATIONS = "ddb.gateway.operations"
+_ROUTER = "ddb.gateway.routing.router"
+_POLL = "ddb.gateway.listing.scatter_gather"
+_SIGHT = "ddb.gateway.listing.quorum_scan"
+_WALK = "ddb.gateway.listing.range_read"
+_COUNTING = "ddb.gateway.listing.count"
+_OPERATIONS = "ddb.gateway.routing.operation_ids"
 _ON_TWO = "decided = self.twice or "
 
 GATEWAY = (
@@ -34,7 +34,7 @@ GATEWAY = (
         "a home tells a gateway of a state that its disk does not have yet",
         (
             Patch(
-                "ddb.node.replica",
+                "ddb.node.replica.acceptor",
                 "return self.writes.said(request.key, Newest(newest, decided(newest)))",
                 "return Newest(newest, decided(newest))",
             ),
@@ -180,7 +180,7 @@ GATEWAY = (
     Mutant(
         "list-of-the-volatile",
         "a node lists rows that its disk does not have yet",
-        (Patch("ddb.node.listing", "    await replica.writes.keys_durable(keys)\n", ""),),
+        (Patch("ddb.node.scan", "    await replica.writes.keys_durable(keys)\n", ""),),
         family="volatile",
     ),
     Mutant(

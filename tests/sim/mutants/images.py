@@ -2,7 +2,7 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_BOOTS = "ddb.node.boots"
+_BOOTS = "ddb.node.membership.boots"
 
 IMAGES = (
     Mutant(
@@ -51,7 +51,7 @@ IMAGES = (
         "a node votes before any other node has confirmed its disk",
         (
             Patch(
-                "ddb.node.confirmation",
+                "ddb.node.membership.confirmation",
                 '        self.complete = False\n        """Whether',
                 '        self.complete = True\n        """Whether',
             ),

@@ -3,8 +3,8 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _LOG = "ddb.record.keyed_log"
-_MEMORY = "ddb.node.memory"
-_ISSUES = "ddb.node.issue_log"
+_MEMORY = "ddb.node.consensus.dedup_window"
+_ISSUES = "ddb.node.consensus.issue_log"
 
 RECORD = (
     Mutant(
@@ -54,7 +54,7 @@ RECORD = (
         "an operation is forgotten while it can still be attempted again",
         (
             Patch(
-                "ddb.node.memory",
+                "ddb.node.consensus.dedup_window",
                 "        name = entry.operation.id\n",
                 "        name = entry.operation.id\n        return True\n",
             ),
@@ -121,9 +121,13 @@ RECORD = (
         "keyed-change-without-doubt",
         "a keyed change is refused without a trace though its client may have sent it before",
         (
-            Patch("ddb.node.fastpath", "request.retry or doubt, deadline", "doubt, deadline"),
             Patch(
-                "ddb.node.fastpath",
+                "ddb.node.fastpath.fast_write",
+                "request.retry or doubt, deadline",
+                "doubt, deadline",
+            ),
+            Patch(
+                "ddb.node.fastpath.fast_write",
                 "Intent(*_named(request), bool(request.fingerprint))",
                 "Intent(*_named(request))",
             ),

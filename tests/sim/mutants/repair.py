@@ -2,9 +2,9 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_REPLICA = "ddb.node.replica"
-_HANDOFF = "ddb.node.handoff"
-_REFILL = "ddb.node.refill"
+_REPLICA = "ddb.node.replica.acceptor"
+_HANDOFF = "ddb.node.repair.handoff"
+_REFILL = "ddb.node.repair.refill"
 
 REPAIR = (
     Mutant(
@@ -60,7 +60,7 @@ REPAIR = (
         "a home that has taken one hint is said to hold all of them",
         (
             Patch(
-                "ddb.node.hints",
+                "ddb.node.replica.hint_index",
                 "get(partition, holding) & holding",
                 "get(partition, holding) | holding",
             ),
@@ -124,7 +124,7 @@ REPAIR = (
         "a node with a new disk votes before it has taken over its share",
         (
             Patch(
-                "ddb.node.formation",
+                "ddb.node.membership.bootstrap",
                 "            if await self._refill(floor):\n",
                 "            if True:\n",
             ),
@@ -164,7 +164,7 @@ REPAIR = (
         "a node with a new disk takes part under the node id of the disk it lost",
         (
             Patch(
-                "ddb.node.identity",
+                "ddb.node.membership.identity",
                 "rng.randrange(1, 2**32)",
                 'int.from_bytes(name.encode()[-4:], "big")',
             ),
@@ -176,7 +176,7 @@ REPAIR = (
         "a node takes a proposal that was sent before its coordinator lost its disk",
         (
             Patch(
-                "ddb.node.boots",
+                "ddb.node.membership.boots",
                 "        return self._greeted.get(name) == node_id\n",
                 "        return True\n",
             ),
@@ -211,7 +211,11 @@ REPAIR = (
     Mutant(
         "tally-counts-writes",
         "a summary counts what is written as live, whatever was there before",
-        (Patch("ddb.node.tally", "            live -= before[0] & LIVE\n", ""),),
+        (
+            Patch(
+                "ddb.node.replica.partition_digests", "            live -= before[0] & LIVE\n", ""
+            ),
+        ),
         family="lone",
     ),
 )

@@ -2,8 +2,8 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_REPLICA = "ddb.node.replica"
-_BALLOTS = "ddb.node.ballots"
+_REPLICA = "ddb.node.replica.acceptor"
+_BALLOTS = "ddb.node.replica.ballots"
 
 REPLICA = (
     Mutant(
@@ -65,7 +65,7 @@ REPLICA = (
         "a replica says that it has stored before its disk has",
         (
             Patch(
-                "ddb.node.writes",
+                "ddb.node.replica.pending_writes",
                 "        pending = self._pending.get(key)\n        if also",
                 "        pending = None\n        if also",
             ),

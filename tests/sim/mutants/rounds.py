@@ -2,7 +2,7 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_ROUNDS = "ddb.node.rounds"
+_ROUNDS = "ddb.node.consensus.open_rounds"
 
 ROUNDS = (
     Mutant(
@@ -46,7 +46,7 @@ ROUNDS = (
         "what a peer says in a new life is taken to cover all since it first spoke",
         (
             Patch(
-                "ddb.node.decided",
+                "ddb.node.consensus.commit_index",
                 "            spans.append((since, upto))\n",
                 "            if spans:\n"
                 "                spans[-1] = (spans[-1][0], upto)\n"
@@ -61,17 +61,17 @@ ROUNDS = (
         "a round whose partner was silent counts as one that nobody stored",
         (
             Patch(
-                "ddb.node.coordinator",
+                "ddb.node.consensus.coordinator",
                 "            raw = encode(made.state)\n            fate = Fate.OPEN\n",
                 "            raw = encode(made.state)\n            fate = Fate.VOID\n",
             ),
             Patch(
-                "ddb.node.coordinator",
+                "ddb.node.consensus.coordinator",
                 "                raw = encode(made.state)\n                fate = Fate.OPEN\n",
                 "                raw = encode(made.state)\n",
             ),
             Patch(
-                "ddb.node.fastpath",
+                "ddb.node.fastpath.fast_write",
                 "Fate.OPEN if doubt else Fate.VOID",
                 "Fate.VOID",
             ),

@@ -1,0 +1,90 @@
+"""Paging: what a LIST request asks for, and the link to its next page."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from ddb.gateway.api.errors import invalid
+from ddb.gateway.api.json_body import short
+from ddb.gateway.records import Cursor
+from ddb.ring.ring import PARTITION_BYTES, PARTITIONS
+
+DEFAULT_LIMIT = 10
+GREATEST_LIMIT = 1000
+GREATEST_OFFSET = 2**63 - 1
+_PARAMETERS = ("after", "limit", "offset")
+_MOST_DIGITS = 19
+_LONGEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """One page's place and size; `after` and a positive `offset` exclude each other."""
+
+    after: Cursor | None
+    offset: int
+    limit: int
+
+
+def parse_paging(query: bytes) -> Paging:
+    """What the query string asks for. Raises `Refused` (400)."""
+    given = _parameters(query, _PARAMETERS)
+    limit = _number("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, GREATEST_LIMIT)
+    offset = _number("offset", given.get("offset", "0"), 0, GREATEST_OFFSET)
+    if "after" not in given:
+        return Paging(None, offset, limit)
+    if "offset" in given:
+        raise invalid("after", "a page is found by offset or by after, not by both")
+    return Paging(_cursor(given["after"]), 0, limit)
+
+
+def no_parameters(query: bytes) -> None:
+    """Refuse any query string with a parameter. Raises `Refused` (400)."""
+    if query:
+        _parameters(query, ())
+
+
+def _parameters(query: bytes, taken: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of a query string, each one of `taken` and given once."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise invalid("", "the query string is not URL-encoded UTF-8") from None
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in taken:
+            choice = f"it takes {', '.join(taken)}" if taken else "it takes none"
+            raise invalid(short(name), f"this path has no such parameter; {choice}")
+        if name in given:
+            raise invalid(name, "this parameter is given twice")
+        given[name] = value
+    return given
+
+
+def next_link(path: str, cursor: Cursor, limit: int) -> bytes:
+    """The Link header's value for the page that follows."""
+    place = cursor.partition.to_bytes(PARTITION_BYTES, "big") + cursor.id.encode()
+    text = base64.urlsafe_b64encode(place).rstrip(b"=").decode()
+    return f'<{path}?after={text}&limit={limit}>; rel="next"'.encode()
+
+
+def _number(name: str, text: str, low: int, high: int) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+        number = int(text)
+        if low <= number <= high:
+            return number
+    raise invalid(name, f"it takes a whole number from {low} to {high}")
+
+
+def _cursor(text: str) -> Cursor:
+    refused = invalid("after", "it takes a cursor from the Link header of an earlier page")
+    try:
+        place = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        record_id = place[PARTITION_BYTES:].decode("ascii")
+    except (binascii.Error, ValueError):
+        raise refused from None
+    partition = int.from_bytes(place[:PARTITION_BYTES], "big")
+    if not record_id or len(record_id) > _LONGEST_ID or partition >= PARTITIONS:
+        raise refused
+    return Cursor(partition, record_id)

@@ -1,0 +1,66 @@
+"""One request on one user, from its method, id, headers and body to its response.
+
+Both lanes call `answer`, so a request gets the same answer whichever lane has its connection.
+"""
+
+from collections.abc import Mapping
+
+from ddb.gateway.api.errors import invalid, wrong_method
+from ddb.gateway.api.etags import required_tags
+from ddb.gateway.api.response import Response
+from ddb.gateway.api.users import Users
+
+Headers = Mapping[bytes, bytes]
+
+CONDITIONS = frozenset({b"if-match", b"if-none-match", b"idempotency-key"})
+"""The request headers that change what a request does, in lower case."""
+
+_LONGEST_KEY = 255
+_NO_NONE_MATCH = (
+    "it is for GET and HEAD; nothing was changed. PUT, PATCH and DELETE never make a user, and take"
+    " If-Match; POST makes one only where there is none"
+)
+
+
+async def answer(
+    users: Users, method: str, id: str | None, headers: Headers, body: bytes
+) -> Response:
+    """Do one request. Raises `Refused` and `Unavailable`.
+
+    Args:
+        id: None: the request is on the collection, and its body names the user.
+        headers: those of `CONDITIONS` that were sent, lines of one name joined.
+    """
+    match method:
+        case "GET" | "HEAD" if id is not None:
+            return await users.read(id, _if_match(headers), headers.get(b"if-none-match"))
+        case "PUT" | "PATCH":
+            return await users.update(id, body, _condition(headers), _key(headers))
+        case "DELETE" if id is not None:
+            return await users.delete(id, _condition(headers), _key(headers))
+        case "POST" if id is None:
+            return await users.create(body, _if_match(headers), _key(headers))
+    raise wrong_method(method, "GET, HEAD, POST, PUT, PATCH, DELETE")
+
+
+def _if_match(headers: Headers) -> tuple[bytes, ...]:
+    header = headers.get(b"if-match")
+    return () if header is None else required_tags(header)
+
+
+def _condition(headers: Headers) -> tuple[bytes, ...]:
+    """What a change demands of the record it changes. Raises `Refused` (400)."""
+    if b"if-none-match" in headers:
+        # To ignore a condition would be to make a change that its sender does not want.
+        raise invalid("If-None-Match", _NO_NONE_MATCH)
+    return _if_match(headers)
+
+
+def _key(headers: Headers) -> str | None:
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    key = raw.decode("latin-1")
+    if not 1 <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise invalid("Idempotency-Key", f"it takes 1 to {_LONGEST_KEY} printable characters")
+    return key

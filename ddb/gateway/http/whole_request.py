@@ -1,0 +1,140 @@
+"""Middleware: a request goes on to its endpoint once it is acceptable and here as a whole.
+
+An endpoint never waits for its client, so a slow body costs no attempt at the cluster, and no
+change is made from half a body. Framing that two readers could take differently is refused, and
+ends the connection: what follows on it might be read as a request that its sender never sent.
+"""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ddb.gateway.api.errors import Detail, Error, Refused, stopped
+from ddb.gateway.api.json_body import GREATEST_DOCUMENT, short
+from ddb.gateway.api.paths import normal
+from ddb.gateway.api.response import Response, refusal
+
+LINGER_S = 1.0
+"""Time for a client to send what it had begun and to read why it is refused.
+
+Too low: the close resets the connection, and the client loses the answer. Too high: clients that
+only send hold descriptors.
+"""
+
+_VERSIONS = ("1.0", "1.1")
+
+
+class WholeRequest:
+    """Reads the body, and brings the path to its normal form."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+        try:
+            check_framing(scope)
+            body = await _body(scope, receive)
+            if body is not None:
+                begun = True
+                scope["path"] = normal(scope["raw_path"].decode("ascii"))
+                await self._app(scope, _read_from(body, receive), send)
+        except Refused as refused:
+            await _refuse(refused, receive, send)
+        except asyncio.CancelledError:
+            # The gateway stops, and its grace is over. uvicorn would answer 500 in plain text.
+            await send_response(refusal(stopped(scope["method"], begun=begun)), send)
+
+
+def check_framing(scope: Scope) -> None:
+    """Refuse what HTTP forbids and the parser accepts. Raises `Refused` (400, 501, 505)."""
+    version, headers = scope["http_version"], scope["headers"]
+    if version not in _VERSIONS:
+        message = f"HTTP/{version} is not served here; nothing was changed; use HTTP/1.1"
+        raise _closing(Error.UNKNOWN_VERSION, message)
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
+        message = f"A request has one Host header, and this one has {hosts}; nothing was changed"
+        raise _closing(Error.INVALID, message, "Host")
+    codings = b",".join(value for name, value in headers if name == b"transfer-encoding")
+    if codings and codings.strip().lower() != b"chunked":
+        message = (
+            f"The transfer coding {short(codings.decode('latin-1'))} is not served; nothing was"
+            " changed; send the body with Content-Length or chunked"
+        )
+        raise _closing(Error.UNKNOWN_CODING, message, "Transfer-Encoding")
+    if codings and version == "1.0":
+        message = "HTTP/1.0 has no Transfer-Encoding; nothing was changed; send a Content-Length"
+        raise _closing(Error.INVALID, message, "Transfer-Encoding")
+
+
+async def send_response(response: Response, send: Send, *, more: bool = False) -> None:
+    """Send a response through ASGI; `more`: True leaves it open, so that its end can wait."""
+    start: Message = {
+        "type": "http.response.start",
+        "status": response.status,
+        "headers": response.fields(),
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": response.body, "more_body": more})
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body; None if the client disconnects first. Raises `Refused` (413)."""
+    headers = scope["headers"]
+    # A client that is refused unasked may send its body all the same, or may not: what follows
+    # could be either, so the connection ends (RFC 9110, section 10.1.1).
+    unsure = any(name == b"expect" for name, _ in headers)
+    declared = next((value for name, value in headers if name == b"content-length"), b"0")
+    if int(declared) > GREATEST_DOCUMENT:
+        raise _too_large(f"this one declares {declared.decode()}", closes=unsure)
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message["body"])
+        size += len(message["body"])
+        if size > GREATEST_DOCUMENT:
+            raise _too_large("this one has more", closes=unsure)
+        if not message["more_body"]:
+            return b"".join(parts)
+
+
+def _read_from(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that has the body ready, once."""
+    given = False
+
+    async def read() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return read
+
+
+async def _refuse(refused: Refused, receive: Receive, send: Send) -> None:
+    """Answer now, and for `LINGER_S` discard what still comes of the request."""
+    await send_response(refusal(refused), send, more=True)
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        pass  # The server discards what follows of the body, or closes.
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _closing(error: Error, message: str, field: str = "") -> Refused:
+    return Refused(error, message, details=(Detail(field, message),), closes=True)
+
+
+def _too_large(excess: str, *, closes: bool) -> Refused:
+    message = f"A body takes at most {GREATEST_DOCUMENT} bytes, and {excess}; nothing was changed"
+    return Refused(Error.TOO_LARGE, message, details=(Detail("", message),), closes=closes)

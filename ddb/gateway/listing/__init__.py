@@ -1,0 +1,1 @@
+"""How a gateway answers LIST and COUNT from all nodes."""

@@ -1,0 +1,1 @@
+"""How a gateway reaches two nodes that decide a record."""

@@ -1,0 +1,1 @@
+"""How a node decides an operation on a record with one other node of its cell."""

@@ -1,0 +1,1 @@
+"""Who a node is, whose data directory it opens, and how blank nodes form a cluster."""

@@ -1,0 +1,1 @@
+"""How copies return to where they belong: handoff, rebuild, recovery of open rounds."""

@@ -1,0 +1,1 @@
+"""One node's copies of records, and the rules by which it accepts them."""

@@ -1,0 +1,103 @@
+"""Ballots: a node's counters, and the durable ceiling that makes forgetting promises safe.
+
+Promises live in memory. What makes that sound is the ceiling: a counter on disk that is at or
+above every ballot this node has issued or promised. A node that restarts has forgotten its
+promises and therefore refuses every ballot up to the ceiling it finds: its floor.
+"""
+
+import asyncio
+
+from ddb.node.storage.store import Family, Store, written
+from ddb.record.hybrid_clock import HybridClock, at_millisecond
+from ddb.record.version import Dot
+from ddb.wire.ports import Clock
+
+CEILING = b"ceiling"
+RESERVE = at_millisecond(2_000)
+"""How far ahead of use counters are reserved: also what a restart skips."""
+
+
+class Ballots:
+    """Issues this node's ballots and keeps the ceiling above everything it has promised."""
+
+    def __init__(self, node_id: int, store: Store, clock: Clock) -> None:
+        self.node_id = node_id
+        self._store = store
+        self._clock = clock
+        found = store.get(Family.META, CEILING)
+        self.floor = int.from_bytes(found, "big") if found else 0
+        self.issued = self.floor
+        """The last counter issued, never above the ceiling on disk.
+
+        It starts at the floor: earlier processes of this node issued nothing above that. Observed
+        counters do not count, since a restart forgets them and issues below them again.
+        """
+        self._hybrid = HybridClock(self.floor)
+        self._ceiling = self.floor
+        self._reserving: asyncio.Future[None] | None = None
+        self._reserved_next = self.floor
+        self._covered = self.floor
+
+    @property
+    def counter(self) -> int:
+        """At or above every counter this node knows of."""
+        return self._hybrid.last
+
+    @property
+    def reached(self) -> int:
+        """The greatest counter issued, promised or accepted that the ceiling on disk covers."""
+        return min(self._covered, self._ceiling)
+
+    @property
+    def reserved(self) -> int:
+        """At or above every counter that this node has issued, promised or accepted, ever."""
+        return max(self._reserved_next, self.floor)
+
+    def observe(self, counter: int) -> None:
+        """Make this node's next ballots greater than `counter`."""
+        self._hybrid.observe(counter)
+
+    def fence(self, counter: int) -> None:
+        """Refuse every ballot up to `counter` for as long as this process runs."""
+        self.observe(counter)
+        self.floor = max(self.floor, counter)
+
+    async def raise_floor(self, counter: int) -> None:
+        """Refuse every ballot up to `counter` from now on, and after a restart."""
+        self.fence(counter)
+        await written(self.cover(counter))
+
+    async def issue(self, above: Dot) -> Dot:
+        """A new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
+        counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
+        await written(self.cover(counter))
+        self.issued = max(self.issued, counter)
+        return Dot(counter, self.node_id)
+
+    def issue_now(self, above: Dot) -> Dot | None:
+        """As `issue` where the ceiling is high enough already, None where it must be raised."""
+        counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
+        if self.cover(counter) is not None:
+            return None
+        self.issued = max(self.issued, counter)
+        return Dot(counter, self.node_id)
+
+    def cover(self, counter: int) -> asyncio.Future[None] | None:
+        """None where the ceiling is durably at or above `counter`; else what to wait for."""
+        self._covered = max(self._covered, counter)
+        if counter > self._reserved_next - RESERVE // 2:
+            self._reserve(counter + RESERVE)
+        return None if counter <= self._ceiling else self._reserving
+
+    def _reserve(self, ceiling: int) -> None:
+        self._reserved_next = ceiling
+        written = self._store.commit([(Family.META, CEILING, ceiling.to_bytes(8, "big"))])
+        self._reserving = written
+        written.add_done_callback(lambda done: self._raised(done, ceiling))
+
+    def _raised(self, written: asyncio.Future[None], ceiling: int) -> None:
+        if written.exception() is None:
+            self._ceiling = max(self._ceiling, ceiling)
+
+    def __repr__(self) -> str:
+        return f"<Ballots {self.node_id:x} at {self.counter:x}, floor {self.floor:x}>"

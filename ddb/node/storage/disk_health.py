@@ -1,0 +1,126 @@
+"""Disk health: what the flushes of one node's store tell of its disk.
+
+Pure: times and durations come in as values. `ddb.node.storage.disk_monitor` feeds it and acts on changes.
+"""
+
+from ddb.wire.messages import DiskState
+from ddb.wire.timeouts import DEFAULT, Timeouts
+
+GIVE_UP_AFTER = 2
+"""How many times `Timeouts.flush_overdue_s` a flush takes until its requests go to other nodes.
+
+Too low: where all disks are slow, requests wait for one after the other and for none to the end.
+Too high: the other nodes have no time left for them.
+"""
+STALLED_AFTER = 5
+"""How many times `Timeouts.flush_overdue_s` a flush may take until the disk counts as stalled.
+
+Five times is the budget of a request. Too low: callers avoid a slow disk that could still answer
+as the last choice. Too high: the gateway reports ready although two nodes cannot store anything.
+"""
+QUICK_SHARE = 0.5
+"""Share of `Timeouts.flush_overdue_s` within which a flush counts towards recovery.
+
+Too low: a disk that is well again never counts as healthy. Too high: a disk near the limit flaps.
+"""
+QUICK_FLUSHES = 5
+"""Quick flushes until the disk is healthy. Too low: a few cached flushes prove nothing."""
+RECOVERY_S = 1.0
+"""Seconds that those flushes must span.
+
+Too low: stalls that come and go strand the requests of every return. Too high: a node whose disk
+is well again receives hints for longer than needed.
+"""
+
+
+class DiskHealth:
+    """The state of one disk.
+
+    It worsens at once. It recovers with the next quick flush if one flush was late, and after
+    several over a while, none of them late, if two or more were, or one very late.
+    """
+
+    def __init__(self, timeouts: Timeouts = DEFAULT) -> None:
+        """`timeouts.flush_overdue_s`: seconds after which a flush is overdue."""
+        self.state = DiskState.HEALTHY
+        self._timeouts = timeouts
+        self._began: float | None = None
+        self._gave_up = False
+        self._overdue = 0
+        """Overdue flushes since the disk was healthy; a very late one counts as two."""
+        self._quick = 0
+        self._quick_since = 0.0
+
+    @property
+    def flushing(self) -> bool:
+        """Whether a flush is in flight."""
+        return self._began is not None
+
+    def began(self, now: float) -> None:
+        """Note that a flush is in flight."""
+        self._began = now
+
+    def ended(self, now: float, seconds: float) -> None:
+        """Note that a flush took `seconds`."""
+        self._began = None
+        if seconds >= self._overdue_s:
+            self._overdue += 2 if seconds >= GIVE_UP_AFTER * self._overdue_s else 1
+            self._worsen(DiskState.SLOW)
+        elif self.state is not DiskState.HEALTHY:
+            self._recover(now, seconds)
+
+    def check(self, now: float) -> bool:
+        """Judge the flush in flight, if there is one, by its age.
+
+        Whether the requests that wait for it had better go elsewhere. That is so once until the
+        disk is healthy again: later requests find this node the last choice, and wait.
+        """
+        if self._began is None:
+            return False
+        age = now - self._began
+        if age >= STALLED_AFTER * self._overdue_s:
+            self._worsen(DiskState.STALLED)
+        elif age >= self._overdue_s:
+            self._worsen(max(DiskState.SLOW, self.state))
+        if self._gave_up or age < GIVE_UP_AFTER * self._overdue_s:
+            return False
+        self._gave_up = True
+        return True
+
+    def due(self, now: float) -> float | None:
+        """Seconds until `check` has something new to tell; None where no flush in flight can."""
+        if self._began is None or self.state is DiskState.STALLED:
+            return None
+        if self.state is DiskState.HEALTHY:
+            times = 1
+        else:
+            times = STALLED_AFTER if self._gave_up else GIVE_UP_AFTER
+        return max(0.0, self._began + times * self._overdue_s - now)
+
+    @property
+    def _overdue_s(self) -> float:
+        return self._timeouts.flush_overdue_s
+
+    def _worsen(self, state: DiskState) -> None:
+        self.state = state
+        self._quick = 0
+
+    def _recover(self, now: float, seconds: float) -> None:
+        self.state = DiskState.SLOW
+        if seconds > QUICK_SHARE * self._overdue_s:
+            # It proves neither: on a busy machine one in a hundred quick flushes takes as long.
+            return
+        if not self._quick:
+            self._quick_since = now
+        self._quick += 1
+        lasted = self._quick >= QUICK_FLUSHES and now - self._quick_since >= RECOVERY_S
+        # One late flush is a hiccup. Nodes that share a busy machine have them all the time, and
+        # would hide the one whose disk is slow.
+        if lasted or self._overdue == 1:
+            self.state = DiskState.HEALTHY
+            self._gave_up = False
+            self._overdue = self._quick = 0
+
+    def __repr__(self) -> str:
+        flight = "" if self._began is None else ", a flush in flight"
+        return f"<DiskHealth {self.state.name.lower()}{flight}>"

@@ -1,0 +1,252 @@
+"""The store on RocksDB, with group commit (`ddb.node.storage.group_commit`)."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from rocksdict import ColumnFamily, Rdict, WriteBatch
+
+from ddb.node import cursor, mark
+from ddb.node.storage.group_commit import Fresh, GroupCommit
+from ddb.node.storage.rocksdb_open import FAMILIES, GENERATION, family_options, lock, open_marked
+from ddb.node.storage.store import (
+    Family,
+    FlushObserver,
+    NoDescriptors,
+    Put,
+    Readable,
+    StoreFailed,
+    StoreRefused,
+    Unreadable,
+)
+from ddb.runtime.scheduling import in_background
+from ddb.settings import Fsync
+
+log = logging.getLogger(__name__)
+
+COMPACTION = "rocksdb:low"
+"""The name that RocksDB gives the threads which compact.
+
+A compaction takes a second of CPU time or two, which requests would have to wait for.
+"""
+MARK_EVERY = 1.0
+"""Seconds from a flush to the mark that covers it (see `ddb.node.storage.durable_mark`), at most."""
+REWRITE_ROWS = 100
+"""Rows copied at a time in a rewrite. More, and requests wait longer than a millisecond for it;
+fewer, and a rewrite takes longer."""
+REWRITE_REST_S = 0.002
+"""Seconds between those. Shorter, and requests share the loop with the copying; longer, and a
+damaged file stays longer."""
+
+
+class RocksStore:
+    """A `Store` in a directory of its own."""
+
+    def __init__(self, path: Path, fsync: Fsync) -> None:
+        """Open or create. Raises `StoreRefused`, with a sentence for the operator."""
+        self.path = path
+        self._fsync = fsync is Fsync.ALWAYS
+        self._rocks = path / "rocks"
+        self._lock = lock(path)
+        self._marking: asyncio.TimerHandle | None = None
+        try:
+            self._db, self._names = open_marked(path, self._rocks)
+        except StoreRefused:
+            os.close(self._lock)
+            raise
+        in_background(COMPACTION)
+        self._families: dict[Family, Rdict] = {
+            family: self._db.get_column_family(name) for family, name in self._names.items()
+        }
+        self._handles: dict[Family, ColumnFamily] = {
+            family: self._db.get_column_family_handle(name) for family, name in self._names.items()
+        }
+        self._copies: dict[Family, ColumnFamily] = {}
+        """Where a family is being rewritten to: writes go to both."""
+        self._group = GroupCommit(
+            self._write, self._flush_log if self._fsync else None, self._failed
+        )
+        self._broken: str | None = None
+        self._on_failure: Callable[[StoreFailed], None] | None = None
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """As `Store.get`."""
+        fresh = self._group.fresh[family]
+        if fresh and key in fresh:
+            return fresh[key]
+        try:
+            value: bytes | None = self._families[family].get(key)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._read_failed(cursor.read_error(family, key, error)) from error
+        return value
+
+    def _read_failed(self, failure: Unreadable | StoreFailed) -> Exception:
+        if isinstance(failure, StoreFailed) and not isinstance(failure, NoDescriptors):
+            self._group.fail(failure)
+        return failure
+
+    def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
+        """As `Store.commit`."""
+        if self._fsync and self._marking is None:
+            # Without fsync nothing is known to be durable until the store is closed.
+            self._marking = asyncio.get_running_loop().call_later(MARK_EVERY, self._mark)
+        return self._group.commit(puts)
+
+    def _write(self, fresh: Fresh) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for family, puts in fresh.items():
+            _add(batch, self._handles[family], puts)
+            if family in self._copies:
+                _add(batch, self._copies[family], puts)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise StoreFailed(str(error)) from error
+
+    def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
+        """Call `tell` once the disk refuses a write."""
+        self._on_failure = tell
+
+    def observe(self, observer: FlushObserver) -> None:
+        """Report every flush from now on to `observer`."""
+        self._group.observer = observer
+
+    def _flush_log(self) -> None:
+        self._db.flush_wal(True)
+
+    def _mark(self) -> None:
+        self._marking = None
+        self._group.flusher.run(self._write_mark, self._marked)
+
+    def _marked(self, error: Exception | None) -> None:
+        if isinstance(error, OSError):
+            # The directory could not be listed, for want of a descriptor, say. Nothing was lost.
+            log.warning("the mark of %s stays behind: %s", self.path, error)
+        elif error is not None:
+            self._group.fail(StoreFailed(str(error)))
+
+    def _write_mark(self) -> None:
+        if self._broken is not None:
+            # Nobody knows what of the store is durable.
+            return
+        found = mark.measure(self._rocks, self._db.latest_sequence_number())
+        self._db.flush_wal(True)
+        mark.write(self.path, found)
+
+    def _failed(self, failure: StoreFailed) -> None:
+        self._broken = self._broken or str(failure)
+        if self._on_failure is not None:
+            self._on_failure(failure)
+
+    def scan(
+        self, family: Family, start: bytes, stop: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """As `Store.scan`."""
+        if self._group.fresh[family]:
+            self._group.write_out()
+        try:
+            return cursor.pairs(self._families[family], family, start, stop, limit)
+        except StoreFailed as failure:
+            self._group.fail(failure)
+            raise
+
+    def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
+        """As `Store.extent`."""
+        return cursor.extent(self._families[family], key)
+
+    def damage_met(self) -> int:
+        """As `Store.damage_met`."""
+        return self._db.property_int_value("rocksdb.background-errors") or 0
+
+    async def rewrite(self, family: Family, rows: Readable) -> None:
+        """As `Store.rewrite`.
+
+        RocksDB cannot take one damaged file away online, and each compaction would meet it again.
+        """
+        old = self._names[family]
+        base, _, number = old.partition(GENERATION)
+        name = f"{base}{GENERATION}{int(number or 1) + 1}"
+        try:
+            # It would meet the same block again and again; and too many tables stop all writes.
+            self._families[family].set_options({"disable_auto_compactions": "true"})
+            fresh = self._db.create_column_family(name, family_options())
+            handle = self._db.get_column_family_handle(name)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._broke(error) from error
+        self._copies[family] = handle
+        at: bytes | None = b""
+        while at is not None:
+            some, at = rows(at, REWRITE_ROWS)
+            # In the same step: whatever is committed from now on goes to both.
+            self._copy(handle, some)
+            await asyncio.sleep(REWRITE_REST_S)
+        names = {each.value: self._names[each] for each in Family} | {base: name}
+        await self.commit([(Family.META, FAMILIES, msgspec.json.encode(names))])
+        self._group.write_out()
+        before, self._families[family] = self._families[family], fresh
+        self._handles[family], self._names[family] = self._copies.pop(family), name
+        before.close()
+        try:
+            self._db.drop_column_family(old)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._broke(error) from error
+
+    def _copy(self, handle: ColumnFamily, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows:
+            batch.put(key, value, handle)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            # rocksdict raises bare Exception for whatever RocksDB reports.
+            raise self._broke(error) from error
+
+    def _broke(self, error: Exception) -> StoreFailed:
+        failure = StoreFailed(str(error))
+        self._group.fail(failure)
+        return failure
+
+    def disk_bytes(self) -> int:
+        """As `Store.disk_bytes`."""
+        total = 0
+        for entry in os.scandir(self._rocks):
+            try:
+                total += entry.stat().st_blocks * 512
+            except FileNotFoundError:
+                # Compaction removed it meanwhile.
+                continue
+        return total
+
+    def close(self) -> None:
+        """As `Store.close`."""
+        if self._marking is not None:
+            self._marking.cancel()
+        self._group.close()
+        last = [] if self._broken is not None else [self._write_mark]
+        self._handles.clear()
+        for work in (*last, *(each.close for each in self._families.values()), self._db.close):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001
+                # rocksdict raises bare Exception for whatever RocksDB reports. Nobody was told
+                # that what it could not flush is durable.
+                log.warning("closing %s: %s", self.path, error)
+        os.close(self._lock)
+
+    def __repr__(self) -> str:
+        return f"<RocksStore {self.path} {self._broken or 'healthy'}>"
+
+
+def _add(batch: WriteBatch, handle: ColumnFamily, puts: Mapping[bytes, bytes | None]) -> None:
+    for key, value in puts.items():
+        if value is None:
+            batch.delete(key, handle)
+        else:
+            batch.put(key, value, handle)

@@ -1,0 +1,1 @@
+"""The process around ddb: clock, parent, scheduling, descriptors, files. Imports nothing of ddb."""
