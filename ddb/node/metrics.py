@@ -17,7 +17,7 @@ class Cause(Enum):
 
 
 @dataclass(slots=True)
-class Counters:
+class NodeMetrics:
     """Plain counts; exposed by name in the node's status."""
 
     operations: int = 0

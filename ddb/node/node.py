@@ -9,21 +9,21 @@ from typing import Any
 
 import msgspec
 
-from ddb.node.consensus.commit_gossip import Settling
-from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.commit_gossip import CommitGossip
+from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.open_rounds import Rounds
-from ddb.node.fastpath.fast_read import Lookup
-from ddb.node.fastpath.fast_write import FastPath
+from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.fastpath.fast_read import FastRead
+from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.membership.boots import Peers, outdated
-from ddb.node.membership.bootstrap import Formation
+from ddb.node.membership.bootstrap import Bootstrap
 from ddb.node.membership.confirmation import Confirmation
 from ddb.node.membership.identity import Identity
 from ddb.node.membership.outdated import outdate
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.rebuild import Rebuilder
 from ddb.node.repair.refill import Refiller, refill_rows
-from ddb.node.replica.acceptor import Replica, WrongCell
+from ddb.node.replica.acceptor import Acceptor, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.scan import scan
 from ddb.node.storage.disk_health import DiskHealth
@@ -36,30 +36,30 @@ from ddb.wire.messages import (
     PROTOCOL,
     Accept,
     Boot,
+    CommitNotice,
+    CommitNoticeAck,
+    CoordinateChange,
+    CoordinateGet,
+    Digests,
     DiskNotice,
     DiskState,
-    Do,
-    Ended,
-    Facts,
     Failed,
     Form,
-    Get,
-    Hand,
+    GetDigests,
+    GetStatus,
+    HandoffBatch,
     Hello,
     Membership,
-    Noted,
-    Peek,
     Ping,
     Pong,
     Propose,
-    Read,
-    Refill,
+    PullShare,
+    ReadReplica,
+    ReadVersion,
     Reply,
-    Report,
     Request,
     Scan,
-    Tallies,
-    Tally,
+    Status,
     Unwelcome,
     Welcome,
 )
@@ -68,7 +68,7 @@ from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
 
-_ALWAYS = frozenset({Ping, Membership, Form, Report})
+_ALWAYS = frozenset({Ping, Membership, Form, GetStatus})
 """Answered before this node votes, too."""
 
 
@@ -99,9 +99,9 @@ class Node:
         self.boot = boot
         self.peers = Peers(ring.names, store)
         self.ballots = Ballots(identity.node_id, store, clock)
-        self.replica = Replica(self.name, ring, store, self.ballots)
-        self.decided = Decided(identity.node_id, store)
-        rounds = Rounds(self.ballots)
+        self.replica = Acceptor(self.name, ring, store, self.ballots)
+        self.decided = CommitIndex(identity.node_id, store)
+        rounds = OpenRounds(self.ballots)
         self.coordinator = Coordinator(
             self.name,
             ring,
@@ -114,10 +114,10 @@ class Node:
             rng,
             timeouts,
         )
-        self.fast = FastPath(
+        self.fast = FastWrite(
             self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
         )
-        self.lookup = Lookup(
+        self.lookup = FastRead(
             self.name, ring, self.replica, self.decided, transport, self.coordinator
         )
         self.handoff = Handoff(ring, self.replica, self.ballots, self.coordinator, transport, clock)
@@ -150,7 +150,7 @@ class Node:
             if self.name in cell.nodes
         }
         self.confirmation = Confirmation(self._peers)
-        self.formation = Formation(
+        self.formation = Bootstrap(
             identity,
             store,
             transport,
@@ -160,7 +160,7 @@ class Node:
             self.confirmation,
             self.refiller.take_share,
         )
-        self.settling = Settling(
+        self.settling = CommitGossip(
             identity.node_id,
             sorted({peer for peers in self._peers for peer in peers}),
             rounds,
@@ -182,20 +182,20 @@ class Node:
             Ping: lambda _, __: Pong(self.votes and self._in_company(), self.disk_monitor.state),
             Membership: lambda _, __: self.formation.member(),
             Form: lambda request, _: self.formation.form(request),
-            Report: lambda _, __: Facts(msgspec.json.encode(self.status())),
-            Read: lambda request, _: replica.read(request, self.decided.covers),
-            Peek: lambda request, _: replica.peek(request, self.decided.covers),
-            Get: self.lookup.get,
+            GetStatus: lambda _, __: Status(msgspec.json.encode(self.status())),
+            ReadReplica: lambda request, _: replica.read(request, self.decided.covers),
+            ReadVersion: lambda request, _: replica.peek(request, self.decided.covers),
+            CoordinateGet: self.lookup.get,
             Propose: lambda request, _: replica.propose(request),
-            Do: self.fast.do,
+            CoordinateChange: self.fast.do,
             Accept: lambda request, _: replica.accept(request),
-            Hand: lambda request, _: replica.hand(request.states),
-            Ended: lambda request, _: self._noted(request),
+            HandoffBatch: lambda request, _: replica.hand(request.states),
+            CommitNotice: lambda request, _: self._noted(request),
             Scan: lambda request, _: scan(
                 request, self.name, self.ring, replica, self.decided, self._life
             ),
-            Tally: lambda _, __: self._tally(),
-            Refill: lambda request, _: refill_rows(request, self.ring, replica),
+            GetDigests: lambda _, __: self._tally(),
+            PullShare: lambda request, _: refill_rows(request, self.ring, replica),
         }
 
     @property
@@ -241,12 +241,12 @@ class Node:
             for each in work:
                 each.cancel()
 
-    def _noted(self, word: Ended) -> Reply:
+    def _noted(self, word: CommitNotice) -> Reply:
         self.decided.told(word.node_id, word.since, word.upto)
         memory = self.coordinator.memory
         memory.issued(word.node_id, word.upto)
         self.peers.reached(word.node_id, word.reached)
-        return Noted(memory.expired_ballots())
+        return CommitNoticeAck(memory.expired_ballots())
 
     def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
         """Report the disk's state to all callers at once.
@@ -360,7 +360,7 @@ class Node:
         damaged = self.replica.damage.partitions
         # Of hints that this node may have lost it cannot say who holds them.
         hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
-        reply = Tallies(self.replica.tallies.packed(), hints, damaged)
+        reply = Digests(self.replica.tallies.packed(), hints, damaged)
         await self.replica.writes.all_durable()
         return reply
 

@@ -3,12 +3,12 @@
 import heapq
 from collections.abc import Collection
 
-from ddb.node.consensus.commit_index import Decided
-from ddb.node.replica.acceptor import Replica
+from ddb.node.consensus.commit_index import CommitIndex
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Family
 from ddb.record.state import HEAD, DamagedState, body_of, is_live, peek
 from ddb.ring.ring import PARTITION_BYTES, Cell, Ring, partition_in
-from ddb.wire.messages import Reply, Rows, Scan
+from ddb.wire.messages import Reply, Scan, ScanPage
 
 MOST_BYTES = 2 * 1024 * 1024
 """Bodies per answer; a row is always answered, however large."""
@@ -18,8 +18,8 @@ async def scan(
     request: Scan,
     name: str,
     ring: Ring,
-    replica: Replica,
-    decided: Decided,
+    replica: Acceptor,
+    decided: CommitIndex,
     life: int,
 ) -> Reply:
     """Answer Scan from home copies and hints alike, in key order.
@@ -63,7 +63,7 @@ async def scan(
     # Before anything is waited for: a range may be rebuilt meanwhile, and its rows are not here.
     damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
     await replica.writes.keys_durable(keys)
-    return Rows(
+    return ScanPage(
         keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go, damaged
     )
 

@@ -15,15 +15,15 @@ from ddb.runtime.log_limit import cause
 from ddb.wire.connection_limits import ConnectionLimits, Connections
 from ddb.wire.frames import DamagedFrame, FrameReader, frame
 from ddb.wire.messages import (
+    CoordinateChange,
+    CoordinateGet,
     DiskNotice,
-    Do,
     Failed,
-    Get,
+    GetStatus,
     Hello,
     Message,
     Overloaded,
     Reply,
-    Report,
     Request,
     Unwelcome,
     Welcome,
@@ -170,13 +170,13 @@ class Serving(asyncio.Protocol):
             self._transport = None
 
     def _dispatch(self, correlation: int, deadline: float, request: Request, now: float) -> None:
-        if self._caller is None and not isinstance(request, Report):
+        if self._caller is None and not isinstance(request, GetStatus):
             self._greet(correlation, request)
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
         elif self._at_once >= MOST_AT_ONCE:
             full = "this node has too many requests in progress"
-            begins = isinstance(request, Do | Get)
+            begins = isinstance(request, CoordinateChange | CoordinateGet)
             self._reply(correlation, Overloaded(full) if begins else Failed(full))
         else:
             handling = self._listener.handler(request, deadline, self._caller)

@@ -69,13 +69,13 @@ class Unwelcome(Message, tag=3, frozen=True):
 # From a gateway to the coordinator of a key.
 
 
-class Get(Message, tag=10, frozen=True):
+class CoordinateGet(Message, tag=10, frozen=True):
     """Read one record, linearizably."""
 
     key: bytes
 
 
-class Do(Message, tag=11, frozen=True):
+class CoordinateChange(Message, tag=11, frozen=True):
     """Do one change.
 
     `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: an earlier
@@ -108,11 +108,11 @@ class Scan(Message, tag=12, frozen=True):
     without: tuple[str, ...]
 
 
-class Tally(Message, tag=13, frozen=True):
+class GetDigests(Message, tag=13, frozen=True):
     """Ask for the summaries of all partitions that a node holds anything of."""
 
 
-class Report(Message, tag=14, frozen=True):
+class GetStatus(Message, tag=14, frozen=True):
     """Ask a node for its status."""
 
 
@@ -123,7 +123,7 @@ class Ping(Message, tag=15, frozen=True):
 # To a node as one replica of a cell: Read and Peek from gateways too, the rest from its peers.
 
 
-class Read(Message, tag=20, frozen=True):
+class ReadReplica(Message, tag=20, frozen=True):
     """Ask for a record's state unless its newest dot is `newest`.
 
     A gateway wants it not `whole`: without the log of keyed operations, of up to 52 KiB.
@@ -134,7 +134,7 @@ class Read(Message, tag=20, frozen=True):
     whole: bool = True
 
 
-class Peek(Message, tag=27, frozen=True):
+class ReadVersion(Message, tag=27, frozen=True):
     """Ask for a record's newest dot alone."""
 
     key: bytes
@@ -156,13 +156,13 @@ class Accept(Message, tag=22, frozen=True):
     state: bytes
 
 
-class Hand(Message, tag=23, frozen=True):
+class HandoffBatch(Message, tag=23, frozen=True):
     """Hints coming home: accept each state as by `Accept`."""
 
     states: list[tuple[bytes, bytes]]
 
 
-class Ended(Message, tag=28, frozen=True):
+class CommitNotice(Message, tag=28, frozen=True):
     """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`.
 
     `reached`: a counter that my ceiling on disk covers: a disk with a lower one is out of date.
@@ -195,7 +195,7 @@ class Share(IntEnum):
     """Dots alone of records it is the standby of, from home copies."""
 
 
-class Refill(Message, tag=26, frozen=True):
+class PullShare(Message, tag=26, frozen=True):
     """A node with a new disk asks for a part of its share, in key order after `after`.
 
     `floor`: a counter at or above every ballot that the lost disk can have accepted. The callee
@@ -216,13 +216,13 @@ class Refill(Message, tag=26, frozen=True):
 # Replies.
 
 
-class Found(Message, tag=40, frozen=True):
+class GetResult(Message, tag=40, frozen=True):
     """Answers Get: the body, or None where there is no such record."""
 
     body: bytes | None
 
 
-class Done(Message, tag=41, frozen=True):
+class ChangeResult(Message, tag=41, frozen=True):
     """Answers Do: decided, with the record afterwards."""
 
     outcome: Outcome
@@ -245,7 +245,7 @@ class LogFull(Message, tag=62, frozen=True):
     retry_after_s: int
 
 
-class Rows(Message, tag=43, frozen=True):
+class ScanPage(Message, tag=43, frozen=True):
     """Answers Scan: the rows in columns, and whether others follow the last.
 
     Of each row: the key, the head of the encoded state (`state.HEAD`), its body or empty, and 1
@@ -265,7 +265,7 @@ class Rows(Message, tag=43, frozen=True):
     damaged: tuple[int, ...] = ()
 
 
-class Tallies(Message, tag=44, frozen=True):
+class Digests(Message, tag=44, frozen=True):
     """Answers Tally.
 
     `records` packs, for each partition in order, the live count and the digest (two big-endian
@@ -279,7 +279,7 @@ class Tallies(Message, tag=44, frozen=True):
     damaged: tuple[int, ...] = ()
 
 
-class Facts(Message, tag=45, frozen=True):
+class Status(Message, tag=45, frozen=True):
     """Answers Report: a JSON object."""
 
     json: bytes
@@ -313,11 +313,11 @@ class DiskNotice(Message, tag=59, frozen=True):
     give_up: bool
 
 
-class Same(Message, tag=50, frozen=True):
+class SameVersion(Message, tag=50, frozen=True):
     """Answers Read: my newest dot is the one you named."""
 
 
-class Holds(Message, tag=51, frozen=True):
+class ReplicaState(Message, tag=51, frozen=True):
     """Answers Read and Propose: my state is another one (empty where I have none).
 
     `decided`, in answers to Read: whether I know it to be, or to be overtaken by one that is.
@@ -327,25 +327,25 @@ class Holds(Message, tag=51, frozen=True):
     decided: bool = False
 
 
-class Newest(Message, tag=57, frozen=True):
-    """Answers Peek; `decided` as in `Holds`."""
+class VersionOnly(Message, tag=57, frozen=True):
+    """Answers Peek; `decided` as in `ReplicaState`."""
 
     dot: Dot
     decided: bool = False
 
 
-class Stored(Message, tag=52, frozen=True):
+class Accepted(Message, tag=52, frozen=True):
     """Answers Propose and Accept: durably accepted."""
 
 
-class Refused(Message, tag=53, frozen=True):
+class Rejected(Message, tag=53, frozen=True):
     """Answers Propose and Accept: not stored, because of a newer promise, floor or version."""
 
     promise: Dot
     newest: Dot
 
 
-class Handed(Message, tag=54, frozen=True):
+class HandoffResult(Message, tag=54, frozen=True):
     """Answers Hand: for each state in order, my newest durable dot and my newest promise.
 
     None where I cannot read my own copy: nothing was done.
@@ -354,7 +354,7 @@ class Handed(Message, tag=54, frozen=True):
     marks: list[tuple[Dot, Dot] | None]
 
 
-class Noted(Message, tag=58, frozen=True):
+class CommitNoticeAck(Message, tag=58, frozen=True):
     """Answers Ended.
 
     `expired`: for each node id a counter up to which its ballots are older than an Idempotency-Key
@@ -377,7 +377,7 @@ class Member(Message, tag=55, frozen=True):
     votes: bool
 
 
-class Refilling(Message, tag=56, frozen=True):
+class SharePage(Message, tag=56, frozen=True):
     """Answers Refill: (key, newest dot, state or empty), and the key to go on after, if any.
 
     `gaps`: key ranges (from, to before) within this part that the node cannot read itself.
@@ -405,43 +405,43 @@ class Overloaded(Message, tag=61, frozen=True):
 
 Request = (
     Hello
-    | Get
-    | Do
+    | CoordinateGet
+    | CoordinateChange
     | Scan
-    | Tally
-    | Report
+    | GetDigests
+    | GetStatus
     | Ping
-    | Read
-    | Peek
+    | ReadReplica
+    | ReadVersion
     | Propose
     | Accept
-    | Hand
-    | Ended
+    | HandoffBatch
+    | CommitNotice
     | Form
     | Membership
-    | Refill
+    | PullShare
 )
 Reply = (
     Welcome
     | Unwelcome
-    | Found
-    | Done
+    | GetResult
+    | ChangeResult
     | Undecided
     | LogFull
-    | Rows
-    | Tallies
-    | Facts
+    | ScanPage
+    | Digests
+    | Status
     | Pong
     | DiskNotice
-    | Same
-    | Holds
-    | Newest
-    | Stored
-    | Refused
-    | Handed
-    | Noted
+    | SameVersion
+    | ReplicaState
+    | VersionOnly
+    | Accepted
+    | Rejected
+    | HandoffResult
+    | CommitNoticeAck
     | Member
-    | Refilling
+    | SharePage
     | Failed
     | Overloaded
 )

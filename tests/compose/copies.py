@@ -6,7 +6,7 @@ from typing import Any
 
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.wire.frames import FrameReader, frame
-from ddb.wire.messages import PROTOCOL, Hello, Reply, Tallies, Tally
+from ddb.wire.messages import PROTOCOL, Digests, GetDigests, Hello, Reply
 from ddb.wire.status_client import FAR, ask_status
 from tests.compose.stack import NODE_PORT, address
 
@@ -68,12 +68,12 @@ class Copies:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(host, NODE_PORT)
                 hello = Hello(PROTOCOL, self.ring.digest, "a test", 0)
-                writer.write(frame(1, FAR, hello) + frame(2, FAR, Tally()))
+                writer.write(frame(1, FAR, hello) + frame(2, FAR, GetDigests()))
                 frames: FrameReader[Reply] = FrameReader(Reply)
                 try:
                     while data := await reader.read(_READ):
                         for _, _, reply in frames.feed(data):
-                            if isinstance(reply, Tallies):
+                            if isinstance(reply, Digests):
                                 return list(_ROW.iter_unpack(reply.records))
                 finally:
                     writer.close()

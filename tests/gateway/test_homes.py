@@ -11,7 +11,16 @@ from ddb.record.state import State, encode, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
-from ddb.wire.messages import Found, Get, Holds, Newest, Peek, Read, Reply, Request
+from ddb.wire.messages import (
+    CoordinateGet,
+    GetResult,
+    ReadReplica,
+    ReadVersion,
+    ReplicaState,
+    Reply,
+    Request,
+    VersionOnly,
+)
 from ddb.wire.ports import Condition
 
 RING = Ring(("a", "b", "c"))
@@ -46,14 +55,14 @@ class Homes:
 
     def _reply(self, to: str, request: Request) -> Reply:
         match request:
-            case Read():
-                return Holds(*next(self._looks[to]))
-            case Peek():
+            case ReadReplica():
+                return ReplicaState(*next(self._looks[to]))
+            case ReadVersion():
                 raw, decided = next(self._looks[to])
-                return Newest(peek(raw), decided)
-            case Get():
+                return VersionOnly(peek(raw), decided)
+            case CoordinateGet():
                 self.coordinated += 1
-                return Found(COORDINATED)
+                return GetResult(COORDINATED)
             case _:
                 raise AssertionError(request)
 

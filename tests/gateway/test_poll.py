@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
-from ddb.gateway.listing.scatter_gather import Poll
+from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.runtime.system_clock import SystemClock
-from ddb.wire.messages import Reply, Request, Tallies, Tally
+from ddb.wire.messages import Digests, GetDigests, Reply, Request
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
 
@@ -36,13 +36,13 @@ class Nodes:
         await asyncio.sleep(min(patience, self.delays.get(to, patience)))
         if to not in self.delays:
             raise Silent(to)
-        return Tallies(b"", {})
+        return Digests(b"", {})
 
 
 async def polled(nodes: Nodes) -> tuple[set[str], float]:
     """Who answered a poll, and the seconds that it took."""
     began = CLOCK.now()
-    answers = await Poll(nodes, CLOCK).ask(Tally(), CELLS, began + 1)
+    answers = await ScatterGather(nodes, CLOCK).ask(GetDigests(), CELLS, began + 1)
     return set(answers), CLOCK.now() - began
 
 
@@ -65,7 +65,7 @@ def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
     )
     answered, _ = asyncio.run(polled(nodes))
     assert answered == {"db-0", "db-1"}
-    assert Poll(nodes, CLOCK).out(CELLS) == ("db-2",)
+    assert ScatterGather(nodes, CLOCK).out(CELLS) == ("db-2",)
 
 
 def test_slow_nodes_are_as_good_as_others_where_no_others_are_enough() -> None:
@@ -76,7 +76,7 @@ def test_slow_nodes_are_as_good_as_others_where_no_others_are_enough() -> None:
     )
     answered, _ = asyncio.run(polled(nodes))
     assert answered == {"db-0", "db-1", "db-2"}
-    assert Poll(nodes, CLOCK).out(CELLS) == ()
+    assert ScatterGather(nodes, CLOCK).out(CELLS) == ()
 
 
 def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:

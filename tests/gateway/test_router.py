@@ -12,7 +12,7 @@ from ddb.gateway.routing.router import Router
 from ddb.record.change import Change, Kind
 from ddb.ring.ring import Ring
 from ddb.runtime.system_clock import SystemClock
-from ddb.wire.messages import Failed, LogFull, Peek, Read, Reply, Request, Undecided
+from ddb.wire.messages import Failed, LogFull, ReadReplica, ReadVersion, Reply, Request, Undecided
 from ddb.wire.ports import Condition, Silent
 
 
@@ -41,7 +41,7 @@ class Failing:
         return Condition.UP
 
 
-@pytest.mark.parametrize("late", [None, Read, Peek])
+@pytest.mark.parametrize("late", [None, ReadReplica, ReadVersion])
 @pytest.mark.parametrize("given_up", [False, True])
 def test_no_failure_of_a_home_is_left_for_the_log(
     late: type[Request] | None, given_up: bool

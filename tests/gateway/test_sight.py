@@ -2,11 +2,11 @@
 
 import pytest
 
-from ddb.gateway.listing.quorum_scan import Row, Sight
+from ddb.gateway.listing.quorum_scan import QuorumScan, Row
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import Cell
-from ddb.wire.messages import Rows
+from ddb.wire.messages import ScanPage
 
 HOME, PARTNER, STANDBY = "a", "b", "c"
 CELLS = frozenset({(HOME, PARTNER, STANDBY)})
@@ -18,8 +18,8 @@ Held = tuple[Dot, bool]
 """A state's newest dot, and whether the node takes it for decided."""
 
 
-def look(let_go: int = 0, **held: Held | None) -> dict[str, Rows]:
-    """What the nodes answered to one question, each with a body; `let_go` as in `Rows`."""
+def look(let_go: int = 0, **held: Held | None) -> dict[str, ScanPage]:
+    """What the nodes answered to one question, each with a body; `let_go` as in `ScanPage`."""
     return {
         name: told(
             *([] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])]),
@@ -29,9 +29,11 @@ def look(let_go: int = 0, **held: Held | None) -> dict[str, Rows]:
     }
 
 
-def told(*rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go: int = 0) -> Rows:
+def told(
+    *rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go: int = 0
+) -> ScanPage:
     """What one node answered, of each row: key, newest dot, alive, body, known to be decided."""
-    return Rows(
+    return ScanPage(
         [key for key, _, _, _, _ in rows],
         [encode(State((dot,), live))[HEAD] for _, dot, live, _, _ in rows],
         [body for _, _, _, body, _ in rows],
@@ -41,9 +43,9 @@ def told(*rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go
     )
 
 
-def sight_of(*looks: dict[str, Rows]) -> Sight:
+def sight_of(*looks: dict[str, ScanPage]) -> QuorumScan:
     """Some looks, one after the other."""
-    sight = Sight(CELLS, CELL_OF)
+    sight = QuorumScan(CELLS, CELL_OF)
     for each in looks:
         sight.add(each)
     return sight
@@ -62,7 +64,7 @@ def sight_of(*looks: dict[str, Rows]) -> Sight:
     ],
 )
 def test_sight_is_complete_once_no_decided_state_can_be_missing(
-    looks: list[dict[str, Rows]], complete: bool
+    looks: list[dict[str, ScanPage]], complete: bool
 ) -> None:
     """A standby's word needs a home's after it: what it lets go of in between went there."""
     assert sight_of(*looks).complete() == complete
@@ -131,7 +133,7 @@ def test_sight_is_complete_once_no_decided_state_can_be_missing(
     ],
 )
 def test_word_of_a_decision_counts_where_the_other_nodes_were_seen_after_it(
-    looks: list[dict[str, Rows]], body: bytes | None
+    looks: list[dict[str, ScanPage]], body: bytes | None
 ) -> None:
     """What a node takes for decided may have been overtaken, of which the other two know."""
     rows, unsettled = sight_of(*looks).records()

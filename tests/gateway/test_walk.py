@@ -9,12 +9,12 @@ from statistics import mean
 import pytest
 
 from ddb.gateway.listing.range_read import Walk, start_of
-from ddb.gateway.listing.scatter_gather import Poll
+from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.runtime.system_clock import SystemClock
-from ddb.wire.messages import Reply, Request, Rows, Scan
+from ddb.wire.messages import Reply, Request, Scan, ScanPage
 from ddb.wire.ports import Condition
 
 CLOCK = SystemClock()
@@ -47,7 +47,7 @@ class Nodes:
         self.told += len(found)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         answer.set_result(
-            Rows(
+            ScanPage(
                 found,
                 [LIVE if self.rows[key] else DEAD for key in found],
                 [b"1" if self.rows[key] and to == RING.cell(key).home else b"" for key in found],
@@ -80,7 +80,7 @@ async def paged(nodes: Nodes, limit: int) -> list[tuple[list[bytes], int, int]]:
     async def unneeded(id: str, _deadline: float) -> bytes | None:
         raise AssertionError(id)
 
-    walk = Walk(RING, Poll(nodes, CLOCK), unneeded)
+    walk = Walk(RING, ScatterGather(nodes, CLOCK), unneeded)
     pages, after = [], b""
     while True:
         before = nodes.asked, nodes.told

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.open_rounds import Rounds
-from ddb.node.consensus.quorum_peers import Expired, Partners
-from ddb.node.consensus.quorum_read import Agreement
-from ddb.node.fastpath.fast_write import FastPath
-from ddb.node.metrics import Counters
-from ddb.node.replica.acceptor import Replica
+from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
+from ddb.node.consensus.quorum_read import QuorumRead
+from ddb.node.fastpath.fast_write import FastWrite
+from ddb.node.metrics import NodeMetrics
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind
@@ -22,7 +22,16 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.messages import Accept, Do, Holds, Read, Refused, Reply, Request, Undecided
+from ddb.wire.messages import (
+    Accept,
+    CoordinateChange,
+    ReadReplica,
+    Rejected,
+    ReplicaState,
+    Reply,
+    Request,
+    Undecided,
+)
 from ddb.wire.ports import Condition, Silent
 
 RING = Ring(("db-0", "db-1", "db-2"))
@@ -37,7 +46,7 @@ CLOCK = SystemClock()
 class Overtaking:
     """A standby that answers a read, of what it had a moment before it heard of something newer."""
 
-    def __init__(self, decided: Decided, *, before: bool) -> None:
+    def __init__(self, decided: CommitIndex, *, before: bool) -> None:
         self._decided = decided
         self._before = before
         self.pushed = 0
@@ -49,13 +58,13 @@ class Overtaking:
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         assert to == CELL.standby
         match request:
-            case Read():
+            case ReadReplica():
                 if not self._before:
                     self._decided.told(9, 0, 2 << 40)
-                asked.set_result(Holds(OLD))
+                asked.set_result(ReplicaState(OLD))
             case Accept():
                 self.pushed += 1
-                asked.set_result(Refused(LATER, LATER))
+                asked.set_result(Rejected(LATER, LATER))
             case _:
                 raise AssertionError(request)
         return asked
@@ -69,12 +78,12 @@ class Overtaking:
 def test_word_that_comes_after_the_question_proves_nothing(tmp_path: Path, before: bool) -> None:
     """What is known to be decided when another node is asked is so for its answer, no later."""
     store = RocksStore(tmp_path, Fsync.OS)
-    decided = Decided(1, store)
+    decided = CommitIndex(1, store)
     transport = Overtaking(decided, before=before)
-    counters = Counters()
-    replica = Replica(NAME, RING, store, Ballots(1, store, CLOCK))
-    partners = Partners(NAME, RING, transport, CLOCK, counters)
-    agreement = Agreement(RING, replica, decided, partners, CLOCK, counters)
+    counters = NodeMetrics()
+    replica = Acceptor(NAME, RING, store, Ballots(1, store, CLOCK))
+    partners = QuorumPeers(NAME, RING, transport, CLOCK, counters)
+    agreement = QuorumRead(RING, replica, decided, partners, CLOCK, counters)
 
     async def scenario() -> State | None:
         replica.offer(KEY, MINE)
@@ -110,14 +119,14 @@ class Mute:
         return Condition.UP
 
 
-def cut_off(store: RocksStore, mute: Mute) -> tuple[Coordinator, FastPath]:
+def cut_off(store: RocksStore, mute: Mute) -> tuple[Coordinator, FastWrite]:
     """A home that hears from nobody."""
     ballots = Ballots(1, store, CLOCK)
-    rounds, replica = Rounds(ballots), Replica(NAME, RING, store, ballots)
+    rounds, replica = OpenRounds(ballots), Acceptor(NAME, RING, store, ballots)
     coordinator = Coordinator(
-        NAME, RING, replica, ballots, rounds, Decided(1, store), mute, CLOCK, random.Random(1)
+        NAME, RING, replica, ballots, rounds, CommitIndex(1, store), mute, CLOCK, random.Random(1)
     )
-    return coordinator, FastPath(NAME, RING, replica, ballots, rounds, mute, coordinator)
+    return coordinator, FastWrite(NAME, RING, replica, ballots, rounds, mute, coordinator)
 
 
 def test_partner_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ def test_partner_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: P
 
     async def scenario() -> Reply:
         await fast._ballots.issue(above=NEVER)
-        request = Do(KEY, Kind.CREATE, b"{}", (), b"%012d" % 1, b"", False, b"gw", 0)
+        request = CoordinateChange(KEY, Kind.CREATE, b"{}", (), b"%012d" % 1, b"", False, b"gw", 0)
         handling = fast.do(request, CLOCK.now() + 60)
         assert isinstance(handling, asyncio.Future)
         return await handling

@@ -23,7 +23,7 @@ from ddb.record.state import State, encode
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
 from ddb.settings import Fsync
-from ddb.wire.messages import PROTOCOL, Boot, Failed, Hello, Propose, Stored, Unwelcome, Welcome
+from ddb.wire.messages import PROTOCOL, Accepted, Boot, Failed, Hello, Propose, Unwelcome, Welcome
 from ddb.wire.ports import Handling
 from tests.loop import run
 from tests.node.alone import NAMES, RING, voting
@@ -141,7 +141,7 @@ def test_a_proposal_of_a_lost_disk_is_refused(tmp_path: Path) -> None:
             assert isinstance(await node.greet(before), Welcome)
             stored = propose(1, before)
             assert isinstance(stored, asyncio.Future)
-            assert isinstance(await stored, Stored)
+            assert isinstance(await stored, Accepted)
             assert isinstance(await node.greet(after), Welcome)
             assert isinstance(propose(2, before), Failed)
             assert isinstance(propose(2, after), Failed)

@@ -10,7 +10,7 @@ from ddb.record.change import Change, Kind
 from ddb.record.state import Operation, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Do, Overloaded, Undecided
+from ddb.wire.messages import CoordinateChange, Overloaded, Undecided
 from ddb.wire.ports import Silent, Unreachable
 from tests.node.alone import RING, voting
 from tests.node.test_memory import full
@@ -21,7 +21,7 @@ KEY = next(key for key in map(key_of, map(str, range(99))) if "db-0" in RING.cel
 
 def test_full_record_is_no_refusal_of_a_single_node(tmp_path: Path) -> None:
     """A node that reaches no partner does not refuse a keyed change for want of room."""
-    do = Do(KEY, Kind.DELETE, b"", (), NAME, FINGERPRINT, True, b"sender", 0)
+    do = CoordinateChange(KEY, Kind.DELETE, b"", (), NAME, FINGERPRINT, True, b"sender", 0)
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
@@ -88,7 +88,9 @@ def test_change_that_comes_too_late_is_not_begun(tmp_path: Path) -> None:
             coordinator = node.coordinator
 
             def asked(left_s: float) -> object:
-                do = Do(KEY, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0, 100)
+                do = CoordinateChange(
+                    KEY, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0, 100
+                )
                 return node.handle(do, coordinator._clock.now() + left_s)
 
             assert isinstance(asked(0.09), Overloaded)

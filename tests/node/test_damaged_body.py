@@ -7,14 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.node import Node
 from ddb.node.storage.store import Family
 from ddb.record.change import Kind
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Do, Failed, Holds, Peek, Propose, Reply, Request, Undecided
+from ddb.wire.messages import (
+    CoordinateChange,
+    Failed,
+    Propose,
+    ReadVersion,
+    ReplicaState,
+    Reply,
+    Request,
+    Undecided,
+)
 from ddb.wire.ports import Condition
 from tests.loop import run
 from tests.node.alone import RING, Alone, voting
@@ -28,9 +37,9 @@ KEY, OTHER = [
 ][:2]
 NO_JSON = encode(State((Dot(1 << 40, 1),), True, b'{"id": broken'))
 FIELDS = b'{"group":1}'
-UPDATE = Do(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", False, b"sender", 0)
-RETRY = Do(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", True, b"sender", 0)
-CREATE = Do(OTHER, Kind.CREATE, b"{}", (), bytes(12), b"", False, b"sender", 0)
+UPDATE = CoordinateChange(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", False, b"sender", 0)
+RETRY = CoordinateChange(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", True, b"sender", 0)
+CREATE = CoordinateChange(OTHER, Kind.CREATE, b"{}", (), bytes(12), b"", False, b"sender", 0)
 
 
 class Behind(Alone):
@@ -44,7 +53,9 @@ class Behind(Alone):
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        asked.set_result(Holds(self._state) if isinstance(request, Propose) else Failed("no"))
+        asked.set_result(
+            ReplicaState(self._state) if isinstance(request, Propose) else Failed("no")
+        )
         return asked
 
     def condition(self, _to: str) -> Condition:
@@ -63,7 +74,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node]]:
         yield wire, node
 
 
-def rounds_of(node: Node) -> Rounds:
+def rounds_of(node: Node) -> OpenRounds:
     return node.fast._rounds
 
 
@@ -71,7 +82,7 @@ def rounds_of(node: Node) -> Rounds:
     ("change", "answer"), [(UPDATE, Failed), (RETRY, Undecided)], ids=["fast path", "coordinator"]
 )
 def test_a_body_that_is_no_json_costs_its_record_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Do, answer: type[Reply]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: CoordinateChange, answer: type[Reply]
 ) -> None:
     """The operation is refused with a reason, its round ends, and the connection stays."""
 
@@ -85,7 +96,7 @@ def test_a_body_that_is_no_json_costs_its_record_alone(
             assert node.coordinator.queue.free(KEY)
             assert rounds_of(node).upto == node.ballots.issued
             assert not rounds_of(node).left(9)
-            assert not isinstance(await raw.ask(9, Peek(OTHER)), Failed)
+            assert not isinstance(await raw.ask(9, ReadVersion(OTHER)), Failed)
 
     run(scenario())
     assert len(caplog.records) == 1, "logged once, however often it is asked"

@@ -11,23 +11,23 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, key_of, partition_in
 from ddb.wire.messages import (
     Accept,
+    Digests,
     Failed,
-    Hand,
-    Handed,
+    GetDigests,
+    HandoffBatch,
+    HandoffResult,
     Message,
-    Newest,
-    Peek,
     Propose,
-    Read,
-    Refill,
-    Refilling,
+    PullShare,
+    ReadReplica,
+    ReadVersion,
     Reply,
     Request,
-    Rows,
     Scan,
+    ScanPage,
     Share,
-    Tallies,
-    Tally,
+    SharePage,
+    VersionOnly,
 )
 from tests.loop import run
 from tests.node.alone import RING, voting
@@ -57,28 +57,28 @@ def test_damaged_range_has_no_vote_and_all_others_do(
                 return handling if isinstance(handling, Message) else await handling
 
             for request in (
-                Read(key, NEVER),
-                Peek(key),
+                ReadReplica(key, NEVER),
+                ReadVersion(key),
                 Propose(key, Dot(2 << 40, 1), DOT, NEWER),
                 Accept(key, NEWER),
             ):
                 assert isinstance(await ask(request), Failed)
             assert store.get(family, key) == WHOLE
-            assert isinstance(await ask(Peek(OTHER)), Newest)
-            tallies = await ask(Tally())
-            assert isinstance(tallies, Tallies)
+            assert isinstance(await ask(ReadVersion(OTHER)), VersionOnly)
+            tallies = await ask(GetDigests())
+            assert isinstance(tallies, Digests)
             assert tallies.damaged == (partition_in(key),)
             assert tallies.hints[partition_in(key)] == ()
             rows = await ask(Scan(b"", END, 1000, ()))
-            assert isinstance(rows, Rows)
+            assert isinstance(rows, ScanPage)
             assert (rows.damaged, rows.keys) == ((partition_in(key),), [OTHER])
             if family is Family.RECORDS:
-                handed = await ask(Hand([(key, NEWER), (OTHER, NEWER)]))
-                assert isinstance(handed, Handed)
+                handed = await ask(HandoffBatch([(key, NEWER), (OTHER, NEWER)]))
+                assert isinstance(handed, HandoffResult)
                 assert handed.marks[0] is None
                 assert handed.marks[1] is not None
-                share = await ask(Refill(RING.cell(key).homes[1], Share.HOMES, b"", 0, END))
-                assert isinstance(share, Refilling)
+                share = await ask(PullShare(RING.cell(key).homes[1], Share.HOMES, b"", 0, END))
+                assert isinstance(share, SharePage)
                 assert share.gaps == [(key, key + b"\x00")]
             await asyncio.sleep(0)
 

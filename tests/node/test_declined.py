@@ -15,14 +15,14 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import (
     Boot,
-    Do,
+    CoordinateChange,
     Failed,
-    Holds,
-    Newest,
-    Peek,
     Propose,
-    Read,
+    ReadReplica,
+    ReadVersion,
+    ReplicaState,
     Request,
+    VersionOnly,
 )
 from tests.loop import run
 from tests.node.alone import RING, voting
@@ -52,7 +52,7 @@ def proposal(key: bytes) -> Request:
 
 @pytest.mark.parametrize(
     "broken",
-    [Read(DAMAGED, NEVER), Peek(FOREIGN), proposal(DAMAGED), proposal(FOREIGN)],
+    [ReadReplica(DAMAGED, NEVER), ReadVersion(FOREIGN), proposal(DAMAGED), proposal(FOREIGN)],
     ids=["damaged read", "foreign peek", "damaged proposal", "foreign proposal"],
 )
 def test_what_cannot_be_begun_is_refused_alone(
@@ -66,12 +66,12 @@ def test_what_cannot_be_begun_is_refused_alone(
             before = store.get(Family.RECORDS, DAMAGED)
             for number in range(3):
                 raw.say(2 * number, broken)
-                raw.say(2 * number + 1, Read(HELD, NEVER))
+                raw.say(2 * number + 1, ReadReplica(HELD, NEVER))
             heard = [await raw.hear() for _ in range(6)]
             for number, answer in enumerate(heard):
                 assert answer is not None, "the connection was cut"
                 assert answer[0] == number
-                assert isinstance(answer[1], Failed if number % 2 == 0 else Holds)
+                assert isinstance(answer[1], Failed if number % 2 == 0 else ReplicaState)
             refusal = heard[0]
             assert refusal is not None
             assert "db-0" in str(refusal[1])
@@ -85,14 +85,14 @@ def test_what_cannot_be_begun_is_refused_alone(
 
 def test_damaged_copy_does_not_coordinate(tmp_path: Path) -> None:
     """A change of a record whose own copy cannot be read is refused, and keeps nobody's turn."""
-    do = Do(DAMAGED, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0)
+    do = CoordinateChange(DAMAGED, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0)
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node, _):
             raw = await Raw.to(wire)
             assert isinstance(await raw.ask(1, do), Failed)
             assert node.coordinator.queue.free(DAMAGED)
-            assert isinstance(await raw.ask(2, Peek(HELD)), Newest)
+            assert isinstance(await raw.ask(2, ReadVersion(HELD)), VersionOnly)
 
     run(scenario())
 
@@ -108,10 +108,10 @@ def test_failed_disk_refuses_without_cutting_anyone_off(tmp_path: Path) -> None:
             raw = await Raw.to(wire)
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(store, "get", fail)
-                refused = await raw.ask(1, Peek(HELD))
+                refused = await raw.ask(1, ReadVersion(HELD))
             assert isinstance(refused, Failed)
             assert "the disk is gone" in refused.reason
-            assert isinstance(await raw.ask(2, Peek(HELD)), Newest)
+            assert isinstance(await raw.ask(2, ReadVersion(HELD)), VersionOnly)
 
     run(scenario())
 
@@ -124,9 +124,9 @@ def test_what_nobody_foresaw_ends_the_connection(
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, _, _):
             bad, good = await Raw.to(wire), await Raw.to(wire)
-            bad.say(1, Peek(b"\xff\xff"))
+            bad.say(1, ReadVersion(b"\xff\xff"))
             assert await bad.closed()
-            assert isinstance(await good.ask(1, Peek(HELD)), Newest)
+            assert isinstance(await good.ask(1, ReadVersion(HELD)), VersionOnly)
 
     run(scenario())
     assert "IndexError" in caplog.text

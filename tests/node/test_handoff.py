@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.repair.handoff import AHEAD_IDLE, Handoff
-from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.state import State, encode, peek
@@ -21,7 +21,7 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of, partition_in
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.messages import Hand, Handed, Reply, Request
+from ddb.wire.messages import HandoffBatch, HandoffResult, Reply, Request
 from ddb.wire.ports import Condition, Silent
 from tests.loop import run
 
@@ -35,7 +35,7 @@ KEYS = [
 ][: 5 * BATCH]
 """Of one partition, so that a pass over it takes several batches."""
 
-Waiting = tuple[tuple[str, Hand], asyncio.Future[Reply]]
+Waiting = tuple[tuple[str, HandoffBatch], asyncio.Future[Reply]]
 """Whom what was handed, and its answer."""
 
 
@@ -43,7 +43,7 @@ Waiting = tuple[tuple[str, Hand], asyncio.Future[Reply]]
 class Homes:
     """A transport to homes which take whatever they are handed once they are let."""
 
-    asked: list[tuple[str, Hand]] = field(default_factory=list)
+    asked: list[tuple[str, HandoffBatch]] = field(default_factory=list)
     answers: list[asyncio.Future[Reply]] = field(default_factory=list)
     out: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
@@ -52,7 +52,7 @@ class Homes:
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
-        assert isinstance(request, Hand)
+        assert isinstance(request, HandoffBatch)
         self.asked.append((to, request))
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
@@ -87,7 +87,7 @@ class Homes:
 
     def _take(self, waiting: list[Waiting]) -> None:
         for (_, request), answer in waiting:
-            answer.set_result(Handed([(peek(raw), NEVER) for _, raw in request.states]))
+            answer.set_result(HandoffResult([(peek(raw), NEVER) for _, raw in request.states]))
 
     def _waiting(self) -> list[Waiting]:
         pairs = zip(self.asked, self.answers, strict=True)
@@ -95,18 +95,18 @@ class Homes:
 
 
 @asynccontextmanager
-async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Replica, Homes]]:
+async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
     """A standby that holds a hint of every key, and no client asks it for anything."""
     store, homes, clock = RocksStore(path, Fsync.OS), Homes(), SystemClock()
     ballots = Ballots(1, store, clock)
-    replica = Replica(NAME, RING, store, ballots)
+    replica = Acceptor(NAME, RING, store, ballots)
     coordinator = Coordinator(
         NAME,
         RING,
         replica,
         ballots,
-        Rounds(ballots),
-        Decided(1, store),
+        OpenRounds(ballots),
+        CommitIndex(1, store),
         homes,
         clock,
         random.Random(1),

@@ -11,7 +11,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ddb.node.replica.hint_index import HintBook
+from ddb.node.replica.hint_index import HintIndex
 from ddb.record.version import Dot
 
 PARTITIONS = st.integers(0, 2)
@@ -32,7 +32,7 @@ class HintBookMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = HintBook()
+        self.book = HintIndex()
         self.hints: dict[int, dict[bytes, Hint]] = {}
         self.began: dict[int, int] = {}
         self.clock = 0
@@ -149,7 +149,7 @@ def test_books_agree_with_the_model() -> None:
 
 def test_home_that_took_everything_is_the_keeper() -> None:
     """A home is named as keeper once it holds each hint of the partition in its newest state."""
-    book = HintBook()
+    book = HintIndex()
     book.accepted(7, b"k", Dot(1, 1), True, 5)
     book.accepted(7, b"l", Dot(2, 1), True, 4)
     assert book.keepers() == {7: ()}
@@ -164,7 +164,7 @@ def test_home_that_took_everything_is_the_keeper() -> None:
 
 def test_changed_hint_is_alone_again() -> None:
     """A hint that changes after a home took it is held here alone until it is taken again."""
-    book = HintBook()
+    book = HintIndex()
     book.accepted(7, b"k", Dot(1, 1), True, 5)
     book.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
     book.accepted(7, b"k", Dot(3, 1), False, 6)
@@ -174,7 +174,7 @@ def test_changed_hint_is_alone_again() -> None:
 
 def test_home_that_was_away_becomes_a_keeper_by_one_pass() -> None:
     """A home that returns is a keeper, too, once it has taken every hint that it missed."""
-    book = HintBook()
+    book = HintIndex()
     for number, key in enumerate((b"k", b"l"), 1):
         book.accepted(7, key, Dot(number, 1), True, 5)
         book.kept(7, key, Dot(number, 1), {"home": Dot(number, 1)})
@@ -189,7 +189,7 @@ def test_home_that_was_away_becomes_a_keeper_by_one_pass() -> None:
 
 def test_pass_with_a_refusal_makes_no_keeper() -> None:
     """A home that did not take one of the hints offered to it holds not everything."""
-    book = HintBook()
+    book = HintIndex()
     book.accepted(7, b"k", Dot(2, 1), True, 5)
     book.kept(7, b"k", Dot(2, 1), {"home": Dot(2, 1)})
     book.begin_pass(7, "partner")
@@ -200,7 +200,7 @@ def test_pass_with_a_refusal_makes_no_keeper() -> None:
 
 def test_drained_partition_is_forgotten() -> None:
     """When its last hint is let go of, nothing is left of a partition, keeper included."""
-    book = HintBook()
+    book = HintIndex()
     book.accepted(7, b"k", Dot(1, 1), True, 5)
     book.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
     book.dropped(7, b"k")

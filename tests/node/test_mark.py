@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddb.node.storage import rocksdb_open as rocks_open
-from ddb.node.storage.durable_mark import Mark, measure, read, write
+from ddb.node.storage.durable_mark import DurableMark, measure, read, write
 from ddb.node.storage.rocksdb import MARK_EVERY, RocksStore
 from ddb.node.storage.store import Family, StoreRefused, Unreadable
 from ddb.settings import Fsync
@@ -48,7 +48,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def logs(mark: Mark) -> list[str]:
+def logs(mark: DurableMark) -> list[str]:
     return [name for name in mark.files if name.endswith(".log")]
 
 

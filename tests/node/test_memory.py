@@ -10,7 +10,7 @@ from ddb.node.consensus.dedup_window import (
     ISSUE_GRAIN_S,
     KEYED_WINDOW,
     MOST_KEYED,
-    Memory,
+    DedupWindow,
 )
 from ddb.record.change import Outcome
 from ddb.record.keyed_log import appended
@@ -52,7 +52,7 @@ def full(ballot: Dot, count: int = MOST_KEYED) -> State:
 
 def test_gateway_says_which_are_over() -> None:
     """A gateway's operations are forgettable once it has said so, those from `low` on are not."""
-    memory = Memory(SetClock())
+    memory = DedupWindow(SetClock())
     memory.heard(SENDER, 5)
     assert memory.forgettable(entry(4))
     assert not memory.forgettable(entry(5))
@@ -62,7 +62,7 @@ def test_gateway_says_which_are_over() -> None:
 
 def test_late_word_of_a_gateway_takes_nothing_back() -> None:
     """An older request of a gateway, arriving late, does not make its operations live again."""
-    memory = Memory(SetClock())
+    memory = DedupWindow(SetClock())
     memory.heard(SENDER, 9)
     memory.heard(SENDER, 3)
     assert memory.forgettable(entry(8))
@@ -71,7 +71,7 @@ def test_late_word_of_a_gateway_takes_nothing_back() -> None:
 def test_silent_gateway_is_given_a_window() -> None:
     """A silent gateway's operations are forgettable a whole window after a later one was seen."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     assert not memory.forgettable(entry(2))
     clock.at += GATEWAY_WINDOW
     assert not memory.forgettable(entry(2))
@@ -84,7 +84,7 @@ def test_silent_gateway_is_given_a_window() -> None:
 def test_ballot_expires_a_window_after_it_was_seen() -> None:
     """A coordinator's ballots expire a whole window after a later one was seen, and no other's."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     memory.saw((Dot(7, A),))
     clock.at += KEYED_WINDOW
     assert not memory.expired(Dot(7, A))
@@ -98,7 +98,7 @@ def test_ballot_expires_a_window_after_it_was_seen() -> None:
 def test_key_used_again_through_another_coordinator_has_its_own_window() -> None:
     """A second use of a key does not expire with the first, whoever coordinates either."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     memory.saw((Dot(7, A),))
     clock.at += KEYED_WINDOW + 1
     assert memory.expired(Dot(7, A))
@@ -113,15 +113,15 @@ def test_key_used_again_through_another_coordinator_has_its_own_window() -> None
 def test_restart_begins_the_watch_again() -> None:
     """A node that has restarted has seen no ballot yet."""
     clock = SetClock()
-    Memory(clock).saw((Dot(7, A),))
+    DedupWindow(clock).saw((Dot(7, A),))
     clock.at += 2 * KEYED_WINDOW
-    assert not Memory(clock).expired(Dot(7, A))
+    assert not DedupWindow(clock).expired(Dot(7, A))
 
 
 def test_peer_tells_a_restarted_node_what_has_expired() -> None:
     """What expired at a peer has expired, and a later ballot has not."""
     clock = SetClock()
-    peer, restarted = Memory(clock), Memory(clock)
+    peer, restarted = DedupWindow(clock), DedupWindow(clock)
     peer.issued(A, 7)
     clock.at += KEYED_WINDOW + 1
     restarted.issued(B, 3)
@@ -136,7 +136,7 @@ def test_peer_tells_a_restarted_node_what_has_expired() -> None:
 def test_full_record_says_when_it_has_room() -> None:
     """A record with all the operations it may remember has room once the oldest slice expires."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     assert memory.full_for_s(full(Dot(7, A), MOST_KEYED - 1)) is None
     state = full(Dot(7, A))
     assert memory.full_for_s(state) == KEYED_WINDOW + 1
@@ -150,7 +150,7 @@ def test_full_record_says_when_it_has_room() -> None:
 def test_what_one_issuer_takes_is_bounded() -> None:
     """Ballots seen at every moment of an hour take no more marks than a window has grains."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     for number in range(3600):
         clock.at += 1
         memory.issued(A, number)
@@ -164,7 +164,7 @@ def test_what_one_issuer_takes_is_bounded() -> None:
 def test_memory_of_gateways_does_not_grow_without_bound() -> None:
     """A gateway that is silent for a window takes no room but one issuer's, of so many at most."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     for number in range(5_000):
         clock.at += 1
         memory.heard(number.to_bytes(6, "big"), 1)
@@ -184,7 +184,7 @@ def test_memory_of_gateways_does_not_grow_without_bound() -> None:
 def test_never_forgets_early(steps: list[tuple[float, int, int, int]]) -> None:
     """Nothing is forgotten before its gateway's word, or a window after it was issued."""
     clock = SetClock()
-    memory = Memory(clock)
+    memory = DedupWindow(clock)
     issued: dict[tuple[bytes | int, int], float] = {}
     sequences = dict.fromkeys(range(4), 0)
     lows: dict[bytes, int] = {}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_gossip import MOST, Settling
-from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.commit_gossip import MOST, CommitGossip
+from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator, Outrun
-from ddb.node.consensus.open_rounds import Fate, Rounds
-from ddb.node.replica.acceptor import Replica
+from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind, Outcome
@@ -23,7 +23,7 @@ from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.messages import Accept, Propose, Read, Reply, Request
+from ddb.wire.messages import Accept, Propose, ReadReplica, Reply, Request
 from ddb.wire.ports import Condition
 
 NAMES = ("db-0", "db-1", "db-2")
@@ -39,7 +39,7 @@ FAR = 1 << 60
 class Together:
     """A transport between the nodes of one process."""
 
-    replicas: dict[str, Replica] = field(default_factory=dict)
+    replicas: dict[str, Acceptor] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def ask(
@@ -53,9 +53,9 @@ class Together:
         """As `Transport.condition`."""
         return Condition.UP
 
-    async def _answer(self, replica: Replica, request: Request) -> Reply:
+    async def _answer(self, replica: Acceptor, request: Request) -> Reply:
         match request:
-            case Read():
+            case ReadReplica():
                 handling = replica.read(request, lambda _: False)
             case Propose():
                 handling = replica.propose(request)
@@ -73,7 +73,7 @@ def cell_at(path: Path) -> Iterator[tuple[Together, Coordinator]]:
     together = Together()
     ballots = {name: Ballots(number, stores[name], CLOCK) for number, name in enumerate(NAMES, 1)}
     for name, store in stores.items():
-        together.replicas[name] = Replica(name, RING, store, ballots[name])
+        together.replicas[name] = Acceptor(name, RING, store, ballots[name])
     standby = CELL.standby
     yield (
         together,
@@ -82,8 +82,8 @@ def cell_at(path: Path) -> Iterator[tuple[Together, Coordinator]]:
             RING,
             together.replicas[standby],
             ballots[standby],
-            Rounds(ballots[standby]),
-            Decided(ballots[standby].node_id, stores[standby]),
+            OpenRounds(ballots[standby]),
+            CommitIndex(ballots[standby].node_id, stores[standby]),
             together,
             CLOCK,
             random.Random(1),
@@ -140,8 +140,8 @@ def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
     async def scenario(together: Together, coordinator: Coordinator) -> None:
         rounds = coordinator._rounds
         for key in cell_mates:
-            rounds.end(key, rounds.begin(key), Fate.OPEN)
-        settling = Settling(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
+            rounds.end(key, rounds.begin(key), Fate.UNKNOWN)
+        settling = CommitGossip(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
         times = 1
         while await settling._end():
             times += 1
@@ -162,8 +162,8 @@ def test_trying_in_vain_is_put_off(tmp_path: Path) -> None:
         await hold(together)
         for home in CELL.homes:
             together.replicas[home].promise(KEY, Dot(FAR, 7))
-        rounds.end(KEY, rounds.begin(KEY), Fate.OPEN)
-        settling = Settling(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
+        rounds.end(KEY, rounds.begin(KEY), Fate.UNKNOWN)
+        settling = CommitGossip(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
         assert not await settling._end()
         assert rounds.left(1) == [KEY]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import StoreFailed
@@ -29,7 +29,7 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
     cell = ring.cell(key)
 
     async def scenario(store: RocksStore, name: str) -> None:
-        replica = Replica(name, ring, store, Ballots(1, store, SystemClock()))
+        replica = Acceptor(name, ring, store, Ballots(1, store, SystemClock()))
         replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
         await replica.writes.all_durable()
         before = (replica.tallies.packed(), replica.hints.total)
@@ -59,13 +59,13 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
     ],
 )
 def test_one_that_gives_up_waiting_leaves_the_others_waiting(
-    tmp_path: Path, wait: Callable[[Replica], Coroutine[Any, Any, object]]
+    tmp_path: Path, wait: Callable[[Acceptor], Coroutine[Any, Any, object]]
 ) -> None:
     """Of several that wait for the same write one may be cancelled, as when a node stops."""
     ring = Ring(NAMES)
 
     async def scenario(store: RocksStore) -> None:
-        replica = Replica(ring.cell(KEY).home, ring, store, Ballots(1, store, SystemClock()))
+        replica = Acceptor(ring.cell(KEY).home, ring, store, Ballots(1, store, SystemClock()))
         replica.offer(KEY, STATE)
         impatient, patient = (asyncio.ensure_future(wait(replica)) for _ in range(2))
         await asyncio.sleep(0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import KEEP_EVERY, MOST_SPANS, Decided
-from ddb.node.consensus.open_rounds import Fate, Rounds
+from ddb.node.consensus.commit_index import KEEP_EVERY, MOST_SPANS, CommitIndex
+from ddb.node.consensus.open_rounds import Fate, OpenRounds
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.hybrid_clock import at_millisecond
@@ -30,7 +30,7 @@ def on_a_store(path: Path, scenario: Callable[[RocksStore], None]) -> None:
     asyncio.run(whole())
 
 
-def began(rounds: Rounds, ballots: Ballots, key: bytes) -> tuple[bool, int]:
+def began(rounds: OpenRounds, ballots: Ballots, key: bytes) -> tuple[bool, int]:
     """What `begin` says, and the counter of the ballot issued for the round."""
     first = rounds.begin(key)
     # As `issue` does once the ceiling on disk covers the counter.
@@ -48,7 +48,7 @@ def ballots(tmp_path: Path) -> Ballots:
 
 def test_a_round_holds_back_its_own_ballot_and_later_ones(ballots: Ballots) -> None:
     """As long as a round is open nothing from its ballot on is said to have ended."""
-    rounds = Rounds(ballots)
+    rounds = OpenRounds(ballots)
     first, early = began(rounds, ballots, ONE)
     second, late = began(rounds, ballots, TWO)
     rounds.end(TWO, second, Fate.DECIDED)
@@ -59,11 +59,11 @@ def test_a_round_holds_back_its_own_ballot_and_later_ones(ballots: Ballots) -> N
 
 def test_a_round_without_an_end_stays_open_until_a_later_one_is_decided(ballots: Ballots) -> None:
     """Where a partner may have stored the state only a decision on the same record ends it."""
-    rounds = Rounds(ballots)
+    rounds = OpenRounds(ballots)
     first, ballot = began(rounds, ballots, ONE)
-    rounds.end(ONE, first, Fate.OPEN)
+    rounds.end(ONE, first, Fate.UNKNOWN)
     assert rounds.left(9) == [ONE]
-    for fate in (Fate.VOID, Fate.OPEN):
+    for fate in (Fate.NEVER_STORED, Fate.UNKNOWN):
         first, _ = began(rounds, ballots, ONE)
         assert not first
         rounds.end(ONE, first, fate)
@@ -76,19 +76,19 @@ def test_a_round_without_an_end_stays_open_until_a_later_one_is_decided(ballots:
 
 def test_observed_counters_are_not_reported(ballots: Ballots) -> None:
     """A node reports no counter that it observed and has not issued."""
-    rounds = Rounds(ballots)
+    rounds = OpenRounds(ballots)
     _, issued = began(rounds, ballots, ONE)
     rounds.end(ONE, True, Fate.DECIDED)
     ballots.observe(issued + 1_000)
     assert rounds.upto == issued
-    assert Rounds(ballots).since == issued
+    assert OpenRounds(ballots).since == issued
 
 
 def test_a_round_that_nobody_stored_leaves_nothing(ballots: Ballots) -> None:
     """A refused round holds nothing back."""
-    rounds = Rounds(ballots)
+    rounds = OpenRounds(ballots)
     first, ballot = began(rounds, ballots, ONE)
-    rounds.end(ONE, first, Fate.VOID)
+    rounds.end(ONE, first, Fate.NEVER_STORED)
     assert rounds.upto >= ballot
     assert not rounds.left(9)
 
@@ -97,7 +97,7 @@ def test_ones_own_states_are_decided_and_others_as_far_as_told(tmp_path: Path) -
     """Of a peer's states those are decided that a span of its rounds covers."""
 
     def scenario(store: RocksStore) -> None:
-        decided = Decided(ME, store)
+        decided = CommitIndex(ME, store)
         assert decided.covers(Dot(10**9, ME))
         assert not decided.covers(Dot(15, PEER))
         decided.told(PEER, 10, 20)
@@ -119,7 +119,7 @@ def test_between_two_lives_of_a_peer_nothing_is_decided(tmp_path: Path) -> None:
     """What a crash interrupted is in no span, and old spans stay true."""
 
     def scenario(store: RocksStore) -> None:
-        decided = Decided(ME, store)
+        decided = CommitIndex(ME, store)
         for life in range(MOST_SPANS + 2):
             decided.told(PEER, 100 * life, 100 * life + 50)
         latest = 100 * (MOST_SPANS + 1)
@@ -136,12 +136,12 @@ def test_a_peers_word_outlives_a_restart(tmp_path: Path) -> None:
     upto = at_millisecond(KEEP_EVERY)
 
     def scenario(store: RocksStore) -> None:
-        decided = Decided(ME, store)
+        decided = CommitIndex(ME, store)
         decided.told(PEER, 1, upto)
         decided.told(PEER, 1, upto + 1)
 
     def again(store: RocksStore) -> None:
-        decided = Decided(ME, store)
+        decided = CommitIndex(ME, store)
         assert decided.covers(Dot(upto, PEER))
         assert not decided.covers(Dot(upto + 1, PEER))
 

@@ -24,18 +24,26 @@ from ddb.record.change import Kind
 from ddb.record.version import NEVER
 from ddb.ring.ring import key_of
 from ddb.runtime.system_clock import SystemClock
-from ddb.wire.messages import Accept, Do, Get, Hand, Propose, Read, Request
+from ddb.wire.messages import (
+    Accept,
+    CoordinateChange,
+    CoordinateGet,
+    HandoffBatch,
+    Propose,
+    ReadReplica,
+    Request,
+)
 
 KEY = key_of("ada")
 
 
-def change(kind: Kind) -> Do:
-    return Do(KEY, kind, b"{}", (), b"x" * 14, b"", False, b"sender", 0)
+def change(kind: Kind) -> CoordinateChange:
+    return CoordinateChange(KEY, kind, b"{}", (), b"x" * 14, b"", False, b"sender", 0)
 
 
 ADDS = (change(Kind.CREATE), change(Kind.UPDATE))
-AGREES = (change(Kind.DELETE), Propose(KEY, NEVER, NEVER, b""), Accept(KEY, b""), Hand([]))
-READS = (Get(KEY), Read(KEY, NEVER))
+AGREES = (change(Kind.DELETE), Propose(KEY, NEVER, NEVER, b""), Accept(KEY, b""), HandoffBatch([]))
+READS = (CoordinateGet(KEY), ReadReplica(KEY, NEVER))
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.open_rounds import Rounds
-from ddb.node.fastpath.fast_read import Lookup
-from ddb.node.fastpath.fast_write import FastPath
-from ddb.node.replica.acceptor import Replica
+from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.fastpath.fast_read import FastRead
+from ddb.node.fastpath.fast_write import FastWrite
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Kind, Outcome
@@ -26,12 +26,12 @@ from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire.messages import (
     Accept,
-    Do,
-    Done,
-    Found,
-    Get,
+    ChangeResult,
+    CoordinateChange,
+    CoordinateGet,
+    GetResult,
     Propose,
-    Read,
+    ReadReplica,
     Reply,
     Request,
 )
@@ -59,7 +59,7 @@ OLD, MINE, NEWER = state(1, ONE), state(2, TWO), state(3, THREE)
 class Standby:
     """A transport to a standby with a replica of its own; the other home is out."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Acceptor) -> None:
         self.asked: list[type] = []
         self.replica = replica
 
@@ -77,7 +77,7 @@ class Standby:
 
     async def _answer(self, request: Request) -> Reply:
         match request:
-            case Read():
+            case ReadReplica():
                 handling = self.replica.read(request, lambda _: False)
             case Propose():
                 handling = self.replica.propose(request)
@@ -92,16 +92,16 @@ class Standby:
 class Home:
     """A home, and the standby that it asks."""
 
-    fast: FastPath
-    lookup: Lookup
-    replica: Replica
+    fast: FastWrite
+    lookup: FastRead
+    replica: Acceptor
     ballots: Ballots
-    decided: Decided
+    decided: CommitIndex
     standby: Standby
 
     async def get(self) -> Reply:
         """What a GET is answered."""
-        handling = self.lookup.get(Get(KEY), FAR)
+        handling = self.lookup.get(CoordinateGet(KEY), FAR)
         assert inspect.isawaitable(handling)
         return await handling
 
@@ -111,15 +111,15 @@ def standing_in(path: Path) -> Iterator[Home]:
     """A home whose other home is out."""
     stores = [RocksStore(path / name, Fsync.OS) for name in (NAME, CELL.standby)]
     ballots = [Ballots(number, store, CLOCK) for number, store in enumerate(stores, 1)]
-    replica = Replica(NAME, RING, stores[0], ballots[0])
-    standby = Standby(Replica(CELL.standby, RING, stores[1], ballots[1]))
-    decided, rounds = Decided(1, stores[0]), Rounds(ballots[0])
+    replica = Acceptor(NAME, RING, stores[0], ballots[0])
+    standby = Standby(Acceptor(CELL.standby, RING, stores[1], ballots[1]))
+    decided, rounds = CommitIndex(1, stores[0]), OpenRounds(ballots[0])
     coordinator = Coordinator(
         NAME, RING, replica, ballots[0], rounds, decided, standby, CLOCK, random.Random(1)
     )
     yield Home(
-        FastPath(NAME, RING, replica, ballots[0], rounds, standby, coordinator),
-        Lookup(NAME, RING, replica, decided, standby, coordinator),
+        FastWrite(NAME, RING, replica, ballots[0], rounds, standby, coordinator),
+        FastRead(NAME, RING, replica, decided, standby, coordinator),
         replica,
         ballots[0],
         decided,
@@ -132,13 +132,19 @@ def standing_in(path: Path) -> Iterator[Home]:
 @pytest.mark.parametrize(
     ("own", "its", "known", "told", "asked"),
     [
-        pytest.param(b"", b"", False, None, [Read], id="no record"),
-        pytest.param(MINE, MINE, False, TWO, [Read], id="on both"),
-        pytest.param(MINE, b"", True, TWO, [Read], id="decided before the other home went out"),
-        pytest.param(MINE, OLD, True, TWO, [Read], id="decided, and a hint that is older"),
-        pytest.param(state(2, None), b"", True, None, [Read], id="a deletion that is decided"),
-        pytest.param(MINE, b"", False, TWO, [Read, Read, Accept], id="it may be undecided"),
-        pytest.param(MINE, NEWER, True, THREE, [Read, Read], id="overtaken"),
+        pytest.param(b"", b"", False, None, [ReadReplica], id="no record"),
+        pytest.param(MINE, MINE, False, TWO, [ReadReplica], id="on both"),
+        pytest.param(
+            MINE, b"", True, TWO, [ReadReplica], id="decided before the other home went out"
+        ),
+        pytest.param(MINE, OLD, True, TWO, [ReadReplica], id="decided, and a hint that is older"),
+        pytest.param(
+            state(2, None), b"", True, None, [ReadReplica], id="a deletion that is decided"
+        ),
+        pytest.param(
+            MINE, b"", False, TWO, [ReadReplica, ReadReplica, Accept], id="it may be undecided"
+        ),
+        pytest.param(MINE, NEWER, True, THREE, [ReadReplica, ReadReplica], id="overtaken"),
     ],
 )
 def test_read_is_answered_from_here_where_the_standby_has_nothing_newer(
@@ -156,7 +162,7 @@ def test_read_is_answered_from_here_where_the_standby_has_nothing_newer(
         return await home.get()
 
     with standing_in(tmp_path) as home:
-        assert asyncio.run(scenario(home)) == Found(told)
+        assert asyncio.run(scenario(home)) == GetResult(told)
         assert home.standby.asked == asked
 
 
@@ -169,13 +175,13 @@ def test_read_that_is_overtaken_at_home_is_begun_again(tmp_path: Path) -> None:
         home.decided.told(ELSE, 0, 2 << 40)
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
-        assert home.standby.asked == [Read]
+        assert home.standby.asked == [ReadReplica]
         home.replica.offer(KEY, NEWER)
         return await reading
 
     with standing_in(tmp_path) as home:
-        assert asyncio.run(scenario(home)) == Found(THREE)
-        assert home.standby.asked == [Read, Read, Accept]
+        assert asyncio.run(scenario(home)) == GetResult(THREE)
+        assert home.standby.asked == [ReadReplica, ReadReplica, Accept]
         assert decode(home.standby.replica.raw(KEY)) == decode(NEWER)
 
 
@@ -187,13 +193,13 @@ def test_read_takes_nothing_for_decided_that_it_hears_of_after_asking(tmp_path: 
         await home.replica.writes.all_durable()
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
-        assert home.standby.asked == [Read]
+        assert home.standby.asked == [ReadReplica]
         home.decided.told(ELSE, 0, 5 << 40)
         return await reading
 
     with standing_in(tmp_path) as home:
-        assert asyncio.run(scenario(home)) == Found(TWO)
-        assert home.standby.asked[:2] == [Read, Read]
+        assert asyncio.run(scenario(home)) == GetResult(TWO)
+        assert home.standby.asked[:2] == [ReadReplica, ReadReplica]
 
 
 @pytest.mark.parametrize(
@@ -215,13 +221,15 @@ def test_change_takes_one_message_where_the_standby_has_no_other_state(
         home.replica.offer(KEY, MINE)
         if its:
             home.standby.replica.offer(KEY, its)
-        request = Do(KEY, Kind.UPDATE, b'{"a":1}', (), b"%012d" % 1, b"", False, b"gw", 0)
+        request = CoordinateChange(
+            KEY, Kind.UPDATE, b'{"a":1}', (), b"%012d" % 1, b"", False, b"gw", 0
+        )
         handling = home.fast.do(request, FAR)
         assert inspect.isawaitable(handling)
         return await handling
 
     with standing_in(tmp_path) as home:
         answer = asyncio.run(scenario(home))
-        assert answer == Done(Outcome.DONE, merged)
+        assert answer == ChangeResult(Outcome.DONE, merged)
         assert home.standby.asked == asked
         assert home.replica.raw(KEY) == home.standby.replica.raw(KEY)

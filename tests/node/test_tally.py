@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddb.node.replica.damage import DamageBook
-from ddb.node.replica.partition_digests import ROW, TallyBook, walk
+from ddb.node.replica.partition_digests import ROW, PartitionDigests, walk
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family
 from ddb.record.state import State, encode, is_live, peek
@@ -52,9 +52,11 @@ def changes(seed: int) -> Iterator[tuple[bytes, bytes]]:
         yield rng.choice(KEYS), encode(State(version, live, b"{}" if live else b""))
 
 
-def apply(store: RocksStore, seed: int, check: Callable[[TallyBook], None]) -> TallyBook:
-    async def scenario() -> TallyBook:
-        book = TallyBook(store, undamaged(store))
+def apply(
+    store: RocksStore, seed: int, check: Callable[[PartitionDigests], None]
+) -> PartitionDigests:
+    async def scenario() -> PartitionDigests:
+        book = PartitionDigests(store, undamaged(store))
         for count, (key, raw) in enumerate(changes(seed)):
             before = store.get(Family.RECORDS, key) or b""
             tally = book.changed(key, before, raw)
@@ -72,12 +74,12 @@ def apply(store: RocksStore, seed: int, check: Callable[[TallyBook], None]) -> T
 def test_tallies_equal_a_recount(store: RocksStore, seed: int) -> None:
     """After any changes the tallies are those of the records, in memory and when read again."""
 
-    def check(book: TallyBook) -> None:
+    def check(book: PartitionDigests) -> None:
         assert book.packed() == recounted(store)
 
     book = apply(store, seed, check)
     check(book)
-    again = TallyBook(store, undamaged(store))
+    again = PartitionDigests(store, undamaged(store))
     assert again.packed() == book.packed()
     live = sum(is_live(raw) for _, raw in walk(undamaged(store), Family.RECORDS))
     assert book.live == again.live == live
@@ -92,8 +94,8 @@ def test_equal_sets_of_states_have_equal_tallies(tmp_path: Path) -> None:
     stores = [RocksStore(tmp_path / name, Fsync.OS) for name in ("one", "other")]
     book = apply(stores[0], 9, lambda _: None)
 
-    async def catch_up() -> TallyBook:
-        late = TallyBook(stores[1], undamaged(stores[1]))
+    async def catch_up() -> PartitionDigests:
+        late = PartitionDigests(stores[1], undamaged(stores[1]))
         for key, raw in reversed(list(walk(undamaged(stores[0]), Family.RECORDS))):
             assert late.packed() != book.packed()
             tally = late.changed(key, b"", raw)
@@ -109,7 +111,7 @@ def test_equal_sets_of_states_have_equal_tallies(tmp_path: Path) -> None:
 
 def test_tombstones_count_in_the_digest_alone(store: RocksStore) -> None:
     """A deletion lowers the count by one and leaves a trace in the digest."""
-    book = TallyBook(store, undamaged(store))
+    book = PartitionDigests(store, undamaged(store))
     key = KEYS[0]
     live = encode(State((Dot(1, 1),), True, b"{}"))
     gone = encode(State((Dot(2, 1), Dot(1, 2)), False))

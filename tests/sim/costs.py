@@ -4,12 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Accept, Do, Get, Peek, Propose, Read, Request
+from ddb.wire.messages import (
+    Accept,
+    CoordinateChange,
+    CoordinateGet,
+    Propose,
+    ReadReplica,
+    ReadVersion,
+    Request,
+)
 
 MOST_ATTEMPTS = 120
 """Requests of a gateway for one change: about one in 2 ms of its budget, whatever happens."""
 
-_KEYED = (Get, Peek, Do, Read, Propose, Accept)
+_KEYED = (CoordinateGet, ReadVersion, CoordinateChange, ReadReplica, Propose, Accept)
 
 
 class Costs:
@@ -29,7 +37,7 @@ class Costs:
         if target not in cell.homes:
             beyond = self._beyond_homes if target in cell.nodes else self.outside
             beyond.append(f"{source} asked {target}: {type(request).__name__} {request.key!r}")
-        if isinstance(request, Do):
+        if isinstance(request, CoordinateChange):
             self._attempts[source, request.operation, request.low] += 1
 
     def complaints(self, *, fault_free: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ Messages are delayed, lost, doubled and overtaken one by one; connections are ma
 and given up by the rules and limits of the real `Link`. A request that was sent may be acted upon
 at any later time, unless its deadline has passed on the callee's clock. Two kindnesses, since on a
 connection everything arrives once: so does a change asked for by a gateway, for gateways rest on
-that (`Do.low`); and nobody is told that a message came too late of which another copy did not.
+that (`CoordinateChange.low`); and nobody is told that a message came too late of which another copy did not.
 """
 
 import random
@@ -17,8 +17,8 @@ import msgspec
 
 from ddb.wire.messages import (
     PROTOCOL,
+    CoordinateChange,
     DiskNotice,
-    Do,
     Hello,
     Pong,
     Request,
@@ -121,7 +121,11 @@ class SimNetwork:
             self.fired["lost"] += 1
             return
         copies = 1
-        if weather.doubled and not isinstance(args[-1], Do) and rng.random() < weather.doubled:
+        if (
+            weather.doubled
+            and not isinstance(args[-1], CoordinateChange)
+            and rng.random() < weather.doubled
+        ):
             self.fired["doubled"] += 1
             copies = 2
         for _ in range(copies):

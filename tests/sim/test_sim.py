@@ -16,7 +16,7 @@ from ddb.record.change import Kind, Outcome
 from ddb.record.state import State, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Do, Done, LogFull, Reply
+from ddb.wire.messages import ChangeResult, CoordinateChange, LogFull, Reply
 from tests.sim.fences import fenced
 from tests.sim.knobs import EVERYWHERE, Knobs, turned
 from tests.sim.loop import SimLoop
@@ -143,7 +143,7 @@ def test_restarted_node_knows_what_has_expired() -> None:
         key = key_of("u0")
         home = world.machines[world.ring.cell(key).home]
         assert home.node is not None
-        assert await _keyed(home, 0) == Done(Outcome.DONE, b'{"id":"u0"}')
+        assert await _keyed(home, 0) == ChangeResult(Outcome.DONE, b'{"id":"u0"}')
         ballot = home.node.replica.newest(key)
         await asyncio.sleep(3)
         memories = [m.node.coordinator.memory for m in world.machines.values() if m.node]
@@ -172,7 +172,7 @@ def test_full_record_has_room_when_it_said(alive: bool) -> None:
     async def work(world: World) -> None:
         home, partner = (world.machines[name] for name in world.ring.cell(key_of("u0")).homes)
         for number in range(2):
-            assert type(await _keyed(home, number)) is Done
+            assert type(await _keyed(home, number)) is ChangeResult
             await asyncio.sleep(0.2)
         if not alive:
             world.die(home, power=False, lasts=9.0)
@@ -182,9 +182,9 @@ def test_full_record_has_room_when_it_said(alive: bool) -> None:
         assert isinstance(refused, LogFull)
         assert refused.retry_after_s in (2, 3)
         assert await _keyed(asked, 2) == refused
-        assert type(await _keyed(asked, 1)) is Done
+        assert type(await _keyed(asked, 1)) is ChangeResult
         await asyncio.sleep(refused.retry_after_s)
-        assert type(await _keyed(asked, 2)) is Done
+        assert type(await _keyed(asked, 2)) is ChangeResult
 
     turned = {
         "ddb.node.consensus.dedup_window.KEYED_WINDOW": 2.0,
@@ -199,6 +199,8 @@ async def _keyed(machine: Machine, number: int) -> Reply:
     """A node's answer to a keyed change of the first record."""
     assert machine.node is not None
     name = (b"%d" % number).ljust(12, b"-")
-    change = Do(key_of("u0"), Kind.CREATE, b'{"id":"u0"}', (), name, b"abcd", True, b"g", 0)
+    change = CoordinateChange(
+        key_of("u0"), Kind.CREATE, b'{"id":"u0"}', (), name, b"abcd", True, b"g", 0
+    )
     answer = machine.node.handle(change, machine.clock.now() + 1)
     return await answer if inspect.isawaitable(answer) else answer

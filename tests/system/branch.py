@@ -3,7 +3,7 @@
 from ddb.record.change import Change, Kind
 from ddb.record.state import Intent, Operation, State, encode, step
 from ddb.record.version import Dot
-from ddb.wire.messages import Propose, Stored
+from ddb.wire.messages import Accepted, Propose
 from tests.record.strategies import REMEMBERING
 from tests.system.homes import Homes
 
@@ -17,5 +17,5 @@ def branch(homes: Homes, name: str, key: bytes, coordinator: int, group: int) ->
         fields = Change(Kind.UPDATE, b'{"group":%d}' % group)
         operation = Operation(coordinator.to_bytes(12, "big"))
         made = step(base, base, Intent(fields, operation), ballot, REMEMBERING).state
-        assert peer.ask(Propose(key, ballot, base.newest, encode(made))) == Stored()
+        assert peer.ask(Propose(key, ballot, base.newest, encode(made))) == Accepted()
     return made

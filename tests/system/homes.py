@@ -8,7 +8,17 @@ import msgspec
 from ddb.record.state import State, decode, is_live, peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, Ring, partition_of
-from ddb.wire.messages import Facts, Holds, Read, Report, Rows, Same, Scan, Tallies, Tally
+from ddb.wire.messages import (
+    Digests,
+    GetDigests,
+    GetStatus,
+    ReadReplica,
+    ReplicaState,
+    SameVersion,
+    Scan,
+    ScanPage,
+    Status,
+)
 from tests.cluster import Cluster
 from tests.system.peer import NODE_ID, Peer
 
@@ -30,8 +40,8 @@ class Homes:
     def facts(self, name: str) -> dict[str, Any]:
         """A node's status by its own word. Raises OSError where it does not run."""
         with self.peer(name) as peer:
-            reply = peer.ask(Report())
-        assert isinstance(reply, Facts), reply
+            reply = peer.ask(GetStatus())
+        assert isinstance(reply, Status), reply
         return msgspec.json.decode(reply.json, type=dict[str, Any])
 
     def counter(self, counter: str) -> int:
@@ -54,10 +64,10 @@ class Homes:
     def state(self, name: str, key: bytes) -> State:
         """What a node holds of a record."""
         with self.peer(name) as peer:
-            reply = peer.ask(Read(key, NEVER))
-        if isinstance(reply, Same):
+            reply = peer.ask(ReadReplica(key, NEVER))
+        if isinstance(reply, SameVersion):
             return State()
-        assert isinstance(reply, Holds), reply
+        assert isinstance(reply, ReplicaState), reply
         return decode(reply.state)
 
     def states(self, key: bytes) -> tuple[State, State]:
@@ -81,7 +91,7 @@ class Homes:
         with self.peer(name) as peer:
             while after is not None:
                 reply = peer.ask(Scan(after, END, _ROWS, ()))
-                assert isinstance(reply, Rows), reply
+                assert isinstance(reply, ScanPage), reply
                 for key, head in zip(reply.keys, reply.heads, strict=True):
                     if name in self.ring.cell(key).homes:
                         found[key] = (peek(head), is_live(head))
@@ -112,8 +122,8 @@ class Homes:
 
     def _tallies(self, name: str) -> list[tuple[int, int]]:
         with self.peer(name) as peer:
-            reply = peer.ask(Tally())
-        assert isinstance(reply, Tallies), reply
+            reply = peer.ask(GetDigests())
+        assert isinstance(reply, Digests), reply
         return list(_ROW.iter_unpack(reply.records))
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.state import encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Holds, Propose
+from ddb.wire.messages import Propose, ReplicaState
 from tests.cluster import Cluster, wait_for
 from tests.system.batch import PATH, Call, create, read, succeed, user
 from tests.system.homes import Homes
@@ -77,7 +77,7 @@ def test_a_promise_far_ahead_holds_no_hint_back(whole: Cluster, homes: Homes, ho
     ahead = Dot(state.newest.counter + at_millisecond(3 * 3_600_000), 1)
     with homes.peer(home) as peer:
         # Its base is none that the home has, so the home only promises.
-        assert isinstance(peer.ask(Propose(key, ahead, Dot(1, 1), encode(state))), Holds)
+        assert isinstance(peer.ask(Propose(key, ahead, Dot(1, 1), encode(state))), ReplicaState)
     whole.do("pause", home)
     succeed(whole, [Call("PUT", PATH, {"id": each, "group": 2})])
     whole.do("resume", home)

@@ -11,7 +11,7 @@ from ddb.record.keyed_log import appended, count
 from ddb.record.state import State, digest_of, encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import Accept, Stored
+from ddb.wire.messages import Accept, Accepted
 from tests.api.client import Answer, Api, invalid, refusal
 from tests.cluster import Cluster, wait_for
 from tests.system.batch import PATH
@@ -30,7 +30,7 @@ def plant(homes: Homes, id: str, made: Callable[[Dot, bytes], bytes]) -> None:
     ballot = Dot(max(peer.welcome.counter for peer in peers) + 1, CREATOR)
     for peer in peers:
         with peer:
-            assert peer.ask(Accept(key, made(ballot, body))) == Stored()
+            assert peer.ask(Accept(key, made(ballot, body))) == Accepted()
 
 
 def full(id: str) -> Callable[[Dot, bytes], bytes]:

@@ -8,7 +8,7 @@ from typing import cast
 
 from ddb.wire.frames import frame
 from ddb.wire.link import Link
-from ddb.wire.messages import Failed, Found, Get, Pong, Reply, Welcome
+from ddb.wire.messages import CoordinateGet, Failed, GetResult, Pong, Reply, Welcome
 from ddb.wire.ports import Condition, Silent
 from tests.loop import SOON, until
 from tests.wire.serving import CLOCK, HELLO, HOST, NAME
@@ -35,13 +35,13 @@ async def up(link: Link) -> None:
 
 async def ask(link: Link, key: bytes = b"k", within: float = SOON, patience: float = SOON) -> Reply:
     """The reply to one request."""
-    return await link.ask(Get(key), CLOCK.now() + within, patience)
+    return await link.ask(CoordinateGet(key), CLOCK.now() + within, patience)
 
 
-async def never(request: Get) -> Reply:
+async def never(request: CoordinateGet) -> Reply:
     """As `Node.slow`."""
     await asyncio.sleep(SOON)
-    return Found(request.key)
+    return GetResult(request.key)
 
 
 async def refused(request: asyncio.Future[Reply]) -> bool:

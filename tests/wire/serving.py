@@ -12,10 +12,10 @@ from ddb.wire.frames import FrameReader, frame
 from ddb.wire.listener import Listener
 from ddb.wire.messages import (
     PROTOCOL,
+    CoordinateGet,
     DiskState,
     Failed,
-    Found,
-    Get,
+    GetResult,
     Hello,
     Ping,
     Pong,
@@ -42,7 +42,7 @@ class Node:
     disk: DiskState = DiskState.HEALTHY
     begun: list[Request] = field(default_factory=list)
     callers: set[Hello | None] = field(default_factory=set)
-    slow: Callable[[Get], Awaitable[Reply]] | None = None
+    slow: Callable[[CoordinateGet], Awaitable[Reply]] | None = None
     greeting: Welcome | Unwelcome = field(default_factory=lambda: Welcome(NAME, 1))
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     listener: Listener = field(init=False)
@@ -75,11 +75,11 @@ class Node:
         if isinstance(request, Ping):
             return Pong(self.ready, self.disk)
         self.begun.append(request)
-        if not isinstance(request, Get):
+        if not isinstance(request, CoordinateGet):
             return Failed("no such request")
-        return Found(request.key) if self.slow is None else self._slowly(request)
+        return GetResult(request.key) if self.slow is None else self._slowly(request)
 
-    async def _slowly(self, request: Get) -> Reply:
+    async def _slowly(self, request: CoordinateGet) -> Reply:
         assert self.slow is not None
         return await self.slow(request)
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ddb.wire.link import PING_EVERY, believed
-from ddb.wire.messages import DiskNotice, DiskState, Found, Get, Ping, Pong, Reply
+from ddb.wire.messages import CoordinateGet, DiskNotice, DiskState, GetResult, Ping, Pong, Reply
 from ddb.wire.ports import Condition, Silent
 from tests.loop import run, until
 from tests.wire.linked import ask, linked, never, up
@@ -62,9 +62,9 @@ def test_requests_in_flight_outlive_a_notice() -> None:
     async def scenario() -> None:
         go_on = asyncio.Event()
 
-        async def waits(request: Get) -> Reply:
+        async def waits(request: CoordinateGet) -> Reply:
             await go_on.wait()
-            return Found(request.key)
+            return GetResult(request.key)
 
         async with Node(slow=waits) as node, linked(node.port) as link:
             await up(link)
@@ -75,7 +75,7 @@ def test_requests_in_flight_outlive_a_notice() -> None:
             await until(lambda: link.condition is Condition.SLOW)
             assert not asked.done()
             go_on.set()
-            assert await asked == Found(b"k")
+            assert await asked == GetResult(b"k")
 
     run(scenario())
 
@@ -96,7 +96,7 @@ def test_notice_ends_requests_in_flight_and_nothing_else() -> None:
                 with pytest.raises(Silent, match="disk of db-0 is slow"):
                     await each
             assert CLOCK.now() - began < PING_EVERY / 2
-            assert await ask(link, b"next") == Found(b"next")
+            assert await ask(link, b"next") == GetResult(b"next")
             assert link.transport is transport
             assert link.condition is Condition.SLOW
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddb.wire.frames import GREATEST_FRAME, DamagedFrame, FrameReader, frame
-from ddb.wire.messages import Found, Get, Message, Pong, Reply, Request, Unwelcome
+from ddb.wire.messages import CoordinateGet, GetResult, Message, Pong, Reply, Request, Unwelcome
 from tests.wire.strategies import REPLIES, REQUESTS, messages
 
 steady = settings(deadline=None)
@@ -42,10 +42,10 @@ def test_any_cut_gives_the_same_messages(
 
 def test_one_byte_at_a_time() -> None:
     """A frame that arrives byte by byte is one frame."""
-    stream = frame(7, 1.5, Get(b"k")) + frame(8, 2.5, Get(b""))
+    stream = frame(7, 1.5, CoordinateGet(b"k")) + frame(8, 2.5, CoordinateGet(b""))
     assert read(*(bytes((byte,)) for byte in stream)) == [
-        (7, 1.5, Get(b"k")),
-        (8, 2.5, Get(b"")),
+        (7, 1.5, CoordinateGet(b"k")),
+        (8, 2.5, CoordinateGet(b"")),
     ]
 
 
@@ -82,12 +82,12 @@ def test_impossible_length_is_refused_before_the_rest_comes(length: int) -> None
 
 def test_greatest_frame_passes() -> None:
     """A frame of just the greatest size is read, one byte more is not."""
-    overhead = len(frame(1, 1.0, Found(b"x" * 70_000))) - 4 - 70_000
-    fits = Found(b"x" * (GREATEST_FRAME - overhead))
+    overhead = len(frame(1, 1.0, GetResult(b"x" * 70_000))) - 4 - 70_000
+    fits = GetResult(b"x" * (GREATEST_FRAME - overhead))
     ((_, _, message),) = read(frame(1, 1.0, fits), kind=Reply)
     assert message == fits
     with pytest.raises(DamagedFrame):
-        read(frame(1, 1.0, Found(b"x" * (GREATEST_FRAME - overhead + 1))), kind=Reply)
+        read(frame(1, 1.0, GetResult(b"x" * (GREATEST_FRAME - overhead + 1))), kind=Reply)
 
 
 def test_messages_before_the_damage_are_delivered() -> None:
@@ -95,9 +95,9 @@ def test_messages_before_the_damage_are_delivered() -> None:
     reader: FrameReader[Request] = FrameReader(Request)
     received = []
     with pytest.raises(DamagedFrame):  # noqa: PT012
-        for each in reader.feed(frame(1, 1.0, Get(b"k")) + b"\xff" * 40):
+        for each in reader.feed(frame(1, 1.0, CoordinateGet(b"k")) + b"\xff" * 40):
             received.append(each)  # noqa: PERF402
-    assert received == [(1, 1.0, Get(b"k"))]
+    assert received == [(1, 1.0, CoordinateGet(b"k"))]
 
 
 def test_reply_in_a_stream_of_requests_is_damage() -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ddb.wire.messages import Found, Get, Ping, Pong, Reply, Unwelcome, Welcome
+from ddb.wire.messages import CoordinateGet, GetResult, Ping, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.cluster import free_ports
@@ -26,8 +26,10 @@ def test_asks_and_is_answered() -> None:
             network = Network({NAME: link})
             await up(link)
             assert network.condition(NAME) is Condition.UP
-            reply = network.ask(NAME, Get(b"k"), deadline=CLOCK.now() + SOON, patience=SOON)
-            assert await reply == Found(b"k")
+            reply = network.ask(
+                NAME, CoordinateGet(b"k"), deadline=CLOCK.now() + SOON, patience=SOON
+            )
+            assert await reply == GetResult(b"k")
             assert link.requests == 1
             network.close()
             assert link.condition is Condition.DOWN
@@ -41,7 +43,7 @@ def test_node_that_does_not_vote_yet_is_suspect() -> None:
     async def scenario() -> None:
         async with Node(ready=False) as node, linked(node.port) as link:
             await until(lambda: link.condition is Condition.SUSPECT)
-            assert await ask(link) == Found(b"k")
+            assert await ask(link) == GetResult(b"k")
             node.ready = True
             await up(link)
 
@@ -52,15 +54,15 @@ def test_thousands_in_flight() -> None:
     """Thousands of requests at once get each its own answer."""
 
     async def scenario() -> None:
-        async def slow(request: Get) -> Reply:
+        async def slow(request: CoordinateGet) -> Reply:
             await asyncio.sleep(0.01)
-            return Found(request.key)
+            return GetResult(request.key)
 
         async with Node(slow=slow) as node, linked(node.port) as link:
             await up(link)
             keys = [b"%d" % number for number in range(3_000)]
             replies = await asyncio.gather(*(ask(link, key) for key in keys))
-            assert replies == [Found(key) for key in keys]
+            assert replies == [GetResult(key) for key in keys]
 
     run(scenario())
 
@@ -79,8 +81,8 @@ def test_unreachable_means_never_sent() -> None:
             async with Node(port=port) as node:
                 await up(link)
                 assert node.begun == []
-                assert await ask(link) == Found(b"k")
-                assert node.begun == [Get(b"k")]
+                assert await ask(link) == GetResult(b"k")
+                assert node.begun == [CoordinateGet(b"k")]
 
     run(scenario())
 
@@ -91,10 +93,10 @@ def test_lost_connection_is_silence_not_refusal() -> None:
     async def scenario() -> None:
         began = asyncio.Event()
 
-        async def slow(request: Get) -> Reply:
+        async def slow(request: CoordinateGet) -> Reply:
             began.set()
             await asyncio.sleep(SOON)
-            return Found(request.key)
+            return GetResult(request.key)
 
         async with Node(slow=slow) as node, linked(node.port) as link:
             await up(link)
@@ -114,7 +116,7 @@ def test_request_not_flushed_when_the_connection_breaks_is_not_called_unsent() -
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link:
             await up(link)
-            request = link.ask(Get(b"k"), CLOCK.now() + SOON, SOON)
+            request = link.ask(CoordinateGet(b"k"), CLOCK.now() + SOON, SOON)
             link.close()
             with pytest.raises(Silent):
                 await request
@@ -133,7 +135,7 @@ def test_link_comes_back_with_its_node() -> None:
             for number in range(3):
                 async with node:
                     await up(link)
-                    assert await ask(link, b"%d" % number) == Found(b"%d" % number)
+                    assert await ask(link, b"%d" % number) == GetResult(b"%d" % number)
                 await until(lambda: link.condition is Condition.DOWN)
 
     run(scenario())
@@ -147,13 +149,13 @@ def test_garbled_replies_cost_the_connection_and_no_more() -> None:
             await up(link)
             (serving,) = node.listener.open
             assert serving._transport is not None
-            request = link.ask(Get(b"k"), CLOCK.now() + SOON, SOON)
+            request = link.ask(CoordinateGet(b"k"), CLOCK.now() + SOON, SOON)
             serving._transport.write(b"\xff" * 64)
             with pytest.raises(Silent):
                 await request
             assert link.condition is Condition.DOWN
             await up(link)
-            assert await ask(link) == Found(b"k")
+            assert await ask(link) == GetResult(b"k")
 
     run(scenario())
 
@@ -196,7 +198,7 @@ def test_link_without_a_descriptor_is_back_by_itself(caplog: pytest.LogCaptureFi
                     assert link.condition is Condition.DOWN
                     with at_most(FEW):
                         await up(link)
-                    assert await ask(link) == Found(b"k")
+                    assert await ask(link) == GetResult(b"k")
 
     run(scenario())
     told = [each for each in caplog.messages if "no file descriptor is left" in each]

@@ -18,17 +18,17 @@ from ddb.wire.connection_limits import ConnectionLimits
 from ddb.wire.frames import GREATEST_FRAME, frame
 from ddb.wire.messages import (
     PROTOCOL,
+    Accepted,
     Boot,
+    CoordinateGet,
     Failed,
-    Found,
-    Get,
+    GetResult,
+    GetStatus,
     Hello,
     Overloaded,
     Ping,
     Pong,
     Reply,
-    Report,
-    Stored,
     Unwelcome,
     Welcome,
 )
@@ -48,8 +48,8 @@ NAMES = ("a", "b", "c")
         head(GREATEST_FRAME + 1),
         head(0),
         head(40) + b"\xc1" * 28,
-        frame(1, 1e9, Stored()),
-        frame(1, 1e9, Get(b"k"))[:-3] + b"\xc1\x01k",
+        frame(1, 1e9, Accepted()),
+        frame(1, 1e9, CoordinateGet(b"k"))[:-3] + b"\xc1\x01k",
     ],
     ids=["http", "zeros", "ones", "oversized", "empty", "payload", "reply", "marker"],
 )
@@ -62,8 +62,8 @@ def test_damaged_frame_closes_its_connection_alone(bytes_sent: bytes, greet: boo
             other, bad = await Raw.to(node), await Raw.to(node, greet)
             bad.writer.write(bytes_sent)
             assert await bad.closed()
-            assert await other.ask(7, Get(b"k")) == Found(b"k")
-            assert node.begun == [Get(b"k")]
+            assert await other.ask(7, CoordinateGet(b"k")) == GetResult(b"k")
+            assert node.begun == [CoordinateGet(b"k")]
             again = await Raw.to(node)
             assert await again.ask(8, Ping()) == Pong(True)
 
@@ -76,11 +76,11 @@ def test_frame_without_its_end_harms_nobody() -> None:
     async def scenario() -> None:
         async with Node() as node:
             half, other = await Raw.to(node), await Raw.to(node)
-            whole = frame(5, 1e9, Get(b"late"))
+            whole = frame(5, 1e9, CoordinateGet(b"late"))
             half.writer.write(whole[:9])
-            assert await other.ask(7, Get(b"k")) == Found(b"k")
+            assert await other.ask(7, CoordinateGet(b"k")) == GetResult(b"k")
             half.writer.write(whole[9:])
-            assert await half.hear() == (5, Found(b"late"))
+            assert await half.hear() == (5, GetResult(b"late"))
 
     run(scenario())
 
@@ -91,7 +91,7 @@ def test_stranger_is_not_served() -> None:
     async def scenario() -> None:
         async with Node() as node:
             stranger = await Raw.to(node, greet=False)
-            stranger.say(1, Get(b"k"))
+            stranger.say(1, CoordinateGet(b"k"))
             assert await stranger.closed()
             assert node.begun == []
 
@@ -104,8 +104,8 @@ def test_status_is_told_to_strangers() -> None:
     async def scenario() -> None:
         async with Node() as node:
             stranger = await Raw.to(node, greet=False)
-            await stranger.ask(1, Report())
-            assert node.begun == [Report()]
+            await stranger.ask(1, GetStatus())
+            assert node.begun == [GetStatus()]
 
     run(scenario())
 
@@ -139,7 +139,7 @@ def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: s
             refused = await raw.ask(1, hello)
             assert isinstance(refused, Unwelcome)
             assert reason in refused.reason
-            raw.say(2, Get(b"k"))
+            raw.say(2, CoordinateGet(b"k"))
             assert await raw.closed()
             assert await friend.ask(1, Ping()) == Pong(True)
             assert node.begun == []
@@ -153,10 +153,10 @@ def test_a_handler_learns_who_calls() -> None:
     async def scenario() -> None:
         async with Node() as node:
             stranger = await Raw.to(node, greet=False)
-            await stranger.ask(1, Report())
+            await stranger.ask(1, GetStatus())
             assert node.callers == {None}
             friend = await Raw.to(node)
-            await friend.ask(1, Get(b"k"))
+            await friend.ask(1, CoordinateGet(b"k"))
             assert node.callers == {None, HELLO}
 
     run(scenario())
@@ -168,9 +168,9 @@ def test_dead_on_arrival() -> None:
     async def scenario() -> None:
         async with Node() as node:
             raw = await Raw.to(node)
-            assert isinstance(await raw.ask(1, Get(b"late"), within=-0.001), Failed)
-            assert await raw.ask(2, Get(b"k")) == Found(b"k")
-            assert node.begun == [Get(b"k")]
+            assert isinstance(await raw.ask(1, CoordinateGet(b"late"), within=-0.001), Failed)
+            assert await raw.ask(2, CoordinateGet(b"k")) == GetResult(b"k")
+            assert node.begun == [CoordinateGet(b"k")]
 
     run(scenario())
 
@@ -181,19 +181,19 @@ def test_replies_find_their_requests_in_any_order() -> None:
     async def scenario() -> None:
         order = random.Random(1)
 
-        async def slow(request: Get) -> Reply:
+        async def slow(request: CoordinateGet) -> Reply:
             await asyncio.sleep(order.uniform(0, 0.05))
-            return Found(request.key)
+            return GetResult(request.key)
 
         async with Node(slow=slow) as node:
             raw = await Raw.to(node)
             for number in range(500):
-                raw.say(number, Get(b"%d" % number))
+                raw.say(number, CoordinateGet(b"%d" % number))
             heard = [await raw.hear() for _ in range(500)]
             numbers = [each[0] for each in heard if each is not None]
             assert sorted(numbers) == list(range(500))
             assert numbers != sorted(numbers)
-            assert all(each and each[1] == Found(b"%d" % each[0]) for each in heard)
+            assert all(each and each[1] == GetResult(b"%d" % each[0]) for each in heard)
 
     run(scenario())
 
@@ -202,12 +202,12 @@ def test_failing_request_is_met_with_silence() -> None:
     """A request that fails unforeseen is not answered, since its effect is not known."""
 
     async def scenario() -> None:
-        async def fail(request: Get) -> Reply:
+        async def fail(request: CoordinateGet) -> Reply:
             raise LookupError(request.key)
 
         async with Node(slow=fail) as node:
             raw = await Raw.to(node)
-            raw.say(1, Get(b"k"))
+            raw.say(1, CoordinateGet(b"k"))
             assert await raw.ask(2, Ping()) == Pong(True)
 
     run(scenario())
@@ -219,15 +219,15 @@ def test_work_goes_on_when_its_caller_leaves() -> None:
     async def scenario() -> None:
         began, go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def slow(request: Get) -> Reply:
+        async def slow(request: CoordinateGet) -> Reply:
             began.set()
             await go.wait()
             ended.set()
-            return Found(request.key)
+            return GetResult(request.key)
 
         async with Node(slow=slow) as node:
             raw = await Raw.to(node)
-            raw.say(1, Get(b"k"))
+            raw.say(1, CoordinateGet(b"k"))
             await asyncio.wait_for(began.wait(), SOON)
             raw.close()
             for _ in range(1000):
@@ -248,14 +248,14 @@ def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         go = asyncio.Event()
 
-        async def slow(request: Get) -> Reply:
+        async def slow(request: CoordinateGet) -> Reply:
             await go.wait()
-            return Found(request.key)
+            return GetResult(request.key)
 
         async with Node(slow=slow) as node:
             raw = await Raw.to(node)
             for number in range(5):
-                raw.say(number, Get(b"k"))
+                raw.say(number, CoordinateGet(b"k"))
             for number in (3, 4):
                 heard = await raw.hear()
                 assert heard is not None
@@ -263,7 +263,7 @@ def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert isinstance(heard[1], Overloaded)
             assert len(node.begun) == 3
             go.set()
-            assert [await raw.hear() for _ in range(3)] == [(n, Found(b"k")) for n in range(3)]
+            assert [await raw.hear() for _ in range(3)] == [(n, GetResult(b"k")) for n in range(3)]
 
     run(scenario())
 
@@ -276,7 +276,7 @@ def test_caller_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
         async with Node() as node:
             other, deaf = await Raw.to(node), await Raw.to(node)
             for number in range(200):
-                deaf.say(number, Get(b"x" * 100_000))
+                deaf.say(number, CoordinateGet(b"x" * 100_000))
                 if len(node.listener.open) == 1:
                     break
                 await asyncio.sleep(0.001)

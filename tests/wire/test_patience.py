@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ddb.wire.link import GIVE_UP_AFTER, HARD_PATIENCE, PING_EVERY, Link
-from ddb.wire.messages import Found, Get
+from ddb.wire.messages import CoordinateGet, GetResult
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
 from tests.loop import SOON, run, until
@@ -78,7 +78,7 @@ def test_own_absence_is_not_held_against_a_peer() -> None:
         async with Node(slow=never) as node:
             link = Link(NAME, HOST, node.port, HELLO, clock)
             await up(link)
-            request = link.ask(Get(b"k"), clock.now() + SOON, DEFAULT.partner_s)
+            request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.partner_s)
             # The answer may have been there all the while, unread.
             clock.ahead = DEFAULT.partner_s
             link._sweep()
@@ -112,13 +112,13 @@ def test_request_that_lay_unread_past_its_deadline_is_not_begun() -> None:
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link:
             await up(link)
-            request = link.ask(Get(b"late"), CLOCK.now() + 0.05, SOON)
+            request = link.ask(CoordinateGet(b"late"), CLOCK.now() + 0.05, SOON)
             # Out of the link and into the socket, and no further.
             link._flush()
             time.sleep(0.15)  # noqa: ASYNC251
             assert await refused(request)
-            assert await ask(link) == Found(b"k")
-            assert node.begun == [Get(b"k")]
+            assert await ask(link) == GetResult(b"k")
+            assert node.begun == [CoordinateGet(b"k")]
 
     run(scenario())
 
@@ -131,9 +131,9 @@ def test_deadline_crosses_to_another_clock() -> None:
             node.listener.clock = Adjusted(ahead=3600)
             async with linked(node.port) as link:
                 await up(link)
-                assert await ask(link, within=2.0) == Found(b"k")
-                assert await refused(link.ask(Get(b"late"), CLOCK.now() - 0.001, SOON))
+                assert await ask(link, within=2.0) == GetResult(b"k")
+                assert await refused(link.ask(CoordinateGet(b"late"), CLOCK.now() - 0.001, SOON))
                 await asyncio.sleep(0.05)
-                assert node.begun == [Get(b"k")]
+                assert node.begun == [CoordinateGet(b"k")]
 
     run(scenario())

@@ -10,9 +10,9 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from ddb.gateway.listing.range_read import Walk
-from ddb.gateway.listing.scatter_gather import Poll, cells_of
+from ddb.gateway.listing.scatter_gather import ScatterGather, cells_of
 from ddb.ring.ring import PARTITIONS, Ring
-from ddb.wire.messages import Tallies, Tally
+from ddb.wire.messages import Digests, GetDigests
 
 MOST_WALKS = 16
 """Partitions walked for one COUNT merely because writes to them are under way."""
@@ -25,13 +25,13 @@ WALKS_AT_ONCE = 64
 _ROW = struct.Struct(">QQ")
 
 Words = dict[str, dict[int, tuple[str, ...]]]
-"""What each node said of its hints: see `Tallies.hints`."""
+"""What each node said of its hints: see `Digests.hints`."""
 
 
 class Counting:
     """Counts through the nodes that are up."""
 
-    def __init__(self, ring: Ring, poll: Poll, walk: Walk) -> None:
+    def __init__(self, ring: Ring, poll: ScatterGather, walk: Walk) -> None:
         self._ring = ring
         self._poll = poll
         self._walk = walk
@@ -84,8 +84,8 @@ class Counting:
         The other partitions, of which `counts` has what some home says, and what the nodes said
         of their hints. `words`: what they had said of them before they were asked this time.
         """
-        replies = await self._poll.ask(Tally(), self._cells, deadline)
-        answers = {name: reply for name, reply in replies.items() if isinstance(reply, Tallies)}
+        replies = await self._poll.ask(GetDigests(), self._cells, deadline)
+        answers = {name: reply for name, reply in replies.items() if isinstance(reply, Digests)}
         tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
         unvouched: list[int] = []
         disputed: list[int] = []

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from ddb.gateway.listing.count import Counting
 from ddb.gateway.listing.range_read import Walk, start_of
-from ddb.gateway.listing.scatter_gather import Poll
+from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.gateway.records import Cursor, Page
 from ddb.ring.ring import PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.ports import Clock, Transport
@@ -27,7 +27,7 @@ class Listing:
         timeouts: Timeouts = DEFAULT,
     ) -> None:
         """`read` decides one record, named by its id, until a deadline."""
-        poll = Poll(transport, clock, timeouts)
+        poll = ScatterGather(transport, clock, timeouts)
         self._walk = Walk(ring, poll, read)
         self._counting = Counting(ring, poll, self._walk)
 

@@ -16,7 +16,7 @@ FEW = 8
 """Rows beyond what is wanted, as a margin for small pages."""
 
 
-class Density:
+class PageEstimate:
     """Running sums over looks at stretches of the key space, the last ones counting most."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from ddb.gateway.listing.scatter_gather import Cells
 from ddb.record.state import NEWEST, is_live
 from ddb.ring.ring import Cell
-from ddb.wire.messages import Rows
+from ddb.wire.messages import ScanPage
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +39,7 @@ class Seen(msgspec.Struct, gc=False):
         return decided and (bool(self.body) or not is_live(self.head))
 
 
-class Sight:
+class QuorumScan:
     """The looks so far at a stretch that lies in some cells."""
 
     def __init__(self, cells: Cells, cell_of: Sequence[Cell]) -> None:
@@ -47,12 +47,12 @@ class Sight:
         self._cells = cells
         self._cell_of = cell_of
         self._damaged: set[int] = set()
-        self._looks: list[Mapping[str, Rows]] = []
+        self._looks: list[Mapping[str, ScanPage]] = []
         self._seen: dict[bytes, Seen] = {}
         self.end: bytes | None = None
         """The last key of which every look tells all; None where that is so of the stretch."""
 
-    def add(self, look: Mapping[str, Rows]) -> None:
+    def add(self, look: Mapping[str, ScanPage]) -> None:
         """What the nodes answered that were asked at one time, after all earlier answers."""
         first = not self._looks
         self._looks.append(look)

@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ddb.gateway.listing.page_estimate import Density
-from ddb.gateway.listing.quorum_scan import Row, Sight
-from ddb.gateway.listing.scatter_gather import Poll, cells_of
+from ddb.gateway.listing.page_estimate import PageEstimate
+from ddb.gateway.listing.quorum_scan import QuorumScan, Row
+from ddb.gateway.listing.scatter_gather import ScatterGather, cells_of
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
-from ddb.wire.messages import Rows, Scan
+from ddb.wire.messages import Scan, ScanPage
 
 MOST_ROWS = 500
 """Rows asked of one node at a time. Too low: a page takes many round trips. Too high: a node and
@@ -32,13 +32,13 @@ class Walk:
     """Reads stretches through the nodes that are up."""
 
     def __init__(
-        self, ring: Ring, poll: Poll, read: Callable[[str, float], Awaitable[bytes | None]]
+        self, ring: Ring, poll: ScatterGather, read: Callable[[str, float], Awaitable[bytes | None]]
     ) -> None:
         """`read` decides one record, named by its id, until a deadline."""
         self._ring = ring
         self._poll = poll
         self._read = read
-        self._density = Density()
+        self._density = PageEstimate()
 
     async def partition(self, number: int, deadline: float) -> int:
         """How many records of a partition live. Raises `Unavailable`."""
@@ -79,13 +79,13 @@ class Walk:
         """
         until = start_of(stop)
         cells = cells_of(self._ring.cells[partition_in(after) if after else 0 : stop])
-        sight = Sight(cells, self._ring.cells)
+        sight = QuorumScan(cells, self._ring.cells)
 
         async def look() -> None:
             without = (*self._poll.out(cells), *sight.incomplete())
             request = Scan(after, until, limit, without)
             replies = await self._poll.ask(request, cells, deadline)
-            sight.add({name: said for name, said in replies.items() if isinstance(said, Rows)})
+            sight.add({name: said for name, said in replies.items() if isinstance(said, ScanPage)})
 
         while not sight.complete():
             await look()

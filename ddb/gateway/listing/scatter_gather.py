@@ -5,7 +5,7 @@ from collections.abc import Collection, Container, Iterable
 
 from ddb.gateway.records import Applied, Unavailable
 from ddb.ring.ring import CELL, Cell
-from ddb.wire.messages import Reply, Rows, Scan, Tallies, Tally
+from ddb.wire.messages import Digests, GetDigests, Reply, Scan, ScanPage
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
@@ -13,7 +13,7 @@ Cells = frozenset[tuple[str, str, str]]
 """The nodes of some cells, each cell's in order of preference."""
 
 
-class Poll:
+class ScatterGather:
     """Asks the nodes that are up."""
 
     def __init__(self, transport: Transport, clock: Clock, timeouts: Timeouts = DEFAULT) -> None:
@@ -21,7 +21,9 @@ class Poll:
         self._clock = clock
         self._timeouts = timeouts
 
-    async def ask(self, request: Scan | Tally, cells: Cells, deadline: float) -> dict[str, Reply]:
+    async def ask(
+        self, request: Scan | GetDigests, cells: Cells, deadline: float
+    ) -> dict[str, Reply]:
         """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`.
 
         A node that was silent before is waited for only while the others are too few.
@@ -91,7 +93,7 @@ class Poll:
 
 
 def cells_of(cells: Iterable[Cell]) -> Cells:
-    """What `Poll.ask` takes: each cell once."""
+    """What `ScatterGather.ask` takes: each cell once."""
     return frozenset(cell.nodes for cell in cells)
 
 
@@ -105,7 +107,7 @@ def _answers(asked: dict[str, asyncio.Future[Reply]]) -> dict[str, Reply]:
         if failure is not None:
             if not isinstance(failure, Silent | Unreachable):
                 raise failure
-        elif isinstance(reply.result(), Rows | Tallies):
+        elif isinstance(reply.result(), ScanPage | Digests):
             answers[name] = reply.result()
     return answers
 

@@ -21,28 +21,28 @@ from ddb.record.state import body_of, is_live, peek
 from ddb.record.version import NEVER
 from ddb.ring.ring import CELL, Ring, key_of
 from ddb.wire.messages import (
-    Do,
-    Done,
+    ChangeResult,
+    CoordinateChange,
+    CoordinateGet,
     Failed,
-    Found,
-    Get,
-    Holds,
+    GetResult,
     LogFull,
-    Newest,
     Overloaded,
-    Peek,
-    Read,
+    ReadReplica,
+    ReadVersion,
+    ReplicaState,
     Reply,
     Request,
-    Same,
+    SameVersion,
     Undecided,
+    VersionOnly,
 )
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 @dataclass(slots=True)
-class Counters:
+class GatewayMetrics:
     """What this gateway has done since it started."""
 
     operations: int = 0
@@ -72,7 +72,7 @@ class Router:
         rng: random.Random,
         timeouts: Timeouts = DEFAULT,
     ) -> None:
-        self.counters = Counters()
+        self.counters = GatewayMetrics()
         self.admission = Admission(clock, timeouts, rng)
         self._timeouts = timeouts
         self._ring = ring
@@ -100,10 +100,10 @@ class Router:
         agreed = await self._agreed(key, deadline)
         if agreed is not None:
             return body_of(agreed) if is_live(agreed) else None
-        request = Get(key)
+        request = CoordinateGet(key)
         for coordinator in self._coordinators(key):
             reply = await self._ask(coordinator, request, deadline)
-            if isinstance(reply, Found):
+            if isinstance(reply, GetResult):
                 return reply.body
             if isinstance(reply, Overloaded):
                 self.counters.overloaded += 1
@@ -150,14 +150,14 @@ class Router:
 
     async def _look(
         self, home: str, partner: str, key: bytes, deadline: float
-    ) -> tuple[bytes, bool, Newest] | None:
+    ) -> tuple[bytes, bool, VersionOnly] | None:
         """One home's state and whether it knows that to be decided; the other's newest dot."""
         transport, patience = self._transport, self._timeouts.coordinator_s
         self.counters.node_requests += 2
         whole = transport.ask(
-            home, Read(key, NEVER, whole=False), deadline=deadline, patience=patience
+            home, ReadReplica(key, NEVER, whole=False), deadline=deadline, patience=patience
         )
-        newest = transport.ask(partner, Peek(key), deadline=deadline, patience=patience)
+        newest = transport.ask(partner, ReadVersion(key), deadline=deadline, patience=patience)
         try:
             held, dot = await whole, await newest
         except (Silent, Unreachable):
@@ -165,11 +165,11 @@ class Router:
         finally:
             # Where it has failed already, this counts as having looked at its failure.
             newest.cancel()
-        if type(dot) is not Newest:
+        if type(dot) is not VersionOnly:
             return None
-        if type(held) is Holds:
+        if type(held) is ReplicaState:
             return held.state, held.decided, dot
-        return (b"", False, dot) if type(held) is Same else None
+        return (b"", False, dot) if type(held) is SameVersion else None
 
     def _mend(self, key: bytes, deadline: float) -> None:
         """Have the home that is behind brought up; nobody waits for it.
@@ -178,7 +178,7 @@ class Router:
         """
         if self._mending is None or self._mending.done():
             home = self._ring.cell(key).home
-            self._mending = asyncio.ensure_future(self._ask(home, Get(key), deadline))
+            self._mending = asyncio.ensure_future(self._ask(home, CoordinateGet(key), deadline))
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """As `Records.change`."""
@@ -229,7 +229,7 @@ class Router:
             begun = False
             declined: dict[str, str] = {}
             for coordinator in self._coordinators(place):
-                request = Do(
+                request = CoordinateChange(
                     place,
                     change.kind,
                     change.body,
@@ -243,7 +243,7 @@ class Router:
                 )
                 begin_ms = 0
                 reply = await self._ask(coordinator, request, deadline)
-                if isinstance(reply, Done):
+                if isinstance(reply, ChangeResult):
                     return Answer(reply.outcome, reply.body)
                 if reply is None:
                     doubt = begun = lingering = True

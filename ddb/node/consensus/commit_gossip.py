@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Collection
 
 from ddb.node.consensus.coordinator import Coordinator, Outrun
-from ddb.node.consensus.open_rounds import Rounds
+from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.consensus.quorum_peers import Expired
 from ddb.node.replica.ballots import Ballots
 from ddb.record.state import DamagedState
-from ddb.wire.messages import Ended, Noted
+from ddb.wire.messages import CommitNotice, CommitNoticeAck
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 EVERY = 0.1
@@ -20,14 +20,14 @@ MOST = 16
 """Records at a time of which that is tried."""
 
 
-class Settling:
+class CommitGossip:
     """Does both for one node, for as long as it runs."""
 
     def __init__(
         self,
         node_id: int,
         peers: Collection[str],
-        rounds: Rounds,
+        rounds: OpenRounds,
         ballots: Ballots,
         coordinator: Coordinator,
         transport: Transport,
@@ -74,7 +74,7 @@ class Settling:
             for peer in self._peers
             if condition(peer) <= Condition.SLOW and self._told.get(peer) != (upto, reached)
         ]
-        word = Ended(self._node_id, self._rounds.since, upto, reached)
+        word = CommitNotice(self._node_id, self._rounds.since, upto, reached)
         deadline = self._clock.now() + EVERY
         asked = [
             self._transport.ask(peer, word, deadline=deadline, patience=EVERY) for peer in peers
@@ -82,7 +82,7 @@ class Settling:
         for peer, reply in zip(
             peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
         ):
-            if isinstance(reply, Noted):
+            if isinstance(reply, CommitNoticeAck):
                 self._told[peer] = (upto, reached)
                 memory.learn_expired(reply.expired)
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):

@@ -23,7 +23,7 @@ Span = tuple[int, int]
 """All rounds of one life of a node with a counter above the first and up to the second."""
 
 
-class Decided:
+class CommitIndex:
     """The node `node_id`'s knowledge of its own and its peers' rounds."""
 
     def __init__(self, node_id: int, store: Store) -> None:

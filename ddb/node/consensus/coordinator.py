@@ -10,14 +10,14 @@ when the answer comes, not as it was when the question went.
 import asyncio
 import random
 
-from ddb.node.consensus.commit_index import Decided
-from ddb.node.consensus.dedup_window import Memory
+from ddb.node.consensus.commit_index import CommitIndex
+from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.key_queue import KeyQueue
-from ddb.node.consensus.open_rounds import Fate, Rounds
-from ddb.node.consensus.quorum_peers import Expired, Partners
-from ddb.node.consensus.quorum_read import Agreement
-from ddb.node.metrics import Cause, Counters
-from ddb.node.replica.acceptor import Replica, Verdict
+from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
+from ddb.node.consensus.quorum_read import QuorumRead
+from ddb.node.metrics import Cause, NodeMetrics
+from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
@@ -35,7 +35,7 @@ from ddb.record.state import (
     step,
 )
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Accept, Holds, Propose, Refused, Reply, Stored
+from ddb.wire.messages import Accept, Accepted, Propose, Rejected, ReplicaState, Reply
 from ddb.wire.ports import Clock, Transport
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
@@ -63,26 +63,26 @@ class Coordinator:
         self,
         name: str,
         ring: Ring,
-        replica: Replica,
+        replica: Acceptor,
         ballots: Ballots,
-        rounds: Rounds,
-        decided: Decided,
+        rounds: OpenRounds,
+        decided: CommitIndex,
         transport: Transport,
         clock: Clock,
         rng: random.Random,
         timeouts: Timeouts = DEFAULT,
     ) -> None:
-        self.counters = Counters()
+        self.counters = NodeMetrics()
         self.timeouts = timeouts
         self.complaints = Complaints(name)
-        self.memory = Memory(clock)
+        self.memory = DedupWindow(clock)
         self._name = name
         self._ring = ring
         self._replica = replica
         self._ballots = ballots
         self._rounds = rounds
-        self._partners = Partners(name, ring, transport, clock, self.counters, timeouts)
-        self._agreement = Agreement(ring, replica, decided, self._partners, clock, self.counters)
+        self._partners = QuorumPeers(name, ring, transport, clock, self.counters, timeouts)
+        self._agreement = QuorumRead(ring, replica, decided, self._partners, clock, self.counters)
         self._clock = clock
         self._rng = rng
         self.queue = KeyQueue()
@@ -214,13 +214,13 @@ class Coordinator:
                 # Whoever has waited since before can as well have read it in this very round.
                 self.queue.tell(key, began, made.state)
                 return made
-            if isinstance(reply, Refused):
+            if isinstance(reply, Rejected):
                 self.counters.contended += 1
                 self._ballots.observe(reply.promise.counter)
                 if cause is Cause.REPAIR and reply.promise.node:
                     raise Outrun
                 await self._give_way(began)
-            elif isinstance(reply, Stored):
+            elif isinstance(reply, Accepted):
                 doubt = begun = True
                 await self._give_way(began)
             else:
@@ -248,7 +248,7 @@ class Coordinator:
         begun: bool,
     ) -> tuple[Step | None, Reply | None]:
         """One ballot with one partner: what was decided, if anything was, and the last reply."""
-        replica, first, fate = self._replica, self._rounds.begin(key), Fate.VOID
+        replica, first, fate = self._replica, self._rounds.begin(key), Fate.NEVER_STORED
         try:
             ballot = await self._ballots.issue(above=replica.promised(key))
             while replica.promised(key) > ballot:
@@ -258,33 +258,33 @@ class Coordinator:
             self.counters.rounds += 1
             made = step(own, own, wanted, ballot, self.memory)
             raw = encode(made.state)
-            fate = Fate.OPEN
+            fate = Fate.UNKNOWN
             reply = await self._partners.ask(
                 partner, Propose(key, ballot, own.newest, raw), deadline, cause
             )
-            if isinstance(reply, Holds):
+            if isinstance(reply, ReplicaState):
                 # The partner has promised and not stored: if this ends here, nothing is left open.
-                fate = Fate.VOID
+                fate = Fate.NEVER_STORED
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
                 full_for_s = None if begun else self._full_for_s(base, wanted.operation)
                 if full_for_s is not None:
                     # The partner has promised and not stored, and nothing else is under way.
-                    fate = Fate.VOID
+                    fate = Fate.NEVER_STORED
                     raise KeyedLogFull(full_for_s)
                 made = step(base, other, wanted, ballot, self.memory)
                 raw = encode(made.state)
-                fate = Fate.OPEN
+                fate = Fate.UNKNOWN
                 reply = await self._partners.ask(partner, Accept(key, raw), deadline, cause)
-                if isinstance(reply, Stored):
+                if isinstance(reply, Accepted):
                     self.counters.repaired(base, other)
-            if isinstance(reply, Stored):
+            if isinstance(reply, Accepted):
                 if replica.offer(key, raw) is Verdict.STORED:
                     await replica.writes.key_durable(key)
                     fate = Fate.DECIDED
                     return made, reply
             elif reply is not None:
-                fate = Fate.VOID
+                fate = Fate.NEVER_STORED
             return None, reply
         finally:
             self._rounds.end(key, first, fate)

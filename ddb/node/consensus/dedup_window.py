@@ -29,7 +29,7 @@ fewer than 6 of them a second all day long. Higher: each of its changes costs mo
 SENDER_BYTES = 6
 
 
-class Memory(Retention):
+class DedupWindow(Retention):
     """What this node knows about the operations that can still come again."""
 
     def __init__(self, clock: Clock) -> None:

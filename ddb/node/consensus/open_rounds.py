@@ -12,13 +12,13 @@ class Fate(Enum):
 
     DECIDED = "decided"
     """This node has stored the state durably, after its partner."""
-    VOID = "void"
+    NEVER_STORED = "void"
     """Nobody has stored the state, nor will."""
-    OPEN = "open"
+    UNKNOWN = "open"
     """A partner may have stored it, or may yet."""
 
 
-class Rounds:
+class OpenRounds:
     """At most one round per key runs at a time, in the key's turn. Pure, but for the ballots."""
 
     def __init__(self, ballots: Ballots) -> None:
@@ -48,10 +48,10 @@ class Rounds:
 
     def end(self, key: bytes, first: bool, fate: Fate) -> None:
         """The round has ended; `first` is what `begin` said of it."""
-        if fate is Fate.DECIDED or (fate is Fate.VOID and first):
+        if fate is Fate.DECIDED or (fate is Fate.NEVER_STORED and first):
             self._open.pop(key, None)
             self._left.pop(key, None)
-        elif fate is Fate.OPEN:
+        elif fate is Fate.UNKNOWN:
             self._left[key] = None
 
     def left(self, most: int) -> Sequence[bytes]:

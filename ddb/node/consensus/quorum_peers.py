@@ -5,7 +5,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from ddb.node.metrics import Cause, Counters
+from ddb.node.metrics import Cause, NodeMetrics
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Failed, Reply, Request
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
@@ -38,7 +38,7 @@ def others_of(name: str, ring: Ring) -> tuple[Others | None, ...]:
     )
 
 
-class Partners:
+class QuorumPeers:
     """Whom the node `name` decides with."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Partners:
         ring: Ring,
         transport: Transport,
         clock: Clock,
-        counters: Counters,
+        counters: NodeMetrics,
         timeouts: Timeouts = DEFAULT,
     ) -> None:
         self._name = name

@@ -1,26 +1,26 @@
 """Agreement: which state of a record is decided, found out with any one other node of its cell."""
 
-from ddb.node.consensus.commit_index import Decided
-from ddb.node.consensus.quorum_peers import Expired, Partners
-from ddb.node.metrics import Counters
-from ddb.node.replica.acceptor import Replica, Verdict
+from ddb.node.consensus.commit_index import CommitIndex
+from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
+from ddb.node.metrics import NodeMetrics
+from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.record.state import State, decode, peek
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Accept, Holds, Read, Refused, Same, Stored
+from ddb.wire.messages import Accept, Accepted, ReadReplica, Rejected, ReplicaState, SameVersion
 from ddb.wire.ports import Clock
 
 
-class Agreement:
+class QuorumRead:
     """Reads for a coordinator, which mend the copies they find behind."""
 
     def __init__(
         self,
         ring: Ring,
-        replica: Replica,
-        decided: Decided,
-        partners: Partners,
+        replica: Acceptor,
+        decided: CommitIndex,
+        partners: QuorumPeers,
         clock: Clock,
-        counters: Counters,
+        counters: NodeMetrics,
     ) -> None:
         self._ring = ring
         self._replica = replica
@@ -44,20 +44,20 @@ class Agreement:
             asked = self._replica.newest(key)
             # Before the other one's state is told: what is taken for decided may be overtaken.
             decided = self._decided.covers(asked)
-            reply = await self._partners.ask(partner, Read(key, asked), deadline)
-            if not isinstance(reply, Same | Holds):
+            reply = await self._partners.ask(partner, ReadReplica(key, asked), deadline)
+            if not isinstance(reply, SameVersion | ReplicaState):
                 await self._partners.failed(partner, key, since, False, reply)
                 continue
             raw = self._replica.raw(key)
             own = peek(raw)
-            theirs = asked if isinstance(reply, Same) else peek(reply.state)
+            theirs = asked if isinstance(reply, SameVersion) else peek(reply.state)
             if own < asked:
                 # Our own copy was a hint, handed off and dropped since: the answer may be older.
                 continue
             if own == theirs:
                 await self._replica.writes.key_durable(key)
                 return decode(raw)
-            if isinstance(reply, Same) or own > theirs:
+            if isinstance(reply, SameVersion) or own > theirs:
                 await self._replica.writes.key_durable(key)
                 known = decided and own == asked
                 if await self._push(key, partner, raw, reply, known, deadline):
@@ -74,7 +74,7 @@ class Agreement:
         key: bytes,
         partner: str,
         raw: bytes,
-        reply: Same | Holds,
+        reply: SameVersion | ReplicaState,
         decided: bool,
         deadline: float,
     ) -> bool:
@@ -82,11 +82,11 @@ class Agreement:
         if decided and partner not in self._ring.cell(key).homes:
             return True
         stored = await self._partners.ask(partner, Accept(key, raw), deadline)
-        if isinstance(stored, Stored):
-            theirs = decode(reply.state) if isinstance(reply, Holds) else State()
+        if isinstance(stored, Accepted):
+            theirs = decode(reply.state) if isinstance(reply, ReplicaState) else State()
             self._counters.repaired(decode(raw), theirs)
             return True
-        return decided and not isinstance(stored, Refused)
+        return decided and not isinstance(stored, Rejected)
 
     def __repr__(self) -> str:
         return f"<Agreement with {self._partners}>"

@@ -11,7 +11,7 @@ from ddb.wire.ports import Silent, Unreachable
 Answer = asyncio.Future[Reply]
 
 
-class PassedOn:
+class Fallback:
     """The answers that are left to the coordinator, a task each."""
 
     def __init__(self) -> None:

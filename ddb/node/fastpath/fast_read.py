@@ -10,28 +10,37 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from ddb.node.consensus.commit_index import Decided
+from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.quorum_peers import Expired, others_of
-from ddb.node.fastpath.fallback import Answer, PassedOn, reply_of
-from ddb.node.replica.acceptor import Replica
+from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Unreadable
 from ddb.record.state import DamagedState, State, body_of, is_live, peek
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
-from ddb.wire.messages import Failed, Found, Get, Holds, Read, Reply, Same, Undecided
+from ddb.wire.messages import (
+    CoordinateGet,
+    Failed,
+    GetResult,
+    ReadReplica,
+    ReplicaState,
+    Reply,
+    SameVersion,
+    Undecided,
+)
 from ddb.wire.ports import Condition, Handling, Transport
 
 
-class Lookup:
+class FastRead:
     """Answers Get on the node `name`."""
 
     def __init__(
         self,
         name: str,
         ring: Ring,
-        replica: Replica,
-        decided: Decided,
+        replica: Acceptor,
+        decided: CommitIndex,
         transport: Transport,
         coordinator: Coordinator,
     ) -> None:
@@ -41,9 +50,9 @@ class Lookup:
         self._coordinator = coordinator
         self._counters = coordinator.counters
         self._others = others_of(name, ring)
-        self._passed_on = PassedOn()
+        self._passed_on = Fallback()
 
-    def get(self, request: Get, deadline: float) -> Handling:
+    def get(self, request: CoordinateGet, deadline: float) -> Handling:
         """Answer Get."""
         key, condition = request.key, self._transport.condition
         others = self._others[key[0] << 8 | key[1]]
@@ -61,7 +70,7 @@ class Lookup:
         self._counters.peer_requests += 1
         asking = self._transport.ask(
             standby,
-            Read(key, newest),
+            ReadReplica(key, newest),
             deadline=deadline,
             patience=self._coordinator.timeouts.partner_s,
         )
@@ -89,12 +98,13 @@ class Lookup:
                 answer.set_result(Failed("its own copy is damaged"))
             return
         if peek(held) == newest and (
-            type(reply) is Same or (known and type(reply) is Holds and peek(reply.state) < newest)
+            type(reply) is SameVersion
+            or (known and type(reply) is ReplicaState and peek(reply.state) < newest)
         ):
-            found = Found(body_of(held) if is_live(held) else None)
+            found = GetResult(body_of(held) if is_live(held) else None)
             self._replica.writes.tell(key, answer, found)
             return
-        heard = isinstance(reply, Same | Holds)
+        heard = isinstance(reply, SameVersion | ReplicaState)
         since = self._coordinator.since(None if heard else standby)
         agreeing = self._coordinator.agree(key, deadline, since)
         self._passed_on.start(answer, self._found(key, agreeing))
@@ -109,7 +119,7 @@ class Lookup:
             return Undecided(False, str(damage))
         except Unreadable as unreadable:
             return Failed(str(unreadable))
-        return Found(state.value)
+        return GetResult(state.value)
 
     def __repr__(self) -> str:
         return f"<Lookup {self._passed_on!r}>"

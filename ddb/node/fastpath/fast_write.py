@@ -11,10 +11,10 @@ from functools import partial
 
 from ddb.node.consensus.coordinator import Coordinator, KeyedLogFull
 from ddb.node.consensus.key_queue import Crowded
-from ddb.node.consensus.open_rounds import Fate, Rounds
+from ddb.node.consensus.open_rounds import Fate, OpenRounds
 from ddb.node.consensus.quorum_peers import Expired, others_of
-from ddb.node.fastpath.fallback import Answer, PassedOn, reply_of
-from ddb.node.replica.acceptor import Replica, Verdict, WrongCell
+from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
+from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.change import Change, Kind, Outcome
@@ -33,31 +33,31 @@ from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     Accept,
-    Do,
-    Done,
+    Accepted,
+    ChangeResult,
+    CoordinateChange,
     Failed,
-    Holds,
     LogFull,
     Overloaded,
     Propose,
-    Refused,
+    Rejected,
+    ReplicaState,
     Reply,
-    Stored,
     Undecided,
 )
 from ddb.wire.ports import Condition, Handling, Transport
 
 
-class FastPath:
+class FastWrite:
     """Answers Do on the node `name`."""
 
     def __init__(
         self,
         name: str,
         ring: Ring,
-        replica: Replica,
+        replica: Acceptor,
         ballots: Ballots,
-        rounds: Rounds,
+        rounds: OpenRounds,
         transport: Transport,
         coordinator: Coordinator,
     ) -> None:
@@ -70,9 +70,9 @@ class FastPath:
         self._counters = coordinator.counters
         self._queue = coordinator.queue
         self._others = others_of(name, ring)
-        self._passed_on = PassedOn()
+        self._passed_on = Fallback()
 
-    def do(self, request: Do, deadline: float) -> Handling:
+    def do(self, request: CoordinateChange, deadline: float) -> Handling:
         """Answer Do."""
         key = request.key
         memory = self._coordinator.memory
@@ -115,7 +115,7 @@ class FastPath:
         finally:
             if not proposed:
                 # Or no later round of this node would ever be reported as ended.
-                self._rounds.end(key, first, Fate.VOID)
+                self._rounds.end(key, first, Fate.NEVER_STORED)
         self._queue.enter(key)
         self._counters.operations += 1
         self._counters.rounds += 1
@@ -130,7 +130,7 @@ class FastPath:
     def _proposed(
         self,
         answer: Answer,
-        request: Do,
+        request: CoordinateChange,
         partner: str,
         made: Step,
         held: bytes,
@@ -150,14 +150,14 @@ class FastPath:
                 answer.set_result(Undecided(not _only_promised(asked), str(error)))
         finally:
             if not over:
-                fate = Fate.VOID if _only_promised(asked) else Fate.OPEN
+                fate = Fate.NEVER_STORED if _only_promised(asked) else Fate.UNKNOWN
                 self._rounds.end(key, first, fate)
                 self._queue.leave(key)
 
     def _answered(
         self,
         answer: Answer,
-        request: Do,
+        request: CoordinateChange,
         partner: str,
         made: Step,
         held: bytes,
@@ -171,13 +171,13 @@ class FastPath:
         if not replica.unchanged(key):
             # Where it cannot be read any more, what was proposed is not stored either.
             held = replica.readable(key) or b""
-        elif type(reply) is Holds and peek(reply.state) < peek(held):
+        elif type(reply) is ReplicaState and peek(reply.state) < peek(held):
             self._bring_up(
                 answer, request, partner, made.state.newest, held, reply, first, deadline
             )
             return
         if (
-            type(reply) is Stored
+            type(reply) is Accepted
             and replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
         ):
             pending = replica.writes.durable(key)
@@ -186,24 +186,24 @@ class FastPath:
             else:
                 pending.add_done_callback(partial(self._done, answer, request, made))
             return
-        if isinstance(reply, Refused):
+        if isinstance(reply, Rejected):
             self._ballots.observe(reply.promise.counter)
             self._counters.contended += 1
         # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
-        doubt = reply is None or type(reply) is Stored
-        self._rounds.end(key, first, Fate.OPEN if doubt else Fate.VOID)
-        heard = isinstance(reply, Stored | Refused | Holds)
+        doubt = reply is None or type(reply) is Accepted
+        self._rounds.end(key, first, Fate.UNKNOWN if doubt else Fate.NEVER_STORED)
+        heard = isinstance(reply, Accepted | Rejected | ReplicaState)
         since = self._coordinator.since(None if heard else partner)
         self._passed_on.start(answer, self._change_in_turn(request, doubt, deadline, since))
 
     def _bring_up(
         self,
         answer: Answer,
-        request: Do,
+        request: CoordinateChange,
         partner: str,
         ballot: Dot,
         held: bytes,
-        reply: Holds,
+        reply: ReplicaState,
         first: bool,
         deadline: float,
     ) -> None:
@@ -222,7 +222,11 @@ class FastPath:
         )
 
     def _done(
-        self, answer: Answer, request: Do, made: Step, written: asyncio.Future[None] | None = None
+        self,
+        answer: Answer,
+        request: CoordinateChange,
+        made: Step,
+        written: asyncio.Future[None] | None = None,
     ) -> None:
         failure = written.exception() if written is not None else None
         if failure is None:
@@ -235,7 +239,7 @@ class FastPath:
         else:
             answer.set_result(_told(request.kind, made.outcome, made.state))
 
-    async def _change(self, request: Do, deadline: float) -> Reply:
+    async def _change(self, request: CoordinateChange, deadline: float) -> Reply:
         try:
             outcome, state = await self._coordinator.change(
                 request.key, *_named(request), request.retry, deadline, request.begin_ms
@@ -254,7 +258,7 @@ class FastPath:
         return _told(request.kind, outcome, state)
 
     async def _change_in_turn(
-        self, request: Do, doubt: bool, deadline: float, since: float
+        self, request: CoordinateChange, doubt: bool, deadline: float, since: float
     ) -> Reply:
         try:
             outcome, state = await self._coordinator.decide(
@@ -292,23 +296,23 @@ class FastPath:
 
 def _only_promised(asked: asyncio.Future[Reply]) -> bool:
     """Whether the partner has certainly not stored what was proposed."""
-    return not asked.cancelled() and not asked.exception() and type(asked.result()) is Holds
+    return not asked.cancelled() and not asked.exception() and type(asked.result()) is ReplicaState
 
 
-def _named(request: Do) -> tuple[Change, Operation]:
+def _named(request: CoordinateChange) -> tuple[Change, Operation]:
     change = Change(request.kind, request.body, request.match)
     return change, Operation(request.operation, request.fingerprint)
 
 
-def _intent(request: Do) -> Intent:
+def _intent(request: CoordinateChange) -> Intent:
     # A client may have sent a keyed request before, so its refusal leaves a trace.
     return Intent(*_named(request), bool(request.fingerprint))
 
 
 def _told(kind: Kind, outcome: Outcome, state: State) -> Reply:
     if outcome is not Outcome.DONE:
-        return Done(outcome, state.value)
+        return ChangeResult(outcome, state.value)
     if kind is Kind.DELETE:
-        return Done(outcome, None)
+        return ChangeResult(outcome, None)
     # A tombstone tells a retried create or update what it was answered.
-    return Done(outcome, state.body or None)
+    return ChangeResult(outcome, state.body or None)

@@ -28,7 +28,7 @@ PATIENCE = 1.0
 BUDGET = 2.0
 
 
-class Formation:
+class Bootstrap:
     """One node's way to READY."""
 
     def __init__(

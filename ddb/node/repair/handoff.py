@@ -13,14 +13,14 @@ from itertools import chain
 
 from ddb.node.consensus.coordinator import Coordinator, Outrun
 from ddb.node.consensus.quorum_peers import Expired
-from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.partition_digests import partition_rows
 from ddb.node.storage.store import Family, Unreadable
 from ddb.record.state import peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
-from ddb.wire.messages import Hand, Handed
+from ddb.wire.messages import HandoffBatch, HandoffResult
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BOTH = 2
@@ -50,7 +50,7 @@ ROUNDS_AT_ONCE = 16
 Hint = tuple[bytes, bytes]
 """A key and its encoded state."""
 Marks = list[tuple[Dot, Dot] | None]
-"""As `Handed.marks`."""
+"""As `HandoffResult.marks`."""
 
 
 class Handoff:
@@ -59,7 +59,7 @@ class Handoff:
     def __init__(
         self,
         ring: Ring,
-        replica: Replica,
+        replica: Acceptor,
         ballots: Ballots,
         coordinator: Coordinator,
         transport: Transport,
@@ -241,7 +241,7 @@ class Handoff:
         deadline = self._clock.now() + BATCH_BUDGET
         self._coordinator.counters.repair_requests += len(homes)
         asked = [
-            self._transport.ask(home, Hand(batch), deadline=deadline, patience=PATIENCE)
+            self._transport.ask(home, HandoffBatch(batch), deadline=deadline, patience=PATIENCE)
             for home in homes
         ]
         replies = await asyncio.gather(*asked, return_exceptions=True)
@@ -249,13 +249,13 @@ class Handoff:
         for reply in replies:
             if isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
-            if not isinstance(reply, Handed):
+            if not isinstance(reply, HandoffResult):
                 return None
             marks.append(reply.marks)
         return marks
 
     def _drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
-        """As `Replica.drop`, but for keys of which this node coordinates a round.
+        """As `Acceptor.drop`, but for keys of which this node coordinates a round.
 
         With the hint the replica forgets what it had accepted. A round that began below that would
         find nothing here that forbids its end, and be decided though the homes have moved on.

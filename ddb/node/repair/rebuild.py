@@ -13,9 +13,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ddb.node.metrics import Counters
+from ddb.node.metrics import NodeMetrics
 from ddb.node.repair.refill import NotNow
-from ddb.node.replica.acceptor import Replica
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
 from ddb.node.storage.disk_space import Room
@@ -23,7 +23,7 @@ from ddb.node.storage.store import Family, Put, Store, Unreadable, written
 from ddb.record.state import peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring
-from ddb.wire.messages import Holds, Read, Refill, Refilling, Reply, Request, Share
+from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
 from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
@@ -53,11 +53,11 @@ class Rebuilder:
         name: str,
         ring: Ring,
         store: Store,
-        replica: Replica,
+        replica: Acceptor,
         ballots: Ballots,
         transport: Transport,
         clock: Clock,
-        counters: Counters,
+        counters: NodeMetrics,
         room: Callable[[], Room],
     ) -> None:
         self._name = name
@@ -217,8 +217,8 @@ class Rebuilder:
             one, other = first.get(key, NEVER), second.get(key, NEVER)
             if one != other:
                 holder = peers[0] if one > other else peers[1]
-                reply = await self._ask(holder, Read(key, NEVER))
-                if not isinstance(reply, Holds):
+                reply = await self._ask(holder, ReadReplica(key, NEVER))
+                if not isinstance(reply, ReplicaState):
                     raise NotNow(holder)
                 rows[key] = reply.state
         return rows
@@ -230,9 +230,9 @@ class Rebuilder:
         rows: list[tuple[bytes, Dot, bytes]] = []
         after: bytes | None = _before(piece.start)
         while after is not None:
-            request = Refill(self._name, share, after, self._floor, piece.stop)
+            request = PullShare(self._name, share, after, self._floor, piece.stop)
             reply = await self._ask(peer, request)
-            if not isinstance(reply, Refilling):
+            if not isinstance(reply, SharePage):
                 raise NotNow(peer)
             rows += (row for row in reply.rows if piece.covers(row[0]))
             parts = (Range(*gap).within(piece.start, piece.stop) for gap in reply.gaps)

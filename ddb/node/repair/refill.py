@@ -9,8 +9,8 @@ may be decided by the home that is ahead and the lost hint.
 import logging
 from collections.abc import AsyncIterator, Callable
 
-from ddb.node.metrics import Counters
-from ddb.node.replica.acceptor import Replica
+from ddb.node.metrics import NodeMetrics
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import Range
 from ddb.node.storage.disk_space import Room
@@ -18,7 +18,7 @@ from ddb.node.storage.store import Family, Unreadable
 from ddb.record.state import DamagedState, peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
-from ddb.wire.messages import Holds, Read, Refill, Refilling, Reply, Request, Share
+from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
 from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ class Refiller:
         self,
         name: str,
         ring: Ring,
-        replica: Replica,
+        replica: Acceptor,
         ballots: Ballots,
         transport: Transport,
         clock: Clock,
-        counters: Counters,
+        counters: NodeMetrics,
         room: Callable[[], Room],
     ) -> None:
         self._name = name
@@ -132,14 +132,16 @@ class Refiller:
         for key, (_, only) in seen.items():
             await self._take_one(key, only)
 
-    async def _walk(self, neighbour: str, share: Share) -> AsyncIterator[Refilling]:
+    async def _walk(self, neighbour: str, share: Share) -> AsyncIterator[SharePage]:
         after: bytes | None = b""
         self._partition = 0
         while after is not None:
             if self._room() is not Room.AMPLE:
                 raise NotNow("its own disk is full")
-            reply = await self._tell(neighbour, Refill(self._name, share, after, self._floor, END))
-            if not isinstance(reply, Refilling):
+            reply = await self._tell(
+                neighbour, PullShare(self._name, share, after, self._floor, END)
+            )
+            if not isinstance(reply, SharePage):
                 raise NotNow(f"{neighbour} declined")
             yield reply
             self._gaps[neighbour, share] = self._gaps.get((neighbour, share), 0) + len(reply.gaps)
@@ -149,8 +151,8 @@ class Refiller:
         self._partition = 0
 
     async def _take_one(self, key: bytes, holder: str) -> None:
-        reply = await self._tell(holder, Read(key, NEVER))
-        if not isinstance(reply, Holds):
+        reply = await self._tell(holder, ReadReplica(key, NEVER))
+        if not isinstance(reply, ReplicaState):
             raise NotNow(f"{holder} declined")
         if reply.state:
             self._replica.restore(key, reply.state)
@@ -170,7 +172,7 @@ class Refiller:
         return f"<Refiller {self._name} {self._counters.refilled} taken over>"
 
 
-async def refill_rows(request: Refill, ring: Ring, replica: Replica) -> Reply:
+async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Reply:
     """Answer Refill with durable states, from where this node can read its own."""
     # Durably: a late message must not find the fence gone, though this node has restarted.
     await replica.raise_floor(request.floor)
@@ -198,4 +200,4 @@ async def refill_rows(request: Refill, ring: Ring, replica: Replica) -> Reply:
             break
     for key, _, _ in rows:
         await replica.writes.key_durable(key)
-    return Refilling(rows, after, [(gap.start, gap.stop) for gap in gaps])
+    return SharePage(rows, after, [(gap.start, gap.stop) for gap in gaps])

@@ -10,9 +10,9 @@ from enum import Enum
 
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import DAMAGE, DamageBook, Range
-from ddb.node.replica.hint_index import HintBook
-from ddb.node.replica.partition_digests import TallyBook, added_up, partition_rows, walk
-from ddb.node.replica.pending_writes import Writes
+from ddb.node.replica.hint_index import HintIndex
+from ddb.node.replica.partition_digests import PartitionDigests, added_up, partition_rows, walk
+from ddb.node.replica.pending_writes import PendingWrites
 from ddb.node.storage.store import Family, Put, Store, Unreadable, written
 from ddb.record.hybrid_clock import millisecond_of
 from ddb.record.state import DamagedState, State, decode, peek, without_log
@@ -20,17 +20,17 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import (
     Accept,
+    Accepted,
     Failed,
-    Handed,
-    Holds,
-    Newest,
-    Peek,
+    HandoffResult,
     Propose,
-    Read,
-    Refused,
+    ReadReplica,
+    ReadVersion,
+    Rejected,
+    ReplicaState,
     Reply,
-    Same,
-    Stored,
+    SameVersion,
+    VersionOnly,
 )
 from ddb.wire.ports import Handling
 
@@ -42,7 +42,7 @@ class Verdict(Enum):
     """What became of a state offered to this node."""
 
     STORED = "stored"
-    """Accepted now or earlier; wait for `Writes.durable` before saying so."""
+    """Accepted now or earlier; wait for `PendingWrites.durable` before saying so."""
     REFUSED = "refused"
 
 
@@ -50,13 +50,13 @@ class WrongCell(Exception):
     """This node is not one of the key's three: the caller's ring is not ours."""
 
 
-class Replica:
+class Acceptor:
     """The copies that the node `name` holds."""
 
     def __init__(self, name: str, ring: Ring, store: Store, ballots: Ballots) -> None:
         self.name = name
-        self.hints = HintBook()
-        self.writes = Writes(store)
+        self.hints = HintIndex()
+        self.writes = PendingWrites(store)
         self.reads = 0
         """Reads asked of this node since it started, by gateways or peers."""
         self._ring = ring
@@ -69,7 +69,7 @@ class Replica:
             for cell in ring.cells
         )
         self.damage = DamageBook(store, self._families)
-        self.tallies = TallyBook(store, self.damage)
+        self.tallies = PartitionDigests(store, self.damage)
         for key, raw in walk(self.damage, Family.HINTS):
             self._hinted(key, raw, True)
 
@@ -134,7 +134,7 @@ class Replica:
 
     # What it is asked.
 
-    def read(self, request: Read, decided: Callable[[Dot], bool]) -> Handling:
+    def read(self, request: ReadReplica, decided: Callable[[Dot], bool]) -> Handling:
         """Answer Read with a durable state; `decided` tells what is known of its newest dot."""
         self.reads += 1
         raw = self.raw(request.key)
@@ -142,12 +142,14 @@ class Replica:
         same = newest == request.newest
         if not request.whole:
             raw = without_log(raw)
-        return self.writes.said(request.key, Same() if same else Holds(raw, decided(newest)))
+        return self.writes.said(
+            request.key, SameVersion() if same else ReplicaState(raw, decided(newest))
+        )
 
-    def peek(self, request: Peek, decided: Callable[[Dot], bool]) -> Handling:
+    def peek(self, request: ReadVersion, decided: Callable[[Dot], bool]) -> Handling:
         """Answer Peek with a durable state's dot; `decided` as in `read`."""
         newest = peek(self.raw(request.key))
-        return self.writes.said(request.key, Newest(newest, decided(newest)))
+        return self.writes.said(request.key, VersionOnly(newest, decided(newest)))
 
     def propose(self, request: Propose) -> Handling:
         """Answer Propose: store where the base is our state, otherwise promise and tell.
@@ -159,20 +161,20 @@ class Replica:
         raw = self.raw(key)
         newest = peek(raw)
         if newest == ballot:
-            return self.writes.said(key, Stored())
+            return self.writes.said(key, Accepted())
         if self._refuses(key, ballot, newest):
             return self.writes.said(key, self._refusal(key))
         if not raw or newest == request.base:
             self._put(key, request.state, ballot, raw)
-            return self.writes.said(key, Stored())
+            return self.writes.said(key, Accepted())
         self.promise(key, ballot)
-        return self.writes.said(key, Holds(raw), self._ballots.cover(ballot.counter))
+        return self.writes.said(key, ReplicaState(raw), self._ballots.cover(ballot.counter))
 
     def accept(self, request: Accept) -> Handling:
         """Answer Accept."""
         self._ballots.observe(peek(request.state).counter)
         if self.offer(request.key, request.state) is Verdict.STORED:
-            return self.writes.said(request.key, Stored())
+            return self.writes.said(request.key, Accepted())
         return self.writes.said(request.key, self._refusal(request.key))
 
     async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
@@ -190,7 +192,7 @@ class Replica:
             taken = self.replace(key, raw, ballot, held) is Verdict.STORED
             marks.append((ballot if taken else peek(held), self._bar(key)))
         await self.writes.keys_durable(key for key, _ in states)
-        return Handed(marks)
+        return HandoffResult(marks)
 
     # What it does.
 
@@ -302,7 +304,7 @@ class Replica:
 
     def _refusal(self, key: bytes) -> Reply:
         newest = self.newest(key)
-        return Refused(max(self._bar(key), newest), newest)
+        return Rejected(max(self._bar(key), newest), newest)
 
     def _put(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> None:
         family = self.family(key)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ddb.record.version import Dot
 
 
-class HintBook:
+class HintIndex:
     """What the standby of some partitions knows about its hints. Pure."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ ROW = struct.Struct(">QQ")
 _SCAN = 2000
 
 
-class TallyBook:
+class PartitionDigests:
     """The tallies of one node's home copies."""
 
     def __init__(self, store: Store, damage: DamageBook) -> None:

@@ -9,7 +9,7 @@ from ddb.wire.messages import Reply
 from ddb.wire.ports import Handling
 
 
-class Writes:
+class PendingWrites:
     """What a replica has given its store and cannot speak of yet."""
 
     def __init__(self, store: Store) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ddb.record.change import Kind
-from ddb.wire.messages import Accept, Do, Hand, Propose, Request
+from ddb.wire.messages import Accept, CoordinateChange, HandoffBatch, Propose, Request
 from ddb.wire.ports import Clock
 
-WRITING = frozenset({Do, Propose, Accept, Hand})
+WRITING = frozenset({CoordinateChange, Propose, Accept, HandoffBatch})
 """What may be declined while a disk fills up."""
 
 EVERY = 0.1
@@ -134,7 +134,7 @@ def takes(request: Request, room: Room) -> bool:
     if room is Room.AMPLE or type(request) not in WRITING:
         return True
     # A delete is how a client makes room.
-    adds = isinstance(request, Do) and request.kind is not Kind.DELETE
+    adds = isinstance(request, CoordinateChange) and request.kind is not Kind.DELETE
     return room is Room.SCARCE and not adds
 
 

@@ -24,7 +24,7 @@ _REMEDY = (
 )
 
 
-class Mark(msgspec.Struct, frozen=True):
+class DurableMark(msgspec.Struct, frozen=True):
     """`sequence`: RocksDB's number of the last durable write.
 
     `files`: the durable bytes of each file that only grows, by name: logs and manifests.
@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True):
     files: dict[str, int]
 
 
-def measure(rocks: Path, sequence: int, patterns: tuple[str, ...] = GROWING) -> Mark:
+def measure(rocks: Path, sequence: int, patterns: tuple[str, ...] = GROWING) -> DurableMark:
     """The mark to write once everything written so far has been flushed."""
     sizes = {}
     for pattern in patterns:
@@ -44,20 +44,20 @@ def measure(rocks: Path, sequence: int, patterns: tuple[str, ...] = GROWING) -> 
             except FileNotFoundError:
                 # RocksDB is done with it since the directory was listed.
                 continue
-    return Mark(sequence, sizes)
+    return DurableMark(sequence, sizes)
 
 
-def read(directory: Path) -> Mark | None:
+def read(directory: Path) -> DurableMark | None:
     """The mark of a store, None where there is none yet. Raises `StoreRefused`."""
     try:
-        return msgspec.json.decode((directory / _NAME).read_bytes(), type=Mark)
+        return msgspec.json.decode((directory / _NAME).read_bytes(), type=DurableMark)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreRefused(f"{directory / _NAME} cannot be read: {error}. {_REMEDY}") from error
 
 
-def write(directory: Path, mark: Mark) -> None:
+def write(directory: Path, mark: DurableMark) -> None:
     """Replace the mark durably; on a full disk the old one stays, and is as true as it was."""
     try:
         replace_file(directory / _NAME, msgspec.json.encode(mark))
@@ -65,7 +65,7 @@ def write(directory: Path, mark: Mark) -> None:
         log.warning("the mark of %s stays behind: %s", directory, error)
 
 
-def check_files(directory: Path, rocks: Path, mark: Mark | None) -> None:
+def check_files(directory: Path, rocks: Path, mark: DurableMark | None) -> None:
     """Raises `StoreRefused` where a file is shorter than it was; to be asked before opening."""
     if not (rocks / "CURRENT").exists() and (mark or _holds_data(rocks)):
         # RocksDB would begin a new store in its place, and remove the tables of the old one.

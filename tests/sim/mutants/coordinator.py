@@ -141,7 +141,7 @@ COORDINATOR = (
             Patch(_COORDINATOR, "                doubt = doubt or reply is None\n", ""),
             Patch(
                 _FAST,
-                "        doubt = reply is None or type(reply) is Stored\n",
+                "        doubt = reply is None or type(reply) is Accepted\n",
                 "        doubt = False\n",
             ),
         ),
@@ -159,7 +159,7 @@ COORDINATOR = (
         (
             Patch(
                 _COORDINATOR,
-                "            if isinstance(reply, Stored):\n                if replica",
+                "            if isinstance(reply, Accepted):\n                if replica",
                 "            if reply is not None:\n                if replica",
             ),
         ),
@@ -172,7 +172,7 @@ COORDINATOR = (
             Patch(
                 _AGREEMENT,
                 "            if own < asked:\n",
-                "            if isinstance(reply, Same) and own < asked:\n",
+                "            if isinstance(reply, SameVersion) and own < asked:\n",
             ),
         ),
         family="pledges",
@@ -207,8 +207,8 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "type(reply) is Holds and peek(reply.state) < peek(held)",
-                "type(reply) is Holds",
+                "type(reply) is ReplicaState and peek(reply.state) < peek(held)",
+                "type(reply) is ReplicaState",
             ),
         ),
         family="bridge",
@@ -219,7 +219,7 @@ COORDINATOR = (
         (
             Patch(
                 _AGREEMENT,
-                "        return decided and not isinstance(stored, Refused)\n",
+                "        return decided and not isinstance(stored, Rejected)\n",
                 "        return True\n",
             ),
         ),
@@ -302,8 +302,8 @@ COORDINATOR = (
         (
             Patch(
                 _LOOKUP,
-                "(known and type(reply) is Holds and peek",
-                "(type(reply) is Holds and peek",
+                "(known and type(reply) is ReplicaState and peek",
+                "(type(reply) is ReplicaState and peek",
             ),
         ),
         family="seesaw",

@@ -25,8 +25,8 @@ DAMAGE = (
         (
             Patch(
                 _REBUILD,
-                "Refill(self._name, share, after, self._floor, piece.stop)",
-                "Refill(self._name, share, after, 0, piece.stop)",
+                "PullShare(self._name, share, after, self._floor, piece.stop)",
+                "PullShare(self._name, share, after, 0, piece.stop)",
             ),
         ),
         family=_FAMILY,

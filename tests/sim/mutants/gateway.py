@@ -35,8 +35,8 @@ GATEWAY = (
         (
             Patch(
                 "ddb.node.replica.acceptor",
-                "return self.writes.said(request.key, Newest(newest, decided(newest)))",
-                "return Newest(newest, decided(newest))",
+                "return self.writes.said(request.key, VersionOnly(newest, decided(newest)))",
+                "return VersionOnly(newest, decided(newest))",
             ),
         ),
         family="volatile",

@@ -62,18 +62,18 @@ ROUNDS = (
         (
             Patch(
                 "ddb.node.consensus.coordinator",
-                "            raw = encode(made.state)\n            fate = Fate.OPEN\n",
-                "            raw = encode(made.state)\n            fate = Fate.VOID\n",
+                "            raw = encode(made.state)\n            fate = Fate.UNKNOWN\n",
+                "            raw = encode(made.state)\n            fate = Fate.NEVER_STORED\n",
             ),
             Patch(
                 "ddb.node.consensus.coordinator",
-                "                raw = encode(made.state)\n                fate = Fate.OPEN\n",
+                "                raw = encode(made.state)\n                fate = Fate.UNKNOWN\n",
                 "                raw = encode(made.state)\n",
             ),
             Patch(
                 "ddb.node.fastpath.fast_write",
-                "Fate.OPEN if doubt else Fate.VOID",
-                "Fate.VOID",
+                "Fate.UNKNOWN if doubt else Fate.NEVER_STORED",
+                "Fate.NEVER_STORED",
             ),
         ),
         family="hearsay",
@@ -84,8 +84,8 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "(fate is Fate.VOID and first)",
-                "fate is Fate.VOID",
+                "(fate is Fate.NEVER_STORED and first)",
+                "fate is Fate.NEVER_STORED",
             ),
         ),
         family="hearsay",
