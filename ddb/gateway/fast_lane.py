@@ -18,7 +18,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from ddb.gateway.api.errors import Refused, defect, stopped, too_many_keyed, undecided
-from ddb.gateway.api.json_body import GREATEST_DOCUMENT
+from ddb.gateway.api.json_body import MAX_BODY_BYTES
 from ddb.gateway.api.paths import COUNT, USERS, normal
 from ddb.gateway.api.response import Response, refusal
 from ddb.gateway.api.user_requests import CONDITIONS, answer
@@ -199,7 +199,7 @@ class FastLane(asyncio.Protocol):
             or method not in methods
             or b"host" not in headers
             or parser.get_http_version() != "1.1"
-            or int(headers.get(b"content-length", 0)) > GREATEST_DOCUMENT
+            or int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES
         ):
             self._ordinary = False
             return

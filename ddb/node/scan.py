@@ -10,7 +10,7 @@ from ddb.record.state import HEAD, DamagedState, body_of, is_live, peek
 from ddb.ring.ring import PARTITION_BYTES, Cell, Ring, partition_in
 from ddb.wire.messages import Reply, Scan, ScanPage
 
-MOST_BYTES = 2 * 1024 * 1024
+MAX_PAGE_BODY_BYTES = 2 * 1024 * 1024
 """Bodies per answer; a row is always answered, however large."""
 
 
@@ -43,7 +43,7 @@ async def scan(
     partition, speaks = -1, False
     size, more = 0, False
     for key, raw in held:
-        if len(keys) >= request.limit or size >= MOST_BYTES:
+        if len(keys) >= request.limit or size >= MAX_PAGE_BODY_BYTES:
             more = True
             break
         if partition_in(key) != partition:

@@ -18,7 +18,7 @@ import msgspec
 
 from ddb.wire.messages import Reply, Request
 
-GREATEST_FRAME = 8 * 1024 * 1024
+MAX_FRAME_BYTES = 8 * 1024 * 1024
 """Bytes; senders keep batches far below."""
 
 _HEAD = struct.Struct(">IIQ")
@@ -62,7 +62,7 @@ class FrameReader(Generic[T]):
         try:
             while end - at >= _HEAD.size:
                 length, correlation, micros = _HEAD.unpack_from(data, at)
-                if not _AFTER_LENGTH < length <= GREATEST_FRAME:
+                if not _AFTER_LENGTH < length <= MAX_FRAME_BYTES:
                     raise DamagedFrame(f"a frame of {length} bytes")
                 start, after = at + _HEAD.size, at + 4 + length
                 if end < after:

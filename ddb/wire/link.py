@@ -30,22 +30,22 @@ from ddb.wire.resolver import Host
 
 log = logging.getLogger(__name__)
 
-PING_EVERY = 0.1
-SUSPECT_AFTER = 0.25
+PING_INTERVAL_S = 0.1
+SUSPECT_AFTER_S = 0.25
 """Seconds without any frame, though pinged."""
-GIVE_UP_AFTER = 1.0
+RECONNECT_AFTER_S = 1.0
 """Seconds of silence after which a connection is replaced by a new one."""
-SWEEP_EVERY = 0.01
-PROBE_AFTER = 2 * SWEEP_EVERY
+SWEEP_INTERVAL_S = 0.01
+PROBE_AFTER_S = 2 * SWEEP_INTERVAL_S
 """Seconds that a request waits before a peer is pinged that has not been heard of meanwhile."""
-OWN_STALL = 3 * SWEEP_EVERY
+OWN_STALL_S = 3 * SWEEP_INTERVAL_S
 """Seconds of this process's own absence that are not held against peers: with the sweep before
 them less than anybody's patience."""
-HARD_PATIENCE = 3.0
+HARD_TIMEOUT_FACTOR = 3.0
 """How many times its patience a request may wait on a peer that answers others."""
-RETRY_AFTER = (0.05, 0.1, 0.2, 0.4)
-MOST_UNSENT = 8 * 1024 * 1024
-MOST_BOUNDS = 16
+RECONNECT_DELAYS_S = (0.05, 0.1, 0.2, 0.4)
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+MAX_CLOCK_BOUNDS = 16
 MOST_CORRELATION = 0xFFFFFFFF
 """The greatest correlation that a frame can carry."""
 
@@ -95,7 +95,7 @@ class Link:
         self._out: list[bytes] = []
         self._heard = 0.0
         self._pinged = 0.0
-        self._bounds: deque[float] = deque(maxlen=MOST_BOUNDS)
+        self._bounds: deque[float] = deque(maxlen=MAX_CLOCK_BOUNDS)
         self._offset = 0.0
         self._sweeping = False
         self._swept = 0.0
@@ -141,7 +141,7 @@ class Link:
         if not self._sweeping:
             self._sweeping = True
             self._swept = now
-            self._loop.call_later(SWEEP_EVERY, self._sweep)
+            self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def _flush(self) -> None:
         data = b"".join(self._out)
@@ -150,13 +150,13 @@ class Link:
         if transport is None or not data:
             return
         transport.write(data)
-        if transport.get_write_buffer_size() > MOST_UNSENT:
+        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.lost("it does not read what it is sent")
 
     def _sweep(self) -> None:
         self._sweeping = False
         now = self._clock.now()
-        if now - self._swept > OWN_STALL:
+        if now - self._swept > OWN_STALL_S:
             # It was this process that did not listen: what peers sent meanwhile is still unread.
             self._heard = max(self._heard, now)
         self._swept = now
@@ -166,7 +166,7 @@ class Link:
             waited = now - sent
             quiet = min(waited, now - self._heard)
             longest = max(longest, quiet)
-            if quiet >= patience or waited >= patience * HARD_PATIENCE or now >= deadline:
+            if quiet >= patience or waited >= patience * HARD_TIMEOUT_FACTOR or now >= deadline:
                 silent.append(correlation)
                 if quiet >= patience and self._condition is Condition.UP:
                     self._believe(Condition.SUSPECT, self._voting)
@@ -174,12 +174,12 @@ class Link:
             future = self._waiting.pop(correlation)[0]
             if not future.done():
                 future.set_exception(Silent(f"{self.name} did not answer"))
-        if longest >= PROBE_AFTER and self._pinged <= self._heard and self.transport is not None:
+        if longest >= PROBE_AFTER_S and self._pinged <= self._heard and self.transport is not None:
             # Between pings an idle peer has nothing to say, and that is not yet silence.
             self._ping(now)
         if self._waiting and not self._sweeping:
             self._sweeping = True
-            self._loop.call_later(SWEEP_EVERY, self._sweep)
+            self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def received(self, data: bytes, reader: FrameReader[Reply]) -> None:
         """Bytes arrived. Raises `DamagedFrame`."""
@@ -239,7 +239,7 @@ class Link:
         attempt = 0
         while True:
             try:
-                async with asyncio.timeout(GIVE_UP_AFTER):
+                async with asyncio.timeout(RECONNECT_AFTER_S):
                     await self._connect()
                 attempt = 0
                 self._complain("")
@@ -252,7 +252,7 @@ class Link:
                         " down meanwhile. Requests that need it may get a 503. The connection is"
                         " tried again until it succeeds; raise the limit (`ulimit -n`)"
                     )
-            await self._pause(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
+            await self._pause(RECONNECT_DELAYS_S[min(attempt, len(RECONNECT_DELAYS_S) - 1)])
             attempt += 1
 
     async def _pause(self, seconds: float) -> None:
@@ -270,7 +270,7 @@ class Link:
         self._heard = self._clock.now()
         greeted: asyncio.Future[Reply] = self._loop.create_future()
         # The callee's clock is not known yet; a greeting does nothing that could come too late.
-        self._send(self._hello, greeted, self._heard + GIVE_UP_AFTER, GIVE_UP_AFTER)
+        self._send(self._hello, greeted, self._heard + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
         welcome = await greeted
         if self.transport is None:
             raise Unreachable("it was lost while it said hello")
@@ -309,18 +309,18 @@ class Link:
         """Ping until the connection is lost or has been silent too long."""
         while self.transport is not None:
             now = self._clock.now()
-            if now - self._heard >= GIVE_UP_AFTER:
+            if now - self._heard >= RECONNECT_AFTER_S:
                 raise Silent("silent")
-            if now - self._heard >= SUSPECT_AFTER and self._condition is Condition.UP:
+            if now - self._heard >= SUSPECT_AFTER_S and self._condition is Condition.UP:
                 self._believe(Condition.SUSPECT, self._voting)
             self._ping(now)
-            await asyncio.sleep(PING_EVERY)
+            await asyncio.sleep(PING_INTERVAL_S)
 
     def _ping(self, now: float) -> None:
         self._pinged = now
         pong: asyncio.Future[Reply] = self._loop.create_future()
         pong.add_done_callback(self._ponged)
-        self._send(Ping(), pong, now + GIVE_UP_AFTER, GIVE_UP_AFTER)
+        self._send(Ping(), pong, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
 
     def _ponged(self, pong: asyncio.Future[Reply]) -> None:
         if not pong.cancelled() and pong.exception() is None and self.transport is not None:

@@ -32,9 +32,9 @@ from ddb.wire.ports import Clock, Handler
 
 log = logging.getLogger(__name__)
 
-MOST_UNREAD = 32 * 1024 * 1024
+MAX_UNREAD_BYTES = 32 * 1024 * 1024
 """Bytes of replies a caller may leave unread before its connection is closed."""
-MOST_AT_ONCE = 4_000
+MAX_REQUESTS_IN_FLIGHT = 4_000
 """Requests in progress per connection; more are refused before anything is done. Too low: a gateway
 with many clients is refused for nothing. Too high: what a node begins, it ends too late."""
 SWEEP_EVERY_S = 0.5
@@ -174,7 +174,7 @@ class Serving(asyncio.Protocol):
             self._greet(correlation, request)
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
-        elif self._at_once >= MOST_AT_ONCE:
+        elif self._at_once >= MAX_REQUESTS_IN_FLIGHT:
             full = "this node has too many requests in progress"
             begins = isinstance(request, CoordinateChange | CoordinateGet)
             self._reply(correlation, Overloaded(full) if begins else Failed(full))
@@ -253,7 +253,7 @@ class Serving(asyncio.Protocol):
         if self._transport is None:
             return
         self._transport.write(data)
-        if self._transport.get_write_buffer_size() > MOST_UNREAD:
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self.close("it does not read its replies")
 
 

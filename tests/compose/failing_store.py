@@ -59,7 +59,7 @@ def _value(number: int) -> bytes:
 
 def fill() -> str:
     """Write until a write fails. Return the number of durable writes, and the reason."""
-    rocks_open.WRITE_BUFFER, rocks_open.MOST_LOG = MEMTABLE, 2 * MEMTABLE
+    rocks_open.WRITE_BUFFER_BYTES, rocks_open.MAX_LOG_BYTES = MEMTABLE, 2 * MEMTABLE
     BALLAST.write_bytes(bytes(RESERVED))
     store = RocksStore(DATA, Fsync.ALWAYS)
     count, reason = asyncio.run(_write_until_failure(store))

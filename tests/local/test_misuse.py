@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.storage.rocksdb import MARK_EVERY
+from ddb.node.storage.rocksdb import MARK_INTERVAL_S
 from tests.cluster import Cluster, free_ports
 from tests.process import Process, members
 
@@ -27,7 +27,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
             user = {"id": f"u{number}", "name": "A", "email": "a@b.co", "group": number}
             assert cluster.request("POST", "/api/users/", user)[0] == 201
         # For the mark that tells a log cut short from one that a crash left unfinished.
-        time.sleep(2 * MARK_EVERY)
+        time.sleep(2 * MARK_INTERVAL_S)
         cluster.do("kill", "db-2")
         assert cluster.stop() == 0
     return cluster.data

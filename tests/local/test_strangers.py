@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ddb.wire.frames import GREATEST_FRAME, frame
+from ddb.wire.frames import MAX_FRAME_BYTES, frame
 from ddb.wire.messages import PROTOCOL, Hello, Ping
 from tests.api.client import Undecided
 from tests.cluster import Cluster, wait_for
@@ -23,7 +23,7 @@ STRANGERS = {
     "HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "TLS": bytes.fromhex("16030100c8010000c40303") + RNG.randbytes(200),
     "a length beyond all bounds": b"\xff" * 16,
-    "a length just too large": (GREATEST_FRAME + 1).to_bytes(4, "big") + b"\0" * 12,
+    "a length just too large": (MAX_FRAME_BYTES + 1).to_bytes(4, "big") + b"\0" * 12,
     "an empty frame": b"\0\0\0\0" + b"\0" * 12,
     "a frame of nonsense": b"\0\0\0\x20" + b"\xc1" * 32,
     "a message of no known kind": b"\0\0\0\x0e" + b"\0" * 12 + b"\x91\x7f",
@@ -106,7 +106,7 @@ def test_stranger_at_a_nodes_port(cluster: Cluster, sent: bytes) -> None:
 def test_frame_that_never_ends(cluster: Cluster) -> None:
     """A frame that is announced and never comes holds up nobody else."""
     with socket.create_connection(("127.0.0.1", cluster.port + 1), 10) as stranger:
-        stranger.sendall(GREATEST_FRAME.to_bytes(4, "big") + b"\0" * 1000)
+        stranger.sendall(MAX_FRAME_BYTES.to_bytes(4, "big") + b"\0" * 1000)
         with Traffic(cluster) as traffic:
             traffic.goes_on()
 

@@ -70,7 +70,7 @@ async def main(store: RocksStore, limit: int) -> None:
 
 
 if __name__ == "__main__":
-    rocks.MARK_EVERY = 0.02
+    rocks.MARK_INTERVAL_S = 0.02
     opened = RocksStore(Path(sys.argv[1]), Fsync(sys.argv[2]))
     asyncio.run(main(opened, int(sys.argv[3]) if len(sys.argv) > 3 else 0))
     opened.close()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ddb.node.replica.ballots import CEILING, Ballots
+from ddb.node.replica.ballots import CEILING_KEY, Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family
 from ddb.record.version import NEVER
@@ -28,7 +28,7 @@ def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) ->
 
 
 def ceiling(store: RocksStore) -> int:
-    return int.from_bytes(store.get(Family.META, CEILING) or b"", "big")
+    return int.from_bytes(store.get(Family.META, CEILING_KEY) or b"", "big")
 
 
 def test_the_last_counter_issued_is_covered_by_the_disk(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_loop_that_stood_still_does_not_blame_the_disk() -> None:
 
 def test_an_idle_slow_disk_is_probed_until_it_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a client the node itself finds out that its disk is well again, and stops probing."""
-    monkeypatch.setattr("ddb.node.storage.disk_monitor.PROBE_EVERY_S", 0.01)
+    monkeypatch.setattr("ddb.node.storage.disk_monitor.PROBE_INTERVAL_S", 0.01)
     monkeypatch.setattr("ddb.node.storage.disk_health.RECOVERY_S", 0.1)
 
     async def scenario(disk: Disk, monitor: DiskMonitor) -> None:

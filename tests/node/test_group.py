@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from ddb.node.storage.group_commit import CROWD, QUICK, WARY, Fresh, GroupCommit
+from ddb.node.storage.group_commit import (
+    MIN_CROWD_COMMITS,
+    QUICK_FLUSH_S,
+    THREAD_FLUSH_PERIOD_S,
+    Fresh,
+    GroupCommit,
+)
 from ddb.node.storage.store import Family, StoreFailed
 
 
@@ -98,13 +104,13 @@ def test_the_loop_waits_for_a_quick_disk_only() -> None:
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         await commit(group, 1)
-        disk.time += WARY
+        disk.time += THREAD_FLUSH_PERIOD_S
         await commit(group, 2)
-        disk.seconds = QUICK * 1.1
+        disk.seconds = QUICK_FLUSH_S * 1.1
         await commit(group, 3)
         disk.seconds = 0.0
         await commit(group, 4)
-        disk.time += WARY
+        disk.time += THREAD_FLUSH_PERIOD_S
         await commit(group, 5)
 
     disk = run(scenario)
@@ -113,10 +119,10 @@ def test_the_loop_waits_for_a_quick_disk_only() -> None:
 
 def test_a_crowd_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crowd the next flush waits a moment, and takes what came meanwhile with it."""
-    monkeypatch.setattr("ddb.node.storage.group_commit.GATHER", 0.5)
+    monkeypatch.setattr("ddb.node.storage.group_commit.MAX_GATHER_S", 0.5)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
-        await asyncio.gather(*{commit(group, number) for number in range(CROWD + 1)})
+        await asyncio.gather(*{commit(group, number) for number in range(MIN_CROWD_COMMITS + 1)})
         late = [commit(group, 100)]
         await asyncio.sleep(0.005)
         late.append(commit(group, 101))
@@ -131,16 +137,16 @@ def test_a_crowd_that_is_complete_is_not_kept_waiting(
     on_loop: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many commits as the last flush covered are flushed at once, however they came."""
-    monkeypatch.setattr("ddb.node.storage.group_commit.GATHER", 60.0)
+    monkeypatch.setattr("ddb.node.storage.group_commit.MAX_GATHER_S", 60.0)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
-        disk.time += WARY if on_loop else 0.0
-        first = [commit(group, number) for number in range(CROWD + 1)]
+        disk.time += THREAD_FLUSH_PERIOD_S if on_loop else 0.0
+        first = [commit(group, number) for number in range(MIN_CROWD_COMMITS + 1)]
         await asyncio.sleep(0)
         # In the thread, the first flush is still under way.
-        second = [commit(group, 10 + number) for number in range(CROWD + 1)]
+        second = [commit(group, 10 + number) for number in range(MIN_CROWD_COMMITS + 1)]
         await asyncio.gather(*{*first, *second})
-        third = [commit(group, 20 + number) for number in range(CROWD)]
+        third = [commit(group, 20 + number) for number in range(MIN_CROWD_COMMITS)]
         await asyncio.sleep(0.005)
         assert not any(each.done() for each in third)
         await asyncio.gather(*{*third, commit(group, 30)})
@@ -155,7 +161,7 @@ def test_after_a_failed_flush_nothing_is_durable_any_more(on_loop: bool) -> None
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         if on_loop:
-            disk.time += WARY
+            disk.time += THREAD_FLUSH_PERIOD_S
         await commit(group, 1)
         disk.broken = True
         with pytest.raises(StoreFailed, match="the disk is gone"):
@@ -190,12 +196,12 @@ def test_flushes_are_reported() -> None:
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         group.observer = flushes
-        disk.seconds = QUICK / 2
+        disk.seconds = QUICK_FLUSH_S / 2
         await commit(group, 1)
-        disk.time += WARY
+        disk.time += THREAD_FLUSH_PERIOD_S
         await commit(group, 2)
         disk.seconds = 0.3
         await commit(group, 3)
 
     run(scenario)
-    assert flushes.seen == ["began", QUICK / 2, QUICK / 2, 0.3]
+    assert flushes.seen == ["began", QUICK_FLUSH_S / 2, QUICK_FLUSH_S / 2, 0.3]

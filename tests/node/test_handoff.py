@@ -12,7 +12,7 @@ import pytest
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
-from ddb.node.repair.handoff import AHEAD_IDLE, Handoff
+from ddb.node.repair.handoff import IDLE_BATCHES_IN_FLIGHT, Handoff
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -122,10 +122,10 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddb.node.repair.handoff.BATCH_IDLE", BATCH)
-    monkeypatch.setattr("ddb.node.repair.handoff.BATCH_BUSY", BATCH)
-    monkeypatch.setattr("ddb.node.repair.handoff.CALM", 0.0)
-    monkeypatch.setattr("ddb.node.repair.handoff.REST_BUSY", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.IDLE_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff.BUSY_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff.CLIENT_QUIET_S", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.BUSY_PAUSE_FACTOR", 0.0)
 
 
 async def _turns() -> None:
@@ -147,7 +147,7 @@ def test_the_next_batch_is_on_its_way_while_one_is_taken(tmp_path: Path) -> None
                 homes.take(len(HOMES))
             assert await sweep == len(KEYS)
             assert replica.hints.total == 0
-            assert most == AHEAD_IDLE > 1
+            assert most == IDLE_BATCHES_IN_FLIGHT > 1
             assert {to for to, _ in homes.asked} == set(HOMES)
             handed = [key for _, hand in homes.asked for key, _ in hand.states]
             assert sorted(handed) == sorted([*KEYS, *KEYS])
@@ -159,7 +159,7 @@ def test_clients_who_ask_meet_one_batch_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While clients ask this node, a batch is taken before the next one goes out."""
-    monkeypatch.setattr("ddb.node.repair.handoff.CALM", 60.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.CLIENT_QUIET_S", 60.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -186,10 +186,10 @@ def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -
             homes.lose(len(HOMES))
             await _turns()
             assert not sweep.done()
-            others = AHEAD_IDLE - 1
+            others = IDLE_BATCHES_IN_FLIGHT - 1
             homes.take(others * len(HOMES))
             await sweep
-            assert homes.batches() == AHEAD_IDLE
+            assert homes.batches() == IDLE_BATCHES_IN_FLIGHT
             assert replica.hints.total == len(KEYS) - others * BATCH
 
     run(scenario())
@@ -197,7 +197,7 @@ def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -
 
 def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a batch is lost the sweep ends with the last answer, and rests for no silence."""
-    monkeypatch.setattr("ddb.node.repair.handoff.REST_IDLE", 10_000.0)
+    monkeypatch.setattr("ddb.node.repair.handoff.IDLE_PAUSE_FACTOR", 10_000.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):
@@ -205,7 +205,7 @@ def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             await _turns()
             homes.lose(len(HOMES))
             await _turns()
-            homes.take((AHEAD_IDLE - 1) * len(HOMES))
+            homes.take((IDLE_BATCHES_IN_FLIGHT - 1) * len(HOMES))
             await sweep
 
     run(scenario())
@@ -219,7 +219,7 @@ def test_batches_taken_in_another_order_all_come_home(tmp_path: Path) -> None:
             sweep = asyncio.ensure_future(handoff.sweep())
             while not sweep.done():
                 await _turns()
-                for _ in range(AHEAD_IDLE):
+                for _ in range(IDLE_BATCHES_IN_FLIGHT):
                     homes.take_newest(len(HOMES))
                     await _turns()
             assert await sweep == len(KEYS)
@@ -237,10 +237,10 @@ def test_an_error_ends_the_sweep(tmp_path: Path) -> None:
             await _turns()
             homes.fail_newest(len(HOMES), ZeroDivisionError("planted"))
             await _turns()
-            homes.take((AHEAD_IDLE - 1) * len(HOMES))
+            homes.take((IDLE_BATCHES_IN_FLIGHT - 1) * len(HOMES))
             with pytest.raises(ZeroDivisionError):
                 await sweep
-            assert replica.hints.total == len(KEYS) - (AHEAD_IDLE - 1) * BATCH
+            assert replica.hints.total == len(KEYS) - (IDLE_BATCHES_IN_FLIGHT - 1) * BATCH
 
     run(scenario())
 

@@ -11,7 +11,7 @@ import pytest
 
 from ddb.node.storage import rocksdb_open as rocks_open
 from ddb.node.storage.durable_mark import DurableMark, measure, read, write
-from ddb.node.storage.rocksdb import MARK_EVERY, RocksStore
+from ddb.node.storage.rocksdb import MARK_INTERVAL_S, RocksStore
 from ddb.node.storage.store import Family, StoreRefused, Unreadable
 from ddb.settings import Fsync
 from tests.node.committer import body_of, commit, key_of
@@ -128,7 +128,7 @@ def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def fill(store: RocksStore) -> None:
         for number in range(BATCHES):
             await commit(store, number)
-        await asyncio.sleep(MARK_EVERY + 0.2)
+        await asyncio.sleep(MARK_INTERVAL_S + 0.2)
         assert read(path / "data")
         shutil.copytree(path / "data", killed)
 

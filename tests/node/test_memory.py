@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddb.node.consensus.dedup_window import (
-    GATEWAY_WINDOW,
+    GATEWAY_WINDOW_S,
     ISSUE_GRAIN_S,
-    KEYED_WINDOW,
-    MOST_KEYED,
+    KEYED_WINDOW_S,
+    MAX_KEYED_ENTRIES,
     DedupWindow,
 )
 from ddb.record.change import Outcome
@@ -42,7 +42,7 @@ def entry(sequence: int, sender: bytes = SENDER) -> Entry:
     return Entry(Operation(sender + sequence.to_bytes(6, "big")), Outcome.DONE)
 
 
-def full(ballot: Dot, count: int = MOST_KEYED) -> State:
+def full(ballot: Dot, count: int = MAX_KEYED_ENTRIES) -> State:
     """A state that remembers so many operations, all of one coordinator's rounds."""
     log = b""
     for number in range(count):
@@ -73,7 +73,7 @@ def test_silent_gateway_is_given_a_window() -> None:
     clock = SetClock()
     memory = DedupWindow(clock)
     assert not memory.forgettable(entry(2))
-    clock.at += GATEWAY_WINDOW
+    clock.at += GATEWAY_WINDOW_S
     assert not memory.forgettable(entry(2))
     clock.at += 0.01
     assert memory.forgettable(entry(2))
@@ -86,7 +86,7 @@ def test_ballot_expires_a_window_after_it_was_seen() -> None:
     clock = SetClock()
     memory = DedupWindow(clock)
     memory.saw((Dot(7, A),))
-    clock.at += KEYED_WINDOW
+    clock.at += KEYED_WINDOW_S
     assert not memory.expired(Dot(7, A))
     clock.at += 0.01
     assert memory.expired(Dot(7, A))
@@ -100,11 +100,11 @@ def test_key_used_again_through_another_coordinator_has_its_own_window() -> None
     clock = SetClock()
     memory = DedupWindow(clock)
     memory.saw((Dot(7, A),))
-    clock.at += KEYED_WINDOW + 1
+    clock.at += KEYED_WINDOW_S + 1
     assert memory.expired(Dot(7, A))
     again = Dot(9, B)
     memory.saw((again, Dot(7, A)))
-    clock.at += KEYED_WINDOW - 1
+    clock.at += KEYED_WINDOW_S - 1
     assert not memory.expired(again)
     clock.at += 2
     assert memory.expired(again)
@@ -114,7 +114,7 @@ def test_restart_begins_the_watch_again() -> None:
     """A node that has restarted has seen no ballot yet."""
     clock = SetClock()
     DedupWindow(clock).saw((Dot(7, A),))
-    clock.at += 2 * KEYED_WINDOW
+    clock.at += 2 * KEYED_WINDOW_S
     assert not DedupWindow(clock).expired(Dot(7, A))
 
 
@@ -123,7 +123,7 @@ def test_peer_tells_a_restarted_node_what_has_expired() -> None:
     clock = SetClock()
     peer, restarted = DedupWindow(clock), DedupWindow(clock)
     peer.issued(A, 7)
-    clock.at += KEYED_WINDOW + 1
+    clock.at += KEYED_WINDOW_S + 1
     restarted.issued(B, 3)
     restarted.learn_expired(peer.expired_ballots())
     assert peer.expired_ballots() == restarted.expired_ballots() == {A: 7}
@@ -137,12 +137,12 @@ def test_full_record_says_when_it_has_room() -> None:
     """A record with all the operations it may remember has room once the oldest slice expires."""
     clock = SetClock()
     memory = DedupWindow(clock)
-    assert memory.full_for_s(full(Dot(7, A), MOST_KEYED - 1)) is None
+    assert memory.full_for_s(full(Dot(7, A), MAX_KEYED_ENTRIES - 1)) is None
     state = full(Dot(7, A))
-    assert memory.full_for_s(state) == KEYED_WINDOW + 1
+    assert memory.full_for_s(state) == KEYED_WINDOW_S + 1
     clock.at += 100
     left = memory.full_for_s(state)
-    assert left == KEYED_WINDOW - 100 + 1
+    assert left == KEYED_WINDOW_S - 100 + 1
     clock.at += left
     assert memory.full_for_s(state) is None
 
@@ -154,10 +154,10 @@ def test_what_one_issuer_takes_is_bounded() -> None:
     for number in range(3600):
         clock.at += 1
         memory.issued(A, number)
-        due = number - int(KEYED_WINDOW + ISSUE_GRAIN_S) - 2
+        due = number - int(KEYED_WINDOW_S + ISSUE_GRAIN_S) - 2
         assert due < 0 or memory.expired(Dot(due, A))
-        assert not memory.expired(Dot(max(0, number - int(KEYED_WINDOW) + 1), A))
-    marks = int(KEYED_WINDOW / ISSUE_GRAIN_S)
+        assert not memory.expired(Dot(max(0, number - int(KEYED_WINDOW_S) + 1), A))
+    marks = int(KEYED_WINDOW_S / ISSUE_GRAIN_S)
     assert repr(memory).endswith(f"ballots <IssueLog 1 issuers, {marks} marks>>")
 
 
@@ -202,12 +202,12 @@ def test_never_forgets_early(steps: list[tuple[float, int, int, int]]) -> None:
             memory.saw((Dot(number, issuer),))
         for (source, counter), at in issued.items():
             if isinstance(source, int):
-                early = memory.expired(Dot(counter, source)) and clock.at - at <= KEYED_WINDOW
+                early = memory.expired(Dot(counter, source)) and clock.at - at <= KEYED_WINDOW_S
             else:
                 told = lows.get(source, 0) > counter
                 early = (
                     memory.forgettable(entry(counter, source))
                     and not told
-                    and clock.at - at <= GATEWAY_WINDOW
+                    and clock.at - at <= GATEWAY_WINDOW_S
                 )
             assert not early

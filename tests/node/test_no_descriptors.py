@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ddb.node.storage.durable_mark import read
-from ddb.node.storage.rocksdb import MARK_EVERY, RocksStore
-from ddb.node.storage.rocksdb_open import WRITE_BUFFER
+from ddb.node.storage.rocksdb import MARK_INTERVAL_S, RocksStore
+from ddb.node.storage.rocksdb_open import WRITE_BUFFER_BYTES
 from ddb.node.storage.store import Family, NoDescriptors, StoreFailed
 from ddb.runtime.descriptors import exhausted
 from ddb.settings import Fsync
@@ -27,9 +27,9 @@ def test_mark_stays_behind_and_the_store_goes_on(tmp_path: Path) -> None:
         store = RocksStore(tmp_path, Fsync.ALWAYS)
         with none_left():
             await store.commit([(Family.RECORDS, b"a", b"1")])
-            await asyncio.sleep(MARK_EVERY + 0.5)
+            await asyncio.sleep(MARK_INTERVAL_S + 0.5)
         await store.commit([(Family.RECORDS, b"b", b"2")])
-        await asyncio.sleep(MARK_EVERY + 0.5)
+        await asyncio.sleep(MARK_INTERVAL_S + 0.5)
         found = read(tmp_path)
         assert found is not None
         assert found.sequence == 2
@@ -85,7 +85,7 @@ def test_write_without_a_descriptor_is_not_called_a_failed_disk(tmp_path: Path) 
 
 async def outgrow_log(store: RocksStore) -> None:
     """Write until RocksDB needs another log."""
-    for number in range(4 * WRITE_BUFFER // len(MEGABYTE)):
+    for number in range(4 * WRITE_BUFFER_BYTES // len(MEGABYTE)):
         await store.commit([(Family.RECORDS, b"%d" % number, MEGABYTE)])
 
 

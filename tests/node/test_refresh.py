@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_gossip import MOST, CommitGossip
+from ddb.node.consensus.commit_gossip import RECOVERY_BATCH_KEYS, CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator, Outrun
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
@@ -135,7 +135,7 @@ def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
     """Hundreds of them do not wait for one another's turn, some a second."""
     cell_mates = [
         key for key in (key_of(f"id{n}") for n in range(10_000)) if RING.cell(key) == CELL
-    ][: 3 * MOST]
+    ][: 3 * RECOVERY_BATCH_KEYS]
 
     async def scenario(together: Together, coordinator: Coordinator) -> None:
         rounds = coordinator._rounds
@@ -147,9 +147,9 @@ def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
             times += 1
         assert len(rounds.left(1)) == 0
         assert times == 4
-        assert len(together.asked) == 3 * MOST
+        assert len(together.asked) == 3 * RECOVERY_BATCH_KEYS
 
-    assert len(cell_mates) == 3 * MOST
+    assert len(cell_mates) == 3 * RECOVERY_BATCH_KEYS
     with cell_at(tmp_path) as (together, coordinator):
         asyncio.run(scenario(together, coordinator))
 

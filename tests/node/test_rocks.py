@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import pytest
 
-from ddb.node.storage.rocksdb import COMPACTION, RocksStore
+from ddb.node.storage.rocksdb import COMPACTION_THREAD_NAME, RocksStore
 from ddb.node.storage.store import Family, Put, StoreRefused
 from ddb.settings import Fsync
 from tests.cluster import ROOT
@@ -109,7 +109,9 @@ def test_scan_is_a_slice_in_key_order(store: RocksStore) -> None:
 def test_compaction_leaves_the_processor_to_requests() -> None:
     """The threads that compact run when nothing else wants to, unlike the one that answers."""
     tasks = list(Path("/proc/self/task").iterdir())
-    compacting = [task for task in tasks if (task / "comm").read_text().strip() == COMPACTION]
+    compacting = [
+        task for task in tasks if (task / "comm").read_text().strip() == COMPACTION_THREAD_NAME
+    ]
     assert compacting
     for task in compacting:
         assert os.sched_getscheduler(int(task.name)) == os.SCHED_IDLE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import KEEP_EVERY, MOST_SPANS, CommitIndex
+from ddb.node.consensus.commit_index import MAX_SPANS_PER_PEER, PERSIST_INTERVAL_MS, CommitIndex
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -120,9 +120,9 @@ def test_between_two_lives_of_a_peer_nothing_is_decided(tmp_path: Path) -> None:
 
     def scenario(store: RocksStore) -> None:
         decided = CommitIndex(ME, store)
-        for life in range(MOST_SPANS + 2):
+        for life in range(MAX_SPANS_PER_PEER + 2):
             decided.told(PEER, 100 * life, 100 * life + 50)
-        latest = 100 * (MOST_SPANS + 1)
+        latest = 100 * (MAX_SPANS_PER_PEER + 1)
         assert decided.covers(Dot(latest + 50, PEER))
         assert not decided.covers(Dot(latest - 20, PEER))
         assert decided.covers(Dot(latest - 60, PEER))
@@ -133,7 +133,7 @@ def test_between_two_lives_of_a_peer_nothing_is_decided(tmp_path: Path) -> None:
 
 def test_a_peers_word_outlives_a_restart(tmp_path: Path) -> None:
     """What a node was told it knows again after a restart, but for the last moments."""
-    upto = at_millisecond(KEEP_EVERY)
+    upto = at_millisecond(PERSIST_INTERVAL_MS)
 
     def scenario(store: RocksStore) -> None:
         decided = CommitIndex(ME, store)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ddb.node.storage.disk_space import (
-    LAST,
     LAST_INODES,
+    NONE_BELOW_BYTES,
     OPEN_INODES,
-    RESERVE,
     RESERVE_INODES,
+    SCARCE_BELOW_BYTES,
     Resource,
     Room,
     Space,
@@ -49,18 +49,18 @@ READS = (CoordinateGet(KEY), ReadReplica(KEY, NEVER))
 @pytest.mark.parametrize(
     ("free", "room", "scarcest"),
     [
-        (Supply(RESERVE, RESERVE_INODES), Room.AMPLE, Resource.BYTES),
-        (Supply(RESERVE - 1, RESERVE_INODES), Room.SCARCE, Resource.BYTES),
-        (Supply(LAST, RESERVE_INODES), Room.SCARCE, Resource.BYTES),
-        (Supply(LAST - 1, RESERVE_INODES), Room.NONE, Resource.BYTES),
+        (Supply(SCARCE_BELOW_BYTES, RESERVE_INODES), Room.AMPLE, Resource.BYTES),
+        (Supply(SCARCE_BELOW_BYTES - 1, RESERVE_INODES), Room.SCARCE, Resource.BYTES),
+        (Supply(NONE_BELOW_BYTES, RESERVE_INODES), Room.SCARCE, Resource.BYTES),
+        (Supply(NONE_BELOW_BYTES - 1, RESERVE_INODES), Room.NONE, Resource.BYTES),
         (Supply(0, RESERVE_INODES), Room.NONE, Resource.BYTES),
-        (Supply(RESERVE, RESERVE_INODES - 1), Room.SCARCE, Resource.INODES),
-        (Supply(RESERVE, LAST_INODES), Room.SCARCE, Resource.INODES),
-        (Supply(LAST, LAST_INODES - 1), Room.NONE, Resource.INODES),
-        (Supply(RESERVE, 0), Room.NONE, Resource.INODES),
+        (Supply(SCARCE_BELOW_BYTES, RESERVE_INODES - 1), Room.SCARCE, Resource.INODES),
+        (Supply(SCARCE_BELOW_BYTES, LAST_INODES), Room.SCARCE, Resource.INODES),
+        (Supply(NONE_BELOW_BYTES, LAST_INODES - 1), Room.NONE, Resource.INODES),
+        (Supply(SCARCE_BELOW_BYTES, 0), Room.NONE, Resource.INODES),
         (Supply(0, 0), Room.NONE, Resource.BYTES),
-        (Supply(RESERVE, None), Room.AMPLE, Resource.BYTES),
-        (Supply(LAST, None), Room.SCARCE, Resource.BYTES),
+        (Supply(SCARCE_BELOW_BYTES, None), Room.AMPLE, Resource.BYTES),
+        (Supply(NONE_BELOW_BYTES, None), Room.SCARCE, Resource.BYTES),
     ],
 )
 def test_room(free: Supply, room: Room, scarcest: Resource) -> None:

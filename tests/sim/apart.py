@@ -58,9 +58,9 @@ def bridge(seed: int, rng: random.Random) -> Plan:
         turned={
             "ddb.wire.timeouts.DEFAULT.partner_s": patience,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((2.0, 4.0)),
-            "ddb.node.repair.handoff.IDLE": rng.choice((0.0005, 0.003)),
-            "ddb.node.repair.handoff.SOON": rng.choice((0.0005, 0.003)),
-            "ddb.wire.link.PING_EVERY": 0.01,
+            "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
+            "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
+            "ddb.wire.link.PING_INTERVAL_S": 0.01,
         },
         datagrams=rng.random() < 0.7,
     )
@@ -105,9 +105,9 @@ def _stale(seed: int, rng: random.Random) -> Plan:
         script.ask(at + lasts + 0.25, Action.GET, 1)
         at += lasts + 0.3
     turned = {
-        "ddb.gateway.routing.operation_ids.GRACE": 0.03,
+        "ddb.gateway.routing.operation_ids.LINGER_GRACE_S": 0.03,
         "ddb.wire.timeouts.DEFAULT.request_s": 0.06,
-        "ddb.wire.link.PING_EVERY": 0.02,
+        "ddb.wire.link.PING_INTERVAL_S": 0.02,
     }
     return _stubborn(seed, script, CALM, 0.0, 0.015, turned, wired=True)
 

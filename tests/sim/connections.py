@@ -111,7 +111,7 @@ class Connections:
                 peer.condition = Condition.UP
             else:
                 self._tend(name, peer, host)
-        delay = link.PING_EVERY * (0.7 + 0.3 * self._network.rng.random())
+        delay = link.PING_INTERVAL_S * (0.7 + 0.3 * self._network.rng.random())
         self._loop.later_in(self._process, delay, self.keep)
 
     def meet(self, name: str) -> None:
@@ -127,7 +127,7 @@ class Connections:
         """A request waits for the peer: it is pinged, and heard where it answers now."""
         network, peer, host = self._network, self.peers[name], self._network.hosts.get(name)
         if (
-            self._loop.now - peer.heard >= link.PROBE_AFTER
+            self._loop.now - peer.heard >= link.PROBE_AFTER_S
             and host is not None
             and (host.process.number == peer.incarnation or network.datagrams)
             and host.process.alive
@@ -160,14 +160,14 @@ class Connections:
         if peer.broken_since is None:
             peer.broken_since = now
         silent = now - max(peer.heard, peer.broken_since)
-        if silent >= link.GIVE_UP_AFTER:
+        if silent >= link.RECONNECT_AFTER_S:
             self.lose(name, "silent")
-        elif silent >= link.SUSPECT_AFTER and peer.condition is Condition.UP:
+        elif silent >= link.SUSPECT_AFTER_S and peer.condition is Condition.UP:
             peer.condition = Condition.SUSPECT
 
     def _connect(self, name: str, peer: Peer, host: Host | None) -> None:
         if host is None or host.process.paused or self.hello is None or host.greet is None:
-            wait = link.RETRY_AFTER[min(peer.attempt, len(link.RETRY_AFTER) - 1)]
+            wait = link.RECONNECT_DELAYS_S[min(peer.attempt, len(link.RECONNECT_DELAYS_S) - 1)]
             peer.attempt += 1
             peer.retry_at = self._loop.now + wait
             return
@@ -232,7 +232,7 @@ class Connections:
             return
         peer.condition = Condition.DOWN
         peer.voting, peer.disk = False, DiskState.HEALTHY
-        peer.retry_at = self._loop.now + link.RETRY_AFTER[0] * self._network.rng.random()
+        peer.retry_at = self._loop.now + link.RECONNECT_DELAYS_S[0] * self._network.rng.random()
         peer.give_up(f"lost {name}: {reason}")
 
     def __repr__(self) -> str:

@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 
 from ddb.node.membership.boots import BOOT, PEERS, Standing
-from ddb.node.membership.identity import IDENTITY, Identity
-from ddb.node.replica.ballots import CEILING
+from ddb.node.membership.identity import IDENTITY_KEY, Identity
+from ddb.node.replica.ballots import CEILING_KEY
 from ddb.node.storage.store import Family
 from tests.sim.machines import Machine
 from tests.sim.plan import Fault, FaultKind
@@ -148,9 +148,9 @@ class Deaths:
         image = machine.image
         if image is None or not all(map(world.whole, (*others, machine))):
             return
-        identity = msgspec.json.decode(image[Family.META][IDENTITY], type=Identity)
+        identity = msgspec.json.decode(image[Family.META][IDENTITY_KEY], type=Identity)
         number = int.from_bytes(image[Family.META][BOOT], "big") + 1
-        ceiling = int.from_bytes(image[Family.META].get(CEILING, b""), "big")
+        ceiling = int.from_bytes(image[Family.META].get(CEILING_KEY, b""), "big")
         for other in others:
             found = other.disk.get(Family.META, PEERS)
             known = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}

@@ -24,58 +24,58 @@ EVERYWHERE = "PARTITIONS"
 """Imported by name into many modules, so it is set in each of them."""
 
 _SIZES: dict[str, tuple[float | int, ...]] = {
-    "ddb.node.repair.handoff.BATCH_IDLE": (1, 2, 3),
-    "ddb.node.repair.handoff.BATCH_BUSY": (1, 2),
-    "ddb.node.repair.handoff.BATCH_BYTES": (1, 200),
-    "ddb.node.repair.handoff.AHEAD_IDLE": (1, 2, 5),
+    "ddb.node.repair.handoff.IDLE_BATCH_HINTS": (1, 2, 3),
+    "ddb.node.repair.handoff.BUSY_BATCH_HINTS": (1, 2),
+    "ddb.node.repair.handoff.MAX_BATCH_BYTES": (1, 200),
+    "ddb.node.repair.handoff.IDLE_BATCHES_IN_FLIGHT": (1, 2, 5),
     # At nought no client is ever expected, so that batches go out ahead while clients ask.
-    "ddb.node.repair.handoff.CALM": (0.0,),
-    "ddb.node.repair.refill.BATCH": (1, 2, 3),
-    "ddb.node.repair.refill.BATCH_BYTES": (1, 200),
-    "ddb.node.replica.partition_digests._SCAN": (1, 2),
+    "ddb.node.repair.handoff.CLIENT_QUIET_S": (0.0,),
+    "ddb.node.repair.refill.PAGE_ROWS": (1, 2, 3),
+    "ddb.node.repair.refill.PAGE_BYTES": (1, 200),
+    "ddb.node.replica.partition_digests._SCAN_ROWS": (1, 2),
     "ddb.node.repair.rebuild.CHECK_ROWS": (1, 2),
     "ddb.node.consensus.quorum_peers.MOST_DECLINED": (1, 2),
-    "ddb.node.replica.acceptor.MOST_PROMISES": (1, 2, 5),
+    "ddb.node.replica.acceptor.MAX_PROMISES": (1, 2, 5),
     "ddb.record.keyed_log.SLICE_ENTRIES": (1, 2),
     "ddb.record.keyed_log.SLICE_SPAN": (1, 1 << 16),
     "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": (0.01, 1.0),
-    "ddb.node.replica.ballots.RESERVE": (1 << 16, 20 << 16),
-    "ddb.node.scan.MOST_BYTES": (1, 100),
-    "ddb.gateway.listing.range_read.MOST_ROWS": (1, 2, 5),
-    "ddb.gateway.listing.range_read.AT_ONCE": (1, 2),
+    "ddb.node.replica.ballots.RESERVED_AHEAD": (1 << 16, 20 << 16),
+    "ddb.node.scan.MAX_PAGE_BODY_BYTES": (1, 100),
+    "ddb.gateway.listing.range_read.MAX_SCAN_ROWS": (1, 2, 5),
+    "ddb.gateway.listing.range_read.MAX_CONCURRENT_READS": (1, 2),
     "ddb.gateway.routing.admission.SCANS_AT_ONCE": (1,),
-    "ddb.gateway.listing.count.MOST_WALKS": (0, 1, 4),
-    "ddb.gateway.listing.count.WALKS_AT_ONCE": (1, 2),
+    "ddb.gateway.listing.count.MAX_RANGE_READS": (0, 1, 4),
+    "ddb.gateway.listing.count.MAX_CONCURRENT_RANGE_READS": (1, 2),
 }
 _TIMES: dict[str, tuple[float | int, ...]] = {
-    "ddb.node.repair.handoff.IDLE": (0.005, 0.02, 0.5),
-    "ddb.node.repair.handoff.SOON": (0.001, 0.3),
-    "ddb.node.repair.handoff.PATIENCE": (0.002, 0.05),
-    "ddb.node.membership.bootstrap.POLL": (0.004, 0.5),
-    "ddb.node.membership.bootstrap.PATIENCE": (0.03,),
-    "ddb.node.repair.refill.PATIENCE": (0.03,),
+    "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": (0.005, 0.02, 0.5),
+    "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": (0.001, 0.3),
+    "ddb.node.repair.handoff.HOME_TIMEOUT_S": (0.002, 0.05),
+    "ddb.node.membership.bootstrap.POLL_INTERVAL_S": (0.004, 0.5),
+    "ddb.node.membership.bootstrap.PEER_TIMEOUT_S": (0.03,),
+    "ddb.node.repair.refill.SOURCE_TIMEOUT_S": (0.03,),
     "ddb.node.repair.rebuild.PEER_TIMEOUT_S": (0.03,),
-    "ddb.node.repair.rebuild.LOOK_EVERY_S": (0.003, 0.05),
-    "ddb.gateway.routing.operation_ids.GRACE": (0.03,),
+    "ddb.node.repair.rebuild.CHECK_INTERVAL_S": (0.003, 0.05),
+    "ddb.gateway.routing.operation_ids.LINGER_GRACE_S": (0.03,),
     TIMEOUTS + "partner_s": (0.0008, 0.003, 0.01),
-    "ddb.node.consensus.coordinator.PAUSE": (0.0001, 0.02),
+    "ddb.node.consensus.coordinator.CONTENTION_PAUSE_S": (0.0001, 0.02),
     TIMEOUTS + "hedge_s": (0.001, 0.03),
-    "ddb.node.consensus.dedup_window.MOST_KEYED": (2, 5),
+    "ddb.node.consensus.dedup_window.MAX_KEYED_ENTRIES": (2, 5),
     BUDGET: (0.02, 0.08, 1.0),
     TIMEOUTS + "coordinator_s": (0.0015, 0.005, 0.02),
     TIMEOUTS + "scan_s": (0.003, 0.02),
-    "ddb.wire.link.PING_EVERY": (0.02, 0.3),
+    "ddb.wire.link.PING_INTERVAL_S": (0.02, 0.3),
     "ddb.node.storage.disk_health.GIVE_UP_AFTER": (1, 8),
     "ddb.node.storage.disk_health.STALLED_AFTER": (1, 2),
     "ddb.node.storage.disk_health.QUICK_FLUSHES": (1, 20),
     "ddb.node.storage.disk_health.RECOVERY_S": (0.0, 0.05),
-    "ddb.node.storage.disk_monitor.PROBE_EVERY_S": (0.01, 0.5),
+    "ddb.node.storage.disk_monitor.PROBE_INTERVAL_S": (0.01, 0.5),
 }
 """What the promised times depend on: as shipped again once faults are over."""
 _OVERDUE = TIMEOUTS + "flush_overdue_s"
 """Fits the disks of a plan, so it stays as drawn: where the shipped one is too short for them, no
 node would ever count as healthy."""
-_CROWDED = "ddb.node.replica.acceptor.MOST_PROMISES"
+_CROWDED = "ddb.node.replica.acceptor.MAX_PROMISES"
 """Where it is as small as the number of rounds under way on a node, each of them refuses the
 others, of other records, by way of the floor: for ever, if messages take long and nothing fails."""
 _SHIPPED: dict[str, float | int] = {}
@@ -84,8 +84,8 @@ _SHIPPED: dict[str, float | int] = {}
 def draw(rng: random.Random) -> dict[str, float | int]:
     """The knobs of one seed; empty of all but the partitions where they are as shipped."""
     knobs: dict[str, float | int] = {EVERYWHERE: rng.choice((2, 8, 32))}
-    knobs["ddb.node.consensus.dedup_window.KEYED_WINDOW"] = rng.choice((20.0, 600.0))
-    knobs["ddb.node.consensus.dedup_window.GATEWAY_WINDOW"] = rng.choice((5.0, 60.0))
+    knobs["ddb.node.consensus.dedup_window.KEYED_WINDOW_S"] = rng.choice((20.0, 600.0))
+    knobs["ddb.node.consensus.dedup_window.GATEWAY_WINDOW_S"] = rng.choice((5.0, 60.0))
     if rng.random() < 0.5:
         share = rng.choice((0.2, 0.5, 1.0))
         for name, choices in {**_SIZES, **_TIMES, _OVERDUE: (0.009, 1e9)}.items():

@@ -87,14 +87,14 @@ def duel(seed: int, rng: random.Random) -> Plan:
         knobs.EVERYWHERE: 2,
         "ddb.wire.timeouts.DEFAULT.partner_s": patience,
         "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((1.5, 3.0)),
-        "ddb.node.repair.handoff.IDLE": rng.choice((0.005, 0.02, 0.1)),
-        "ddb.wire.link.PING_EVERY": 0.01,
+        "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.005, 0.02, 0.1)),
+        "ddb.wire.link.PING_INTERVAL_S": 0.01,
     }
     datagrams = reboots or rng.random() < 0.6
     if rng.random() < 0.5:
-        turned["ddb.node.replica.ballots.RESERVE"] = rng.choice((1 << 16, 20 << 16))
+        turned["ddb.node.replica.ballots.RESERVED_AHEAD"] = rng.choice((1 << 16, 20 << 16))
     if rng.random() < 0.2:
-        turned["ddb.node.replica.acceptor.MOST_PROMISES"] = 1
+        turned["ddb.node.replica.acceptor.MAX_PROMISES"] = 1
     if reboots:
         faults = _faults(
             rng, 3, length, rng.choice((0.01, 0.02)), rng.choice((0.004, 0.03)), _REBOOTS

@@ -52,7 +52,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
         )
     turned: dict[str, float | int] = {}
     if rng.random() < 0.5:
-        turned["ddb.gateway.listing.range_read.MOST_ROWS"] = rng.choice((1, 2))
+        turned["ddb.gateway.listing.range_read.MAX_SCAN_ROWS"] = rng.choice((1, 2))
     return script.plan(
         seed,
         nodes=nodes,
@@ -123,10 +123,10 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.partner_s": patience,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * patience,
             "ddb.wire.timeouts.DEFAULT.scan_s": 2 * patience,
-            "ddb.node.repair.handoff.IDLE": rng.choice((0.002, 0.02, 0.4)),
-            "ddb.node.repair.handoff.SOON": rng.choice((0.002, 0.02, 0.4)),
-            "ddb.node.repair.handoff.PATIENCE": 0.01 + 2 * fsync,
-            "ddb.wire.link.PING_EVERY": 0.01,
+            "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
+            "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.01 + 2 * fsync,
+            "ddb.wire.link.PING_INTERVAL_S": 0.01,
         },
         datagrams=rng.random() < 0.5,
     )
@@ -171,7 +171,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.request_s": 1.0,
             "ddb.wire.timeouts.DEFAULT.scan_s": 3 * fsync,
             "ddb.wire.timeouts.DEFAULT.flush_overdue_s": 5 * fsync,
-            "ddb.wire.link.PING_EVERY": 0.01,
+            "ddb.wire.link.PING_INTERVAL_S": 0.01,
         },
         datagrams=rng.random() < 0.6,
     )

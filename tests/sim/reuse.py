@@ -92,7 +92,10 @@ def _full(seed: int, rng: random.Random) -> Plan:
         at += 0.05 * rng.random()
     _talk(script, at + 0.2)
     return _plan(
-        seed, script, at + 0.4, {"ddb.node.consensus.dedup_window.MOST_KEYED": rng.choice((1, 3))}
+        seed,
+        script,
+        at + 0.4,
+        {"ddb.node.consensus.dedup_window.MAX_KEYED_ENTRIES": rng.choice((1, 3))},
     )
 
 
@@ -118,10 +121,10 @@ def _plan(
         weather=(0.0003, rng.choice((0.0003, 0.002)), 0.0, 0.0, 0.0),
         fsync=0.0003,
         turned={
-            "ddb.node.consensus.dedup_window.KEYED_WINDOW": _WINDOW,
-            "ddb.node.consensus.dedup_window.GATEWAY_WINDOW": 0.6,
+            "ddb.node.consensus.dedup_window.KEYED_WINDOW_S": _WINDOW,
+            "ddb.node.consensus.dedup_window.GATEWAY_WINDOW_S": 0.6,
             "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": _GRAIN,
-            "ddb.node.consensus.commit_gossip.EVERY": rng.choice((0.02, 0.1)),
+            "ddb.node.consensus.commit_gossip.NOTICE_INTERVAL_S": rng.choice((0.02, 0.1)),
             "ddb.record.keyed_log.SLICE_ENTRIES": rng.choice((1, 2, 256)),
             **(turned or {}),
         },

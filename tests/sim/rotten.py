@@ -8,10 +8,10 @@ from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 _QUICK: dict[str, float | int] = {
     **QUICK,
-    "ddb.node.repair.rebuild.LOOK_EVERY_S": 0.003,
+    "ddb.node.repair.rebuild.CHECK_INTERVAL_S": 0.003,
     "ddb.node.repair.rebuild.PEER_TIMEOUT_S": 0.03,
-    "ddb.node.repair.rebuild.CHECK_REST_S": 0.0005,
-    "ddb.node.repair.rebuild.PIECE_REST_S": 0.0005,
+    "ddb.node.repair.rebuild.CHECK_PAUSE_S": 0.0005,
+    "ddb.node.repair.rebuild.PIECE_PAUSE_S": 0.0005,
 }
 
 
@@ -124,9 +124,9 @@ def _behind(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.partner_s": 0.015,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.03,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.03,
-            "ddb.node.repair.handoff.IDLE": slow,
-            "ddb.node.repair.handoff.SOON": slow,
-            "ddb.node.repair.refill.BATCH": rng.choice((1, 500)),
+            "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": slow,
+            "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": slow,
+            "ddb.node.repair.refill.PAGE_ROWS": rng.choice((1, 500)),
             **_QUICK,
         },
         datagrams=rng.random() < 0.7,

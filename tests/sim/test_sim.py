@@ -159,7 +159,7 @@ def test_restarted_node_knows_what_has_expired() -> None:
         3,
         work,
         {
-            "ddb.node.consensus.dedup_window.KEYED_WINDOW": 2.0,
+            "ddb.node.consensus.dedup_window.KEYED_WINDOW_S": 2.0,
             "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": 0.1,
         },
     )
@@ -187,9 +187,9 @@ def test_full_record_has_room_when_it_said(alive: bool) -> None:
         assert type(await _keyed(asked, 2)) is ChangeResult
 
     turned = {
-        "ddb.node.consensus.dedup_window.KEYED_WINDOW": 2.0,
+        "ddb.node.consensus.dedup_window.KEYED_WINDOW_S": 2.0,
         "ddb.node.consensus.dedup_window.ISSUE_GRAIN_S": 0.1,
-        "ddb.node.consensus.dedup_window.MOST_KEYED": 2,
+        "ddb.node.consensus.dedup_window.MAX_KEYED_ENTRIES": 2,
         "ddb.record.keyed_log.SLICE_ENTRIES": 1,
     }
     _in_world(3, work, turned)

@@ -56,7 +56,7 @@ class SimTransport:
         now = self._loop.now
         asked = Asked(future, now, deadline - self._clock.offset, patience)
         peer.waiting[self._correlation] = asked
-        due = min(max(asked.deadline, now), now + patience) + link.SWEEP_EVERY * self._rng()
+        due = min(max(asked.deadline, now), now + patience) + link.SWEEP_INTERVAL_S * self._rng()
         asked.timer = self._loop.later_in(
             self.process, due - now, self._look, to, self._correlation
         )
@@ -209,7 +209,7 @@ class SimTransport:
         quiet = min(waited, now - peer.heard)
         if (
             quiet >= asked.patience
-            or waited >= asked.patience * link.HARD_PATIENCE
+            or waited >= asked.patience * link.HARD_TIMEOUT_FACTOR
             or now >= asked.deadline
         ):
             del peer.waiting[correlation]
@@ -220,7 +220,7 @@ class SimTransport:
                 asked.future.exception()
             return
         asked.timer = self._loop.later_in(
-            self.process, link.SWEEP_EVERY, self._look, to, correlation
+            self.process, link.SWEEP_INTERVAL_S, self._look, to, correlation
         )
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from ddb.gateway.routing.router import Router
 from ddb.node.membership.boots import begin_boot
-from ddb.node.membership.identity import IDENTITY, Identity, Stage, keep, mint, recall
+from ddb.node.membership.identity import IDENTITY_KEY, Identity, Stage, keep, mint, recall
 from ddb.node.membership.outdated import discard
 from ddb.node.node import Node
 from ddb.node.replica.damage import Range
@@ -189,7 +189,7 @@ class World:
 
     def whole(self, machine: Machine) -> bool:
         """Whether a disk belongs to the cluster and holds its share."""
-        found = machine.disk.get(Family.META, IDENTITY)
+        found = machine.disk.get(Family.META, IDENTITY_KEY)
         if found is None:
             return False
         identity = msgspec.json.decode(found, type=Identity)

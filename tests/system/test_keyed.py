@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ddb.gateway.routing.operation_ids import named_by_client
-from ddb.node.consensus.dedup_window import ISSUE_GRAIN_S, KEYED_WINDOW, MOST_KEYED
+from ddb.node.consensus.dedup_window import ISSUE_GRAIN_S, KEYED_WINDOW_S, MAX_KEYED_ENTRIES
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.keyed_log import appended, count
 from ddb.record.state import State, digest_of, encode
@@ -39,7 +39,7 @@ def full(id: str) -> Callable[[Dot, bytes], bytes]:
     def made(ballot: Dot, body: bytes) -> bytes:
         recorded = named_by_client("recorded", id, GROUP)
         log = b""
-        for number in range(MOST_KEYED):
+        for number in range(MAX_KEYED_ENTRIES):
             digest = number.to_bytes(8, "big") if number else digest_of(recorded)
             log = appended(log, digest, recorded.fingerprint, Outcome.DONE, ballot)
         return encode(State((ballot,), True, body, (), log))
@@ -94,7 +94,7 @@ def test_record_without_room_refuses_new_keys_alone(
         answer = put(api, name, f"new-{number}", 6)
         assert refusal(answer, 429, "TooManyRequestsError") == {}
         assert answer.user["applied"] == "no"
-        assert 0 < int(answer.header("retry-after") or "0") <= KEYED_WINDOW + ISSUE_GRAIN_S + 1
+        assert 0 < int(answer.header("retry-after") or "0") <= KEYED_WINDOW_S + ISSUE_GRAIN_S + 1
     assert api.call("GET", f"{PATH}{name}").user["group"] == 5
     assert put(api, name, None, 7).user["group"] == 7
     assert put(api, name, "recorded", 5).user["group"] == 7
@@ -113,7 +113,7 @@ def test_what_keyed_requests_cost(homes: Homes, api: Api) -> None:
     plant(homes, "full-cost", full("full-cost"))
     assert cost(homes, lambda: put(api, "full-cost", "new", 6)) == (0, 1)
     assert cost(homes, lambda: put(api, "full-cost", None, 6)) == (1, 1)
-    assert count(homes.states(key_of("full-cost"))[0].keyed) == MOST_KEYED
+    assert count(homes.states(key_of("full-cost"))[0].keyed) == MAX_KEYED_ENTRIES
 
 
 def test_records_of_an_earlier_release(whole: Cluster, homes: Homes, api: Api) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ddb.wire.link import PING_EVERY, believed
+from ddb.wire.link import PING_INTERVAL_S, believed
 from ddb.wire.messages import CoordinateGet, DiskNotice, DiskState, GetResult, Ping, Pong, Reply
 from ddb.wire.ports import Condition, Silent
 from tests.loop import run, until
@@ -39,7 +39,7 @@ def test_notice_reaches_callers_before_the_next_ping() -> None:
                 node.listener.announce(DiskNotice(disk, False))
                 began = CLOCK.now()
                 await until(lambda: link.condition is other.condition is condition)  # noqa: B023
-                assert CLOCK.now() - began < PING_EVERY / 2
+                assert CLOCK.now() - began < PING_INTERVAL_S / 2
 
     run(scenario())
 
@@ -95,7 +95,7 @@ def test_notice_ends_requests_in_flight_and_nothing_else() -> None:
             for each in asked:
                 with pytest.raises(Silent, match="disk of db-0 is slow"):
                     await each
-            assert CLOCK.now() - began < PING_EVERY / 2
+            assert CLOCK.now() - began < PING_INTERVAL_S / 2
             assert await ask(link, b"next") == GetResult(b"next")
             assert link.transport is transport
             assert link.condition is Condition.SLOW

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.wire.frames import GREATEST_FRAME, DamagedFrame, FrameReader, frame
+from ddb.wire.frames import MAX_FRAME_BYTES, DamagedFrame, FrameReader, frame
 from ddb.wire.messages import CoordinateGet, GetResult, Message, Pong, Reply, Request, Unwelcome
 from tests.wire.strategies import REPLIES, REQUESTS, messages
 
@@ -73,7 +73,7 @@ def test_flipped_bits_are_damage_or_another_message(
         pass
 
 
-@pytest.mark.parametrize("length", [0, 11, 12, GREATEST_FRAME + 1, 2**32 - 1])
+@pytest.mark.parametrize("length", [0, 11, 12, MAX_FRAME_BYTES + 1, 2**32 - 1])
 def test_impossible_length_is_refused_before_the_rest_comes(length: int) -> None:
     """A frame too short or too long is refused by its head alone."""
     with pytest.raises(DamagedFrame, match=f"a frame of {length} bytes"):
@@ -83,11 +83,11 @@ def test_impossible_length_is_refused_before_the_rest_comes(length: int) -> None
 def test_greatest_frame_passes() -> None:
     """A frame of just the greatest size is read, one byte more is not."""
     overhead = len(frame(1, 1.0, GetResult(b"x" * 70_000))) - 4 - 70_000
-    fits = GetResult(b"x" * (GREATEST_FRAME - overhead))
+    fits = GetResult(b"x" * (MAX_FRAME_BYTES - overhead))
     ((_, _, message),) = read(frame(1, 1.0, fits), kind=Reply)
     assert message == fits
     with pytest.raises(DamagedFrame):
-        read(frame(1, 1.0, GetResult(b"x" * (GREATEST_FRAME - overhead + 1))), kind=Reply)
+        read(frame(1, 1.0, GetResult(b"x" * (MAX_FRAME_BYTES - overhead + 1))), kind=Reply)
 
 
 def test_messages_before_the_damage_are_delivered() -> None:

@@ -15,7 +15,7 @@ from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire import listener
 from ddb.wire.connection_limits import ConnectionLimits
-from ddb.wire.frames import GREATEST_FRAME, frame
+from ddb.wire.frames import MAX_FRAME_BYTES, frame
 from ddb.wire.messages import (
     PROTOCOL,
     Accepted,
@@ -45,7 +45,7 @@ NAMES = ("a", "b", "c")
         b"GET / HTTP/1.1\r\nHost: db-0\r\n\r\n",
         bytes(64),
         b"\xff" * 64,
-        head(GREATEST_FRAME + 1),
+        head(MAX_FRAME_BYTES + 1),
         head(0),
         head(40) + b"\xc1" * 28,
         frame(1, 1e9, Accepted()),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ddb.wire.link import GIVE_UP_AFTER, HARD_PATIENCE, PING_EVERY, Link
+from ddb.wire.link import HARD_TIMEOUT_FACTOR, PING_INTERVAL_S, RECONNECT_AFTER_S, Link
 from ddb.wire.messages import CoordinateGet, GetResult
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
@@ -59,12 +59,12 @@ def test_peer_that_had_nothing_to_say_is_not_called_silent() -> None:
     async def scenario() -> None:
         async with Node(slow=never) as node, linked(node.port) as link:
             await up(link)
-            patience = 0.6 * PING_EVERY
+            patience = 0.6 * PING_INTERVAL_S
             began = time.monotonic()
             with pytest.raises(Silent):
                 await ask(link, patience=patience)
             # Pings at their usual pace leave gaps that are longer than the patience.
-            assert time.monotonic() - began > patience * HARD_PATIENCE * 0.95
+            assert time.monotonic() - began > patience * HARD_TIMEOUT_FACTOR * 0.95
             assert link.condition is Condition.UP
 
     run(scenario())
@@ -101,7 +101,7 @@ def test_nobody_waits_past_a_deadline() -> None:
             with pytest.raises(Silent):
                 await ask(link, within=0.05, patience=SOON)
             # Before the connection itself is given up.
-            assert time.monotonic() - began < 0.7 * GIVE_UP_AFTER
+            assert time.monotonic() - began < 0.7 * RECONNECT_AFTER_S
 
     run(scenario())
 

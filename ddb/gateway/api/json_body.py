@@ -12,10 +12,10 @@ from ddb.gateway.api.errors import invalid
 
 Document = dict[str, object]
 
-GREATEST_DOCUMENT = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """Bytes of a request's body."""
 
-_MOST_SHOWN = 60
+_MAX_SHOWN_CHARACTERS = 60
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -41,7 +41,7 @@ def parse(body: bytes) -> Document:
 
 def short(text: str) -> str:
     """What a client sent, as an answer may repeat it."""
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."
 
 
 def _not_an_object(error: str) -> str:

@@ -11,8 +11,8 @@ from ddb.gateway.records import Cursor
 from ddb.ring.ring import PARTITION_BYTES, PARTITIONS
 
 DEFAULT_LIMIT = 10
-GREATEST_LIMIT = 1000
-GREATEST_OFFSET = 2**63 - 1
+MAX_LIMIT = 1000
+MAX_OFFSET = 2**63 - 1
 _PARAMETERS = ("after", "limit", "offset")
 _MOST_DIGITS = 19
 _LONGEST_ID = 128
@@ -30,8 +30,8 @@ class Paging:
 def parse_paging(query: bytes) -> Paging:
     """What the query string asks for. Raises `Refused` (400)."""
     given = _parameters(query, _PARAMETERS)
-    limit = _number("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, GREATEST_LIMIT)
-    offset = _number("offset", given.get("offset", "0"), 0, GREATEST_OFFSET)
+    limit = _number("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT)
+    offset = _number("offset", given.get("offset", "0"), 0, MAX_OFFSET)
     if "after" not in given:
         return Paging(None, offset, limit)
     if "offset" in given:

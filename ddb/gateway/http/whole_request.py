@@ -10,7 +10,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ddb.gateway.api.errors import Detail, Error, Refused, stopped
-from ddb.gateway.api.json_body import GREATEST_DOCUMENT, short
+from ddb.gateway.api.json_body import MAX_BODY_BYTES, short
 from ddb.gateway.api.paths import normal
 from ddb.gateway.api.response import Response, refusal
 
@@ -90,7 +90,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
     # could be either, so the connection ends (RFC 9110, section 10.1.1).
     unsure = any(name == b"expect" for name, _ in headers)
     declared = next((value for name, value in headers if name == b"content-length"), b"0")
-    if int(declared) > GREATEST_DOCUMENT:
+    if int(declared) > MAX_BODY_BYTES:
         raise _too_large(f"this one declares {declared.decode()}", closes=unsure)
     parts, size = [], 0
     while True:
@@ -99,7 +99,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
             return None
         parts.append(message["body"])
         size += len(message["body"])
-        if size > GREATEST_DOCUMENT:
+        if size > MAX_BODY_BYTES:
             raise _too_large("this one has more", closes=unsure)
         if not message["more_body"]:
             return b"".join(parts)
@@ -136,5 +136,5 @@ def _closing(error: Error, message: str, field: str = "") -> Refused:
 
 
 def _too_large(excess: str, *, closes: bool) -> Refused:
-    message = f"A body takes at most {GREATEST_DOCUMENT} bytes, and {excess}; nothing was changed"
+    message = f"A body takes at most {MAX_BODY_BYTES} bytes, and {excess}; nothing was changed"
     return Refused(Error.TOO_LARGE, message, details=(Detail("", message),), closes=closes)

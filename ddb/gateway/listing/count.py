@@ -14,14 +14,14 @@ from ddb.gateway.listing.scatter_gather import ScatterGather, cells_of
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.wire.messages import Digests, GetDigests
 
-MOST_WALKS = 16
+MAX_RANGE_READS = 16
 """Partitions walked for one COUNT merely because writes to them are under way."""
-FEW_ROWS = 2000
+CHEAP_RANGE_READ_ROWS = 2000
 """Records in them, about; where there are more, writes under way are given time to settle."""
-MOST_TALLIES = 3
-PAUSE = 0.025
+MAX_DIGEST_POLLS = 3
+DIGEST_POLL_PAUSE_S = 0.025
 """Seconds for that: somewhat more than a standby takes to look at its hints."""
-WALKS_AT_ONCE = 64
+MAX_CONCURRENT_RANGE_READS = 64
 _ROW = struct.Struct(">QQ")
 
 Words = dict[str, dict[int, tuple[str, ...]]]
@@ -53,18 +53,23 @@ class Counting:
         counts = [0] * PARTITIONS
         disputed: Sequence[int] = range(PARTITIONS)
         words: Words = {}
-        for asked in range(MOST_TALLIES):
+        for asked in range(MAX_DIGEST_POLLS):
             if asked > 1:
                 # The first time nodes were merely asked for what must be older than a tally.
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(DIGEST_POLL_PAUSE_S)
             disputed, words = await self._tallied(counts, disputed, words, deadline)
             needed = _needed(counts, disputed, offset)
-            if len(needed) <= MOST_WALKS and sum(counts[n] for n in needed) <= FEW_ROWS:
+            if (
+                len(needed) <= MAX_RANGE_READS
+                and sum(counts[n] for n in needed) <= CHEAP_RANGE_READ_ROWS
+            ):
                 break
         # A walk may find fewer records than a tally had, and then others are needed, too.
         while needed := _needed(counts, disputed, offset):
-            for start in range(0, len(needed), WALKS_AT_ONCE):
-                await self._walked(counts, needed[start : start + WALKS_AT_ONCE], deadline)
+            for start in range(0, len(needed), MAX_CONCURRENT_RANGE_READS):
+                await self._walked(
+                    counts, needed[start : start + MAX_CONCURRENT_RANGE_READS], deadline
+                )
             disputed = disputed[len(needed) :]
         return counts
 
@@ -108,7 +113,7 @@ class Counting:
                 )
             else:
                 counts[number] = tables[kept][number][0]
-        if len(disputed) > MOST_WALKS:
+        if len(disputed) > MAX_RANGE_READS:
             # A home has just come back and is behind on much; the other one, with the standby's
             # word that it holds every hint, is as good a quorum as the two homes.
             disputed = unvouched

@@ -8,11 +8,11 @@ from math import ceil
 
 from ddb.ring.ring import PARTITIONS
 
-KEPT = 0.9
+DECAY_PER_PAGE = 0.9
 """How much of what was known before still counts after one more look."""
-MARGIN = 1.25
+SAFETY_FACTOR = 1.25
 """How much more is asked for than is likely to do: a second question costs more than some rows."""
-FEW = 8
+MIN_ROWS = 8
 """Rows beyond what is wanted, as a margin for small pages."""
 
 
@@ -26,20 +26,20 @@ class PageEstimate:
 
     def learn(self, rows: int, living: int, partitions: int) -> None:
         """A stretch had so many rows, so many of them living, and began so many partitions."""
-        self._rows = self._rows * KEPT + rows
-        self._living = self._living * KEPT + living
-        self._partitions = self._partitions * KEPT + partitions
+        self._rows = self._rows * DECAY_PER_PAGE + rows
+        self._living = self._living * DECAY_PER_PAGE + living
+        self._partitions = self._partitions * DECAY_PER_PAGE + partitions
 
     def partitions(self, living: int) -> int:
         """In how many partitions so many living records are likely to be found; all: unknown."""
         if self._living * PARTITIONS <= self._partitions * living:
             return PARTITIONS
-        return min(PARTITIONS, 1 + ceil(MARGIN * living * self._partitions / self._living))
+        return min(PARTITIONS, 1 + ceil(SAFETY_FACTOR * living * self._partitions / self._living))
 
     def rows(self, living: int) -> int:
         """Among how many rows, tombstones included, so many living records are likely to be."""
         tombstones = (self._rows - self._living) / max(self._living, 1.0)
-        return living + FEW + ceil(MARGIN * living * tombstones)
+        return living + MIN_ROWS + ceil(SAFETY_FACTOR * living * tombstones)
 
     def __repr__(self) -> str:
         return (

@@ -13,10 +13,10 @@ from ddb.gateway.listing.scatter_gather import ScatterGather, cells_of
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring, id_of, partition_in
 from ddb.wire.messages import Scan, ScanPage
 
-MOST_ROWS = 500
+MAX_SCAN_ROWS = 500
 """Rows asked of one node at a time. Too low: a page takes many round trips. Too high: a node and
 the gateway do nothing else for as long as the rows take, some 5 us each."""
-AT_ONCE = 32
+MAX_CONCURRENT_READS = 32
 """Single records read at the same time."""
 
 
@@ -45,7 +45,7 @@ class Walk:
         live = 0
         end: bytes | None = start_of(number)
         while end is not None:
-            stretch = await self._stretch(end, number + 1, MOST_ROWS, deadline)
+            stretch = await self._stretch(end, number + 1, MAX_SCAN_ROWS, deadline)
             live += sum(row.body is not None for row in stretch.rows)
             end = stretch.end
         return live
@@ -61,7 +61,7 @@ class Walk:
         while at is not None and len(found) < wanted:
             first, missing = partition_in(at) if at else 0, wanted - len(found)
             stop = min(PARTITIONS, first + further * self._density.partitions(missing))
-            limit = min(MOST_ROWS, further * self._density.rows(missing))
+            limit = min(MAX_SCAN_ROWS, further * self._density.rows(missing))
             stretch = await self._stretch(at, stop, limit, deadline)
             living = [row for row in stretch.rows if row.body is not None]
             at = stretch.end or (start_of(stop) if stop < PARTITIONS else None)
@@ -100,9 +100,9 @@ class Walk:
 
     async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:
         rows: list[Row] = []
-        for start in range(0, len(keys), AT_ONCE):
+        for start in range(0, len(keys), MAX_CONCURRENT_READS):
             self._poll.check(deadline)
-            part = keys[start : start + AT_ONCE]
+            part = keys[start : start + MAX_CONCURRENT_READS]
             bodies = await asyncio.gather(*(self._read(id_of(key), deadline) for key in part))
             rows += map(Row, part, bodies)
         return rows

@@ -16,7 +16,7 @@ from ddb.record.keyed_log import FINGERPRINT_BYTES
 from ddb.record.state import OPERATION_BYTES, Operation
 
 SENDER_BYTES = 6
-GRACE = 0.5
+LINGER_GRACE_S = 0.5
 """Seconds kept open beyond the deadline, for clocks that do not run at quite the same rate."""
 
 _decode = msgspec.json.Decoder().decode
@@ -40,7 +40,9 @@ class Operations:
     def end(self, sequence: int, linger: float = 0.0) -> None:
         """No further attempt will be made; those made may live for `linger` seconds yet."""
         if linger > 0:
-            asyncio.get_running_loop().call_later(linger + GRACE, self._open.pop, sequence, None)
+            asyncio.get_running_loop().call_later(
+                linger + LINGER_GRACE_S, self._open.pop, sequence, None
+            )
         else:
             self._open.pop(sequence, None)
 

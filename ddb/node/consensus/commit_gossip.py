@@ -11,12 +11,12 @@ from ddb.record.state import DamagedState
 from ddb.wire.messages import CommitNotice, CommitNoticeAck
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
-EVERY = 0.1
+NOTICE_INTERVAL_S = 0.1
 """Seconds between words to the peers."""
-LEFT_FOR = 1.0
+RECOVERY_INTERVAL_S = 1.0
 """Seconds between attempts to end what was left open."""
-BUDGET = 1.0
-MOST = 16
+RECOVERY_BUDGET_S = 1.0
+RECOVERY_BATCH_KEYS = 16
 """Records at a time of which that is tried."""
 
 
@@ -48,12 +48,12 @@ class CommitGossip:
 
     async def _telling(self) -> None:
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(NOTICE_INTERVAL_S)
             await self._tell()
 
     async def _ending(self) -> None:
         while True:
-            await asyncio.sleep(LEFT_FOR)
+            await asyncio.sleep(RECOVERY_INTERVAL_S)
             # They are hundreds where a disk or the network stood still under load, and each
             # makes COUNT read its partition's records one by one.
             while await self._end():
@@ -75,9 +75,10 @@ class CommitGossip:
             if condition(peer) <= Condition.SLOW and self._told.get(peer) != (upto, reached)
         ]
         word = CommitNotice(self._node_id, self._rounds.since, upto, reached)
-        deadline = self._clock.now() + EVERY
+        deadline = self._clock.now() + NOTICE_INTERVAL_S
         asked = [
-            self._transport.ask(peer, word, deadline=deadline, patience=EVERY) for peer in peers
+            self._transport.ask(peer, word, deadline=deadline, patience=NOTICE_INTERVAL_S)
+            for peer in peers
         ]
         for peer, reply in zip(
             peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
@@ -94,9 +95,9 @@ class CommitGossip:
         Whether there may be more of which it is worth trying now.
         """
         ended = 0
-        for key in self._rounds.left(MOST):
+        for key in self._rounds.left(RECOVERY_BATCH_KEYS):
             try:
-                await self._coordinator.refresh(key, self._clock.now() + BUDGET)
+                await self._coordinator.refresh(key, self._clock.now() + RECOVERY_BUDGET_S)
                 ended += 1
             except (Expired, Outrun):
                 # Nobody waits for it: there is a next time.
@@ -104,7 +105,7 @@ class CommitGossip:
             except DamagedState as damage:
                 # The other two of the cell decide the record without this copy.
                 self._coordinator.complaints.about(damage, key)
-        return ended == MOST
+        return ended == RECOVERY_BATCH_KEYS
 
     def __repr__(self) -> str:
         return f"<Settling {self._rounds!r}>"

@@ -13,10 +13,10 @@ from ddb.node.storage.store import Family, Store
 from ddb.record.hybrid_clock import millisecond_of
 from ddb.record.version import Dot
 
-SPANS = b"spans"
-KEEP_EVERY = 1_000
+SPANS_KEY = b"spans"
+PERSIST_INTERVAL_MS = 1_000
 """Milliseconds of a peer's counter between what is kept of its word on disk."""
-MOST_SPANS = 8
+MAX_SPANS_PER_PEER = 8
 """Lives of one peer that are remembered."""
 
 Span = tuple[int, int]
@@ -29,7 +29,7 @@ class CommitIndex:
     def __init__(self, node_id: int, store: Store) -> None:
         self._node_id = node_id
         self._store = store
-        found = store.get(Family.META, SPANS)
+        found = store.get(Family.META, SPANS_KEY)
         self._spans: dict[int, list[Span]] = (
             msgspec.msgpack.decode(found, type=dict[int, list[Span]]) if found else {}
         )
@@ -42,11 +42,11 @@ class CommitIndex:
             spans[-1] = (since, max(upto, spans[-1][1]))
         else:
             spans.append((since, upto))
-            del spans[:-MOST_SPANS]
-        if millisecond_of(upto) - millisecond_of(self._kept.get(peer, 0)) >= KEEP_EVERY:
+            del spans[:-MAX_SPANS_PER_PEER]
+        if millisecond_of(upto) - millisecond_of(self._kept.get(peer, 0)) >= PERSIST_INTERVAL_MS:
             self._kept[peer] = upto
             # Whether it is kept matters only for speed: nobody waits for it.
-            self._store.commit([(Family.META, SPANS, msgspec.msgpack.encode(self._spans))])
+            self._store.commit([(Family.META, SPANS_KEY, msgspec.msgpack.encode(self._spans))])
 
     def covers(self, dot: Dot) -> bool:
         """Whether a state of which this is the newest dot is known to be decided."""

@@ -39,7 +39,7 @@ from ddb.wire.messages import Accept, Accepted, Propose, Rejected, ReplicaState,
 from ddb.wire.ports import Clock, Transport
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
-PAUSE = 0.004
+CONTENTION_PAUSE_S = 0.004
 """Mean seconds between ballots that met a newer promise, at least; as many as a ballot takes, if
 that is longer, up to `Timeouts.give_way_s`."""
 
@@ -235,7 +235,7 @@ class Coordinator:
         Shorter pauses have two coordinators overtake each other until one runs out of time.
         """
         took = self._clock.now() - began
-        pause = min(max(took, PAUSE), self.timeouts.give_way_s)
+        pause = min(max(took, CONTENTION_PAUSE_S), self.timeouts.give_way_s)
         await asyncio.sleep(self._rng.uniform(0, 2 * pause))
 
     async def _attempt(

@@ -15,14 +15,14 @@ from ddb.record.state import Entry, Retention, State
 from ddb.record.version import Dot, Version
 from ddb.wire.ports import Clock
 
-KEYED_WINDOW = 600.0
+KEYED_WINDOW_S = 600.0
 """Seconds that a client's Idempotency-Key holds."""
-GATEWAY_WINDOW = 60.0
+GATEWAY_WINDOW_S = 60.0
 """Seconds after which the requests of a gateway not heard of are certainly dead."""
 ISSUE_GRAIN_S = 10.0
 """Seconds between two marks of one issuer's counters. Lower: more memory than 60 marks apiece.
 Higher: records remember what has expired for so much longer."""
-MOST_KEYED = 4096
+MAX_KEYED_ENTRIES = 4096
 """Client-named operations that one record remembers; beyond that it refuses a new one. They take
 52 KiB of the state, which every change of the record sends and stores. Lower: the record takes
 fewer than 6 of them a second all day long. Higher: each of its changes costs more."""
@@ -36,8 +36,8 @@ class DedupWindow(Retention):
         self._clock = clock
         self._low: dict[bytes, tuple[int, float]] = {}
         self._swept = clock.now()
-        self._sequences = IssueLog[bytes](GATEWAY_WINDOW, ISSUE_GRAIN_S)
-        self._ballots = IssueLog[int](KEYED_WINDOW, ISSUE_GRAIN_S)
+        self._sequences = IssueLog[bytes](GATEWAY_WINDOW_S, ISSUE_GRAIN_S)
+        self._ballots = IssueLog[int](KEYED_WINDOW_S, ISSUE_GRAIN_S)
 
     def heard(self, sender: bytes, low: int) -> None:
         """A gateway said that its operations below `low` are over."""
@@ -73,11 +73,11 @@ class DedupWindow(Retention):
 
     def full_for_s(self, state: State) -> int | None:
         """Whole seconds until `state` has room for one more keyed operation, None where it has."""
-        if len(state.keyed) < MOST_KEYED * keyed_log.ENTRY_BYTES:
+        if len(state.keyed) < MAX_KEYED_ENTRIES * keyed_log.ENTRY_BYTES:
             return None
         self.saw(state.version)
         keyed = keyed_log.trimmed(state.keyed, self.expired)
-        if keyed_log.count(keyed) < MOST_KEYED:
+        if keyed_log.count(keyed) < MAX_KEYED_ENTRIES:
             return None
         counter, node_id = keyed_log.oldest(keyed)
         return math.ceil(self._ballots.left_s(node_id, counter, self._clock.now()) + 0.001)
@@ -92,13 +92,13 @@ class DedupWindow(Retention):
             self._ballots.learn(node_id, counter)
 
     def _sweep(self, now: float) -> None:
-        if now - self._swept > GATEWAY_WINDOW:
+        if now - self._swept > GATEWAY_WINDOW_S:
             self._swept = now
             # All at once, as there are only ever a few gateways.
             self._low = {
                 sender: known
                 for sender, known in self._low.items()
-                if now - known[1] < GATEWAY_WINDOW
+                if now - known[1] < GATEWAY_WINDOW_S
             }
 
     def __repr__(self) -> str:

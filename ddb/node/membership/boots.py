@@ -12,7 +12,7 @@ from enum import Enum
 
 import msgspec
 
-from ddb.node.replica.ballots import CEILING
+from ddb.node.replica.ballots import CEILING_KEY
 from ddb.node.storage.store import Family, Store
 from ddb.record.hybrid_clock import millisecond_of
 from ddb.wire.messages import Boot
@@ -64,7 +64,7 @@ async def begin_boot(store: Store, node_id: int, rng: random.Random) -> Boot:
     """Use up the next boot number of this disk, durably. Raises `StoreFailed`."""
     number = int.from_bytes(store.get(Family.META, BOOT) or b"", "big") + 1
     await store.commit([(Family.META, BOOT, number.to_bytes(8, "big"))])
-    ceiling = int.from_bytes(store.get(Family.META, CEILING) or b"", "big")
+    ceiling = int.from_bytes(store.get(Family.META, CEILING_KEY) or b"", "big")
     return Boot(node_id, number, rng.getrandbits(NONCE_BITS), ceiling)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from ddb.node.membership.confirmation import Confirmation
-from ddb.node.membership.identity import CLUSTER_BYTES, Identity, Stage, keep
+from ddb.node.membership.identity import CLUSTER_ID_BYTES, Identity, Stage, keep
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import Store
 from ddb.wire.messages import Form, Member, Membership, Reply, Request
@@ -23,9 +23,9 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-POLL = 0.1
-PATIENCE = 1.0
-BUDGET = 2.0
+POLL_INTERVAL_S = 0.1
+PEER_TIMEOUT_S = 1.0
+SURVEY_BUDGET_S = 2.0
 
 
 class Bootstrap:
@@ -80,7 +80,7 @@ class Bootstrap:
             elif self.identity.name == min(self.identity.names):
                 await self._found(list(members.values()))
             if not self.ready:
-                await asyncio.sleep(POLL)
+                await asyncio.sleep(POLL_INTERVAL_S)
         self.missing = ()
 
     async def form(self, request: Form) -> Reply:
@@ -107,7 +107,7 @@ class Bootstrap:
     async def _found(self, members: list[Member | None]) -> None:
         if not all(member and member.stage != Stage.OUTDATED for member in members):
             return
-        cluster = self.identity.cluster or self._rng.randbytes(CLUSTER_BYTES)
+        cluster = self.identity.cluster or self._rng.randbytes(CLUSTER_ID_BYTES)
         if self.identity.stage is Stage.BLANK:
             await self._become(Stage.FOUNDING, cluster)
         agreed = await asyncio.gather(*(self._ask(name, Form(cluster)) for name in self._others))
@@ -126,9 +126,11 @@ class Bootstrap:
         self.missing = missing
 
     async def _ask(self, name: str, request: Request) -> Member | None:
-        deadline = self._clock.now() + BUDGET
+        deadline = self._clock.now() + SURVEY_BUDGET_S
         try:
-            reply = await self._transport.ask(name, request, deadline=deadline, patience=PATIENCE)
+            reply = await self._transport.ask(
+                name, request, deadline=deadline, patience=PEER_TIMEOUT_S
+            )
         except (Silent, Unreachable):
             return None
         return reply if isinstance(reply, Member) else None

@@ -7,8 +7,8 @@ import msgspec
 
 from ddb.node.storage.store import Family, Store
 
-IDENTITY = b"identity"
-CLUSTER_BYTES = 8
+IDENTITY_KEY = b"identity"
+CLUSTER_ID_BYTES = 8
 
 
 class Stage(IntEnum):
@@ -43,7 +43,7 @@ class ForeignData(Exception):
 
 def recall(store: Store, name: str, names: tuple[str, ...]) -> Identity | None:
     """The identity on this disk, None on a new one. Raises `ForeignData`."""
-    found = store.get(Family.META, IDENTITY)
+    found = store.get(Family.META, IDENTITY_KEY)
     if found is None:
         return None
     identity = msgspec.json.decode(found, type=Identity)
@@ -72,4 +72,4 @@ def mint(name: str, names: tuple[str, ...], rng: random.Random) -> Identity:
 
 async def keep(store: Store, identity: Identity) -> None:
     """Write an identity durably. Raises `StoreFailed`."""
-    await store.commit([(Family.META, IDENTITY, msgspec.json.encode(identity))])
+    await store.commit([(Family.META, IDENTITY_KEY, msgspec.json.encode(identity))])

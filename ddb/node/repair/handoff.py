@@ -24,28 +24,28 @@ from ddb.wire.messages import HandoffBatch, HandoffResult
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BOTH = 2
-BATCH_IDLE = 256
-BATCH_BUSY = 16
+IDLE_BATCH_HINTS = 256
+BUSY_BATCH_HINTS = 16
 """Hints handed over at once. Whoever asks a home meanwhile waits for all that have reached it."""
-BATCH_BYTES = 1024 * 1024
-AHEAD_IDLE = 3
+MAX_BATCH_BYTES = 1024 * 1024
+IDLE_BATCHES_IN_FLIGHT = 3
 """Batches on their way at a time while no client asks: as one is taken, the next is got ready. Of
 two standbys that is six batches, for which a home takes less than anybody's patience."""
-IDLE = 0.1
+IDLE_SWEEP_INTERVAL_S = 0.1
 """Seconds between looks at the hints when there is nothing to hand off."""
-SOON = 0.02
+BUSY_SWEEP_INTERVAL_S = 0.02
 """The same while some are held here alone: COUNT has to walk the partitions of those."""
-REST_IDLE = 0.1
+IDLE_PAUSE_FACTOR = 0.1
 """Seconds of rest per second of handing off while no client asks this node for anything; whatever
 else is on its way goes on."""
-REST_BUSY = 4.0
+BUSY_PAUSE_FACTOR = 4.0
 """The same while clients do: at half of what a cluster can do, handing off may take no more."""
-CALM = 0.2
+CLIENT_QUIET_S = 0.2
 """Seconds without any such question after which none is expected."""
-BATCH_BUDGET = 5.0
-PATIENCE = 1.0
-ROUND_BUDGET = 1.0
-ROUNDS_AT_ONCE = 16
+BATCH_BUDGET_S = 5.0
+HOME_TIMEOUT_S = 1.0
+ROUND_BUDGET_S = 1.0
+MAX_CONCURRENT_ROUNDS = 16
 
 Hint = tuple[bytes, bytes]
 """A key and its encoded state."""
@@ -96,7 +96,11 @@ class Handoff:
                 # Noted as damaged: the next sweep passes over it.
                 dropped = 0
             if not dropped:
-                await asyncio.sleep(SOON if self._replica.hints.any_alone else IDLE)
+                await asyncio.sleep(
+                    BUSY_SWEEP_INTERVAL_S
+                    if self._replica.hints.any_alone
+                    else IDLE_SWEEP_INTERVAL_S
+                )
 
     async def sweep(self) -> int:
         """One pass over all hints of which a home can be reached; how many were let go of."""
@@ -134,7 +138,7 @@ class Handoff:
         began = self._clock.now()
         try:
             while True:
-                room = len(under_way) < (1 if self._busy() else AHEAD_IDLE)
+                room = len(under_way) < (1 if self._busy() else IDLE_BATCHES_IN_FLIGHT)
                 if room and not lost and (batch := self._batch(offered)):
                     under_way.append(asyncio.ensure_future(self._hand(homes, batch)))
                     continue
@@ -146,7 +150,7 @@ class Handoff:
                 if lost:
                     # After silence no rest: it would be for as long, and longer.
                     continue
-                rest = REST_BUSY if self._busy() else REST_IDLE
+                rest = BUSY_PAUSE_FACTOR if self._busy() else IDLE_PAUSE_FACTOR
                 await asyncio.sleep(rest * (self._clock.now() - began))
                 began = self._clock.now()
         finally:
@@ -158,17 +162,17 @@ class Handoff:
         """Whether clients have asked this node for anything lately."""
         now, asked = self._clock.now(), self._coordinator.counters.operations + self._replica.reads
         if asked != self._asked:
-            self._asked, self._busy_until = asked, now + CALM
+            self._asked, self._busy_until = asked, now + CLIENT_QUIET_S
         return now < self._busy_until
 
     def _batch(self, offered: Iterator[Hint]) -> list[Hint]:
         """The next hints to hand over together; empty at the end."""
         batch: list[Hint] = []
-        size, most = 0, BATCH_BUSY if self._busy() else BATCH_IDLE
+        size, most = 0, BUSY_BATCH_HINTS if self._busy() else IDLE_BATCH_HINTS
         for key, raw in offered:
             batch.append((key, raw))
             size += len(raw)
-            if len(batch) >= most or size >= BATCH_BYTES:
+            if len(batch) >= most or size >= MAX_BATCH_BYTES:
                 break
         return batch
 
@@ -226,8 +230,8 @@ class Handoff:
             ):
                 held_back.append(key)
         self._coordinator.counters.handed_off += dropped
-        for start in range(0, len(held_back), ROUNDS_AT_ONCE):
-            if not await self._refresh(held_back[start : start + ROUNDS_AT_ONCE]):
+        for start in range(0, len(held_back), MAX_CONCURRENT_ROUNDS):
+            if not await self._refresh(held_back[start : start + MAX_CONCURRENT_ROUNDS]):
                 return None
         refreshed = [(key, raw) for key in held_back if (raw := self._replica.raw(key))]
         if anew or not refreshed:
@@ -238,10 +242,12 @@ class Handoff:
 
     async def _take(self, homes: tuple[str, ...], batch: list[Hint]) -> list[Marks] | None:
         """What each home says that it holds of a batch, in order; None where one does not."""
-        deadline = self._clock.now() + BATCH_BUDGET
+        deadline = self._clock.now() + BATCH_BUDGET_S
         self._coordinator.counters.repair_requests += len(homes)
         asked = [
-            self._transport.ask(home, HandoffBatch(batch), deadline=deadline, patience=PATIENCE)
+            self._transport.ask(
+                home, HandoffBatch(batch), deadline=deadline, patience=HOME_TIMEOUT_S
+            )
             for home in homes
         ]
         replies = await asyncio.gather(*asked, return_exceptions=True)
@@ -267,7 +273,7 @@ class Handoff:
 
         Not by fighting a client's operation: that brings them up as well, or the next pass does.
         """
-        deadline = self._clock.now() + ROUND_BUDGET
+        deadline = self._clock.now() + ROUND_BUDGET_S
         rounds = [self._coordinator.refresh(key, deadline) for key in keys]
         for done in await asyncio.gather(*rounds, return_exceptions=True):
             if isinstance(done, Expired):

@@ -28,7 +28,7 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.2
+CHECK_INTERVAL_S = 0.2
 """Seconds between looks for damage to repair. Longer, and records wait for their second copy;
 shorter costs an idle node processor time."""
 PEER_TIMEOUT_S = 2.0
@@ -37,10 +37,10 @@ REQUEST_BUDGET_S = 10.0
 """Seconds that a peer may work on one request: far more than a page of rows takes."""
 CHECK_ROWS = 200
 """Rows read at a time when all files are checked: about a millisecond of the loop."""
-CHECK_REST_S = 0.005
+CHECK_PAUSE_S = 0.005
 """Seconds between those. Shorter, and requests share the loop with the check."""
 
-PIECE_REST_S = 0.005
+PIECE_PAUSE_S = 0.005
 """Seconds between partitions that are taken back. Shorter, and requests wait for it at both ends;
 longer, and a lost table of a thousand partitions takes more than some seconds."""
 
@@ -79,7 +79,7 @@ class Rebuilder:
     async def run(self) -> None:
         """Rebuild whatever is damaged, for ever. Raises `StoreFailed`."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
             await self.look()
 
     async def look(self) -> None:
@@ -110,7 +110,7 @@ class Rebuilder:
                         unreadable,
                     )
                     break
-                await asyncio.sleep(CHECK_REST_S)
+                await asyncio.sleep(CHECK_PAUSE_S)
 
     def _rows(
         self, family: Family, start: bytes, limit: int
@@ -151,7 +151,7 @@ class Rebuilder:
             for number, piece in pieces:
                 if self._keeps(family, number):
                     await self._take_back(family, number, piece, absent)
-                    await asyncio.sleep(PIECE_REST_S)
+                    await asyncio.sleep(PIECE_PAUSE_S)
         if not self._damage.ranges:
             log.info("%s has rebuilt its damaged data: every copy is whole again", self._name)
 

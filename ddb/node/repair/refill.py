@@ -23,10 +23,10 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-BATCH_BYTES = 1024 * 1024
-PATIENCE = 2.0
-BUDGET = 10.0
+PAGE_ROWS = 500
+PAGE_BYTES = 1024 * 1024
+SOURCE_TIMEOUT_S = 2.0
+PAGE_BUDGET_S = 10.0
 
 
 class NotNow(Exception):
@@ -160,10 +160,10 @@ class Refiller:
 
     async def _tell(self, neighbour: str, request: Request) -> Reply:
         self._counters.repair_requests += 1
-        deadline = self._clock.now() + BUDGET
+        deadline = self._clock.now() + PAGE_BUDGET_S
         try:
             return await self._transport.ask(
-                neighbour, request, deadline=deadline, patience=PATIENCE
+                neighbour, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
             raise NotNow(f"{neighbour} did not answer") from error
@@ -178,7 +178,7 @@ async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Repl
     await replica.raise_floor(request.floor)
     family = Family.HINTS if request.share is Share.HINTS else Family.RECORDS
     start = request.after + b"\x00" if request.after else b""
-    held, gaps = replica.damage.readable(family, start, request.until, BATCH)
+    held, gaps = replica.damage.readable(family, start, request.until, PAGE_ROWS)
     rows: list[tuple[bytes, Dot, bytes]] = []
     size, after = 0, None
     for key, raw in held:
@@ -195,7 +195,7 @@ async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Repl
         elif request.name in cell.homes:
             rows.append((key, newest, raw))
             size += len(raw)
-        if size >= BATCH_BYTES or (key == held[-1][0] and len(held) == BATCH):
+        if size >= PAGE_BYTES or (key == held[-1][0] and len(held) == PAGE_ROWS):
             after = key
             break
     for key, _, _ in rows:

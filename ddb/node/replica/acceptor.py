@@ -34,7 +34,7 @@ from ddb.wire.messages import (
 )
 from ddb.wire.ports import Handling
 
-MOST_PROMISES = 100_000
+MAX_PROMISES = 100_000
 """Unfinished rounds remembered one by one; beyond that the floor covers them all."""
 
 
@@ -202,7 +202,7 @@ class Acceptor:
 
     def promise(self, key: bytes, ballot: Dot) -> None:
         """Refuse every older ballot for `key` from now on."""
-        if len(self._promises) >= MOST_PROMISES:
+        if len(self._promises) >= MAX_PROMISES:
             self._ballots.floor = max(
                 self._ballots.floor, *(dot.counter for dot in self._promises.values())
             )

@@ -12,8 +12,8 @@ from ddb.record.hybrid_clock import HybridClock, at_millisecond
 from ddb.record.version import Dot
 from ddb.wire.ports import Clock
 
-CEILING = b"ceiling"
-RESERVE = at_millisecond(2_000)
+CEILING_KEY = b"ceiling"
+RESERVED_AHEAD = at_millisecond(2_000)
 """How far ahead of use counters are reserved: also what a restart skips."""
 
 
@@ -24,7 +24,7 @@ class Ballots:
         self.node_id = node_id
         self._store = store
         self._clock = clock
-        found = store.get(Family.META, CEILING)
+        found = store.get(Family.META, CEILING_KEY)
         self.floor = int.from_bytes(found, "big") if found else 0
         self.issued = self.floor
         """The last counter issued, never above the ceiling on disk.
@@ -85,13 +85,13 @@ class Ballots:
     def cover(self, counter: int) -> asyncio.Future[None] | None:
         """None where the ceiling is durably at or above `counter`; else what to wait for."""
         self._covered = max(self._covered, counter)
-        if counter > self._reserved_next - RESERVE // 2:
-            self._reserve(counter + RESERVE)
+        if counter > self._reserved_next - RESERVED_AHEAD // 2:
+            self._reserve(counter + RESERVED_AHEAD)
         return None if counter <= self._ceiling else self._reserving
 
     def _reserve(self, ceiling: int) -> None:
         self._reserved_next = ceiling
-        written = self._store.commit([(Family.META, CEILING, ceiling.to_bytes(8, "big"))])
+        written = self._store.commit([(Family.META, CEILING_KEY, ceiling.to_bytes(8, "big"))])
         self._reserving = written
         written.add_done_callback(lambda done: self._raised(done, ceiling))
 

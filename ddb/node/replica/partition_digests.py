@@ -15,7 +15,7 @@ from ddb.record.state import LIVE, NEWEST
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
 
 ROW = struct.Struct(">QQ")
-_SCAN = 2000
+_SCAN_ROWS = 2000
 
 
 class PartitionDigests:
@@ -88,7 +88,7 @@ def walk(
     damage: DamageBook, family: Family, start: bytes = b"", stop: bytes = END
 ) -> Iterator[tuple[bytes, bytes]]:
     """Every readable pair from `start` to before `stop`, a batch in memory at a time."""
-    while rows := damage.readable(family, start, stop, _SCAN)[0]:
+    while rows := damage.readable(family, start, stop, _SCAN_ROWS)[0]:
         yield from rows
         start = rows[-1][0] + b"\x00"
 

@@ -15,9 +15,9 @@ from ddb.wire.ports import Clock
 
 log = logging.getLogger(__name__)
 
-PROBE = b"probe"
+PROBE_KEY = b"probe"
 """The META key that a probe writes: only a flush that has something to write reaches the disk."""
-PROBE_EVERY_S = 0.1
+PROBE_INTERVAL_S = 0.1
 """Seconds between probes of a disk that is not healthy.
 
 Too low: probes load a disk that is slow already. Too high: an idle node returns late.
@@ -125,7 +125,7 @@ class DiskMonitor:
 
     def _probe_later(self) -> None:
         loop = asyncio.get_running_loop()
-        self._probe_timer = loop.call_later(PROBE_EVERY_S, self._probe)
+        self._probe_timer = loop.call_later(PROBE_INTERVAL_S, self._probe)
 
     def _probe(self) -> None:
         """Have the disk flush something, unless it does already."""
@@ -133,7 +133,7 @@ class DiskMonitor:
         if self._reported is DiskState.HEALTHY:
             return
         if not self._health.flushing:
-            self._store.commit([(Family.META, PROBE, b"")]).add_done_callback(_end_probe)
+            self._store.commit([(Family.META, PROBE_KEY, b"")]).add_done_callback(_end_probe)
         self._probe_later()
 
     def __repr__(self) -> str:

@@ -18,10 +18,10 @@ from ddb.wire.ports import Clock
 WRITING = frozenset({CoordinateChange, Propose, Accept, HandoffBatch})
 """What may be declined while a disk fills up."""
 
-EVERY = 0.1
+MEASURE_INTERVAL_S = 0.1
 """Seconds between looks at the disk."""
-RESERVE = 128 * 1024 * 1024
-LAST = 64 * 1024 * 1024
+SCARCE_BELOW_BYTES = 128 * 1024 * 1024
+NONE_BELOW_BYTES = 64 * 1024 * 1024
 """Well above what the log may hold, all of which a restart writes once more, as tables."""
 RESERVE_INODES = 128
 LAST_INODES = 64
@@ -63,7 +63,7 @@ class Supply:
     def room(self, resource: Resource) -> Room:
         """The room that one resource leaves."""
         if resource is Resource.BYTES:
-            return _room(self.bytes, RESERVE, LAST)
+            return _room(self.bytes, SCARCE_BELOW_BYTES, NONE_BELOW_BYTES)
         return (
             Room.AMPLE if self.inodes is None else _room(self.inodes, RESERVE_INODES, LAST_INODES)
         )
@@ -114,7 +114,7 @@ class Space:
         """What is left, as of a moment ago."""
         now = self._clock.now()
         if now >= self._next:
-            self._next = now + EVERY
+            self._next = now + MEASURE_INTERVAL_S
             free = free_supply(self._path)
             self._scarcest = free.scarcest
             self._room = free.room(self._scarcest)

@@ -21,15 +21,15 @@ from functools import partial
 from ddb.node.storage.flush_thread import Flusher, attempt
 from ddb.node.storage.store import Family, FlushObserver, Put, StoreFailed
 
-GATHER = 0.003
+MAX_GATHER_S = 0.003
 """Seconds that commits gather before a flush, at most, where the last one covered a crowd."""
-CROWD = 1
+MIN_CROWD_COMMITS = 1
 """Commits that are none yet."""
-QUICK = 0.005
+QUICK_FLUSH_S = 0.005
 """Seconds that a flush on the loop may take for the next one to be done there, too."""
-SLOW = 4 * QUICK
+SLOW_FLUSH_S = 4 * QUICK_FLUSH_S
 """The same in the thread, where some of it is waiting for the interpreter."""
-WARY = 0.5
+THREAD_FLUSH_PERIOD_S = 0.5
 """Seconds after a slow one during which flushes are left to the thread."""
 
 Fresh = dict[Family, dict[bytes, bytes | None]]
@@ -59,7 +59,7 @@ class GroupCommit:
         self._failed = failed
         self._now = now
         # A disk of which nothing is known is not waited for.
-        self._wary_until = now() + WARY
+        self._wary_until = now() + THREAD_FLUSH_PERIOD_S
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
@@ -121,7 +121,7 @@ class GroupCommit:
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._size < self._crowd:
-            self._gathering = loop.call_later(GATHER, self._begin)
+            self._gathering = loop.call_later(MAX_GATHER_S, self._begin)
         else:
             loop.call_soon(self._begin)
 
@@ -130,7 +130,7 @@ class GroupCommit:
         self.write_out()
         waiting, self._next = self._next, None
         crowd, self._size = self._size, 0
-        self._crowd = crowd if crowd > CROWD and self._flush is not None else 0
+        self._crowd = crowd if crowd > MIN_CROWD_COMMITS and self._flush is not None else 0
         if waiting is None:
             return
         if self._flush is None:
@@ -142,10 +142,11 @@ class GroupCommit:
             if self.observer is not None:
                 self.observer.flush_began()
             self.flusher.run(
-                partial(self._timed, self._flush), partial(self._ended, waiting, began, SLOW)
+                partial(self._timed, self._flush),
+                partial(self._ended, waiting, began, SLOW_FLUSH_S),
             )
         else:
-            self._ended(waiting, began, QUICK, attempt(partial(self._timed, self._flush)))
+            self._ended(waiting, began, QUICK_FLUSH_S, attempt(partial(self._timed, self._flush)))
 
     def _timed(self, flush: Callable[[], None]) -> None:
         """Flush, and note when that ended: the loop may hear of it much later."""
@@ -160,7 +161,7 @@ class GroupCommit:
         self._flushing = False
         ended = self._flushed_at
         if ended - began > most:
-            self._wary_until = ended + WARY
+            self._wary_until = ended + THREAD_FLUSH_PERIOD_S
         if self.observer is not None:
             self.observer.flush_ended(ended - began)
         self._settle(waiting, error)

@@ -27,17 +27,17 @@ from ddb.settings import Fsync
 
 log = logging.getLogger(__name__)
 
-COMPACTION = "rocksdb:low"
+COMPACTION_THREAD_NAME = "rocksdb:low"
 """The name that RocksDB gives the threads which compact.
 
 A compaction takes a second of CPU time or two, which requests would have to wait for.
 """
-MARK_EVERY = 1.0
+MARK_INTERVAL_S = 1.0
 """Seconds from a flush to the mark that covers it (see `ddb.node.storage.durable_mark`), at most."""
 REWRITE_ROWS = 100
 """Rows copied at a time in a rewrite. More, and requests wait longer than a millisecond for it;
 fewer, and a rewrite takes longer."""
-REWRITE_REST_S = 0.002
+REWRITE_PAUSE_S = 0.002
 """Seconds between those. Shorter, and requests share the loop with the copying; longer, and a
 damaged file stays longer."""
 
@@ -57,7 +57,7 @@ class RocksStore:
         except StoreRefused:
             os.close(self._lock)
             raise
-        in_background(COMPACTION)
+        in_background(COMPACTION_THREAD_NAME)
         self._families: dict[Family, Rdict] = {
             family: self._db.get_column_family(name) for family, name in self._names.items()
         }
@@ -93,7 +93,7 @@ class RocksStore:
         """As `Store.commit`."""
         if self._fsync and self._marking is None:
             # Without fsync nothing is known to be durable until the store is closed.
-            self._marking = asyncio.get_running_loop().call_later(MARK_EVERY, self._mark)
+            self._marking = asyncio.get_running_loop().call_later(MARK_INTERVAL_S, self._mark)
         return self._group.commit(puts)
 
     def _write(self, fresh: Fresh) -> None:
@@ -185,7 +185,7 @@ class RocksStore:
             some, at = rows(at, REWRITE_ROWS)
             # In the same step: whatever is committed from now on goes to both.
             self._copy(handle, some)
-            await asyncio.sleep(REWRITE_REST_S)
+            await asyncio.sleep(REWRITE_PAUSE_S)
         names = {each.value: self._names[each] for each in Family} | {base: name}
         await self.commit([(Family.META, FAMILIES, msgspec.json.encode(names))])
         self._group.write_out()

@@ -32,16 +32,16 @@ KEPT_LOGS = 3
 _DEFAULT = "default"
 _TABLE = ".sst"
 """What the name of a table ends with; RocksDB names a damaged one."""
-BLOCK_CACHE = 128 * 1024 * 1024
-WRITE_BUFFER = 16 * 1024 * 1024
-MOST_LOG = 16 * 1024 * 1024
+BLOCK_CACHE_BYTES = 128 * 1024 * 1024
+WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+MAX_LOG_BYTES = 16 * 1024 * 1024
 """Records lie in the log uncompressed, and a store is small: most of it must be in tables. But a
 compaction rewrites a small store as a whole, after so many times four of what was written."""
-MEMORY_FILTER = 0.1
+MEMTABLE_FILTER_RATIO = 0.1
 """Part of a write buffer for a filter: most reads are of records not written lately, and need not
 search the buffer for them. With 100,000 users a twentieth of a GET's CPU time."""
-BLOCK = 8 * 1024
-DICTIONARY = 16 * 1024
+BLOCK_BYTES = 8 * 1024
+DICTIONARY_BYTES = 16 * 1024
 """Bytes of a dictionary per table: it takes a twentieth off the disk, and lets blocks be small.
 
 They are samples of what is compressed, as they are: a dictionary trained on more of them made
@@ -53,8 +53,8 @@ ZSTD_WINDOW = -14
 """RocksDB's own default, which one of the others cannot be set without."""
 _BEYOND_SETTERS = Path(__file__).with_name("options")
 """A directory that rocksdict takes for a store's, to load that store's options."""
-TABLES_SLOW = 40
-TABLES_STOP = 72
+SLOWDOWN_TABLES = 40
+STOP_TABLES = 72
 """Tables not yet compacted at which RocksDB slows down writes, and stops them: twice its defaults.
 Where other programs leave no processor idle for long, compaction falls behind; it catches up once
 one is, and until then a read asks the filters of more tables.
@@ -150,7 +150,7 @@ def _refusal(path: Path, error: Exception) -> StoreRefused:
 
 def _open(path: Path, names: Sequence[str], *, strict: bool) -> Rdict:
     """`strict`: with RocksDB's own checks, and no compaction; for a moment only."""
-    cache = Cache(BLOCK_CACHE)
+    cache = Cache(BLOCK_CACHE_BYTES)
     options, _ = Options.load_latest(str(_BEYOND_SETTERS))
     _set(options, cache)
     options.create_if_missing(True)
@@ -158,7 +158,7 @@ def _open(path: Path, names: Sequence[str], *, strict: bool) -> Rdict:
     # A torn tail is what a crash leaves; damage before the tail must not pass for one, as it
     # would with point-in-time recovery, which drops whatever follows it.
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    options.set_max_total_wal_size(MOST_LOG)
+    options.set_max_total_wal_size(MAX_LOG_BYTES)
     options.set_keep_log_file_num(KEPT_LOGS)
     options.set_max_background_jobs(2)
     options.set_max_open_files(tables_in(limit_in_force()))
@@ -173,25 +173,25 @@ def _open(path: Path, names: Sequence[str], *, strict: bool) -> Rdict:
 def family_options() -> Options:
     """The options of a column family that is made while the store is open."""
     options = Options(raw_mode=True)
-    _set(options, Cache(BLOCK_CACHE))
+    _set(options, Cache(BLOCK_CACHE_BYTES))
     return options
 
 
 def _set(options: Options, cache: Cache) -> None:
     # At every level: a small store may never reach the last one.
     options.set_compression_type(DBCompressionType.zstd())
-    options.set_compression_options(ZSTD_WINDOW, ZSTD_LEVEL, 0, DICTIONARY)
-    options.set_write_buffer_size(WRITE_BUFFER)
+    options.set_compression_options(ZSTD_WINDOW, ZSTD_LEVEL, 0, DICTIONARY_BYTES)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(2)
-    options.set_memtable_prefix_bloom_ratio(MEMORY_FILTER)
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_RATIO)
     options.set_memtable_whole_key_filtering(True)
     options.set_level_compaction_dynamic_level_bytes(True)
-    options.set_level_zero_slowdown_writes_trigger(TABLES_SLOW)
-    options.set_level_zero_stop_writes_trigger(TABLES_STOP)
+    options.set_level_zero_slowdown_writes_trigger(SLOWDOWN_TABLES)
+    options.set_level_zero_stop_writes_trigger(STOP_TABLES)
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_bloom_filter(10, False)
-    table.set_block_size(BLOCK)
+    table.set_block_size(BLOCK_BYTES)
     options.set_block_based_table_factory(table)
 
 

@@ -24,7 +24,7 @@ REPLICA = (
         (
             Patch(
                 _BALLOTS,
-                "        if counter > self._reserved_next - RESERVE // 2:",
+                "        if counter > self._reserved_next - RESERVED_AHEAD // 2:",
                 "        if False:",
             ),
         ),
