@@ -70,7 +70,8 @@ class Listener:
         self.handler = handler
         self.greet = greet
         self.clock = clock
-        self.open: set[Serving] = set()
+        self.open: dict[Serving, None] = {}
+        """Open connections in the order of their opening: a simulated run must be repeatable."""
         self.connections: Connections[Serving] = Connections(limits)
         self._swept = clock.now()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -130,7 +131,7 @@ class Serving(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
-        self._listener.open.add(self)
+        self._listener.open[self] = None
         _probe_peer(transport)
         self.active_at = now = self._listener.clock.now()
         oldest = self._listener.connections.opened(self, now)
@@ -139,7 +140,7 @@ class Serving(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Called by the loop. What is in progress goes on: its effects are owed to the cell."""
-        self._listener.open.discard(self)
+        self._listener.open.pop(self, None)
         self._listener.connections.closed(self)
         self._transport = None
 

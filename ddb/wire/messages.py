@@ -365,7 +365,7 @@ class CommitNoticeAck(Message, tag=58, frozen=True):
 
 
 class Member(Message, tag=55, frozen=True):
-    """Answers Form and Membership: the stage (see `ddb.node.membership.identity`) and the cluster's id.
+    """Answers Form and Membership: a stage (`ddb.node.membership.identity`) and the cluster's id.
 
     `counter` is the node's hybrid clock: at or above every ballot it has seen. `votes`: whether it
     is READY, and its peers have found nothing against its disk since it started.

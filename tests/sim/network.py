@@ -4,7 +4,8 @@ Messages are delayed, lost, doubled and overtaken one by one; connections are ma
 and given up by the rules and limits of the real `Link`. A request that was sent may be acted upon
 at any later time, unless its deadline has passed on the callee's clock. Two kindnesses, since on a
 connection everything arrives once: so does a change asked for by a gateway, for gateways rest on
-that (`CoordinateChange.low`); and nobody is told that a message came too late of which another copy did not.
+that (`CoordinateChange.low`); and no caller learns that a message was late while another copy was
+in time.
 """
 
 import random

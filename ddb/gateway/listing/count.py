@@ -1,8 +1,8 @@
-"""Counting: how many records live, partition by partition, mostly without reading any.
+"""COUNT: the number of live records, partition by partition, mostly without reading any.
 
-Each node keeps a tally of its home copies (`ddb.node.replica.partition_digests`); where both homes' tallies of a
-partition are equal, or the standby vouches for one of them, that is the count. Elsewhere the
-partition is walked.
+Each node keeps a digest of its home copies (`ddb.node.replica.partition_digests`). Where the
+digests of both homes are equal, or the standby vouches for one of them, that is the count.
+Elsewhere the partition is read record by record.
 """
 
 import asyncio

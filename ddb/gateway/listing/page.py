@@ -1,7 +1,7 @@
-"""LIST and COUNT: reading many records, as exactly as one.
+"""LIST and COUNT: many records, as exactly as one.
 
-How single records are told apart is `ddb.gateway.listing.range_read`'s matter, and how most of COUNT does without
-any is `ddb.gateway.listing.count`'s; here a page is cut out of what they find.
+`range_read` reads the records of a key range. `count` answers most of COUNT without any record.
+This module cuts a page out of their results.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,7 @@
 """Disk health: what the flushes of one node's store tell of its disk.
 
-Pure: times and durations come in as values. `ddb.node.storage.disk_monitor` feeds it and acts on changes.
+Pure: times and durations come in as values. `ddb.node.storage.disk_monitor` feeds it and acts on
+changes.
 """
 
 from ddb.wire.messages import DiskState

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 from rocksdict import ColumnFamily, Rdict, WriteBatch
 
-from ddb.node import cursor, mark
+from ddb.node.storage import cursor
+from ddb.node.storage import durable_mark as mark
 from ddb.node.storage.group_commit import Fresh, GroupCommit
 from ddb.node.storage.rocksdb_open import FAMILIES, GENERATION, family_options, lock, open_marked
 from ddb.node.storage.store import (
@@ -33,7 +34,7 @@ COMPACTION_THREAD_NAME = "rocksdb:low"
 A compaction takes a second of CPU time or two, which requests would have to wait for.
 """
 MARK_INTERVAL_S = 1.0
-"""Seconds from a flush to the mark that covers it (see `ddb.node.storage.durable_mark`), at most."""
+"""Most seconds from a flush to the mark that covers it (`durable_mark`)."""
 REWRITE_ROWS = 100
 """Rows copied at a time in a rewrite. More, and requests wait longer than a millisecond for it;
 fewer, and a rewrite takes longer."""
