@@ -113,7 +113,7 @@ COORDINATOR = (
             ),
             Patch(
                 _LOOKUP,
-                "        held = self._replica.raw(key)\n",
+                "        held = self._replica.readable(key)\n",
                 "        held, newest = newest, peek(newest)\n",
             ),
         ),

@@ -145,7 +145,7 @@ GATEWAY = (
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(_SIGHT, "if not (home in names and partner in names)", "if False"),
+            Patch(_SIGHT, "if home in names and partner in names:", "if True:"),
         ),
         family="seesaw",
     ),
@@ -187,9 +187,9 @@ GATEWAY = (
         (
             Patch(
                 _COUNTING,
-                "        disputed: list[int] = []\n        for number in numbers:\n",
+                "        disputed: list[int] = []\n        damaged =",
                 "        words = {name: reply.hints for name, reply in answers.items()}\n"
-                "        disputed: list[int] = []\n        for number in numbers:\n",
+                "        disputed: list[int] = []\n        damaged =",
             ),
         ),
         family="homecoming",
@@ -200,8 +200,8 @@ GATEWAY = (
         (
             Patch(
                 _SIGHT,
-                "not (standby in before and (home",
-                "not (standby in names and (home",
+                "if looked and (home",
+                "if standby in names and (home",
             ),
         ),
         family="homecoming",
