@@ -169,11 +169,7 @@ GATEWAY = (
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(
-                _SIGHT,
-                "if home in names and partner in names:",
-                "if home in names or partner in names:",
-            ),
+            Patch(_SIGHT, "if home in names and partner in names:", "if True:"),
         ),
         family="seesaw",
     ),
@@ -215,9 +211,9 @@ GATEWAY = (
         (
             Patch(
                 _COUNTING,
-                "        disputed: list[int] = []\n        damaged = ",
+                "        disputed: list[int] = []\n        damaged =",
                 "        words = {name: reply.hints for name, reply in answers.items()}\n"
-                "        disputed: list[int] = []\n        damaged = ",
+                "        disputed: list[int] = []\n        damaged =",
             ),
         ),
         family="homecoming",
@@ -228,8 +224,8 @@ GATEWAY = (
         (
             Patch(
                 _SIGHT,
-                "            if looked and (home in here",
-                "            if standby in names and (home in here",
+                "if looked and (home",
+                "if standby in names and (home",
             ),
         ),
         family="homecoming",
