@@ -158,7 +158,7 @@ def test_an_id_in_a_path_is_an_id_in_a_body(text: str) -> None:
 
 def test_the_file_is_a_schema_that_others_can_read() -> None:
     """The file is a JSON Schema that describes every field in words."""
-    text = resources.files("ddb.gateway").joinpath("user.schema.json").read_text("utf-8")
+    text = resources.files("ddb.gateway.api").joinpath("user.schema.json").read_text("utf-8")
     definition = json.loads(text)
     assert definition == USERS.definition
     USERS._explain_whole.check_schema(definition)

@@ -134,8 +134,8 @@ def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patched:
         # Full memtables begin new logs, and the half empty ones of the other families keep the old.
-        patched.setattr(rocks_open, "WRITE_BUFFER", 64 * 1024)
-        patched.setattr(rocks_open, "MOST_LOG", 1024 * 1024 * 1024)
+        patched.setattr(rocks_open, "WRITE_BUFFER_BYTES", 64 * 1024)
+        patched.setattr(rocks_open, "MAX_LOG_BYTES", 1024 * 1024 * 1024)
         store = RocksStore(path / "data", Fsync.ALWAYS)
         asyncio.run(fill(store))
         store.close()

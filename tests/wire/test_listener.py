@@ -243,7 +243,7 @@ def test_work_goes_on_when_its_caller_leaves() -> None:
 
 def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit of requests in progress on one connection more are refused unbegun."""
-    monkeypatch.setattr(listener, "MOST_AT_ONCE", 3)
+    monkeypatch.setattr(listener, "MAX_REQUESTS_IN_FLIGHT", 3)
 
     async def scenario() -> None:
         go = asyncio.Event()
@@ -270,7 +270,7 @@ def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_caller_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replies that nobody reads do not pile up without end."""
-    monkeypatch.setattr(listener, "MOST_UNREAD", 100_000)
+    monkeypatch.setattr(listener, "MAX_UNREAD_BYTES", 100_000)
 
     async def scenario() -> None:
         async with Node() as node:

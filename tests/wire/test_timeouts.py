@@ -24,6 +24,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
         "read_admission_s": 168.75,
         "scan_admission_s": 90.0,
         "begin_s": 67.5,
+        "flush_overdue_s": 50.0,
     }
 
 

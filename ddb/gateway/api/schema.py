@@ -103,7 +103,7 @@ class Schema:
 
 def load(name: str) -> Schema:
     """The schema in the file `NAME.schema.json` beside this module."""
-    text = resources.files("ddb.gateway").joinpath(f"{name}.schema.json").read_text("utf-8")
+    text = resources.files("ddb.gateway.api").joinpath(f"{name}.schema.json").read_text("utf-8")
     return Schema(json.loads(text))
 
 
