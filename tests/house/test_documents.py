@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddb import settings
+from ddb.wire import messages
 from tests.sim.mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[2]
@@ -61,3 +62,33 @@ def test_each_decision_record_is_in_the_index() -> None:
         assert f"({record.name})" in index
         headings = {"context", "decision", "consequences", "alternatives"}
         assert headings <= anchors(record)
+
+
+def test_map_has_every_module() -> None:
+    """The map in ARCHITECTURE has each module of the product, and no other."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text[text.index("## The map") : text.index("## Messages")]
+    listed = set[str]()
+    for cell in re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE):
+        folder = ""
+        for name in re.findall(r"`([^`]*)`", cell):
+            folder = name.rpartition("/")[0] if "/" in name else folder
+            listed.add(f"{folder}/{name.rpartition('/')[2]}".removeprefix("ddb/").strip("/"))
+    modules = {
+        str(path.relative_to(ROOT / "ddb").with_suffix(""))
+        for path in (ROOT / "ddb").rglob("*.py")
+        if not path.stem.startswith("__") and path.parent != ROOT / "ddb"
+    }
+    assert modules - listed == set()
+    assert {name for name in listed if "/" in name and "." not in name} - modules == set()
+
+
+def test_message_table_has_every_message() -> None:
+    """The table of messages in ARCHITECTURE has each request with its replies."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text[text.index("## Messages") : text.index("## One GET")]
+    rows = [row.split("|") for row in section.splitlines() if row.startswith("| ")]
+    requests = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    replies = {name for row in rows for name in re.findall(r"`(\w+)`", row[5])} | {"Failed"}
+    assert requests == {each.__name__ for each in messages.Request.__args__}
+    assert replies == {each.__name__ for each in messages.Reply.__args__}
