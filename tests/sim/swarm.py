@@ -9,7 +9,8 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import (
+from tests.sim.plan import Plan
+from tests.sim.plans import (
     apart,
     crowd,
     hearsay,
@@ -23,7 +24,6 @@ from tests.sim import (
     rotten,
     slow_disks,
 )
-from tests.sim.plan import Plan
 
 
 class Family(Enum):

@@ -3,7 +3,7 @@
 import random
 
 from tests.sim.plan import Action, FaultKind, Plan
-from tests.sim.renewal import QUICK, amnesiac, meeting, overlap
+from tests.sim.plans.renewal import QUICK, amnesiac, meeting, overlap
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 _QUICK: dict[str, float | int] = {
