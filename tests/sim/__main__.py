@@ -125,14 +125,24 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seed", type=int, help="replay this seed, with its trace")
-    parser.add_argument("--shrink", action="store_true", help="with --seed: cut it down first")
-    given = parser.parse_args()
+    parser.add_argument("--seed", type=int, nargs="+", help="replay these seeds, with their traces")
+    parser.add_argument("--shrink", action="store_true", help="with --seed: shrink the plans first")
+    arguments = parser.parse_args()
     pin()
-    if given.seed is None:
-        return run_many(range(given.start, given.start + given.seeds), given.jobs)
-    plan = draw(given.seed)
-    if given.shrink:
+    if arguments.seed is None:
+        seeds = range(arguments.start, arguments.start + arguments.seeds)
+        return run_many(seeds, arguments.jobs)
+    return max(replay(seed, shrunk=arguments.shrink) for seed in arguments.seed)
+
+
+def replay(seed: int, *, shrunk: bool) -> int:
+    """Run one seed and print its trace; return the exit code.
+
+    Args:
+        shrunk: True cuts the plan down and prints it first; False runs the plan as drawn.
+    """
+    plan = draw(seed)
+    if shrunk:
         plan = shrink(plan)
         print(f"left: {len(plan.ops)} operations, {len(plan.faults)} faults")
         print(f"{plan!r}")
