@@ -95,7 +95,7 @@ def _eased(calls: list[Call]) -> list[Call]:
     """
     eased: list[Call] = []
     for call in calls:
-        told = call.answer.body if call.answer else None
+        body = call.answer.body if call.answer else None
         if call.method is Method.PUT and ended(call, Ended.OK):
             eased.append(_as(call, Method.PUT, Answer(Ended.UNKNOWN)))
         elif call.method is Method.POST and ended(call, Ended.OK):
@@ -103,8 +103,8 @@ def _eased(calls: list[Call]) -> list[Call]:
         else:
             eased.append(call)
             continue
-        if told is not None:
-            eased.append(_as(call, Method.GET, Answer(Ended.OK, told)))
+        if body is not None:
+            eased.append(_as(call, Method.GET, Answer(Ended.OK, body)))
     return eased
 
 
@@ -158,7 +158,7 @@ def available(world: World) -> Iterable[str]:
         took = timed.returned - timed.invoked
         if not timed.decided or took > PROMISED:
             yield (
-                f"{timed.id or 'all'} at {timed.invoked:.4f}: {timed.said} after {took:.3f} s,"
+                f"{timed.id or 'all'} at {timed.invoked:.4f}: {timed.answer} after {took:.3f} s,"
                 f" with {sorted(out) or 'nobody'} of {sorted(cell)} out of reach"
             )
 
@@ -173,8 +173,8 @@ def honest(world: World) -> Iterable[str]:
         return
     for timed in world.observed.timed:
         took = timed.returned - timed.invoked
-        if timed.said == Ended.UNKNOWN.value or took > PROMISED:
-            yield f"{timed.id} at {timed.invoked:.4f}: {timed.said} after {took:.3f} s"
+        if timed.answer == Ended.UNKNOWN.value or took > PROMISED:
+            yield f"{timed.id} at {timed.invoked:.4f}: {timed.answer} after {took:.3f} s"
     for gateway in world.gateways:
         retries = gateway.router.counters.retries
         if retries:

@@ -1,11 +1,11 @@
-"""Clients: sequences of requests through gateways, and the history of what they were told."""
+"""Clients: sequences of requests through gateways, and the history of what they were answers."""
 
 import asyncio
 from dataclasses import dataclass
 
 import msgspec
 
-from ddb.gateway.records import Answer as Told
+from ddb.gateway.records import Answer as GatewayAnswer
 from ddb.gateway.records import Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
@@ -49,15 +49,15 @@ class _Asked:
         """The request, in a gateway."""
         if self.action is Action.GET:
             found = await router.read(self.id)
-            return Told(Outcome.ABSENT if found is None else Outcome.DONE, found)
+            return GatewayAnswer(Outcome.ABSENT if found is None else Outcome.DONE, found)
         body = b"" if self.sent is None else msgspec.json.encode(self.sent)
         change = Change(_KIND[self.action], body, self.tags)
         return await router.change(self.id, change, key=self.key)
 
 
 @dataclass(slots=True)
-class _Told:
-    """What the attempts at one operation were told."""
+class _Answers:
+    """What the attempts at one operation were answers."""
 
     first: Answer | None = None
     """The first decision."""
@@ -103,28 +103,28 @@ class Clients:
         """One operation on one record, to its end."""
         world, asked = self._world, self._ask(client, op)
         invoked = world.loop.now
-        told = _Told()
+        answers = _Answers()
         gateway = op.gateway
         for attempt in range(1 + op.retries):
             if attempt:
                 gateway = (gateway + 1) % len(world.gateways)
                 await asyncio.sleep(op.pause)
             begun = world.loop.now
-            answer = await self._attempt(gateway, asked, op, told)
+            answer = await self._attempt(gateway, asked, op, answers)
             key = f" (key {asked.serial})" if asked.key else ""
             world.note(
                 f"client {client} {op.action.value} {asked.id} {asked.sent or ''} via"
                 f" gw-{gateway} since {begun:.4f}: {answer or 'no answer'}{key}"
             )
-            if answer is not None and op.patience >= 1:
+            if answer is not None and op.timeout_s >= 1:
                 self._timed(asked.id, begun, answer)
             if answer is not None and answer.kind not in _UNDECIDED:
-                if told.first is not None and answer.kind is not told.first.kind:
-                    world.violate("once", f"{asked!r}: first {told.first}, then {answer}")
-                told.first = told.first or answer
+                if answers.first is not None and answer.kind is not answers.first.kind:
+                    world.violate("once", f"{asked!r}: first {answers.first}, then {answer}")
+                answers.first = answers.first or answer
                 if not op.repeat:
                     break
-        final = told.final
+        final = answers.final
         call = Call(
             client=client,
             method=_METHOD[op.action],
@@ -155,28 +155,30 @@ class Clients:
         key = op.key or (f"key-{serial}" if op.retries else None)
         return _Asked(client, serial, op.action, name, sent, match, tags, key)
 
-    async def _attempt(self, gateway: int, asked: "_Asked", op: Op, told: "_Told") -> Answer | None:
+    async def _attempt(
+        self, gateway: int, asked: "_Asked", op: Op, answers: "_Answers"
+    ) -> Answer | None:
         """Ask once; what was answered, None where nothing was."""
         try:
-            answer = await through(self._world, gateway, asked.work, op.patience, op.cancels)
+            answer = await through(self._world, gateway, asked.work, op.timeout_s, op.cancels)
         except GatewayGone as gone:
-            told.unknown = told.unknown or gone.begun
-            told.last = None if gone.begun else Answer(Ended.NO)
+            answers.unknown = answers.unknown or gone.begun
+            answers.last = None if gone.begun else Answer(Ended.NO)
         except Lost:
-            told.unknown, told.last = True, None
+            answers.unknown, answers.last = True, None
         except Unavailable as unavailable:
             no = unavailable.applied is Applied.NO
-            told.unknown = told.unknown or not no
-            told.last = Answer(Ended.NO if no else Ended.UNKNOWN)
+            answers.unknown = answers.unknown or not no
+            answers.last = Answer(Ended.NO if no else Ended.UNKNOWN)
         except TooManyKeyed:
             self._world.fired["keyed log full"] += 1
-            told.last = Answer(Ended.NO)
+            answers.last = Answer(Ended.NO)
         else:
-            assert isinstance(answer, Told)
+            assert isinstance(answer, GatewayAnswer)
             if answer.body is not None:
                 self._seen[asked.client, asked.id] = answer.body
-            told.last = self._answer(answer)
-        return told.last
+            answers.last = self._answer(answer)
+        return answers.last
 
     async def list_all(self, gateway: int, limit: int) -> Listed | None:
         """Walk through all pages; None where a page was not to be had."""
@@ -223,9 +225,9 @@ class Clients:
         assert isinstance(page, Page)
         rows = [msgspec.json.decode(body, type=Record) for body in page.bodies]
         for row in rows:
-            told = Answer(Ended.OK, row)
+            answer = Answer(Ended.OK, row)
             world.observed.calls.append(
-                Call(-1, Method.GET, str(row["id"]), None, invoked, world.loop.now, told)
+                Call(-1, Method.GET, str(row["id"]), None, invoked, world.loop.now, answer)
             )
         return rows, page.next
 
@@ -257,14 +259,14 @@ class Clients:
         self._timed(None, began, Answer(Ended.OK))
         return found
 
-    def _answer(self, told: Told) -> Answer:
-        if told.outcome is Outcome.REUSED:
+    def _answer(self, answer: GatewayAnswer) -> Answer:
+        if answer.outcome is Outcome.REUSED:
             self._world.violate("once", "a key that was used once is said to be used twice")
             return Answer(Ended.UNKNOWN)
-        kind = _ENDED[told.outcome]
-        if kind is not Ended.OK or told.body is None:
+        kind = _ENDED[answer.outcome]
+        if kind is not Ended.OK or answer.body is None:
             return Answer(kind)
-        return Answer(kind, msgspec.json.decode(told.body, type=Record))
+        return Answer(kind, msgspec.json.decode(answer.body, type=Record))
 
     def _timed(self, name: str | None, begun: float, answer: Answer) -> None:
         decided = answer.kind not in (Ended.NO, Ended.UNKNOWN)

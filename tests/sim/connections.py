@@ -21,7 +21,7 @@ class Peer:
 
     condition: Condition = Condition.DOWN
     incarnation: int = 0
-    heard: float = 0.0
+    received_at: float = 0.0
     voting: bool = False
     disk: DiskState = DiskState.HEALTHY
     broken_since: float | None = None
@@ -56,7 +56,7 @@ class Asked:
     future: asyncio.Future[Reply]
     sent: float
     deadline: float
-    patience: float
+    timeout_s: float
     timer: Handle | None = None
 
 
@@ -90,7 +90,7 @@ class Connections:
     def keep(self) -> None:
         """Watch the peers, for as long as the process lives."""
         network, datagrams, me = self._network, self._network.datagrams, self._name
-        hosts, cut, heard = network.hosts, network.cut, self._loop.now - network.weather.delay
+        hosts, cut, received_at = network.hosts, network.cut, self._loop.now - network.weather.delay
         for name, peer in self.peers.items():
             host = hosts.get(name)
             if (
@@ -106,7 +106,7 @@ class Connections:
                 if host.process.number != peer.incarnation and self._loop.now >= peer.retry_at:
                     self._connect(name, peer, host)
                 peer.broken_since = None
-                peer.heard = max(peer.heard, heard)
+                peer.received_at = max(peer.received_at, received_at)
                 peer.ponged(host.pong())
                 peer.condition = Condition.UP
             else:
@@ -127,7 +127,7 @@ class Connections:
         """A request waits for the peer: it is pinged, and heard where it answers now."""
         network, peer, host = self._network, self.peers[name], self._network.hosts.get(name)
         if (
-            self._loop.now - peer.heard >= link.PROBE_AFTER_S
+            self._loop.now - peer.received_at >= link.PROBE_AFTER_S
             and host is not None
             and (host.process.number == peer.incarnation or network.datagrams)
             and host.process.alive
@@ -135,7 +135,7 @@ class Connections:
             and network.flows(self._name, name)
             and network.flows(name, self._name)
         ):
-            peer.heard = self._loop.now - network.weather.delay
+            peer.received_at = self._loop.now - network.weather.delay
 
     def _tend(self, name: str, peer: Peer, host: Host | None) -> None:
         """One look at a peer that does not answer: what a socket would have told by now."""
@@ -159,7 +159,7 @@ class Connections:
         now = self._loop.now
         if peer.broken_since is None:
             peer.broken_since = now
-        silent = now - max(peer.heard, peer.broken_since)
+        silent = now - max(peer.received_at, peer.broken_since)
         if silent >= link.RECONNECT_AFTER_S:
             self.lose(name, "silent")
         elif silent >= link.SUSPECT_AFTER_S and peer.condition is Condition.UP:
@@ -205,7 +205,7 @@ class Connections:
             return
         peer.condition = Condition.UP
         peer.incarnation = host.process.number
-        peer.heard = self._loop.now
+        peer.received_at = self._loop.now
         peer.broken_since = None
         peer.attempt = 0
         peer.ponged(host.pong())

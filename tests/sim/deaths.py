@@ -59,7 +59,7 @@ class Deaths:
         if machine.process is process and (machine.up or power):
             world.die(machine, power=power, lasts=fault.lasts)
         await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _kill(self, fault: Fault) -> None:
         machine = self._targets.machine(fault.one)
@@ -87,7 +87,7 @@ class Deaths:
             lasts = fault.lasts * (0.5 + world.rng.random())
             world.die(machine, power=True, lasts=lasts)
         await asyncio.sleep(1.5 * fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _dies_twice(self, fault: Fault) -> None:
         world, machine = self._world, self._targets.machine(fault.one)
@@ -102,7 +102,7 @@ class Deaths:
             process.on_fuse = lambda: world.die(machine, power=True, lasts=fault.lasts)
             process.fuse = max(1, fault.fuse)
             await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _rolling(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -111,7 +111,7 @@ class Deaths:
         for machine in world.machines.values():
             world.die(machine, power=fault.amount < 0.3, lasts=0.2 * fault.lasts)
             await asyncio.sleep(fault.lasts * (0.1 + world.rng.random() * 0.4))
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _wipe(self, fault: Fault) -> None:
         """Lose a disk, unless the data of another one has not been refilled yet."""
@@ -128,7 +128,7 @@ class Deaths:
         machine.damage.clear()
         world.note(f"{machine.name} loses its disk")
         await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _image(self, fault: Fault) -> None:
         """Take an image of a disk that holds its share."""
@@ -153,8 +153,8 @@ class Deaths:
         ceiling = int.from_bytes(image[Family.META].get(CEILING_KEY, b""), "big")
         for other in others:
             found = other.disk.get(Family.META, PEERS)
-            known = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
-            if not _provable(known.get(machine.name), identity.node_id, number, ceiling):
+            standings = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
+            if not _provable(standings.get(machine.name), identity.node_id, number, ceiling):
                 return
         self._targets.fired(fault)
         trouble = world.trouble()
@@ -163,7 +163,7 @@ class Deaths:
         machine.restored = identity.node_id
         world.note(f"{machine.name} gets an old image of its disk, of boot {number - 1}")
         await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _pause(self, fault: Fault) -> None:
         machine = self._targets.machine(fault.one)
@@ -172,7 +172,7 @@ class Deaths:
             self._targets.fired(fault)
             trouble = self._world.trouble(machine.name)
             await self._hold(process, fault)
-            self._targets.mend(trouble)
+            self._targets.end_trouble(trouble)
 
     async def _gateway_pause(self, fault: Fault) -> None:
         world = self._world
@@ -181,7 +181,7 @@ class Deaths:
             self._targets.fired(fault)
             trouble = world.trouble()
             await self._hold(gateway.process, fault)
-            self._targets.mend(trouble)
+            self._targets.end_trouble(trouble)
 
     async def _hold(self, process: Process, fault: Fault) -> None:
         loop = self._world.loop
@@ -198,19 +198,19 @@ class Deaths:
             world.close_gateway(index)
             await asyncio.sleep(fault.lasts)
             world.open_gateway(index)
-            self._targets.mend(trouble)
+            self._targets.end_trouble(trouble)
 
     def __repr__(self) -> str:
         return f"<Deaths in {self._world!r}>"
 
 
-def _provable(known: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
+def _provable(standing: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
     """Whether what a peer remembers proves a disk old that starts as boot `number`.
 
     Not by the production's own rule, which may be what is wrong.
     """
-    if known is None:
+    if standing is None:
         return False
-    if node_id != known.node_id:
-        return node_id in known.retired
-    return number <= known.number or ceiling < known.reached
+    if node_id != standing.node_id:
+        return node_id in standing.retired
+    return number <= standing.number or ceiling < standing.reached

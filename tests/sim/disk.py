@@ -21,7 +21,7 @@ from tests.sim.rot import CLEARED, Reading, Rots
 Batch = tuple[Put, ...]
 Content = dict[Family, dict[bytes, bytes]]
 _TORN = 0.5
-STALL_LOOK = 0.005
+STALL_CHECK_INTERVAL_S = 0.005
 """Seconds between checks whether a stalled disk goes on."""
 _COPIED = 3
 """Rows copied at a time in a rewrite."""
@@ -285,8 +285,10 @@ class SimStore:
 
     def _flushed(self, waiting: asyncio.Future[None], batches: int, seconds: float) -> None:
         if self._disk.health.stalled:
-            again = seconds + STALL_LOOK
-            self._disk.loop.call_later(STALL_LOOK, self._flushed, waiting, batches, again)
+            again = seconds + STALL_CHECK_INTERVAL_S
+            self._disk.loop.call_later(
+                STALL_CHECK_INTERVAL_S, self._flushed, waiting, batches, again
+            )
             return
         self._flushing = False
         if self._observer is not None:

@@ -18,7 +18,7 @@ class Lost(Exception):
     """The client waited long enough."""
 
 
-async def through(world: World, index: int, work: Work, patience: float, cancels: bool) -> object:
+async def through(world: World, index: int, work: Work, timeout_s: float, cancels: bool) -> object:
     """Have a gateway do something; raises what it raised, `GatewayGone` or `Lost`."""
     loop = world.loop
     gateway = world.gateways[index]
@@ -28,7 +28,7 @@ async def through(world: World, index: int, work: Work, patience: float, cancels
     gateway.waiting[done] = None
     sent = _Sent(world, loop.current, gateway, done)
     loop.later_in(gateway.process, _TRAVEL * world.rng.random(), sent.begin, work)
-    timer = loop.call_later(patience, _expire, done)
+    timer = loop.call_later(timeout_s, _expire, done)
     try:
         return await done
     except Lost:

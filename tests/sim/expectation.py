@@ -76,7 +76,8 @@ TURNS = {Method.DELETE: 1, Method.POST: 2, Method.PUT: 3}
 
 def expectation_of(call: Call) -> Expectation:
     """What a firm call must have found to be answered as it was."""
-    kind, told, sent = call.answer.kind if call.answer else Ended.NO, told_by(call), call.body or {}
+    kind = call.answer.kind if call.answer else Ended.NO
+    body, sent = answered_body(call), call.body or {}
     if kind is Ended.EXISTS and call.method is Method.POST:
         return _PRESENT
     if kind is Ended.ABSENT and call.method is not Method.POST:
@@ -86,16 +87,16 @@ def expectation_of(call: Call) -> Expectation:
     if kind is not Ended.OK:
         return _NOTHING
     if call.method is Method.POST:
-        return _ABSENT if told == sent else _NOTHING
+        return _ABSENT if body == sent else _NOTHING
     if call.method is Method.DELETE:
         return _PRESENT if call.match is None else Expectation(Need.BECOMES, call.match, {})
-    if told is None or {**told, **sent} != told:
+    if body is None or {**body, **sent} != body:
         return _NOTHING
     if call.match is None:
-        return Expectation(Need.BECOMES, told, sent)
-    return Expectation(Need.BECOMES, call.match, {}) if {**call.match, **sent} == told else _NOTHING
+        return Expectation(Need.BECOMES, body, sent)
+    return Expectation(Need.BECOMES, call.match, {}) if {**call.match, **sent} == body else _NOTHING
 
 
-def told_by(call: Call) -> Record | None:
+def answered_body(call: Call) -> Record | None:
     """The record that a call was answered with, if any."""
     return call.answer.body if call.answer else None

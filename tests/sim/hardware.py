@@ -36,7 +36,7 @@ class Hardware:
         await asyncio.sleep(fault.lasts)
         health.fsync = health.jitter = self._world.plan.fsync
         await asyncio.sleep(0.4)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _stalled_disk(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -45,7 +45,7 @@ class Hardware:
         health.stalled += 1
         await asyncio.sleep(fault.lasts)
         health.stalled -= 1
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _late_disks(self, fault: Fault) -> None:
         """Writes may come too late; in the second half there are none, and every read is owed."""
@@ -68,7 +68,7 @@ class Hardware:
         await asyncio.sleep(fault.lasts)
         health.failing = False
         await asyncio.sleep(0.2)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _disk_full(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -78,7 +78,7 @@ class Hardware:
         await asyncio.sleep(fault.lasts)
         health.full = False
         await asyncio.sleep(0.2)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _bad_block(self, fault: Fault) -> None:
         """Let some rows of one family rot, unless it would be the second damaged copy of some."""

@@ -87,21 +87,21 @@ def some_history(rng: random.Random) -> list[Call]:
         made = some_call(rng, record)
         chance = rng.random()
         answer, after = does(record, made)
-        told: Answer | None = answer
+        answered: Answer | None = answer
         if chance < 0.08:
-            told = NO
+            answered = NO
         elif chance < 0.3:
-            told = UNKNOWN if rng.random() < 0.5 else None
+            answered = UNKNOWN if rng.random() < 0.5 else None
             record = after if rng.random() < 0.6 else record
         else:
             record = after
         invoked = moment - rng.random() * width
-        returned = None if told is None else moment + rng.random() * width
-        if told == UNKNOWN and rng.random() < 0.5:
+        returned = None if answered is None else moment + rng.random() * width
+        if answered == UNKNOWN and rng.random() < 0.5:
             # It takes effect after its client was told that nobody knows.
             invoked, returned = invoked - width, moment - rng.random() * width
             invoked = min(invoked, returned)
-        calls.append(replace(made, invoked=invoked, returned=returned, answer=told))
+        calls.append(replace(made, invoked=invoked, returned=returned, answer=answered))
     return calls
 
 

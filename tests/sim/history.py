@@ -66,6 +66,6 @@ class Call:
         sent = "" if self.body is None else f" {self.body}"
         match = "" if self.match is None else f" if {self.match}"
         end = "" if self.returned is None else f"{self.returned:g}"
-        told = "abandoned" if self.answer is None else repr(self.answer)
+        answer = "abandoned" if self.answer is None else repr(self.answer)
         span = f"[{self.invoked:g}..{end}]"
-        return f"{span} client {self.client} {self.method.value}{sent}{match}: {told}"
+        return f"{span} client {self.client} {self.method.value}{sent}{match}: {answer}"

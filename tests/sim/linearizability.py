@@ -22,8 +22,8 @@ from tests.sim.expectation import (
     UNSEEN,
     Expectation,
     Need,
+    answered_body,
     expectation_of,
-    told_by,
 )
 from tests.sim.history import Call, Ended, Method, Record
 
@@ -31,7 +31,7 @@ MOST_STEPS = 1_000_000
 """Placements tried per history. Without loose calls `n * 2**w * w` suffice for n calls, w of them
 open at once; values that no two calls share (what workloads write) keep it near n * w."""
 
-_TOLD = 8
+_MOST_SHOWN = 8
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -106,13 +106,13 @@ class _Search:
             if _loose(call) and call.method is not Method.GET
         ]
         pairs = [pair for pair in pairs if others_count or not _unnoticed(pair[1])]
-        self._said = [said for said, _ in pairs]
+        self._originals = [original for original, _ in pairs]
         self._loose = [blurred for _, blurred in pairs]
         self._alike = [
             f"{call.method}{_text(call.body)}{_text(call.match)}" for call in self._loose
         ]
         self._open: set[int] = set()
-        self._known = 0
+        self._invoked_count = 0
 
     def verdict(self) -> str | None:
         events = [(call.invoked, 0, number) for number, call in enumerate(self._firm)]
@@ -125,10 +125,12 @@ class _Search:
         for moment, returns, number in sorted(events):
             if not returns:
                 self._open.add(number)
-                points = [self._looked(point) for point in points]
+                points = [self._with_reads_done(point) for point in points]
                 continue
-            while self._known < len(self._loose) and (self._loose[self._known].invoked <= moment):
-                self._known += 1
+            while self._invoked_count < len(self._loose) and (
+                self._loose[self._invoked_count].invoked <= moment
+            ):
+                self._invoked_count += 1
             tried = _Frontier()
             reached = self._until(number, points, tried)
             if not reached:
@@ -160,7 +162,7 @@ class _Search:
                     continue
                 record = self._number(_left(call))
                 done = found.done | {number}
-                yield self._looked(_Point(record, done, found.used, found.after(call)))
+                yield self._with_reads_done(_Point(record, done, found.used, found.after(call)))
         for loose, call in self._usable(point):
             if call.match is not None:
                 for found in self._led(point, Expectation(Need.BECOMES, call.match, {})):
@@ -192,7 +194,7 @@ class _Search:
     def _usable(self, point: _Point) -> Iterator[tuple[int, Call]]:
         """Loose calls invoked by now and not used yet, of those that are alike the first."""
         offered = set()
-        for number in range(self._known):
+        for number in range(self._invoked_count):
             if not point.used >> number & 1 and self._alike[number] not in offered:
                 offered.add(self._alike[number])
                 yield number, self._loose[number]
@@ -201,9 +203,11 @@ class _Search:
         call = self._loose[loose]
         record = self._number(None if call.method is Method.DELETE else leaves)
         used = point.used | 1 << loose
-        return self._looked(_Point(record, point.done, used, point.after(self._said[loose])))
+        return self._with_reads_done(
+            _Point(record, point.done, used, point.after(self._originals[loose]))
+        )
 
-    def _looked(self, point: _Point) -> _Point:
+    def _with_reads_done(self, point: _Point) -> _Point:
         """`point` with every open call done that changes nothing and is explained by it."""
         record = self._records[point.record]
         for number in self._open - point.done:
@@ -227,7 +231,7 @@ class _Search:
         best = max(tried, key=lambda point: point.placed.depth if point.placed else 0)
         order: list[Call] = []
         placed = best.placed
-        while placed is not None and len(order) < _TOLD:
+        while placed is not None and len(order) < _MOST_SHOWN:
             order.append(placed.call)
             placed = placed.before
         lines = ["no order of the calls explains", f"  {self._firm[number]!r}"]
@@ -239,7 +243,7 @@ class _Search:
         others = sorted(self._open - best.done - {number})
         if others:
             lines.append("beside it, not placed yet")
-            lines += [f"  {self._firm[other]!r}" for other in others[:_TOLD]]
+            lines += [f"  {self._firm[other]!r}" for other in others[:_MOST_SHOWN]]
         return "\n".join(lines)
 
 
@@ -263,12 +267,14 @@ def _writes(call: Call) -> bool:
 
 def _left(call: Call) -> Record | None:
     """The record that a firm write leaves."""
-    return None if call.method is Method.DELETE else told_by(call)
+    return None if call.method is Method.DELETE else answered_body(call)
 
 
 def _seen(calls: Sequence[Call]) -> set[str]:
     """Every field with its value that some answer or If-Match compares the record with."""
-    bodies = [body for call in calls for body in (told_by(call), call.match) if body is not None]
+    bodies = [
+        body for call in calls for body in (answered_body(call), call.match) if body is not None
+    ]
     return {_text({field: value}) for body in bodies for field, value in body.items()}
 
 

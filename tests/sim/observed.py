@@ -56,7 +56,7 @@ class Timed:
     invoked: float
     returned: float
     decided: bool
-    said: str
+    answer: str
 
 
 @dataclass(slots=True)

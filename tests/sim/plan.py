@@ -30,7 +30,7 @@ class Op:
     """One operation of a client: `gap` seconds after its last, through `gateway`.
 
     `retries`: how often it is sent again under one Idempotency-Key (0: without a key); `repeat`:
-    whether even after an answer. `pause`: seconds from an answer to the next attempt. `patience`:
+    whether even after an answer. `pause`: seconds from an answer to the next attempt. `timeout_s`:
     seconds until the client gives up. `key`: the Idempotency-Key where it is no new one; what is
     sent under it depends on nothing else.
     """
@@ -44,7 +44,7 @@ class Op:
     match: Match = Match.NONE
     retries: int = 0
     repeat: bool = False
-    patience: float = 1.5
+    timeout_s: float = 1.5
     cancels: bool = False
     pause: float = 0.01
     key: str | None = None

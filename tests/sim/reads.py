@@ -42,21 +42,21 @@ def pages(world: World) -> Iterable[str]:
         gone = {key_of(record) for record in calls_of if _surely(calls_of[record], False, *span)}
         maybe = set(map(key_of, calls_of)) - gone
         rows = list(map(key_of, page.ids))
-        told = f"the list from {page.offset} at {page.invoked:.4f}, {list(page.ids)}"
+        listed = f"the list from {page.offset} at {page.invoked:.4f}, {list(page.ids)}"
         if rows != sorted(set(rows)) or len(rows) > page.limit:
-            yield f"{told}, is out of order or too long"
+            yield f"{listed}, is out of order or too long"
             continue
         first, last = (rows[0], rows[-1]) if rows else (END, END)
         if not sum(key < first for key in there) <= page.offset:
-            yield f"{told}, begins too late"
+            yield f"{listed}, begins too late"
         if rows and not sum(key < first for key in maybe) >= page.offset:
-            yield f"{told}, begins too early"
+            yield f"{listed}, begins too early"
         if gone.intersection(rows):
-            yield f"{told}, revives {gone.intersection(rows)}"
+            yield f"{listed}, revives {gone.intersection(rows)}"
         end = last if len(rows) == page.limit else END
         missed = {key for key in there if first <= key <= end}.difference(rows)
         if missed:
-            yield f"{told}, misses {missed}"
+            yield f"{listed}, misses {missed}"
 
 
 def counts(world: World) -> Iterable[str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ddb.node.process  # noqa: F401  (so that knobs reach every module)
-from tests.sim import checks, knobs, rest
+from tests.sim import checks, convergence, knobs
 from tests.sim.clients import Clients
 from tests.sim.fences import fenced
 from tests.sim.knobs import turned
@@ -128,8 +128,8 @@ async def _main(world: World) -> None:
             world.violate("safety phase", f"not over after {_SAFETY} s")
             return
         if (error := task.exception()) is not None:
-            told = "".join(traceback.format_exception(error))
-            world.violate("crash", f"what was asked of a gateway ended with {error!r}\n{told}")
+            stack = "".join(traceback.format_exception(error))
+            world.violate("crash", f"what was asked of a gateway ended with {error!r}\n{stack}")
             return
     await _liveness(world, clients)
 
@@ -151,7 +151,7 @@ async def _survey(world: World) -> None:
     wrong = None
     while wrong is None:
         await asyncio.sleep(_SURVEY * world.rng.random())
-        wrong = rest.space(world)
+        wrong = convergence.space(world)
     world.violate("space", wrong)
 
 
@@ -173,10 +173,10 @@ async def _liveness(world: World, clients: Clients) -> None:
     for record in range(world.plan.records):
         for gateway in range(world.plan.gateways):
             await clients.act(99, Op(99, 0.0, gateway, Action.GET, record))
-    if not await world.until(lambda: rest.at_rest(world) is None, SETTLING):
-        world.violate("convergence", f"after {SETTLING} s: {rest.at_rest(world)}")
+    if not await world.until(lambda: convergence.at_rest(world) is None, SETTLING):
+        world.violate("convergence", f"after {SETTLING} s: {convergence.at_rest(world)}")
         return
-    await rest.whole_reads(world, clients)
+    await convergence.whole_reads(world, clients)
 
 
 def _drained(world: World) -> bool:

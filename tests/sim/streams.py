@@ -112,7 +112,7 @@ class End(asyncio.Transport):
         self._wires = wires
         self._protocol = protocol
         self._arrives = 0.0
-        self._held: list[bytes] = []
+        self._unsent: list[bytes] = []
         self._early: list[bytes] = []
 
     def accept(self, factory: Factory) -> None:
@@ -130,13 +130,13 @@ class End(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """As asyncio's."""
         if not self.closed:
-            self._held.append(bytes(data))
-            if len(self._held) == 1:
+            self._unsent.append(bytes(data))
+            if len(self._unsent) == 1:
                 self._send()
 
     def get_write_buffer_size(self) -> int:
         """As asyncio's."""
-        return sum(map(len, self._held))
+        return sum(map(len, self._unsent))
 
     def is_closing(self) -> bool:
         """As asyncio's."""
@@ -172,14 +172,14 @@ class End(asyncio.Transport):
         if self.closed:
             return
         self.closed = True
-        self._held.clear()
+        self._unsent.clear()
         if self._protocol is not None:
             self._wires.loop.soon_in(self.process, self._protocol.connection_lost, error)
 
     def _send(self) -> None:
         """Send what is held; try again later what the network swallows."""
         wires, network = self._wires, self._wires.network
-        if self.closed or not self._held:
+        if self.closed or not self._unsent:
             return
         weather, rng, loop = network.weather, wires.rng, wires.loop
         if not network.flows(self.process.name, self.far.name):
@@ -193,9 +193,9 @@ class End(asyncio.Transport):
         if not self.far.alive:
             self._end(ConnectionResetError("nobody there"))
             return
-        held = self._held
-        data = held[0] if len(held) == 1 else b"".join(held)
-        held.clear()
+        unsent = self._unsent
+        data = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+        unsent.clear()
         loop.record(data)
         pieces: tuple[bytes, ...] = (data,)
         if rng.random() < _FRAGMENTED and len(data) > 1:

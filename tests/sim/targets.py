@@ -10,7 +10,7 @@ from tests.sim.observed import Trouble
 from tests.sim.plan import Fault, FaultKind
 from tests.sim.world import World
 
-_MENDED = 0.1
+REACHABLE_AFTER_S = 0.1
 """Seconds after everybody believes in a node again until it counts as reachable."""
 
 Acts = dict[FaultKind, Callable[[Fault], Coroutine[Any, Any, None]]]
@@ -41,14 +41,14 @@ class Targets:
         """The gateway that a fault means."""
         return self.world.gateways[number % len(self.world.gateways)]
 
-    def mend(self, trouble: Trouble) -> None:
+    def end_trouble(self, trouble: Trouble) -> None:
         """Close the trouble once the nodes in it are believed in again."""
-        self.world.loop.spawn(self.world.loop.root, self._mended(trouble))
+        self.world.loop.spawn(self.world.loop.root, self._end_once_reachable(trouble))
 
-    async def _mended(self, trouble: Trouble) -> None:
+    async def _end_once_reachable(self, trouble: Trouble) -> None:
         world = self.world
         await world.until(lambda: all(map(world.sees, trouble.nodes or world.names)))
-        trouble.end = world.loop.now + _MENDED
+        trouble.end = world.loop.now + REACHABLE_AFTER_S
 
     def __repr__(self) -> str:
         return f"<Targets in {self.world!r}>"

@@ -43,8 +43,8 @@ def test_agrees_with_every_order_there_is(seed: int) -> None:
         expected = mutated is False or explained(calls)
         if number % 8 == 0:
             assert explained(calls)
-        said = check(calls)
-        assert (said is None) is expected, f"{expected} expected of {calls}: {said}"
+        verdict = check(calls)
+        assert (verdict is None) is expected, f"{expected} expected of {calls}: {verdict}"
         verdicts[mutated, expected] += 1
     assert verdicts[False, True] == HISTORIES / 2
     assert verdicts[True, True] > 500
@@ -124,17 +124,17 @@ BAD: dict[str, tuple[list[Call], Call]] = {
 def test_planted(name: str) -> None:
     """A history with this fault is refused, and without its last call it is not."""
     before, last = BAD[name]
-    said = check([*before, last])
-    assert said is not None
-    assert "no order of the calls explains" in said
+    verdict = check([*before, last])
+    assert verdict is not None
+    assert "no order of the calls explains" in verdict
     assert check(before) is None
 
 
 def test_explanation_names_the_call_and_what_came_before() -> None:
     """A refusal shows the call that fits nowhere, the order before it and the record it left."""
-    said = check([MADE, put(2, 3, {"x": 5}, ok(x=5, y=1)), get(4, 5, ok(x=1, y=1))])
-    assert said is not None
-    assert said.splitlines() == [
+    verdict = check([MADE, put(2, 3, {"x": 5}, ok(x=5, y=1)), get(4, 5, ok(x=1, y=1))])
+    assert verdict is not None
+    assert verdict.splitlines() == [
         "no order of the calls explains",
         "  [4..5] client 0 GET: ok {'x': 1, 'y': 1}",
         "the longest order that explains what came before ends with",
@@ -194,14 +194,14 @@ def test_hot_record_with_many_lost_clients_is_quick() -> None:
         else:
             made = call(Method.PUT, 0, 0, None, {rng.choice("xy"): moment})
         answer, after = does(record, made)
-        told: Answer | None = answer
+        answered: Answer | None = answer
         if rng.random() < 0.2:
-            told = rng.choice((UNKNOWN, None))
-        if told is answer or rng.random() < 0.7:
+            answered = rng.choice((UNKNOWN, None))
+        if answered is answer or rng.random() < 0.7:
             record = after
-        returned = None if told is None else moment + rng.random() * 10
+        returned = None if answered is None else moment + rng.random() * 10
         calls.append(
-            replace(made, invoked=moment - rng.random() * 10, returned=returned, answer=told)
+            replace(made, invoked=moment - rng.random() * 10, returned=returned, answer=answered)
         )
     began = time.process_time()
     assert check(calls) is None

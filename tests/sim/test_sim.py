@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def _simulate(
-    *arguments: str, environment: Mapping[str, str] | None = None
+    *arguments: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process that has yet to pin its hash seed."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
@@ -44,7 +44,7 @@ def _simulate(
     )
 
 
-def _replays(seeds: Iterable[int], environment: Mapping[str, str] | None = None) -> dict[int, str]:
+def _replays(seeds: Iterable[int], environment: dict[str, str] | None = None) -> dict[int, str]:
     """Return the printed trace of each seed; one process runs them all, in the given order."""
     done = _simulate("--seed", *map(str, seeds), environment=environment)
     printed, lines = dict[int, str](), list[str]()

@@ -58,7 +58,7 @@ class SimTransport:
         peer.waiting[self._correlation] = asked
         due = min(max(asked.deadline, now), now + patience) + link.SWEEP_INTERVAL_S * self._rng()
         asked.timer = self._loop.later_in(
-            self.process, due - now, self._look, to, self._correlation
+            self.process, due - now, self._check, to, self._correlation
         )
         network = self._network
         for watch in network.watch:
@@ -185,7 +185,7 @@ class SimTransport:
                 return
         elif peer.incarnation != incarnation or peer.condition is Condition.DOWN:
             return
-        peer.heard = self._loop.now
+        peer.received_at = self._loop.now
         if peer.condition is Condition.SUSPECT:
             peer.condition = Condition.UP
         asked = peer.waiting.pop(correlation, None)
@@ -197,7 +197,7 @@ class SimTransport:
         if not asked.future.done():
             asked.future.set_result(reply)
 
-    def _look(self, to: str, correlation: int) -> None:
+    def _check(self, to: str, correlation: int) -> None:
         """Give a request up once its deadline or the patience with its peer is over."""
         peer = self._peers[to]
         asked = peer.waiting.get(correlation)
@@ -206,21 +206,21 @@ class SimTransport:
         now = self._loop.now
         waited = now - asked.sent
         self.connections.probe(to)
-        quiet = min(waited, now - peer.heard)
+        quiet = min(waited, now - peer.received_at)
         if (
-            quiet >= asked.patience
-            or waited >= asked.patience * link.HARD_TIMEOUT_FACTOR
+            quiet >= asked.timeout_s
+            or waited >= asked.timeout_s * link.HARD_TIMEOUT_FACTOR
             or now >= asked.deadline
         ):
             del peer.waiting[correlation]
-            if quiet >= asked.patience and peer.condition is Condition.UP:
+            if quiet >= asked.timeout_s and peer.condition is Condition.UP:
                 peer.condition = Condition.SUSPECT
             if not asked.future.done():
                 asked.future.set_exception(Silent(f"{to} did not answer"))
                 asked.future.exception()
             return
         asked.timer = self._loop.later_in(
-            self.process, link.SWEEP_INTERVAL_S, self._look, to, correlation
+            self.process, link.SWEEP_INTERVAL_S, self._check, to, correlation
         )
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.sim.loop import SimLoop
 
-_LOOK = 0.02
+CHECK_INTERVAL_S = 0.02
 
 
 class Waits:
@@ -20,12 +20,12 @@ class Waits:
         if what():
             return True
         if not self._awaited:
-            self._loop.later_in(self._loop.root, _LOOK, self._look)
+            self._loop.later_in(self._loop.root, CHECK_INTERVAL_S, self._check)
         came: asyncio.Future[bool] = self._loop.create_future()
         self._awaited.append((what, self._loop.now + seconds, came))
         return await came
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Look at all that is waited for at once: one timer, however many faults are not over."""
         awaited, self._awaited = self._awaited, []
         for what, end, came in awaited:
@@ -36,7 +36,7 @@ class Waits:
             else:
                 self._awaited.append((what, end, came))
         if self._awaited:
-            self._loop.later_in(self._loop.root, _LOOK, self._look)
+            self._loop.later_in(self._loop.root, CHECK_INTERVAL_S, self._check)
 
     def __repr__(self) -> str:
         return f"<Waits for {len(self._awaited)}>"

@@ -35,7 +35,7 @@ async def write(store: RocksStore, seed: int, count: int) -> None:
     rng = random.Random(seed + 1)
     durable = 0
 
-    def said(_: asyncio.Future[None]) -> None:
+    def count_durable(_: asyncio.Future[None]) -> None:
         nonlocal durable
         durable += 1
         print(durable, flush=True)
@@ -44,7 +44,7 @@ async def write(store: RocksStore, seed: int, count: int) -> None:
     for batch in batches(seed, count):
         # One future serves all batches of a flush, and is counted once for each.
         last = store.commit(batch)
-        last.add_done_callback(said)
+        last.add_done_callback(count_durable)
         if rng.random() < 0.6:
             await asyncio.sleep(rng.choice((0.0, 0.0, 0.001)))
     if last is not None:

@@ -32,10 +32,10 @@ def hunt(name: str, seeds: int, shrink: bool) -> dict[str, object]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"name": name, "applies": False, "said": f"no result within {_LIMIT} s"}
+        return {"name": name, "applies": False, "message": f"no result within {_LIMIT} s"}
     lines = done.stdout.strip().splitlines()
     if not lines:
-        return {"name": name, "applies": False, "said": done.stderr[-600:]}
+        return {"name": name, "applies": False, "message": done.stderr[-600:]}
     found: dict[str, object] = json.loads(lines[-1])
     return found
 
@@ -67,16 +67,16 @@ def main() -> int:
         name = str(found["name"])
         if found.get("seeds") is None:
             survivors.append(name)
-            why = f"does not apply: {found.get('said')}" if not found["applies"] else "SURVIVES"
+            why = f"does not apply: {found.get('message')}" if not found["applies"] else "SURVIVES"
             print(f"{name:32} {why}", flush=True)
             continue
         size = ""
         if "operations" in found:
             sizes.append(int(str(found["operations"])))
             size = f", shrunk to {found['operations']} operations and {found['faults']} faults"
-        said = str(found["said"]).splitlines()[0][:110]
+        message = str(found["message"]).splitlines()[0][:110]
         seeds = f"{found['seeds']} {found['family']} seeds"
-        print(f"{name:32} {seeds:18} {found['checker']}: {said}{size}", flush=True)
+        print(f"{name:32} {seeds:18} {found['checker']}: {message}{size}", flush=True)
     median = f", median {statistics.median(sizes):g} operations" if sizes else ""
     print(f"{len(names) - len(survivors)} of {len(names)} mutants found{median}", flush=True)
     return 1 if survivors else 0

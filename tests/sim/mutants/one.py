@@ -20,7 +20,7 @@ def main(name: str, most: int, shrinks: bool) -> int:
         from tests.sim.shrink import shrink
         from tests.sim.swarm import Family, draw, family_of
     except DoesNotApply as error:
-        print(json.dumps({"name": name, "applies": False, "said": str(error)}), flush=True)
+        print(json.dumps({"name": name, "applies": False, "message": str(error)}), flush=True)
         return 1
     family = Family(mutant.family)
     fitting = (draw(seed) for seed in itertools.count() if family_of(seed) is family)
@@ -34,7 +34,7 @@ def main(name: str, most: int, shrinks: bool) -> int:
                 "seeds": tried + 1,
                 "seed": plan.seed,
                 "checker": violations[0][0],
-                "said": violations[0][1][:300],
+                "message": violations[0][1][:300],
             }
             if shrinks:
                 small = shrink(plan)

@@ -31,7 +31,7 @@ def bridge(seed: int, rng: random.Random) -> Plan:
             pair = (HOME, PARTNER) if rng.random() < 0.5 else (PARTNER, HOME)
             script.cause(at, rng.choice(kinds), *pair, lasts=lasts)
             at += lasts + mean * rng.random()
-    patience = rng.choice((0.006, 0.015, 0.03))
+    timeout_s = rng.choice((0.006, 0.015, 0.03))
     script.ask(0.0, Action.POST, 0)
     gap = rng.choice((0.001, 0.004, 0.012))
     for gateway in range(gateways):
@@ -53,11 +53,11 @@ def bridge(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.0, 0.1)),
             rng.choice((0.1, 0.3, 0.5)),
         ),
-        lateness=patience * rng.choice((0.3, 0.8)),
+        lateness=timeout_s * rng.choice((0.3, 0.8)),
         partitions=2,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((2.0, 4.0)),
+            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((2.0, 4.0)),
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
             "ddb.wire.link.PING_INTERVAL_S": 0.01,
@@ -68,7 +68,7 @@ def bridge(seed: int, rng: random.Random) -> Plan:
 
 def stubborn(seed: int, rng: random.Random) -> Plan:
     """Requests that arrive after their gateway has gone on, or never hear the end of it."""
-    return rng.choice((_overtaken, _stale, _unheard, _forsaken))(seed, rng)
+    return rng.choice((_overtaken, _stale, _unanswered, _forsaken))(seed, rng)
 
 
 def _overtaken(seed: int, rng: random.Random) -> Plan:
@@ -87,9 +87,9 @@ def _overtaken(seed: int, rng: random.Random) -> Plan:
             script.write(0.15, 0.15) if rng.random() < 0.8 else Action.GET for _ in range(16)
         ]
         script.converse(0.01, rng.choice((0.002, 0.01)), gateway, actions)
-    patience = rng.choice((0.006, 0.015))
+    timeout_s = rng.choice((0.006, 0.015))
     weather = (*CALM[:4], 0.0 if paused else rng.choice((0.1, 0.3)))
-    return _stubborn(seed, script, weather, 0.12, patience, {}, wired=False)
+    return _stubborn(seed, script, weather, 0.12, timeout_s, {}, wired=False)
 
 
 def _stale(seed: int, rng: random.Random) -> Plan:
@@ -112,7 +112,7 @@ def _stale(seed: int, rng: random.Random) -> Plan:
     return _stubborn(seed, script, CALM, 0.0, 0.015, turned, wired=True)
 
 
-def _unheard(seed: int, rng: random.Random) -> Plan:
+def _unanswered(seed: int, rng: random.Random) -> Plan:
     """A coordinator does not hear its partners, who hear it."""
     script = Script(rng)
     script.ask(0.0, Action.POST, 0)
@@ -158,7 +158,7 @@ def _stubborn(
     script: Script,
     weather: tuple[float, float, float, float, float],
     lateness: float,
-    patience: float,
+    timeout_s: float,
     turned: knobs.Knobs,
     *,
     wired: bool,
@@ -171,6 +171,6 @@ def _stubborn(
         lateness=lateness,
         fsync=fsync,
         partitions=2,
-        turned={"ddb.wire.timeouts.DEFAULT.coordinator_s": patience, **turned},
+        turned={"ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s, **turned},
         wired=wired,
     )

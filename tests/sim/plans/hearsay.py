@@ -35,9 +35,9 @@ def _undone(seed: int, rng: random.Random) -> Plan:
         killed = rng.random() < 0.4
         script.ask(at, _change(script), _WRITER)
         over = at + _BRIEF + 0.01
-        heard = over + 0.002 + 0.008 * rng.random()
+        hears_again = over + 0.002 + 0.008 * rng.random()
         script.cause(at - 0.001, FaultKind.CUT, speaks, STANDBY, lasts=over - at)
-        script.cause(at, FaultKind.DEAF, stores, speaks, lasts=heard - at)
+        script.cause(at, FaultKind.DEAF, stores, speaks, lasts=hears_again - at)
         if killed:
             script.cause(at + 0.003, FaultKind.KILL, speaks, lasts=0.002)
             script.cause(at + 0.003, FaultKind.CUT, speaks, stores, lasts=0.09)
@@ -49,7 +49,7 @@ def _undone(seed: int, rng: random.Random) -> Plan:
             script.ask(over + 0.03 * rng.random() - 0.02, Action.GET, _READER)
         at += 0.14 + 0.02 * rng.random()
     script.route((tuple(node for node in NODES if node != speaks), ()), at)
-    return _told(seed, script, _BRIEF, rng.choice((0.0015, 0.003)), 0.12)
+    return _plan(seed, script, _BRIEF, rng.choice((0.0015, 0.003)), 0.12)
 
 
 def _observed(seed: int, rng: random.Random) -> Plan:
@@ -87,7 +87,7 @@ def _observed(seed: int, rng: random.Random) -> Plan:
             script.ask(back + 0.03 + 0.12 * rng.random(), Action.GET, _READER)
         at = back + 0.3
     script.route(((stores, STANDBY), ()), at)
-    return _told(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
+    return _plan(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
 
 
 def _leaves(seed: int, rng: random.Random) -> Plan:
@@ -113,10 +113,10 @@ def _leaves(seed: int, rng: random.Random) -> Plan:
             script.ask(back + 0.004 + 0.03 * rng.random(), action, _READER)
         at = back + 0.09 + 0.03 * rng.random()
     script.route((tuple(node for node in NODES if node != speaks), ()), at)
-    return _told(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
+    return _plan(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
 
 
-def _told(seed: int, script: Script, budget: float, every: float, suspect: float) -> Plan:
+def _plan(seed: int, script: Script, budget: float, every: float, suspect: float) -> Plan:
     """The plan of a script, in which nodes tell each other of their rounds `every` seconds."""
     rng = script.rng
     return script.plan(

@@ -31,9 +31,9 @@ def _whole(seed: int, rng: random.Random) -> Plan:
         back = _absence(script, at, returns, records)
         if rng.random() < 0.8:
             # Hardly ever is a message lost in the one moment that matters, so all are.
-            unheard = rng.choice((at, back - 0.002 + 0.008 * rng.random()))
-            lasts = back + 0.04 - unheard
-            script.cause(unheard, FaultKind.BLIND, stays, _READER, lasts=lasts, amount=0.9)
+            unreachable_at = rng.choice((at, back - 0.002 + 0.008 * rng.random()))
+            lasts = back + 0.04 - unreachable_at
+            script.cause(unreachable_at, FaultKind.BLIND, stays, _READER, lasts=lasts, amount=0.9)
         slow = rng.choice((STANDBY, STANDBY, STANDBY, returns))
         amount = 0.1 + 0.9 * rng.random()
         script.cause(back - 0.01, FaultKind.SLOW_ASK, slow, _READER, lasts=0.05, amount=amount)

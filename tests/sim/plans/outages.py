@@ -112,7 +112,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
                 rng.randrange(records),
             )
         at = leaves_next + 0.12 + rng.choice((0.02, 0.08))
-    patience = rng.choice((0.006, 0.015)) + fsync
+    timeout_s = rng.choice((0.006, 0.015)) + fsync
     return script.plan(
         seed,
         gateways=gateways,
@@ -120,9 +120,9 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 1.0, 3600.0)),
         fsync=fsync,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * patience,
-            "ddb.wire.timeouts.DEFAULT.scan_s": 2 * patience,
+            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * timeout_s,
+            "ddb.wire.timeouts.DEFAULT.scan_s": 2 * timeout_s,
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.01 + 2 * fsync,

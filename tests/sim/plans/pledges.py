@@ -13,7 +13,7 @@ _RECORDS = 3
 
 def pledges(seed: int, rng: random.Random) -> Plan:
     """A hint meets a promise: at the home it goes to, or at the standby that keeps it."""
-    return rng.choice((_far_ahead, _let_go, _overruled, _late_word))(seed, rng)
+    return rng.choice((_far_ahead, _dropped_hint, _overruled, _late_answer))(seed, rng)
 
 
 def _far_ahead(seed: int, rng: random.Random) -> Plan:
@@ -45,7 +45,7 @@ def _far_ahead(seed: int, rng: random.Random) -> Plan:
     return _pledges(seed, script, turned, records=records)
 
 
-def _let_go(seed: int, rng: random.Random) -> Plan:
+def _dropped_hint(seed: int, rng: random.Random) -> Plan:
     """The standby promises a round of one home, gives home what it has, and meets the other.
 
     The homes are ahead of the hint and do not reach each other, and the first one's ballots are
@@ -99,7 +99,7 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
     return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.partner_s": 0.03}, lateness=0.02)
 
 
-def _late_word(seed: int, rng: random.Random) -> Plan:
+def _late_answer(seed: int, rng: random.Random) -> Plan:
     """What a home answers the standby comes when the standby has let go of something newer.
 
     The homes do not reach each other, and the other one decides with the standby meanwhile. What

@@ -120,7 +120,7 @@ def _again(seed: int, rng: random.Random) -> Plan:
     at = 0.05
     while at < length - 0.1:
         begun = at - 0.0002 - 0.0003 * rng.random()
-        script.ask(begun, script.write(0.05, 0.05), 0, patience=0.003, cancels=True)
+        script.ask(begun, script.write(0.05, 0.05), 0, timeout_s=0.003, cancels=True)
         _outlive(script, at, forgets)
         again = at + 0.04 + 0.03 * rng.random()
         script.ask(again, script.write(0.1, 0.05), 0)
@@ -212,7 +212,7 @@ def _outlive(script: Script, at: float, forgets: int) -> None:
 def amnesiac(
     seed: int,
     script: Script,
-    patience: float,
+    timeout_s: float,
     quick: Mapping[str, float | int] = QUICK,
 ) -> Plan:
     """The plan of a script in which messages outlive what they are about."""
@@ -225,9 +225,9 @@ def amnesiac(
         lateness=0.05,
         fsync=0.0002,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": max(0.2, 2 * patience),
-            "ddb.wire.timeouts.DEFAULT.request_s": max(0.3, 2 * patience),
+            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": max(0.2, 2 * timeout_s),
+            "ddb.wire.timeouts.DEFAULT.request_s": max(0.3, 2 * timeout_s),
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": handing,
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": handing,
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.02,

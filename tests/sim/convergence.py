@@ -20,7 +20,7 @@ def at_rest(world: World) -> str | None:
     No hints and no damage; both homes of every record byte-equal; no copy elsewhere, so there are
     exactly two; every tally what its records add up to.
     """
-    held: dict[bytes, dict[str, bytes]] = defaultdict(dict)
+    copies_of: dict[bytes, dict[str, bytes]] = defaultdict(dict)
     for name, machine in world.machines.items():
         if machine.store is None or machine.node is None or not machine.up:
             return f"{name} is down"
@@ -29,11 +29,11 @@ def at_rest(world: World) -> str | None:
         if machine.node.replica.hints.total or machine.store.rows(Family.HINTS):
             return f"{name} holds or keeps hints: {machine.node.replica.hints!r}"
         for key, raw in machine.store.rows(Family.RECORDS):
-            held[key][name] = raw
+            copies_of[key][name] = raw
         wrong = _tallied(machine.store, name)
         if wrong:
             return wrong
-    for key, copies in held.items():
+    for key, copies in copies_of.items():
         homes = world.ring.cell(key).homes
         if set(copies) != set(homes):
             return f"{key!r} of {homes} is on {sorted(copies)}"
