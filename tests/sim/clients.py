@@ -1,4 +1,4 @@
-"""Clients: sequences of requests through gateways, and the history of what they were answers."""
+"""Clients: sequences of requests through gateways, and the history of their answers."""
 
 import asyncio
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _UNDECIDED = (Ended.NO, Ended.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What one operation asks for, the same in every attempt."""
+    """The request of one operation, the same in each attempt."""
 
     client: int
     serial: int
@@ -46,7 +46,7 @@ class _Asked:
     key: str | None
 
     async def work(self, router: Router) -> object:
-        """The request, in a gateway."""
+        """Perform the request in a gateway."""
         if self.action is Action.GET:
             found = await router.read(self.id)
             return GatewayAnswer(Outcome.ABSENT if found is None else Outcome.DONE, found)
@@ -57,23 +57,24 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Answers:
-    """What the attempts at one operation were answers."""
+    """The answers to the attempts at one operation."""
 
     first: Answer | None = None
     """The first decision."""
     last: Answer | None = None
     unknown: bool = False
+    """Whether the outcome of some attempt is unknown."""
 
     @property
     def final(self) -> Answer | None:
-        """What the client knows in the end."""
+        """The client's conclusion from all answers."""
         if self.first is None and self.unknown and self.last is not None:
             return Answer(Ended.UNKNOWN)
         return self.first or self.last
 
 
 def record_id(number: int) -> str:
-    """The id of a plan's record."""
+    """Return the id of a plan's record."""
     return f"u{number}"
 
 
@@ -86,7 +87,7 @@ class Clients:
         self._seen: dict[tuple[int, str], bytes] = {}
 
     async def run(self, client: int, ops: list[Op]) -> None:
-        """One client's life."""
+        """Perform one client's operations in turn."""
         for op in ops:
             await asyncio.sleep(op.gap)
             match op.action:
@@ -100,7 +101,7 @@ class Clients:
                     await self.act(client, op)
 
     async def act(self, client: int, op: Op) -> Call:
-        """One operation on one record, to its end."""
+        """Perform one operation on one record, with its retries."""
         world, asked = self._world, self._ask(client, op)
         invoked = world.loop.now
         answers = _Answers()
@@ -158,7 +159,7 @@ class Clients:
     async def _attempt(
         self, gateway: int, asked: "_Asked", op: Op, answers: "_Answers"
     ) -> Answer | None:
-        """Ask once; what was answered, None where nothing was."""
+        """Send the request once; return the answer, or None if there is none."""
         try:
             answer = await through(self._world, gateway, asked.work, op.timeout_s, op.cancels)
         except GatewayGone as gone:
@@ -181,7 +182,7 @@ class Clients:
         return answers.last
 
     async def list_all(self, gateway: int, limit: int) -> Listed | None:
-        """Walk through all pages; None where a page was not to be had."""
+        """Read all pages; return None if a gateway did not return one."""
         world, loop = self._world, self._world.loop
         began = loop.now
         rows: list[Record] = []
@@ -201,7 +202,7 @@ class Clients:
         return listed
 
     async def page(self, gateway: int, offset: int, limit: int) -> Paged | None:
-        """One page from an offset; None where it was not to be had."""
+        """Read one page from an offset; return None if the gateway did not return it."""
         world, loop = self._world, self._world.loop
         began = loop.now
         got = await self._page(gateway, None, offset, limit)
@@ -215,7 +216,7 @@ class Clients:
     async def _page(
         self, gateway: int, after: Cursor | None, offset: int, limit: int
     ) -> tuple[list[Record], Cursor | None] | None:
-        """The rows of one page and where the next begins; each row is a GET, too."""
+        """Return the rows of one page and the next cursor; each row counts as a GET too."""
         world, invoked = self._world, self._world.loop.now
         page = await self._whole(
             "list", gateway, lambda router: router.page(after=after, offset=offset, limit=limit)
@@ -232,7 +233,7 @@ class Clients:
         return rows, page.next
 
     async def count(self, gateway: int) -> Counted | None:
-        """One COUNT; None where it was not to be had."""
+        """Perform one COUNT; return None if the gateway did not answer."""
         world, loop = self._world, self._world.loop
         began = loop.now
         count = await self._whole("count", gateway, lambda router: router.count())
@@ -246,7 +247,7 @@ class Clients:
         return counted
 
     async def _whole(self, what: str, gateway: int, work: Work) -> object:
-        """What a gateway answers to a LIST or a COUNT; None where it does not."""
+        """Return a gateway's answer to a LIST or a COUNT, or None."""
         world, began = self._world, self._world.loop.now
         try:
             found = await through(world, gateway, work, 1.5, False)
@@ -261,7 +262,7 @@ class Clients:
 
     def _answer(self, answer: GatewayAnswer) -> Answer:
         if answer.outcome is Outcome.REUSED:
-            self._world.violate("once", "a key that was used once is said to be used twice")
+            self._world.violate("once", "a gateway refused the first use of a key as its second")
             return Answer(Ended.UNKNOWN)
         kind = _ENDED[answer.outcome]
         if kind is not Ended.OK or answer.body is None:

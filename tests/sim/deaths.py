@@ -1,4 +1,4 @@
-"""Faults of processes: they end, or stand still."""
+"""Faults of processes: deaths, lost disks, old disks and pauses."""
 
 import asyncio
 
@@ -14,6 +14,7 @@ from tests.sim.process import Process
 from tests.sim.targets import Acts, Targets
 
 _AT_WRITE = 0.6
+"""A fault with a lower `amount` strikes at the next write to the node's disk."""
 
 
 class Deaths:
@@ -37,9 +38,10 @@ class Deaths:
         }
 
     async def _die(self, fault: Fault, machine: Machine, *, power: bool) -> None:
-        """End a node's process once the fuse has burnt, and wait until it is started again.
+        """End a node's process after `fault.fuse` callbacks, and wait until it runs again.
 
-        The fuse is lit now, or by the next write to the node's disk, for that is when it matters.
+        The callbacks count from now, or from the next write to the node's disk. Most bugs need a
+        death shortly after a write.
         """
         world = self._world
         process = machine.process
@@ -77,7 +79,7 @@ class Deaths:
         trouble = world.trouble()
         machine = self._targets.machine(fault.one)
         if fault.amount < _AT_WRITE and machine.up:
-            # Some callbacks after a write, when others have it, too, and perhaps not on disk.
+            # Shortly after a write, other nodes have it too, but perhaps not on their disks.
             struck: asyncio.Future[None] = world.loop.create_future()
             machine.disk.trap = lambda: struck.set_result(None)
             await asyncio.wait((struck,), timeout=0.5)
@@ -114,7 +116,7 @@ class Deaths:
         self._targets.end_trouble(trouble)
 
     async def _wipe(self, fault: Fault) -> None:
-        """Lose a disk, unless the data of another one has not been refilled yet."""
+        """Lose a disk, unless another node still lacks data of its share."""
         world, machine = self._world, self._targets.machine(fault.one)
         others = [other for other in world.machines.values() if other is not machine]
         if not all(map(world.whole, others)) or not world.whole(machine):
@@ -131,17 +133,17 @@ class Deaths:
         self._targets.end_trouble(trouble)
 
     async def _image(self, fault: Fault) -> None:
-        """Take an image of a disk that holds its share."""
+        """Take an image of a disk that stores its share."""
         machine = self._targets.machine(fault.one)
         if self._world.whole(machine):
             self._targets.fired(fault)
             machine.image = machine.disk.image()
 
     async def _old_disk(self, fault: Fault) -> None:
-        """Put a disk back as it was, unless another one lacks its share, or nobody could tell.
+        """Restore the image of a disk, unless another disk lacks its share.
 
-        Each of the others must have on its disk what proves the image old: no store can detect an
-        image of just now, and the documents say so.
+        Each other node must have on its disk a proof that the image is old. No store can detect a
+        current image, and the documents say so.
         """
         world, machine = self._world, self._targets.machine(fault.one)
         others = [other for other in world.machines.values() if other is not machine]
@@ -205,9 +207,13 @@ class Deaths:
 
 
 def _provable(standing: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
-    """Whether what a peer remembers proves a disk old that starts as boot `number`.
+    """Return whether a peer's record of a node proves its restored disk old.
 
-    Not by the production's own rule, which may be what is wrong.
+    This does not use the rule of the production code, since that rule may have the bug.
+
+    Args:
+        number: the boot number with which the restored disk starts.
+        ceiling: the counter that the restored disk has reserved.
     """
     if standing is None:
         return False

@@ -1,4 +1,4 @@
-"""Faults of the network: ways that are cut or slow, connections that break, bad weather."""
+"""Faults of the network: cut and slow paths, broken connections, bad weather."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tests.sim.targets import Acts, Targets
 
 
 class Partings:
-    """Whatever keeps messages from arriving, or from arriving in time."""
+    """Faults that lose or delay messages."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -70,7 +70,7 @@ class Partings:
         await asyncio.sleep(fault.lasts)
         for pair in pairs:
             clogged[pair] -= 1
-        # What is on its way still takes its time.
+        # Messages in flight are still late.
         await asyncio.sleep(0.5)
         self._targets.end_trouble(trouble)
 
