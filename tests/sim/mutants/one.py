@@ -1,4 +1,4 @@
-"""One mutant against as many seeds as it takes: `python -m tests.sim.mutants.one NAME SEEDS`."""
+"""Hunts one mutant: `python -m tests.sim.mutants.one NAME SEEDS`."""
 
 import itertools
 import json
@@ -11,7 +11,12 @@ from tests.sim.mutants.table import MUTANTS
 
 
 def main(name: str, most: int, shrinks: bool) -> int:
-    """Print one line of JSON: how many seeds it took, and which promise broke."""
+    """Print one line of JSON: the number of seeds and the broken promise.
+
+    Args:
+        most: seeds to try.
+        shrinks: True also shrinks the failing plan. False reports it as drawn.
+    """
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
     plant(mutant)
     began = time.monotonic()
