@@ -1,4 +1,4 @@
-"""The whole cluster in simulation: a sample of seeds, replayed exactly, and named regressions."""
+"""The whole cluster in simulation: a sample of seeds, exact replay, and named regressions."""
 
 import asyncio
 import inspect
@@ -58,7 +58,7 @@ def _replays(seeds: Iterable[int], environment: dict[str, str] | None = None) ->
 
 
 def test_no_promise_is_broken() -> None:
-    """Whatever the faults of a sample of seeds do, every checker is satisfied."""
+    """All checkers accept a sample of seeds with all their faults."""
     done = _simulate("--seeds", "60", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
@@ -82,7 +82,7 @@ def test_each_family_replays_step_for_step() -> None:
 def _in_world(
     nodes: int, work: Callable[[World], Awaitable[None]], knobs: Knobs | None = None
 ) -> None:
-    """Let a formed cluster without gateways, clients and faults do something."""
+    """Run `work` in a formed cluster without gateways, clients and faults."""
     quiet = draw(0)
     quiet = Plan(
         seed=0,
@@ -110,8 +110,8 @@ def _in_world(
         loop.run(main(World(quiet, loop)))
 
 
-def test_a_hint_whose_promise_is_ahead_goes_home() -> None:
-    """A standby that has promised a ballot newer than what both homes hold still drains."""
+def test_standby_hands_off_a_hint_below_its_promise() -> None:
+    """A standby that has promised a ballot newer than both homes' states still hands off."""
 
     async def work(world: World) -> None:
         key = key_of("u0")
@@ -133,8 +133,8 @@ def test_a_hint_whose_promise_is_ahead_goes_home() -> None:
     _in_world(3, work)
 
 
-def test_a_refused_hint_is_settled_by_a_round() -> None:
-    """A home that has promised something newer than a hint gets it by a round of the standby."""
+def test_a_round_settles_a_refused_hint() -> None:
+    """A home that has promised a ballot newer than a hint gets it by a round of the standby."""
 
     async def work(world: World) -> None:
         key = key_of("u0")
@@ -156,8 +156,8 @@ def test_a_refused_hint_is_settled_by_a_round() -> None:
     _in_world(3, work)
 
 
-def test_restarted_node_knows_what_has_expired() -> None:
-    """A node learns from its peers how old a keyed operation is, after a restart too."""
+def test_restarted_node_learns_the_age_of_keyed_operations() -> None:
+    """After a restart a node learns from its peers which keyed operations have expired."""
 
     async def work(world: World) -> None:
         key = key_of("u0")
@@ -186,8 +186,8 @@ def test_restarted_node_knows_what_has_expired() -> None:
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_full_record_has_room_when_it_said(alive: bool) -> None:
-    """A full record refuses for as long as it reports, at the other home too, then takes one."""
+def test_full_record_takes_a_key_after_retry_after(alive: bool) -> None:
+    """A full record refuses new keys at both homes until its Retry-After has passed."""
 
     async def work(world: World) -> None:
         home, partner = (world.machines[name] for name in world.ring.cell(key_of("u0")).homes)
@@ -216,7 +216,7 @@ def test_full_record_has_room_when_it_said(alive: bool) -> None:
 
 
 async def _keyed(machine: Machine, number: int) -> Reply:
-    """A node's answer to a keyed change of the first record."""
+    """Return a node's answer to a keyed change of the first record."""
     assert machine.node is not None
     name = (b"%d" % number).ljust(12, b"-")
     change = CoordinateChange(

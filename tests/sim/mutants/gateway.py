@@ -4,7 +4,7 @@ from tests.sim.mutants.plant import Mutant, Patch
 
 _ROUTER = "ddb.gateway.routing.router"
 _POLL = "ddb.gateway.listing.scatter_gather"
-_SIGHT = "ddb.gateway.listing.quorum_scan"
+_SCAN = "ddb.gateway.listing.quorum_scan"
 _WALK = "ddb.gateway.listing.range_read"
 _COUNTING = "ddb.gateway.listing.count"
 _OPERATIONS = "ddb.gateway.routing.operation_ids"
@@ -130,21 +130,21 @@ GATEWAY = (
         "list-takes-any-row",
         "LIST shows a row from one node, which may be behind",
         (
-            Patch(_SIGHT, " or found.head[NEWEST] < head[NEWEST]:", ":"),
-            Patch(_SIGHT, _ON_TWO, "decided = True or "),
+            Patch(_SCAN, " or found.head[NEWEST] < head[NEWEST]:", ":"),
+            Patch(_SCAN, _ON_TWO, "decided = True or "),
         ),
         family="seesaw",
     ),
     Mutant(
         "list-shows-the-undecided",
         "LIST shows a row that only one node has",
-        (Patch(_SIGHT, _ON_TWO, "decided = True or "),),
+        (Patch(_SCAN, _ON_TWO, "decided = True or "),),
         family="volatile",
     ),
     Mutant(
         "list-skips-ahead",
-        "LIST continues after the last row of the longest answer",
-        (Patch(_SIGHT, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
+        "LIST continues after the furthest row of any node, and skips rows of the others",
+        (Patch(_SCAN, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
         family="lone",
     ),
     Mutant(
@@ -163,13 +163,13 @@ GATEWAY = (
         "list-from-one-node",
         "LIST reads from one node of a cell only",
         (
-            Patch(_SIGHT, _ON_TWO, "decided = True or "),
+            Patch(_SCAN, _ON_TWO, "decided = True or "),
             Patch(
                 _POLL,
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(_SIGHT, "if home in names and partner in names:", "if True:"),
+            Patch(_SCAN, "if home in names and partner in names:", "if True:"),
         ),
         family="seesaw",
     ),
@@ -223,7 +223,7 @@ GATEWAY = (
         "LIST trusts a home and a standby that may have dropped hints since the home answered",
         (
             Patch(
-                _SIGHT,
+                _SCAN,
                 "if looked and (home",
                 "if standby in names and (home",
             ),

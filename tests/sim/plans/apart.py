@@ -1,4 +1,4 @@
-"""Plans in which some processes reach each other and others do not."""
+"""Plans in which some processes cannot reach each other."""
 
 import random
 
@@ -6,14 +6,12 @@ from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import CALM, HOME, NODES, PARTNER, STANDBY, Script
 
-_RELAYED = 3
-
 
 def bridge(seed: int, rng: random.Random) -> Plan:
-    """The homes are cut off from each other, now and then or throughout.
+    """Cut the homes off from each other, at times or throughout.
 
-    The standby reaches both, so that a hint begins with every write and goes home at once, in
-    the midst of both homes' rounds.
+    The standby reaches both. So each write leaves a hint, and the standby hands it off at once,
+    during the rounds of both homes.
     """
     script = Script(rng)
     length = rng.choice((0.25, 0.5))
@@ -67,12 +65,12 @@ def bridge(seed: int, rng: random.Random) -> Plan:
 
 
 def stubborn(seed: int, rng: random.Random) -> Plan:
-    """Requests that arrive after their gateway has gone on, or never hear the end of it."""
+    """Let requests arrive after their gateway has gone on, or get no answer."""
     return rng.choice((_overtaken, _stale, _unanswered, _forsaken))(seed, rng)
 
 
 def _overtaken(seed: int, rng: random.Random) -> Plan:
-    """An attempt arrives after another one was answered and the client has gone on."""
+    """Let an attempt arrive after the answer to another one, when the client has gone on."""
     script = Script(rng)
     paused = rng.random() < 0.5
     at = 0.02
@@ -93,7 +91,7 @@ def _overtaken(seed: int, rng: random.Random) -> Plan:
 
 
 def _stale(seed: int, rng: random.Random) -> Plan:
-    """What a gateway asks of the first home arrives when its deadline is long over."""
+    """Let a gateway's requests to the first home arrive long after their deadline."""
     script = Script(rng)
     script.ask(0.0, Action.POST, 0)
     at = 0.05
@@ -113,7 +111,7 @@ def _stale(seed: int, rng: random.Random) -> Plan:
 
 
 def _unanswered(seed: int, rng: random.Random) -> Plan:
-    """A coordinator does not hear its partners, who hear it."""
+    """Lose the replies of a coordinator's partners, but not its requests."""
     script = Script(rng)
     script.ask(0.0, Action.POST, 0)
     at = 0.02
@@ -132,7 +130,7 @@ def _unanswered(seed: int, rng: random.Random) -> Plan:
 
 
 def _forsaken(seed: int, rng: random.Random) -> Plan:
-    """The one node that a gateway reaches breaks off, and nobody else is left to ask."""
+    """Break the connection to the only node that a gateway reaches."""
     script = Script(rng)
     length = 1.6
     left = rng.choice(NODES)

@@ -1,4 +1,4 @@
-"""Plans of all sorts of things at once, and plans in which everybody fights over one record."""
+"""Plans of all faults at once, and plans in which all clients change one record."""
 
 import random
 
@@ -7,11 +7,11 @@ from tests.sim.plan import Action, Fault, FaultKind, Match, Op, Plan
 from tests.sim.script import FIELDS
 
 _ANYTHING = tuple(kind for kind in FaultKind if kind is not FaultKind.LATE_DISKS)
-"""What may happen to a node; late disks happen to all, and leave no time for anything else."""
+"""All faults but late disks: those concern all nodes, and take the whole run."""
 
 
 def medley(seed: int, rng: random.Random) -> Plan:
-    """Anything may happen to anybody."""
+    """Draw all parts of the plan, with all kinds of faults."""
     nodes = rng.choice((3, 3, 3, 4, 5, 5, 7))
     gateways = rng.choice((1, 2, 2, 3))
     records = rng.choice((1, 1, 2, 3, 5, 12))
@@ -78,7 +78,7 @@ _MOST_FAULTS = 40
 
 
 def duel(seed: int, rng: random.Random) -> Plan:
-    """Three nodes, one record, and hardly a message that arrives in time."""
+    """Let all clients change one record on three nodes, while few messages arrive in time."""
     length = rng.choice((0.3, 0.6, 1.2))
     parted = rng.random() < 0.25
     reboots = not parted and rng.random() < 0.5
@@ -131,7 +131,7 @@ def duel(seed: int, rng: random.Random) -> Plan:
 
 
 def _blindness(rng: random.Random, length: float) -> tuple[Fault, ...]:
-    """Two gateways that go to different coordinators, since each does not reach another node."""
+    """Cut each of two gateways off from another node, so their coordinators differ."""
     if rng.random() < 0.3:
         return ()
     first = rng.randrange(3)
