@@ -69,7 +69,7 @@ def no_loss(world: World) -> Iterable[str]:
 
 
 def once(world: World) -> Iterable[str]:
-    """Between any two acknowledged POSTs of one id, a DELETE may have succeeded."""
+    """A record has at most one more acknowledged POST than DELETEs that may have succeeded."""
     for record, calls in by_id(world.observed).items():
         created = sorted(
             (call for call in calls if call.method is Method.POST and ended(call, Ended.OK)),

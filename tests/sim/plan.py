@@ -37,7 +37,7 @@ class Op:
         retries: attempts after the first, under one Idempotency-Key. 0 sends no key.
         repeat: True sends all attempts. False stops at the first decision.
         timeout_s: seconds until the client gives an attempt up.
-        cancels: True cancels the request in the gateway at the timeout. False leaves it running.
+        cancels: True cancels the request in the gateway at the timeout. False lets it run on.
         pause: seconds from an answer to the next attempt.
         key: an Idempotency-Key to share with other operations. It alone determines the body.
             None takes a new key.
