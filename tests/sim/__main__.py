@@ -21,7 +21,7 @@ _SHOWN = 10
 
 @dataclass(slots=True)
 class Total:
-    """What came of many seeds."""
+    """The sum of many reports."""
 
     seeds: int = 0
     operations: int = 0
@@ -32,7 +32,7 @@ class Total:
     virtual: float = 0.0
 
     def add(self, report: Report) -> None:
-        """Count one run."""
+        """Add one run."""
         self.seeds += 1
         self.operations += report.operations
         self.acknowledged += report.acknowledged
@@ -44,7 +44,7 @@ class Total:
             self.failed.append((report.seed, f"{checker}: {what}"))
 
     def line(self, seconds: float) -> str:
-        """The summary, in one line of JSON."""
+        """Return the summary as one line of JSON."""
         return json.dumps(
             {
                 "seeds": self.seeds,
@@ -60,19 +60,19 @@ class Total:
 
 
 def pin() -> None:
-    """Start over with a pinned hash seed, unless it is pinned."""
+    """Restart this command with `PYTHONHASHSEED=0`, unless it has that."""
     if os.environ.get("PYTHONHASHSEED") != "0":
         command = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, command, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606
 
 
 def brief(seed: int) -> Report:
-    """One seed's report, without its notes."""
+    """Run one seed and return its report without notes."""
     return replace(run(draw(seed)), notes=())
 
 
 def reports(seeds: range, jobs: int) -> Iterator[Report]:
-    """The reports of many seeds, in `jobs` processes."""
+    """Run many seeds in `jobs` processes and yield their reports."""
     if jobs <= 1:
         yield from map(brief, seeds)
         return
@@ -81,7 +81,7 @@ def reports(seeds: range, jobs: int) -> Iterator[Report]:
 
 
 def run_many(seeds: range, jobs: int) -> int:
-    """Run seeds and say what came of them; the exit code."""
+    """Run seeds, print a summary, and return the exit code."""
     total, began, shown = Total(), time.monotonic(), 0.0
     gc.freeze()
     for report in reports(seeds, jobs):
@@ -107,7 +107,7 @@ def run_many(seeds: range, jobs: int) -> int:
 
 
 def show(report: Report) -> int:
-    """Print one run readably; the exit code."""
+    """Print the trace of one run and return the exit code."""
     for moment, what in report.notes:
         print(f"{moment:10.4f}  {what}")
     for checker, what in report.violations:
@@ -120,19 +120,29 @@ def show(report: Report) -> int:
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seed", type=int, help="replay this seed, with its trace")
-    parser.add_argument("--shrink", action="store_true", help="with --seed: cut it down first")
-    given = parser.parse_args()
+    parser.add_argument("--seed", type=int, nargs="+", help="replay these seeds, with their traces")
+    parser.add_argument("--shrink", action="store_true", help="with --seed: shrink the plans first")
+    arguments = parser.parse_args()
     pin()
-    if given.seed is None:
-        return run_many(range(given.start, given.start + given.seeds), given.jobs)
-    plan = draw(given.seed)
-    if given.shrink:
+    if arguments.seed is None:
+        seeds = range(arguments.start, arguments.start + arguments.seeds)
+        return run_many(seeds, arguments.jobs)
+    return max(replay(seed, shrunk=arguments.shrink) for seed in arguments.seed)
+
+
+def replay(seed: int, *, shrunk: bool) -> int:
+    """Run one seed and print its trace; return the exit code.
+
+    Args:
+        shrunk: True cuts the plan down and prints it first; False runs the plan as drawn.
+    """
+    plan = draw(seed)
+    if shrunk:
         plan = shrink(plan)
         print(f"left: {len(plan.ops)} operations, {len(plan.faults)} faults")
         print(f"{plan!r}")

@@ -1,4 +1,4 @@
-"""The checkers: what every run must satisfy, one function per property."""
+"""The checkers of the observed history: one function per promise."""
 
 import math
 from collections.abc import Iterable
@@ -11,14 +11,13 @@ from tests.sim.observed import by_id, ended
 from tests.sim.plan import FaultKind, Plan
 from tests.sim.world import World
 
-PROMISED = 0.250
-"""Virtual seconds within which an answer is owed."""
-SPACE = 2
+ANSWER_WITHIN_S = 0.250
+"""Virtual seconds within which a client must get an answer; the documents promise it."""
 _CUTTING = frozenset({FaultKind.ISOLATE, FaultKind.CUT, FaultKind.DEAF, FaultKind.BLIND})
 
 
 def check_all(world: World) -> None:
-    """Every checker that reads what was observed."""
+    """Run all checkers of what was observed and note each violation."""
     for checker in (
         linearizable,
         no_loss,
@@ -35,11 +34,11 @@ def check_all(world: World) -> None:
             world.observed.violate(checker.__name__, violation)
 
 
-# 1 to 3: what clients were told of single records.
+# 1 to 3: answers about single records.
 
 
 def linearizable(world: World) -> Iterable[str]:
-    """GET, POST, PUT and DELETE of each record are explained by one order that respects time."""
+    """One order of all calls on a record explains each answer and respects time."""
     for record, calls in by_id(world.observed).items():
         try:
             verdict = check(calls)
@@ -53,10 +52,9 @@ def linearizable(world: World) -> Iterable[str]:
 
 
 def no_loss(world: World) -> Iterable[str]:
-    """What was answered was sent: no value from nowhere, none of another record, no mixed fields.
+    """A client sent each field of each answer for that record before the answer ended.
 
-    Independent of `linearizable`: every field of every body answered was sent for that record, by
-    a call that began before the answer ended.
+    So no value comes from another record, or from no client. This does not rely on `linearizable`.
     """
     for record, calls in by_id(world.observed).items():
         first_sent: dict[tuple[str, object], float] = {}
@@ -67,11 +65,11 @@ def no_loss(world: World) -> Iterable[str]:
             body = call.answer.body if call.answer else None
             for name, value in (body or {}).items():
                 if first_sent.get((name, value), math.inf) > (call.returned or 0):
-                    yield f"{record}: nobody had sent {name}={value!r} when {call!r} was answered"
+                    yield f"{record}: no client had sent {name}={value!r} before {call!r} ended"
 
 
 def once(world: World) -> Iterable[str]:
-    """Between two acknowledged POSTs of one id there can have been a DELETE."""
+    """A record has at most one more acknowledged POST than DELETEs that may have succeeded."""
     for record, calls in by_id(world.observed).items():
         created = sorted(
             (call for call in calls if call.method is Method.POST and ended(call, Ended.OK)),
@@ -88,14 +86,15 @@ def once(world: World) -> Iterable[str]:
 
 
 def _eased(calls: list[Call]) -> list[Call]:
-    """The calls, where a retried change may answer with the record at a later moment of its span.
+    """Return the calls in which a retried change may answer with a later record.
 
-    The body it told counts as read beside it. A POST is then known to have left what it sent; what
-    a PUT left is not known, so it counts as one that may have been, and the reading as its proof.
+    The retry of a change that has succeeded returns the record of that later moment. So the body
+    counts as a GET of its own. A POST left the body that it sent. The record after a PUT is
+    unclear, so the PUT counts as one of unknown outcome.
     """
     eased: list[Call] = []
     for call in calls:
-        told = call.answer.body if call.answer else None
+        body = call.answer.body if call.answer else None
         if call.method is Method.PUT and ended(call, Ended.OK):
             eased.append(_as(call, Method.PUT, Answer(Ended.UNKNOWN)))
         elif call.method is Method.POST and ended(call, Ended.OK):
@@ -103,8 +102,8 @@ def _eased(calls: list[Call]) -> list[Call]:
         else:
             eased.append(call)
             continue
-        if told is not None:
-            eased.append(_as(call, Method.GET, Answer(Ended.OK, told)))
+        if body is not None:
+            eased.append(_as(call, Method.GET, Answer(Ended.OK, body)))
     return eased
 
 
@@ -122,14 +121,14 @@ def _as(call: Call, method: Method, answer: Answer) -> Call:
     )
 
 
-# 6: what it costs.
+# 6: the cost of an operation.
 
 
 def cost(world: World) -> Iterable[str]:
-    """No message about a record goes outside its cell; without faults none beyond its homes.
+    """No message about a record leaves its cell; without faults none leaves its homes.
 
-    So a fault-free operation contacts two nodes. Under faults an operation takes at most
-    `Cost.MOST` requests of its gateway.
+    So a fault-free operation contacts two nodes. Under faults a gateway sends at most
+    `costs.MOST_ATTEMPTS` requests for one change.
     """
     if _owed(world.plan):
         yield from world.costs.complaints(fault_free=world.fault_free)
@@ -137,44 +136,44 @@ def cost(world: World) -> Iterable[str]:
         yield from world.costs.outside
 
 
-# 7: when an answer is owed.
+# 7: answers in time.
 
 
 def available(world: World) -> Iterable[str]:
-    """With at most one node of a cell out of reach every request is decided within 250 ms."""
+    """With at most one node of a cell out of reach, each request is decided within 250 ms."""
     if not _owed(world.plan):
         return
     for timed in world.observed.timed:
         names = world.ring.cell(key_of(timed.id)).nodes if timed.id else world.ring.names
         cell = set(names)
-        out: set[str] = set()
+        troubled: set[str] = set()
         excused = False
         for trouble in world.observed.troubles:
             if trouble.start <= timed.returned and trouble.end >= timed.invoked:
                 excused = excused or not trouble.nodes
-                out |= cell.intersection(trouble.nodes)
-        if excused or len(out) > 1:
+                troubled |= cell.intersection(trouble.nodes)
+        if excused or len(troubled) > 1:
             continue
         took = timed.returned - timed.invoked
-        if not timed.decided or took > PROMISED:
+        if not timed.decided or took > ANSWER_WITHIN_S:
             yield (
-                f"{timed.id or 'all'} at {timed.invoked:.4f}: {timed.said} after {took:.3f} s,"
-                f" with {sorted(out) or 'nobody'} of {sorted(cell)} out of reach"
+                f"{timed.id or 'all'} at {timed.invoked:.4f}: {timed.answer} after {took:.3f} s,"
+                f" with {sorted(troubled) or 'none'} of {sorted(cell)} out of reach"
             )
 
 
 def honest(world: World) -> Iterable[str]:
-    """Where a crowd alone is the trouble, answers come in time, and no outcome is unknown.
+    """In a crowd without faults, answers come in time and no outcome is unknown.
 
-    Nor does a coordinator with a long queue get a second one as a rival.
+    Nor does a gateway send a change to a second coordinator because the first one has a queue.
     """
     plan = world.plan
     if not plan.crowded or plan.faults or not knobs.shipped(plan.knobs):
         return
     for timed in world.observed.timed:
         took = timed.returned - timed.invoked
-        if timed.said == Ended.UNKNOWN.value or took > PROMISED:
-            yield f"{timed.id} at {timed.invoked:.4f}: {timed.said} after {took:.3f} s"
+        if timed.answer == Ended.UNKNOWN.value or took > ANSWER_WITHIN_S:
+            yield f"{timed.id} at {timed.invoked:.4f}: {timed.answer} after {took:.3f} s"
     for gateway in world.gateways:
         retries = gateway.router.counters.retries
         if retries:
@@ -182,8 +181,8 @@ def honest(world: World) -> Iterable[str]:
 
 
 def _owed(plan: Plan) -> bool:
-    # A request that alone is lost is waited for as long as with a node that answers others: three
-    # times the patience. No connection does that; messages on their own do, where the way is cut.
+    # A caller waits three timeouts for one lost request while its peer answers others. Connections
+    # lose no single request. Datagrams do, and so does the simulated transport on a cut path.
     whole = plan.wired or not (
         plan.datagrams or any(fault.kind in _CUTTING for fault in plan.faults)
     )
@@ -191,10 +190,10 @@ def _owed(plan: Plan) -> bool:
     return whole and calm and not plan.crowded and knobs.shipped(plan.knobs)
 
 
-# Besides.
+# Unexpected errors.
 
 
 def unexpected(world: World) -> Iterable[str]:
-    """No handler, task or callback ended with an error that nobody expects."""
+    """No handler, task or callback ended with an unexpected error."""
     yield from world.network.failures
     yield from world.loop.errors

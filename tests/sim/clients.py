@@ -1,11 +1,11 @@
-"""Clients: sequences of requests through gateways, and the history of what they were told."""
+"""Clients: sequences of requests through gateways, and the history of their answers."""
 
 import asyncio
 from dataclasses import dataclass
 
 import msgspec
 
-from ddb.gateway.records import Answer as Told
+from ddb.gateway.records import Answer as GatewayAnswer
 from ddb.gateway.records import Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.router import Router
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
@@ -34,7 +34,7 @@ _UNDECIDED = (Ended.NO, Ended.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What one operation asks for, the same in every attempt."""
+    """The request of one operation, the same in each attempt."""
 
     client: int
     serial: int
@@ -46,34 +46,35 @@ class _Asked:
     key: str | None
 
     async def work(self, router: Router) -> object:
-        """The request, in a gateway."""
+        """Perform the request in a gateway."""
         if self.action is Action.GET:
             found = await router.read(self.id)
-            return Told(Outcome.ABSENT if found is None else Outcome.DONE, found)
+            return GatewayAnswer(Outcome.ABSENT if found is None else Outcome.DONE, found)
         body = b"" if self.sent is None else msgspec.json.encode(self.sent)
         change = Change(_KIND[self.action], body, self.tags)
         return await router.change(self.id, change, key=self.key)
 
 
 @dataclass(slots=True)
-class _Told:
-    """What the attempts at one operation were told."""
+class _Answers:
+    """The answers to the attempts at one operation."""
 
     first: Answer | None = None
     """The first decision."""
     last: Answer | None = None
     unknown: bool = False
+    """Whether the outcome of some attempt is unknown."""
 
     @property
     def final(self) -> Answer | None:
-        """What the client knows in the end."""
+        """The client's conclusion from all answers."""
         if self.first is None and self.unknown and self.last is not None:
             return Answer(Ended.UNKNOWN)
         return self.first or self.last
 
 
 def record_id(number: int) -> str:
-    """The id of a plan's record."""
+    """Return the id of a plan's record."""
     return f"u{number}"
 
 
@@ -86,7 +87,7 @@ class Clients:
         self._seen: dict[tuple[int, str], bytes] = {}
 
     async def run(self, client: int, ops: list[Op]) -> None:
-        """One client's life."""
+        """Perform one client's operations in turn."""
         for op in ops:
             await asyncio.sleep(op.gap)
             match op.action:
@@ -100,31 +101,31 @@ class Clients:
                     await self.act(client, op)
 
     async def act(self, client: int, op: Op) -> Call:
-        """One operation on one record, to its end."""
+        """Perform one operation on one record, with its retries."""
         world, asked = self._world, self._ask(client, op)
         invoked = world.loop.now
-        told = _Told()
+        answers = _Answers()
         gateway = op.gateway
         for attempt in range(1 + op.retries):
             if attempt:
                 gateway = (gateway + 1) % len(world.gateways)
                 await asyncio.sleep(op.pause)
             begun = world.loop.now
-            answer = await self._attempt(gateway, asked, op, told)
+            answer = await self._attempt(gateway, asked, op, answers)
             key = f" (key {asked.serial})" if asked.key else ""
             world.note(
                 f"client {client} {op.action.value} {asked.id} {asked.sent or ''} via"
                 f" gw-{gateway} since {begun:.4f}: {answer or 'no answer'}{key}"
             )
-            if answer is not None and op.patience >= 1:
+            if answer is not None and op.timeout_s >= 1:
                 self._timed(asked.id, begun, answer)
             if answer is not None and answer.kind not in _UNDECIDED:
-                if told.first is not None and answer.kind is not told.first.kind:
-                    world.violate("once", f"{asked!r}: first {told.first}, then {answer}")
-                told.first = told.first or answer
+                if answers.first is not None and answer.kind is not answers.first.kind:
+                    world.violate("once", f"{asked!r}: first {answers.first}, then {answer}")
+                answers.first = answers.first or answer
                 if not op.repeat:
                     break
-        final = told.final
+        final = answers.final
         call = Call(
             client=client,
             method=_METHOD[op.action],
@@ -155,31 +156,33 @@ class Clients:
         key = op.key or (f"key-{serial}" if op.retries else None)
         return _Asked(client, serial, op.action, name, sent, match, tags, key)
 
-    async def _attempt(self, gateway: int, asked: "_Asked", op: Op, told: "_Told") -> Answer | None:
-        """Ask once; what was answered, None where nothing was."""
+    async def _attempt(
+        self, gateway: int, asked: "_Asked", op: Op, answers: "_Answers"
+    ) -> Answer | None:
+        """Send the request once; return the answer, or None if there is none."""
         try:
-            answer = await through(self._world, gateway, asked.work, op.patience, op.cancels)
+            answer = await through(self._world, gateway, asked.work, op.timeout_s, op.cancels)
         except GatewayGone as gone:
-            told.unknown = told.unknown or gone.begun
-            told.last = None if gone.begun else Answer(Ended.NO)
+            answers.unknown = answers.unknown or gone.begun
+            answers.last = None if gone.begun else Answer(Ended.NO)
         except Lost:
-            told.unknown, told.last = True, None
+            answers.unknown, answers.last = True, None
         except Unavailable as unavailable:
             no = unavailable.applied is Applied.NO
-            told.unknown = told.unknown or not no
-            told.last = Answer(Ended.NO if no else Ended.UNKNOWN)
+            answers.unknown = answers.unknown or not no
+            answers.last = Answer(Ended.NO if no else Ended.UNKNOWN)
         except TooManyKeyed:
             self._world.fired["keyed log full"] += 1
-            told.last = Answer(Ended.NO)
+            answers.last = Answer(Ended.NO)
         else:
-            assert isinstance(answer, Told)
+            assert isinstance(answer, GatewayAnswer)
             if answer.body is not None:
                 self._seen[asked.client, asked.id] = answer.body
-            told.last = self._answer(answer)
-        return told.last
+            answers.last = self._answer(answer)
+        return answers.last
 
     async def list_all(self, gateway: int, limit: int) -> Listed | None:
-        """Walk through all pages; None where a page was not to be had."""
+        """Read all pages; return None if a gateway did not return one."""
         world, loop = self._world, self._world.loop
         began = loop.now
         rows: list[Record] = []
@@ -199,7 +202,7 @@ class Clients:
         return listed
 
     async def page(self, gateway: int, offset: int, limit: int) -> Paged | None:
-        """One page from an offset; None where it was not to be had."""
+        """Read one page from an offset; return None if the gateway did not return it."""
         world, loop = self._world, self._world.loop
         began = loop.now
         got = await self._page(gateway, None, offset, limit)
@@ -213,7 +216,7 @@ class Clients:
     async def _page(
         self, gateway: int, after: Cursor | None, offset: int, limit: int
     ) -> tuple[list[Record], Cursor | None] | None:
-        """The rows of one page and where the next begins; each row is a GET, too."""
+        """Return the rows of one page and the next cursor; each row counts as a GET too."""
         world, invoked = self._world, self._world.loop.now
         page = await self._whole(
             "list", gateway, lambda router: router.page(after=after, offset=offset, limit=limit)
@@ -223,14 +226,14 @@ class Clients:
         assert isinstance(page, Page)
         rows = [msgspec.json.decode(body, type=Record) for body in page.bodies]
         for row in rows:
-            told = Answer(Ended.OK, row)
+            answer = Answer(Ended.OK, row)
             world.observed.calls.append(
-                Call(-1, Method.GET, str(row["id"]), None, invoked, world.loop.now, told)
+                Call(-1, Method.GET, str(row["id"]), None, invoked, world.loop.now, answer)
             )
         return rows, page.next
 
     async def count(self, gateway: int) -> Counted | None:
-        """One COUNT; None where it was not to be had."""
+        """Perform one COUNT; return None if the gateway did not answer."""
         world, loop = self._world, self._world.loop
         began = loop.now
         count = await self._whole("count", gateway, lambda router: router.count())
@@ -244,7 +247,7 @@ class Clients:
         return counted
 
     async def _whole(self, what: str, gateway: int, work: Work) -> object:
-        """What a gateway answers to a LIST or a COUNT; None where it does not."""
+        """Return a gateway's answer to a LIST or a COUNT, or None."""
         world, began = self._world, self._world.loop.now
         try:
             found = await through(world, gateway, work, 1.5, False)
@@ -257,14 +260,14 @@ class Clients:
         self._timed(None, began, Answer(Ended.OK))
         return found
 
-    def _answer(self, told: Told) -> Answer:
-        if told.outcome is Outcome.REUSED:
-            self._world.violate("once", "a key that was used once is said to be used twice")
+    def _answer(self, answer: GatewayAnswer) -> Answer:
+        if answer.outcome is Outcome.REUSED:
+            self._world.violate("once", "a gateway refused the first use of a key as its second")
             return Answer(Ended.UNKNOWN)
-        kind = _ENDED[told.outcome]
-        if kind is not Ended.OK or told.body is None:
+        kind = _ENDED[answer.outcome]
+        if kind is not Ended.OK or answer.body is None:
             return Answer(kind)
-        return Answer(kind, msgspec.json.decode(told.body, type=Record))
+        return Answer(kind, msgspec.json.decode(answer.body, type=Record))
 
     def _timed(self, name: str | None, begun: float, answer: Answer) -> None:
         decided = answer.kind not in (Ended.NO, Ended.UNKNOWN)

@@ -1,16 +1,21 @@
-"""Simulated clocks: a steady one that starts anywhere, and a wall clock that may be wrong."""
+"""Simulated clocks: a steady one with any start, and a wall clock that may be wrong."""
 
 from tests.sim.loop import SimLoop
 
 EPOCH = 1_700_000_000.0
-"""What a right wall clock shows, in seconds, when a simulation begins."""
+"""Seconds that a correct wall clock shows when a simulation begins."""
 
 
 class SimClock:
     """The clocks of one machine."""
 
     def __init__(self, loop: SimLoop, offset: float, skew: float) -> None:
-        """`offset`: of the steady clock from the loop's; `skew`: of the wall clock from right."""
+        """Make the clocks of one machine.
+
+        Args:
+            offset: seconds of the steady clock ahead of the loop's time.
+            skew: seconds of the wall clock ahead of a correct one.
+        """
         self.offset = offset
         self.skew = skew
         self._loop = loop
@@ -24,7 +29,7 @@ class SimClock:
         return max(0, int((EPOCH + self.skew + self._loop.now) * 1000))
 
     def jump(self, seconds: float) -> None:
-        """Set the wall clock forward or back."""
+        """Set the wall clock forward, or back if `seconds` is negative."""
         self.skew += seconds
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
-"""One process's connections on the simulated network, and what it believes of its peers.
+"""One process's connections on the simulated network, and its view of its peers.
 
-They are made, believed in, suspected and given up by the rules and limits of the real `Link`.
+The connections follow the rules and limits of the real `Link`.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from tests.sim.process import Handle, Process
 
 @dataclass(slots=True)
 class Peer:
-    """What one process knows of another: as the real link does."""
+    """One process's state of another, as in the real link."""
 
     condition: Condition = Condition.DOWN
     incarnation: int = 0
-    heard: float = 0.0
+    received_at: float = 0.0
     voting: bool = False
     disk: DiskState = DiskState.HEALTHY
     broken_since: float | None = None
@@ -35,7 +35,7 @@ class Peer:
         return link.believed(self.condition, self.voting, self.disk)
 
     def ponged(self, pong: Pong) -> None:
-        """Take over what the peer says of itself."""
+        """Take over the state of the peer from its pong."""
         self.voting, self.disk = pong.ready, pong.disk
 
     def give_up(self, reason: str) -> None:
@@ -51,12 +51,12 @@ class Peer:
 
 @dataclass(slots=True)
 class Asked:
-    """One request on its way."""
+    """One request in flight; times in seconds of the loop."""
 
     future: asyncio.Future[Reply]
     sent: float
     deadline: float
-    patience: float
+    timeout_s: float
     timer: Handle | None = None
 
 
@@ -79,7 +79,7 @@ class Connections:
         return self.peers[to].believed
 
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
-        """Whether all peers (of those named) are believed up."""
+        """Return whether this process believes all peers up, or all of `names`."""
         peers = self.peers
         for name in peers if names is None else names:
             peer = peers.get(name)
@@ -88,9 +88,9 @@ class Connections:
         return True
 
     def keep(self) -> None:
-        """Watch the peers, for as long as the process lives."""
+        """Check all peers, again and again until the process ends."""
         network, datagrams, me = self._network, self._network.datagrams, self._name
-        hosts, cut, heard = network.hosts, network.cut, self._loop.now - network.weather.delay
+        hosts, cut, received_at = network.hosts, network.cut, self._loop.now - network.weather.delay
         for name, peer in self.peers.items():
             host = hosts.get(name)
             if (
@@ -102,11 +102,11 @@ class Connections:
                 and not cut.get((me, name))
                 and not cut.get((name, me))
             ):
-                # Nearly always. Without connections it hears whichever incarnation is there.
+                # The usual case. With datagrams, the current incarnation of a peer answers.
                 if host.process.number != peer.incarnation and self._loop.now >= peer.retry_at:
                     self._connect(name, peer, host)
                 peer.broken_since = None
-                peer.heard = max(peer.heard, heard)
+                peer.received_at = max(peer.received_at, received_at)
                 peer.ponged(host.pong())
                 peer.condition = Condition.UP
             else:
@@ -115,19 +115,20 @@ class Connections:
         self._loop.later_in(self._process, delay, self.keep)
 
     def meet(self, name: str) -> None:
-        """Without connections: a peer has restarted, and who believes it up greets it at once.
+        """Greet a peer that has restarted, with datagrams, if this process believes it up.
 
-        Else it takes no proposals until the next ping, and late ones would meet nothing.
+        Otherwise the peer would take no proposals until the next ping. No late proposal would then
+        do any harm, and the simulation would miss the bugs that need one.
         """
         peer, host = self.peers.get(name), self._network.hosts.get(name)
         if peer is not None and host is not None and peer.condition is not Condition.DOWN:
             self._connect(name, peer, host)
 
     def probe(self, name: str) -> None:
-        """A request waits for the peer: it is pinged, and heard where it answers now."""
+        """Ping a peer that a request waits for; take note if it answers now."""
         network, peer, host = self._network, self.peers[name], self._network.hosts.get(name)
         if (
-            self._loop.now - peer.heard >= link.PROBE_AFTER_S
+            self._loop.now - peer.received_at >= link.PROBE_AFTER_S
             and host is not None
             and (host.process.number == peer.incarnation or network.datagrams)
             and host.process.alive
@@ -135,10 +136,10 @@ class Connections:
             and network.flows(self._name, name)
             and network.flows(name, self._name)
         ):
-            peer.heard = self._loop.now - network.weather.delay
+            peer.received_at = self._loop.now - network.weather.delay
 
     def _tend(self, name: str, peer: Peer, host: Host | None) -> None:
-        """One look at a peer that does not answer: what a socket would have told by now."""
+        """Handle a peer that does not answer, as a socket would report it by now."""
         network, now = self._network, self._loop.now
         there, back = network.flows(self._name, name), network.flows(name, self._name)
         alive = host is not None and host.process.alive
@@ -150,7 +151,7 @@ class Connections:
         if network.datagrams and alive:
             same = True
         if not same and there and back and not network.datagrams:
-            # The machine that is left resets the connection.
+            # The peer's machine runs without the process, so it resets the connection.
             self.lose(name, "closed by peer")
         else:
             self._wait(name, peer)
@@ -159,7 +160,7 @@ class Connections:
         now = self._loop.now
         if peer.broken_since is None:
             peer.broken_since = now
-        silent = now - max(peer.heard, peer.broken_since)
+        silent = now - max(peer.received_at, peer.broken_since)
         if silent >= link.RECONNECT_AFTER_S:
             self.lose(name, "silent")
         elif silent >= link.SUSPECT_AFTER_S and peer.condition is Condition.UP:
@@ -175,14 +176,14 @@ class Connections:
         self._network.carry(self._name, name, host.process, self._greeted, name, host, self.hello)
 
     def _greeted(self, name: str, host: Host, hello: Hello) -> None:
-        """In the callee's process."""
+        """Handle a Hello, in the callee's process."""
         if host.greet is None:
             return
         greeted = self._loop.create_task(host.greet(hello), context=host.process.context.copy())
         greeted.add_done_callback(lambda done: self._answered(name, host, done))
 
     def _answered(self, name: str, host: Host, greeted: asyncio.Task[Welcome | Unwelcome]) -> None:
-        """In the callee's process."""
+        """Send the answer to a Hello, in the callee's process."""
         if greeted.cancelled() or isinstance(greeted.exception(), StoreFailed):
             return
         greeting = greeted.result()
@@ -192,7 +193,7 @@ class Connections:
         self._network.carry(name, self._name, self._process, self._connected, name, host, greeting)
 
     def _connected(self, name: str, host: Host, greeting: Welcome | Unwelcome) -> None:
-        """In the caller's process."""
+        """Handle the answer to a Hello, in the caller's process."""
         peer = self.peers[name]
         if self.judge is not None and self.judge(name, greeting):
             if peer.condition is not Condition.DOWN and peer.incarnation != host.process.number:
@@ -205,19 +206,19 @@ class Connections:
             return
         peer.condition = Condition.UP
         peer.incarnation = host.process.number
-        peer.heard = self._loop.now
+        peer.received_at = self._loop.now
         peer.broken_since = None
         peer.attempt = 0
         peer.ponged(host.pong())
 
     def bereft(self, name: str, incarnation: int) -> None:
-        """The peer's process has ended."""
+        """Take note that a peer's process has ended."""
         peer = self.peers.get(name)
         if peer is not None and peer.incarnation == incarnation:
             self.lose(name, "closed by peer")
 
     def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
-        """The peer reports the state of its disk."""
+        """Take a peer's notice about its disk."""
         peer = self.peers.get(name)
         if peer is None or peer.condition is Condition.DOWN or peer.incarnation != incarnation:
             return
@@ -226,7 +227,7 @@ class Connections:
             peer.give_up(f"the disk of {name} is {notice.disk.name.lower()}")
 
     def lose(self, name: str, reason: str) -> None:
-        """The connection is gone: so is every answer still owed on it."""
+        """Drop the connection to a peer and end all requests on it."""
         peer = self.peers.get(name)
         if peer is None or peer.condition is Condition.DOWN:
             return

@@ -1,4 +1,4 @@
-"""What requests cost, counted as they are sent."""
+"""The cost of operations, counted as processes send requests."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +15,16 @@ from ddb.wire.messages import (
 )
 
 MOST_ATTEMPTS = 120
-"""Requests of a gateway for one change: about one in 2 ms of its budget, whatever happens."""
+"""Requests of a gateway for one change: about one per 2 ms of its budget.
+
+Too low fails runs whose faults take many attempts; too high hides a loop without a pause.
+"""
 
 _KEYED = (CoordinateGet, ReadVersion, CoordinateChange, ReadReplica, Propose, Accept)
 
 
 class Costs:
-    """Watches every request on the network."""
+    """Watches all requests on the network."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
@@ -30,7 +33,7 @@ class Costs:
         self._beyond_homes: list[str] = []
 
     def saw(self, source: str, target: str, request: Request) -> None:
-        """A request was sent."""
+        """Count a request that a process sends."""
         if not isinstance(request, _KEYED):
             return
         cell = self._ring.cell(request.key)
@@ -41,7 +44,11 @@ class Costs:
             self._attempts[source, request.operation, request.low] += 1
 
     def complaints(self, *, fault_free: bool) -> Iterator[str]:
-        """What was more than it may be."""
+        """Yield each message to a wrong node and each change with too many requests.
+
+        Args:
+            fault_free: True complains about messages to standbys too. False allows them.
+        """
         yield from self.outside
         if fault_free:
             yield from self._beyond_homes

@@ -1,4 +1,4 @@
-"""Faults of processes: they end, or stand still."""
+"""Faults of processes: deaths, lost disks, old disks and pauses."""
 
 import asyncio
 
@@ -14,6 +14,7 @@ from tests.sim.process import Process
 from tests.sim.targets import Acts, Targets
 
 _AT_WRITE = 0.6
+"""A fault with a lower `amount` strikes at the next write to the node's disk."""
 
 
 class Deaths:
@@ -37,9 +38,10 @@ class Deaths:
         }
 
     async def _die(self, fault: Fault, machine: Machine, *, power: bool) -> None:
-        """End a node's process once the fuse has burnt, and wait until it is started again.
+        """End a node's process after `fault.fuse` callbacks, and wait until it runs again.
 
-        The fuse is lit now, or by the next write to the node's disk, for that is when it matters.
+        The callbacks count from now, or from the next write to the node's disk. Most bugs need a
+        death shortly after a write.
         """
         world = self._world
         process = machine.process
@@ -59,7 +61,7 @@ class Deaths:
         if machine.process is process and (machine.up or power):
             world.die(machine, power=power, lasts=fault.lasts)
         await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _kill(self, fault: Fault) -> None:
         machine = self._targets.machine(fault.one)
@@ -77,7 +79,7 @@ class Deaths:
         trouble = world.trouble()
         machine = self._targets.machine(fault.one)
         if fault.amount < _AT_WRITE and machine.up:
-            # Some callbacks after a write, when others have it, too, and perhaps not on disk.
+            # Shortly after a write, other nodes have it too, but perhaps not on their disks.
             struck: asyncio.Future[None] = world.loop.create_future()
             machine.disk.trap = lambda: struck.set_result(None)
             await asyncio.wait((struck,), timeout=0.5)
@@ -87,7 +89,7 @@ class Deaths:
             lasts = fault.lasts * (0.5 + world.rng.random())
             world.die(machine, power=True, lasts=lasts)
         await asyncio.sleep(1.5 * fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _dies_twice(self, fault: Fault) -> None:
         world, machine = self._world, self._targets.machine(fault.one)
@@ -102,7 +104,7 @@ class Deaths:
             process.on_fuse = lambda: world.die(machine, power=True, lasts=fault.lasts)
             process.fuse = max(1, fault.fuse)
             await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _rolling(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -111,10 +113,10 @@ class Deaths:
         for machine in world.machines.values():
             world.die(machine, power=fault.amount < 0.3, lasts=0.2 * fault.lasts)
             await asyncio.sleep(fault.lasts * (0.1 + world.rng.random() * 0.4))
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _wipe(self, fault: Fault) -> None:
-        """Lose a disk, unless the data of another one has not been refilled yet."""
+        """Lose a disk, unless another node still lacks data of its share."""
         world, machine = self._world, self._targets.machine(fault.one)
         others = [other for other in world.machines.values() if other is not machine]
         if not all(map(world.whole, others)) or not world.whole(machine):
@@ -128,20 +130,20 @@ class Deaths:
         machine.damage.clear()
         world.note(f"{machine.name} loses its disk")
         await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _image(self, fault: Fault) -> None:
-        """Take an image of a disk that holds its share."""
+        """Take an image of a disk that stores its share."""
         machine = self._targets.machine(fault.one)
         if self._world.whole(machine):
             self._targets.fired(fault)
             machine.image = machine.disk.image()
 
     async def _old_disk(self, fault: Fault) -> None:
-        """Put a disk back as it was, unless another one lacks its share, or nobody could tell.
+        """Restore the image of a disk, unless another disk lacks its share.
 
-        Each of the others must have on its disk what proves the image old: no store can detect an
-        image of just now, and the documents say so.
+        Each other node must have on its disk a proof that the image is old. No store can detect a
+        current image, and the documents say so.
         """
         world, machine = self._world, self._targets.machine(fault.one)
         others = [other for other in world.machines.values() if other is not machine]
@@ -153,8 +155,8 @@ class Deaths:
         ceiling = int.from_bytes(image[Family.META].get(CEILING_KEY, b""), "big")
         for other in others:
             found = other.disk.get(Family.META, PEERS)
-            known = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
-            if not _provable(known.get(machine.name), identity.node_id, number, ceiling):
+            standings = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
+            if not _provable(standings.get(machine.name), identity.node_id, number, ceiling):
                 return
         self._targets.fired(fault)
         trouble = world.trouble()
@@ -163,7 +165,7 @@ class Deaths:
         machine.restored = identity.node_id
         world.note(f"{machine.name} gets an old image of its disk, of boot {number - 1}")
         await asyncio.sleep(fault.lasts)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _pause(self, fault: Fault) -> None:
         machine = self._targets.machine(fault.one)
@@ -172,7 +174,7 @@ class Deaths:
             self._targets.fired(fault)
             trouble = self._world.trouble(machine.name)
             await self._hold(process, fault)
-            self._targets.mend(trouble)
+            self._targets.end_trouble(trouble)
 
     async def _gateway_pause(self, fault: Fault) -> None:
         world = self._world
@@ -181,7 +183,7 @@ class Deaths:
             self._targets.fired(fault)
             trouble = world.trouble()
             await self._hold(gateway.process, fault)
-            self._targets.mend(trouble)
+            self._targets.end_trouble(trouble)
 
     async def _hold(self, process: Process, fault: Fault) -> None:
         loop = self._world.loop
@@ -198,19 +200,23 @@ class Deaths:
             world.close_gateway(index)
             await asyncio.sleep(fault.lasts)
             world.open_gateway(index)
-            self._targets.mend(trouble)
+            self._targets.end_trouble(trouble)
 
     def __repr__(self) -> str:
         return f"<Deaths in {self._world!r}>"
 
 
-def _provable(known: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
-    """Whether what a peer remembers proves a disk old that starts as boot `number`.
+def _provable(standing: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
+    """Return whether a peer's record of a node proves its restored disk old.
 
-    Not by the production's own rule, which may be what is wrong.
+    This does not use the rule of the production code, since that rule may have the bug.
+
+    Args:
+        number: the boot number with which the restored disk starts.
+        ceiling: the counter that the restored disk has reserved.
     """
-    if known is None:
+    if standing is None:
         return False
-    if node_id != known.node_id:
-        return node_id in known.retired
-    return number <= known.number or ceiling < known.reached
+    if node_id != standing.node_id:
+        return node_id in standing.retired
+    return number <= standing.number or ceiling < standing.reached

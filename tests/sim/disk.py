@@ -1,10 +1,12 @@
-"""The simulated disk: what of a store's writes survives what.
+"""The simulated disk: which writes survive which fault.
 
-Commits are written to a log in the page cache once per flush and become durable in order, by
-flushes that take their time. A killed process loses at most what it had not written yet, whole
-batches from the end. When power fails, what was flushed stays, and of the
-rest a prefix of whole batches: a batch torn in the middle fails its checksum and ends the log.
-Failing flushes lose the same, since the kernel may have dropped the pages.
+A store writes its commits to a log in the page cache, once per flush. Flushes take time and make
+the commits durable in order. Three faults lose writes, always whole batches from the end:
+
+- A killed process loses at most the batches that it has not written to the page cache.
+- A power failure loses at most the unflushed batches. A torn batch fails its checksum, so it and
+  all later ones are lost.
+- A failed flush loses the same, since the kernel may have dropped the pages.
 """
 
 import asyncio
@@ -21,16 +23,16 @@ from tests.sim.rot import CLEARED, Reading, Rots
 Batch = tuple[Put, ...]
 Content = dict[Family, dict[bytes, bytes]]
 _TORN = 0.5
-STALL_LOOK = 0.005
-"""Seconds between checks whether a stalled disk goes on."""
-_COPIED = 3
-"""Rows copied at a time in a rewrite."""
-_COMPACTION = 0.3
-"""Seconds until a compaction meets rot again."""
+STALL_CHECK_INTERVAL_S = 0.005
+"""Virtual seconds between checks whether a stalled disk works again."""
+_ROWS_PER_COPY = 3
+"""Rows that a rewrite copies at a time; few, so that other work comes in between."""
+_COMPACTION_INTERVAL_S = 0.3
+"""Virtual seconds until a compaction meets the rot again."""
 
 
 class Timers(Protocol):
-    """What a disk asks of a loop, simulated or real."""
+    """The part of a loop that a disk uses, simulated or real."""
 
     def create_future(self) -> asyncio.Future[Any]:
         """As asyncio's."""
@@ -47,18 +49,18 @@ class Timers(Protocol):
 
 @dataclass(slots=True)
 class Health:
-    """What is wrong with a disk at the moment; times in seconds."""
+    """The current health of a disk; `fsync` and `jitter` are seconds per flush."""
 
     fsync: float = 0.0004
     jitter: float = 0.0004
     full: bool = False
     failing: bool = False
     stalled: int = 0
-    """How many faults have flushes stand still; while there is one, no flush ends."""
+    """Number of faults that stall flushes; while it is above 0, no flush ends."""
 
 
 class SimDisk:
-    """What is on the platters, and in the page cache."""
+    """The durable content of a disk, and the page cache."""
 
     def __init__(self, loop: Timers, rng: random.Random) -> None:
         self.loop = loop
@@ -66,14 +68,14 @@ class SimDisk:
         self.health = Health()
         self.unsynced: list[Batch] = []
         self.cached = 0
-        """How many of those the page cache has for certain, whatever becomes of the process."""
+        """Number of unsynced batches that are in the page cache, so that a kill keeps them."""
         self.torn = 0
-        """How often power failed in the middle of a batch."""
+        """Number of power failures in the middle of a batch."""
         self.rots = Rots()
         self.met = 0
-        """How often compaction has met one."""
+        """Number of times that a compaction has met rot."""
         self.trap: Callable[[], None] | None = None
-        """Sprung by the next write."""
+        """Called by the next write, once."""
         self._durable: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
 
     def write(self, batch: Batch) -> None:
@@ -97,62 +99,66 @@ class SimDisk:
         self.cached = max(0, self.cached - batches)
 
     def lose_power(self) -> int:
-        """Lose what the page cache held, but for a prefix; how many batches were lost."""
+        """Lose the unflushed batches but for a prefix; return the number lost."""
         kept = self.rng.randint(0, len(self.unsynced))
         self.sync(kept)
         lost = len(self.unsynced)
-        # Half of it was on the platter, perhaps: its checksum is wrong, so it is not there.
+        # Half of a batch may be on the disk. Its checksum is wrong, so it does not count.
         self.torn += bool(lost) and self.rng.random() < _TORN
         self.unsynced.clear()
         return lost
 
     def lose_process(self) -> int:
-        """Lose what had not been written to the page cache; how many batches were lost."""
+        """Lose batches outside the page cache; return the number lost."""
         kept = self.rng.randint(min(self.cached, len(self.unsynced)), len(self.unsynced))
         lost = len(self.unsynced) - kept
         del self.unsynced[kept:]
         return lost
 
     def image(self) -> Content:
-        """A copy of all that is durable."""
+        """Return a copy of the durable content."""
         return {family: dict(pairs) for family, pairs in self._durable.items()}
 
     def put_back(self, image: Content) -> None:
-        """Hold what an image holds, and nothing else."""
+        """Replace the content of the disk by an image."""
         self.unsynced.clear()
         self.cached = 0
         self._durable = {family: dict(pairs) for family, pairs in image.items()}
 
     def content(self) -> Content:
-        """All that a process that opens this disk finds."""
+        """Return the content that a process finds when it opens this disk."""
         self.sync(len(self.unsynced))
         return self.image()
 
     def durable(self, family: Family) -> Mapping[bytes, bytes]:
-        """What is durable of a family."""
+        """Return the durable rows of a family."""
         return self._durable[family]
 
     def get(self, family: Family, key: bytes) -> bytes | None:
-        """What is durable of a key."""
+        """Return the durable value of a key, or None."""
         return self._durable[family].get(key)
 
     def rot(self, family: Family, keys: list[bytes], met: float) -> None:
-        """Make the blocks of some rows unreadable; compaction meets them after `met` seconds."""
+        """Make the blocks of some rows unreadable.
+
+        Args:
+            met: virtual seconds until a compaction meets them.
+        """
         self.rots.begin(family, keys)
         self.loop.call_later(met, self._meet)
 
     def _meet(self) -> None:
         self.met += 1
         if self.rots.there:
-            # It tries again and again, and a process that starts counts from nought.
-            self.loop.call_later(_COMPACTION, self._meet)
+            # RocksDB retries a failed compaction. A new process counts from 0.
+            self.loop.call_later(_COMPACTION_INTERVAL_S, self._meet)
 
     def __repr__(self) -> str:
         return f"<SimDisk {len(self.unsynced)} batches not flushed>"
 
 
 class SimStore:
-    """A `Store` opened on a simulated disk, with the group commit of the real one."""
+    """A `Store` on a simulated disk, with the group commit of the real one."""
 
     def __init__(self, disk: SimDisk) -> None:
         self._disk = disk
@@ -195,7 +201,7 @@ class SimStore:
         return durable
 
     def observe(self, observer: FlushObserver) -> None:
-        """Report every flush from now on to `observer`."""
+        """Report each later flush to `observer`."""
         self._observer = observer
 
     def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
@@ -218,7 +224,7 @@ class SimStore:
         return [(key, view[key]) for key in order[at:end]]
 
     def rows(self, family: Family) -> list[tuple[bytes, bytes]]:
-        """All rows, as an observer sees them who can read everything."""
+        """Return all rows, unreadable ones too, for an observer."""
         return [(key, self._view[family][key]) for key in self._order[family]]
 
     def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
@@ -235,7 +241,7 @@ class SimStore:
         copy = self._copies[family] = {}
         at: bytes | None = b""
         while at is not None:
-            some, at = rows(at, _COPIED)
+            some, at = rows(at, _ROWS_PER_COPY)
             copy.update(some)
             await asyncio.sleep(0.0002)
         del self._copies[family]
@@ -285,8 +291,10 @@ class SimStore:
 
     def _flushed(self, waiting: asyncio.Future[None], batches: int, seconds: float) -> None:
         if self._disk.health.stalled:
-            again = seconds + STALL_LOOK
-            self._disk.loop.call_later(STALL_LOOK, self._flushed, waiting, batches, again)
+            again = seconds + STALL_CHECK_INTERVAL_S
+            self._disk.loop.call_later(
+                STALL_CHECK_INTERVAL_S, self._flushed, waiting, batches, again
+            )
             return
         self._flushing = False
         if self._observer is not None:

@@ -1,4 +1,4 @@
-"""One request of a client: to a gateway's process, there, and back."""
+"""One request of a client: its way to a gateway's process and back."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,17 +9,28 @@ from tests.sim.machines import Gateway, GatewayGone
 from tests.sim.process import Process
 from tests.sim.world import World
 
-_TRAVEL = 0.0002
+_MAX_TRAVEL_S = 0.0002
+"""Most virtual seconds between a client and its gateway, each way."""
 
 Work = Callable[[Router], Coroutine[Any, Any, object]]
 
 
 class Lost(Exception):
-    """The client waited long enough."""
+    """The client's timeout has passed."""
 
 
-async def through(world: World, index: int, work: Work, patience: float, cancels: bool) -> object:
-    """Have a gateway do something; raises what it raised, `GatewayGone` or `Lost`."""
+async def through(world: World, index: int, work: Work, timeout_s: float, cancels: bool) -> object:
+    """Perform `work` in a gateway and return its result.
+
+    Args:
+        timeout_s: virtual seconds until the client gives up.
+        cancels: True cancels the work at the timeout. False leaves it running.
+
+    Raises:
+        GatewayGone: the gateway's process does not run, or died.
+        Lost: the timeout has passed.
+        Exception: any error of the work itself.
+    """
     loop = world.loop
     gateway = world.gateways[index]
     if not gateway.process.alive:
@@ -27,8 +38,8 @@ async def through(world: World, index: int, work: Work, patience: float, cancels
     done: asyncio.Future[object] = loop.create_future()
     gateway.waiting[done] = None
     sent = _Sent(world, loop.current, gateway, done)
-    loop.later_in(gateway.process, _TRAVEL * world.rng.random(), sent.begin, work)
-    timer = loop.call_later(patience, _expire, done)
+    loop.later_in(gateway.process, _MAX_TRAVEL_S * world.rng.random(), sent.begin, work)
+    timer = loop.call_later(timeout_s, _expire, done)
     try:
         return await done
     except Lost:
@@ -53,7 +64,7 @@ class _Sent:
         self._task: asyncio.Task[object] | None = None
 
     def begin(self, work: Work) -> None:
-        """In the gateway's process."""
+        """Start the work, in the gateway's process."""
         gateway = self._gateway
         self._task = self._world.loop.create_task(
             work(gateway.router), context=gateway.process.context.copy()
@@ -61,13 +72,13 @@ class _Sent:
         self._task.add_done_callback(self._finish)
 
     def cancel(self) -> None:
-        """In the gateway's process: the client is gone."""
+        """Cancel the work, in the gateway's process."""
         if self._task is not None:
             self._task.cancel()
 
     def _finish(self, task: asyncio.Task[object]) -> None:
         if not task.cancelled():
-            delay = _TRAVEL * self._world.rng.random()
+            delay = _MAX_TRAVEL_S * self._world.rng.random()
             self._world.loop.later_in(self._client, delay, self._deliver, task)
 
     def _deliver(self, task: asyncio.Task[object]) -> None:

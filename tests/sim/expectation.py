@@ -1,4 +1,4 @@
-"""What each answer says about the record that its call found."""
+"""What each answer proves about the record that its call found."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ UNSEEN = "(never seen)"
 
 
 class Need(Enum):
-    """What kind of record a call must find."""
+    """The kind of record that a call must find."""
 
     ABSENT = "no record"
     PRESENT = "a record"
@@ -21,14 +21,17 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a call must find: for BECOMES a record that with `sent` merged in equals `body`."""
+    """The record that a call must find.
+
+    For BECOMES, merging `sent` into the record gives `body`. For OTHER, the record is not `body`.
+    """
 
     need: Need
     body: Record
     sent: Record
 
     def met(self, record: Record | None) -> bool:
-        """Whether `record` is what the call must have found."""
+        """Return whether the call can have found `record`."""
         if self.need is Need.NOTHING:
             return False
         if record is None:
@@ -38,7 +41,7 @@ class Expectation:
         return self.need is Need.PRESENT or (self.need is Need.OTHER and record != self.body)
 
     def helped(self, record: Record | None, loose: Call) -> bool:
-        """Whether `loose` can be the next of the loose calls that `record` lacks."""
+        """Return whether the call `loose` can bring `record` closer to this expectation."""
         if record is None or loose.method is not Method.PUT:
             return (record is None) is (loose.method is Method.POST)
         fields = loose.body or {}
@@ -50,7 +53,7 @@ class Expectation:
         )
 
     def hopeless(self, record: Record | None, loose: list[Call]) -> bool:
-        """Whether `record` lacks a value that none of the loose calls brings."""
+        """Return whether `record` lacks a value that none of the calls in `loose` brings."""
         if self.need is not Need.BECOMES:
             return self.need is Need.NOTHING
         now = record or {}
@@ -71,12 +74,13 @@ _ABSENT = Expectation(Need.ABSENT, {}, {})
 _PRESENT = Expectation(Need.PRESENT, {}, {})
 _NOTHING = Expectation(Need.NOTHING, {}, {})
 TURNS = {Method.DELETE: 1, Method.POST: 2, Method.PUT: 3}
-"""The sequence in which loose calls are worth placing between two others."""
+"""The only useful order of loose calls between two others."""
 
 
 def expectation_of(call: Call) -> Expectation:
-    """What a firm call must have found to be answered as it was."""
-    kind, told, sent = call.answer.kind if call.answer else Ended.NO, told_by(call), call.body or {}
+    """Return the record that a firm call must have found, given its answer."""
+    kind = call.answer.kind if call.answer else Ended.NO
+    body, sent = answered_body(call), call.body or {}
     if kind is Ended.EXISTS and call.method is Method.POST:
         return _PRESENT
     if kind is Ended.ABSENT and call.method is not Method.POST:
@@ -86,16 +90,16 @@ def expectation_of(call: Call) -> Expectation:
     if kind is not Ended.OK:
         return _NOTHING
     if call.method is Method.POST:
-        return _ABSENT if told == sent else _NOTHING
+        return _ABSENT if body == sent else _NOTHING
     if call.method is Method.DELETE:
         return _PRESENT if call.match is None else Expectation(Need.BECOMES, call.match, {})
-    if told is None or {**told, **sent} != told:
+    if body is None or {**body, **sent} != body:
         return _NOTHING
     if call.match is None:
-        return Expectation(Need.BECOMES, told, sent)
-    return Expectation(Need.BECOMES, call.match, {}) if {**call.match, **sent} == told else _NOTHING
+        return Expectation(Need.BECOMES, body, sent)
+    return Expectation(Need.BECOMES, call.match, {}) if {**call.match, **sent} == body else _NOTHING
 
 
-def told_by(call: Call) -> Record | None:
-    """The record that a call was answered with, if any."""
+def answered_body(call: Call) -> Record | None:
+    """Return the record in the answer to a call, if any."""
     return call.answer.body if call.answer else None

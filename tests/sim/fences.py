@@ -1,4 +1,4 @@
-"""Fences: inside a simulation, reaching for the real world is an error."""
+"""Fences: a simulated call to real time, randomness, threads or sockets is an error."""
 
 import gc
 import logging
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 
 class Fenced(BaseException):
-    """Simulated code reached for real time, randomness, threads or sockets."""
+    """Simulated code called real time, randomness, threads or sockets."""
 
 
 _FENCED: tuple[tuple[object, tuple[str, ...]], ...] = (
@@ -44,7 +44,7 @@ def _fence(name: str) -> Callable[..., NoReturn]:
 
 @contextmanager
 def fenced() -> Iterator[None]:
-    """Raise `Fenced` on any such call inside the context; the collector and logs rest."""
+    """Raise `Fenced` on any such call inside the context; disable the collector and logs."""
     before: list[tuple[object, str, object]] = []
     collecting, logs = gc.isenabled(), logging.root.manager.disable
     gc.disable()

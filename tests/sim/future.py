@@ -1,22 +1,22 @@
-"""Futures whose order in sets and dicts is the same in every run."""
+"""Futures with the same order in a set in each run."""
 
 import asyncio
 from typing import Any
 
 
 class SimFuture(asyncio.Future[Any]):
-    """A future whose hash does not depend on its address, so that sets of them keep one order."""
+    """A future whose hash does not depend on its address, so a set of them has one order."""
 
     _hashed = 0
     _serial = 0
 
     @classmethod
     def start_over(cls) -> None:
-        """Number from one again: a new run begins."""
+        """Number from one again, for a new run."""
         cls._hashed = 0
 
     def __hash__(self) -> int:
-        # Numbered when first asked: hardly any ever is, and making one must cost nothing more.
+        # A future gets its number at its first hash. Few are hashed, and each run makes many.
         if not self._serial:
             SimFuture._hashed += 1
             self._serial = SimFuture._hashed

@@ -9,11 +9,11 @@ from tests.sim.plan import Fault, FaultKind
 from tests.sim.targets import Acts, Targets
 
 _HINTS = 0.7
-"""Amounts above are of hints, those below of home copies."""
+"""A bad block with a higher `amount` is among hints, one with a lower among home copies."""
 
 
 class Hardware:
-    """Disks that are slow, broken or full, and clocks that jump."""
+    """Slow, broken and full disks, bad blocks, and clocks that jump."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -36,7 +36,7 @@ class Hardware:
         await asyncio.sleep(fault.lasts)
         health.fsync = health.jitter = self._world.plan.fsync
         await asyncio.sleep(0.4)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _stalled_disk(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -45,10 +45,10 @@ class Hardware:
         health.stalled += 1
         await asyncio.sleep(fault.lasts)
         health.stalled -= 1
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _late_disks(self, fault: Fault) -> None:
-        """Writes may come too late; in the second half there are none, and every read is owed."""
+        """Slow all disks down; reads in the second half must still be answered in time."""
         self._targets.fired(fault)
         trouble = self._world.trouble()
         disks = [machine.disk.health for machine in self._world.machines.values()]
@@ -68,7 +68,7 @@ class Hardware:
         await asyncio.sleep(fault.lasts)
         health.failing = False
         await asyncio.sleep(0.2)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _disk_full(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -78,10 +78,10 @@ class Hardware:
         await asyncio.sleep(fault.lasts)
         health.full = False
         await asyncio.sleep(0.2)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _bad_block(self, fault: Fault) -> None:
-        """Let some rows of one family rot, unless it would be the second damaged copy of some."""
+        """Make some rows of one family unreadable, unless another copy of them is damaged."""
         world, machine = self._world, self._targets.machine(fault.one)
         family = NodeFamily.HINTS if fault.amount > _HINTS else NodeFamily.RECORDS
         keys = sorted(machine.disk.durable(family))
@@ -95,7 +95,7 @@ class Hardware:
         )
         for other in world.machines.values():
             for there in world.damaged(other) if other is not machine else ():
-                # Hints are let go of, so that theirs may become longer.
+                # A standby drops hints, which may extend a damaged range of hints.
                 if family is NodeFamily.HINTS or there.within(extent.start, extent.stop):
                     return
         self._targets.fired(fault)

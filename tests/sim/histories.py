@@ -1,4 +1,4 @@
-"""Small histories of one record: written by hand, and random ones that did or did not happen."""
+"""Small histories of one record: parts to write them by hand, and random ones."""
 
 import random
 from dataclasses import replace
@@ -11,7 +11,7 @@ B: Record = {"x": 2, "y": 2}
 
 
 def ok(**fields: object) -> Answer:
-    """An answer that shows a record."""
+    """Return an answer with a record."""
     return Answer(Ended.OK, fields)
 
 
@@ -23,17 +23,17 @@ def call(
     body: Record | None = None,
     match: Record | None = None,
 ) -> Call:
-    """A call on the one record."""
+    """Return a call on the one record."""
     return Call(0, method, "r", body, invoked, returned, answer, match)
 
 
 def get(invoked: float, returned: float, answer: Answer) -> Call:
-    """A GET."""
+    """Return a GET."""
     return call(Method.GET, invoked, returned, answer)
 
 
 def post(invoked: float, returned: float | None, body: Record, answer: Answer | None) -> Call:
-    """A POST."""
+    """Return a POST."""
     return call(Method.POST, invoked, returned, answer, body)
 
 
@@ -44,14 +44,14 @@ def put(
     answer: Answer | None,
     match: Record | None = None,
 ) -> Call:
-    """A PUT."""
+    """Return a PUT."""
     return call(Method.PUT, invoked, returned, answer, fields, match)
 
 
 def delete(
     invoked: float, returned: float | None, answer: Answer | None, match: Record | None = None
 ) -> Call:
-    """A DELETE."""
+    """Return a DELETE."""
     return call(Method.DELETE, invoked, returned, answer, None, match)
 
 
@@ -59,12 +59,12 @@ MADE = post(0, 1, A, ok(x=1, y=1))
 
 
 def some_record(rng: random.Random) -> Record:
-    """A record of few possible ones."""
+    """Draw one of nine records."""
     return {"x": rng.randrange(3), "y": rng.randrange(3)}
 
 
 def some_call(rng: random.Random, record: Record | None) -> Call:
-    """A call that may well succeed on a record; not asked or answered yet."""
+    """Draw a call that may well succeed on a record, without times and answer."""
     method = rng.choice((Method.GET, Method.POST, Method.PUT, Method.PUT, Method.DELETE))
     body, match = None, None
     if method is Method.POST:
@@ -79,7 +79,7 @@ def some_call(rng: random.Random, record: Record | None) -> Call:
 
 
 def some_history(rng: random.Random) -> list[Call]:
-    """Up to seven calls that did happen one at a time, seen through overlapping intervals."""
+    """Draw up to seven calls that happened one at a time, with overlapping intervals."""
     record: Record | None = None
     calls = []
     width = rng.choice((0.4, 1.5, 4.0))
@@ -87,26 +87,26 @@ def some_history(rng: random.Random) -> list[Call]:
         made = some_call(rng, record)
         chance = rng.random()
         answer, after = does(record, made)
-        told: Answer | None = answer
+        answered: Answer | None = answer
         if chance < 0.08:
-            told = NO
+            answered = NO
         elif chance < 0.3:
-            told = UNKNOWN if rng.random() < 0.5 else None
+            answered = UNKNOWN if rng.random() < 0.5 else None
             record = after if rng.random() < 0.6 else record
         else:
             record = after
         invoked = moment - rng.random() * width
-        returned = None if told is None else moment + rng.random() * width
-        if told == UNKNOWN and rng.random() < 0.5:
-            # It takes effect after its client was told that nobody knows.
+        returned = None if answered is None else moment + rng.random() * width
+        if answered == UNKNOWN and rng.random() < 0.5:
+            # It takes effect after its client got the answer that the outcome is unknown.
             invoked, returned = invoked - width, moment - rng.random() * width
             invoked = min(invoked, returned)
-        calls.append(replace(made, invoked=invoked, returned=returned, answer=told))
+        calls.append(replace(made, invoked=invoked, returned=returned, answer=answered))
     return calls
 
 
 def bent(rng: random.Random, calls: list[Call]) -> list[Call]:
-    """The history with one thing about one call changed."""
+    """Change one answer, body or time of one call, or remove the call."""
     number = rng.randrange(len(calls))
     each = calls[number]
     way = rng.randrange(4)

@@ -1,4 +1,4 @@
-"""Histories: what clients asked of one record, when, and what they were answered."""
+"""Histories: the calls of clients on one record, with times and answers."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ Record = dict[str, object]
 
 
 class Method(Enum):
-    """What a call asks for."""
+    """The method of a call."""
 
     GET = "GET"
     POST = "POST"
@@ -16,7 +16,7 @@ class Method(Enum):
 
 
 class Ended(Enum):
-    """How a call was answered."""
+    """The kind of an answer."""
 
     OK = "ok"
     ABSENT = "absent"
@@ -26,14 +26,14 @@ class Ended(Enum):
     MISMATCH = "mismatch"
     """412"""
     NO = "no"
-    """503: it was certainly not applied, and never will be."""
+    """503: the change has not taken effect and never will."""
     UNKNOWN = "unknown"
-    """503: it may have been applied, or may yet be."""
+    """503: the change may have taken effect, or may do so later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is the record after the call, as answered; None where the answer carries none."""
+    """An answer; `body` is the record after the call, None where the answer has no body."""
 
     kind: Ended
     body: Record | None = None
@@ -46,11 +46,13 @@ class Answer:
 class Call:
     """One call from its invocation to its answer.
 
-    `body`: the whole record of a POST, the fields that a PUT replaces. `match`: the record that
-    If-Match demands to find. `invoked` and `returned` are moments of one clock; two calls are in
-    order when one returned strictly before the other was invoked, so equal moments are no order.
-    A call that was never answered has neither `returned` nor `answer`: it may take effect at any
-    moment after its invocation, or never.
+    Two calls are in order if one returned strictly before the other began. Equal moments give no
+    order. A call without an answer may take effect at any moment after its invocation, or never.
+
+    Args:
+        body: the whole record of a POST, or the fields that a PUT replaces.
+        invoked, returned: seconds on one clock; `returned` is None without an answer.
+        match: the record that If-Match demands to find.
     """
 
     client: int
@@ -66,6 +68,6 @@ class Call:
         sent = "" if self.body is None else f" {self.body}"
         match = "" if self.match is None else f" if {self.match}"
         end = "" if self.returned is None else f"{self.returned:g}"
-        told = "abandoned" if self.answer is None else repr(self.answer)
+        answer = "abandoned" if self.answer is None else repr(self.answer)
         span = f"[{self.invoked:g}..{end}]"
-        return f"{span} client {self.client} {self.method.value}{sent}{match}: {told}"
+        return f"{span} client {self.client} {self.method.value}{sent}{match}: {answer}"

@@ -1,7 +1,7 @@
-"""Knobs: the production code's own constants, drawn anew for every seed.
+"""Knobs: constants of the production code that the seed of a run may change.
 
-Half of the seeds run with the constants as they ship. The others have batches of one, tiny
-queues, and time-outs so short that they fire while all is well: safety may depend on none of them.
+Half of the seeds run with the shipped values. The others have batches of one, tiny queues, and
+timeouts that expire without a fault. Safety must not depend on any of these values.
 """
 
 import importlib
@@ -14,21 +14,21 @@ from types import ModuleType
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 TIMEOUTS = "ddb.wire.timeouts.DEFAULT."
-"""Fields of the time-outs that all processes of a run share."""
+"""Prefix of the fields of the timeouts that all processes of a run share."""
 BUDGET = TIMEOUTS + "request_s"
 
 Knobs = Mapping[str, float | int]
 _Owner = ModuleType | Timeouts
 
 EVERYWHERE = "PARTITIONS"
-"""Imported by name into many modules, so it is set in each of them."""
+"""Many modules import this constant by name, so a run sets it in each of them."""
 
 _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.repair.handoff.IDLE_BATCH_HINTS": (1, 2, 3),
     "ddb.node.repair.handoff.BUSY_BATCH_HINTS": (1, 2),
     "ddb.node.repair.handoff.MAX_BATCH_BYTES": (1, 200),
     "ddb.node.repair.handoff.IDLE_BATCHES_IN_FLIGHT": (1, 2, 5),
-    # At nought no client is ever expected, so that batches go out ahead while clients ask.
+    # At 0 a node never expects a client, so it sends batches while clients ask.
     "ddb.node.repair.handoff.CLIENT_QUIET_S": (0.0,),
     "ddb.node.repair.refill.PAGE_ROWS": (1, 2, 3),
     "ddb.node.repair.refill.PAGE_BYTES": (1, 200),
@@ -71,18 +71,23 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.storage.disk_health.RECOVERY_S": (0.0, 0.05),
     "ddb.node.storage.disk_monitor.PROBE_INTERVAL_S": (0.01, 0.5),
 }
-"""What the promised times depend on: as shipped again once faults are over."""
+"""Knobs that the promised times depend on. They get their shipped values once faults are over."""
 _OVERDUE = TIMEOUTS + "flush_overdue_s"
-"""Fits the disks of a plan, so it stays as drawn: where the shipped one is too short for them, no
-node would ever count as healthy."""
+"""The plan fits this knob to its disks, so it keeps its value to the end of a run.
+
+With slow disks and the shipped value, no node would ever count as healthy.
+"""
 _CROWDED = "ddb.node.replica.acceptor.MAX_PROMISES"
-"""Where it is as small as the number of rounds under way on a node, each of them refuses the
-others, of other records, by way of the floor: for ever, if messages take long and nothing fails."""
+"""If this is as small as the number of rounds in flight on a node, the rounds refuse each other.
+
+A full table raises the floor, and the floor refuses the rounds of other records. With slow messages
+this never ends.
+"""
 _SHIPPED: dict[str, float | int] = {}
 
 
 def draw(rng: random.Random) -> dict[str, float | int]:
-    """The knobs of one seed; empty of all but the partitions where they are as shipped."""
+    """Draw the knobs of one seed: half of the seeds change partitions and windows only."""
     knobs: dict[str, float | int] = {EVERYWHERE: rng.choice((2, 8, 32))}
     knobs["ddb.node.consensus.dedup_window.KEYED_WINDOW_S"] = rng.choice((20.0, 600.0))
     knobs["ddb.node.consensus.dedup_window.GATEWAY_WINDOW_S"] = rng.choice((5.0, 60.0))
@@ -95,12 +100,12 @@ def draw(rng: random.Random) -> dict[str, float | int]:
 
 
 def shipped(knobs: Knobs) -> bool:
-    """Whether every knob that the promised times depend on is as it ships."""
+    """Return whether all knobs that the promised times depend on have their shipped values."""
     return not any(name in knobs for name in (*_TIMES, _CROWDED, _OVERDUE))
 
 
 def ship(knobs: Knobs) -> None:
-    """Set back to what ships whatever the promised times depend on."""
+    """Give all knobs that the promised times depend on their shipped values."""
     for path in _with_shares(knobs):
         if path == _OVERDUE:
             continue
@@ -111,7 +116,7 @@ def ship(knobs: Knobs) -> None:
 
 @contextmanager
 def turned(knobs: Knobs) -> Iterator[None]:
-    """Have the knobs set inside the context."""
+    """Set the knobs inside the context."""
     before: list[tuple[_Owner, str, float | int]] = []
     for path, value in _with_shares(knobs).items():
         for owner, name in _places(path):
@@ -127,7 +132,7 @@ def turned(knobs: Knobs) -> Iterator[None]:
 
 
 def _with_shares(knobs: Knobs) -> Knobs:
-    """The knobs, with those shares of a turned budget without which no operation would begin."""
+    """Add the shares of a changed request budget; without them no operation would begin."""
     if BUDGET not in knobs:
         return knobs
     shares = Timeouts.of(knobs[BUDGET])
@@ -137,7 +142,7 @@ def _with_shares(knobs: Knobs) -> Knobs:
 
 def _set(owner: _Owner, name: str, value: float | int) -> None:
     if isinstance(owner, Timeouts):
-        # Every process of the run shares this one, which is frozen for production code alone.
+        # All processes of the run share this object. It is frozen for production code only.
         object.__setattr__(owner, name, value)
     else:
         setattr(owner, name, value)

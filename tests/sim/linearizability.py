@@ -1,15 +1,18 @@
 """Linearizability of one record's history: POST, PUT, DELETE and GET on the whole record.
 
-A search in the manner of Wing & Gong (1993), made just-in-time and with memory after Lowe (2017):
-calls are put in order only when one of them returns, and two searches that have come to the same
-record with the same open calls done are one. Calls of unknown outcome are *loose*: they may be
-placed anywhere after their invocation, or nowhere. They would double the work each, were they not
-placed only where the next call needs them:
+The search is that of Wing & Gong (1993) with two refinements of Lowe (2017). It places calls in
+order only when one of them returns. It merges two searches that reach the same record with the same
+open calls done.
 
-- between two placed calls, loose ones need only do as little as lets the second succeed: at most
-  one DELETE, then one POST, then PUTs that each bring a value the second one saw;
-- of two ways to the same point the one that used fewer loose calls can do all that the other can;
-- loose calls that do the same are interchangeable, and so are all values that nobody ever saw.
+A call is *firm* if its client got an answer that settles its outcome. A call of unknown outcome is
+*loose*: it may take effect at any moment after its invocation, or never. Each loose call would
+double the work. Three rules avoid that:
+
+- The search places a loose call only where the next firm call needs it. At most one DELETE, then
+  one POST, then PUTs come first. Each of these PUTs brings a value that the firm call saw.
+- If two paths lead to the same point, and one used all loose calls of the other and more, the
+  search drops it.
+- Loose calls with the same effect are interchangeable. So are all values that no answer contains.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,26 +25,33 @@ from tests.sim.expectation import (
     UNSEEN,
     Expectation,
     Need,
+    answered_body,
     expectation_of,
-    told_by,
 )
 from tests.sim.history import Call, Ended, Method, Record
 
 MOST_STEPS = 1_000_000
-"""Placements tried per history. Without loose calls `n * 2**w * w` suffice for n calls, w of them
-open at once; values that no two calls share (what workloads write) keep it near n * w."""
+"""Placements tried per history; more end the search without a verdict.
 
-_TOLD = 8
+Too low gives no verdict on busy histories; too high takes minutes on one history. For n firm calls,
+w of them open at once, `n * 2**w * w` suffice. About `n * w` do if no two calls write the same
+value, as in the simulation.
+"""
+
+_MOST_SHOWN = 8
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class TooTangled(Exception):
-    """More than `MOST_STEPS`: no verdict. Fewer calls must overlap, or write distinct values."""
+    """The search took more than `MOST_STEPS`, so there is no verdict.
+
+    Let fewer calls overlap, or let them write distinct values.
+    """
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Placed:
-    """The calls placed so far, last first."""
+    """A linked list of the calls placed so far, the last one first."""
 
     call: Call
     before: "_Placed | None"
@@ -50,7 +60,13 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """One way to have come here: the record now, which open calls are done, loose ones used."""
+    """A point of the search, and the path to it.
+
+    Args:
+        record: the number of the current record.
+        done: the numbers of the open firm calls that are placed.
+        used: a bit set of the loose calls that are placed.
+    """
 
     record: int
     done: frozenset[int]
@@ -62,7 +78,7 @@ class _Point:
 
 
 class _Frontier:
-    """Points, without those that another one outdoes."""
+    """A set of points without those that another one makes redundant."""
 
     def __init__(self) -> None:
         self._used: dict[tuple[int, frozenset[int]], list[int]] = {}
@@ -78,15 +94,18 @@ class _Frontier:
 
 
 def check(calls: Sequence[Call]) -> str | None:
-    """None where one order of the calls explains every answer, else what cannot be explained.
+    """Return None if one order of the calls explains all answers, else an explanation.
 
-    Property: each call took effect at one moment between its invocation and its return, on the
-    record that the calls before it left (none, before the first). OK, ABSENT, EXISTS and MISMATCH
-    were true at that moment, and so was the body answered. NO never took effect. UNKNOWN and
-    unanswered calls took effect at one moment after their invocation, or never.
+    Each call takes effect at one moment between its invocation and its return. It works on the
+    record that the calls before it left; the first call finds none. OK, ABSENT, EXISTS, MISMATCH
+    and the answered body are true at that moment. A call answered NO never takes effect. A call
+    without an answer, or answered UNKNOWN, takes effect once after its invocation, or never.
 
-    `calls` are all calls on one id, in any sequence. A PUT answered OK carries its body. Raises
-    `TooTangled` after `MOST_STEPS`, so that it always finishes.
+    Args:
+        calls: all calls on one id, in any sequence. The answer OK to a PUT has a body.
+
+    Raises:
+        TooTangled: after `MOST_STEPS` steps.
     """
     return _Search(calls).verdict()
 
@@ -106,13 +125,13 @@ class _Search:
             if _loose(call) and call.method is not Method.GET
         ]
         pairs = [pair for pair in pairs if others_count or not _unnoticed(pair[1])]
-        self._said = [said for said, _ in pairs]
+        self._originals = [original for original, _ in pairs]
         self._loose = [blurred for _, blurred in pairs]
         self._alike = [
             f"{call.method}{_text(call.body)}{_text(call.match)}" for call in self._loose
         ]
         self._open: set[int] = set()
-        self._known = 0
+        self._invoked_count = 0
 
     def verdict(self) -> str | None:
         events = [(call.invoked, 0, number) for number, call in enumerate(self._firm)]
@@ -125,10 +144,12 @@ class _Search:
         for moment, returns, number in sorted(events):
             if not returns:
                 self._open.add(number)
-                points = [self._looked(point) for point in points]
+                points = [self._with_reads_done(point) for point in points]
                 continue
-            while self._known < len(self._loose) and (self._loose[self._known].invoked <= moment):
-                self._known += 1
+            while self._invoked_count < len(self._loose) and (
+                self._loose[self._invoked_count].invoked <= moment
+            ):
+                self._invoked_count += 1
             tried = _Frontier()
             reached = self._until(number, points, tried)
             if not reached:
@@ -138,7 +159,7 @@ class _Search:
         return None
 
     def _until(self, number: int, points: list[_Point], tried: _Frontier) -> list[_Point]:
-        """Every point at which the firm call `number`, which now returns, is done."""
+        """Return all points at which the firm call `number` is done; it returns now."""
         reached = _Frontier()
         ahead = [point for point in points if tried.add(point)]
         while ahead:
@@ -151,7 +172,7 @@ class _Search:
         return reached.points
 
     def _next(self, point: _Point) -> Iterator[_Point]:
-        """One more call placed that sees the record, after the loose ones that it needs."""
+        """Yield each point with one more firm call placed, after the loose ones that it needs."""
         for number in self._open - point.done:
             call = self._firm[number]
             for found in self._led(point, self._expected[number]):
@@ -160,14 +181,14 @@ class _Search:
                     continue
                 record = self._number(_left(call))
                 done = found.done | {number}
-                yield self._looked(_Point(record, done, found.used, found.after(call)))
+                yield self._with_reads_done(_Point(record, done, found.used, found.after(call)))
         for loose, call in self._usable(point):
             if call.match is not None:
                 for found in self._led(point, Expectation(Need.BECOMES, call.match, {})):
                     yield self._used(found, loose, {**call.match, **(call.body or {})})
 
     def _led(self, point: _Point, target: Expectation) -> Iterator[_Point]:
-        """The points to which as few loose calls as can be lead, at which `target` is met."""
+        """Yield the points that meet `target`, each by as few loose calls as possible."""
         ahead: list[tuple[_Point, int]] = [(point, 0)]
         tried = _Frontier()
         while ahead:
@@ -190,9 +211,9 @@ class _Search:
                         ahead.append((after, turn))
 
     def _usable(self, point: _Point) -> Iterator[tuple[int, Call]]:
-        """Loose calls invoked by now and not used yet, of those that are alike the first."""
+        """Yield the loose calls invoked by now and not used, one of each kind."""
         offered = set()
-        for number in range(self._known):
+        for number in range(self._invoked_count):
             if not point.used >> number & 1 and self._alike[number] not in offered:
                 offered.add(self._alike[number])
                 yield number, self._loose[number]
@@ -201,10 +222,12 @@ class _Search:
         call = self._loose[loose]
         record = self._number(None if call.method is Method.DELETE else leaves)
         used = point.used | 1 << loose
-        return self._looked(_Point(record, point.done, used, point.after(self._said[loose])))
+        return self._with_reads_done(
+            _Point(record, point.done, used, point.after(self._originals[loose]))
+        )
 
-    def _looked(self, point: _Point) -> _Point:
-        """`point` with every open call done that changes nothing and is explained by it."""
+    def _with_reads_done(self, point: _Point) -> _Point:
+        """Place all open calls that the current record explains and that change nothing."""
         record = self._records[point.record]
         for number in self._open - point.done:
             call = self._firm[number]
@@ -227,7 +250,7 @@ class _Search:
         best = max(tried, key=lambda point: point.placed.depth if point.placed else 0)
         order: list[Call] = []
         placed = best.placed
-        while placed is not None and len(order) < _TOLD:
+        while placed is not None and len(order) < _MOST_SHOWN:
             order.append(placed.call)
             placed = placed.before
         lines = ["no order of the calls explains", f"  {self._firm[number]!r}"]
@@ -238,8 +261,8 @@ class _Search:
         lines.append(f"which leaves {'no record' if record is None else record}")
         others = sorted(self._open - best.done - {number})
         if others:
-            lines.append("beside it, not placed yet")
-            lines += [f"  {self._firm[other]!r}" for other in others[:_TOLD]]
+            lines.append("open at the same time and not placed yet")
+            lines += [f"  {self._firm[other]!r}" for other in others[:_MOST_SHOWN]]
         return "\n".join(lines)
 
 
@@ -256,19 +279,21 @@ def _certainly_not(call: Call) -> bool:
 
 
 def _writes(call: Call) -> bool:
-    """Whether a firm call changes the record: refusals only look at it."""
+    """Return whether a firm call changes the record: a refusal only reads it."""
     ok = call.answer is not None and call.answer.kind is Ended.OK
     return ok and call.method is not Method.GET
 
 
 def _left(call: Call) -> Record | None:
-    """The record that a firm write leaves."""
-    return None if call.method is Method.DELETE else told_by(call)
+    """Return the record that a firm write leaves."""
+    return None if call.method is Method.DELETE else answered_body(call)
 
 
 def _seen(calls: Sequence[Call]) -> set[str]:
-    """Every field with its value that some answer or If-Match compares the record with."""
-    bodies = [body for call in calls for body in (told_by(call), call.match) if body is not None]
+    """Return all pairs of field and value in answers and If-Match conditions."""
+    bodies = [
+        body for call in calls for body in (answered_body(call), call.match) if body is not None
+    ]
     return {_text({field: value}) for body in bodies for field, value in body.items()}
 
 
@@ -279,6 +304,6 @@ def _blurred(body: Record, seen: set[str]) -> Record:
 
 
 def _unnoticed(blurred: Call) -> bool:
-    """Whether a loose call brings only values that nobody saw to a record that is there anyway."""
+    """Return whether a loose call is a PUT whose values no answer contains."""
     values = (blurred.body or {}).values()
     return blurred.method is Method.PUT and all(value == UNSEEN for value in values)

@@ -1,9 +1,9 @@
-"""A deterministic asyncio loop: virtual time, and every choice from one seeded source.
+"""A deterministic asyncio loop: virtual time, and all choices from one seeded source.
 
-Many processes share the loop. Within a process callbacks run in the order they were scheduled,
-which asyncio promises; between processes the next to run is drawn. Time stands still while any
-process can run and then jumps to the next timer. A process can be paused (what is due waits) or
-killed (nothing of it ever runs again), between any two callbacks.
+Many processes share the loop. Within a process, callbacks run in the order of their scheduling, as
+asyncio promises. Between processes, the loop draws the next one to run. Virtual time stops while
+any process can run, then jumps to the next timer. Between any two callbacks the loop can pause or
+kill a process. A paused process runs its due callbacks later, a killed one never.
 """
 
 import asyncio
@@ -28,18 +28,18 @@ _UNDIGESTED = 1 << 16
 
 
 class Livelock(Exception):
-    """Time does not advance, or the run takes absurdly many steps."""
+    """The run has nothing left to do, or takes more steps than any proper run."""
 
 
 class SimLoop:
-    """The loop. `trace` is the digest of every step, and of what `record` was given."""
+    """The loop. `trace` is the digest of all steps and of the bytes given to `record`."""
 
     get_debug = staticmethod(bool)
-    """Never; asked for every future, so without a frame of its own."""
+    """Always false. asyncio calls it for each future, so it has no Python frame."""
     create_connection: Callable[..., Awaitable[object]]
     create_server: Callable[..., Awaitable[object]]
     getaddrinfo: Callable[..., Awaitable[object]]
-    """As asyncio's; only where `Wires` are laid."""
+    """As asyncio's; set by `Wires`."""
 
     def __init__(self, rng: random.Random, most_steps: int = 3_000_000) -> None:
         SimFuture.start_over()
@@ -59,18 +59,18 @@ class SimLoop:
         self.root = self.process("world")
         self.current = self.root
         self.record: Callable[[bytes], None] = self._undigested.extend
-        """Take bytes into the trace."""
+        """Adds bytes to the trace."""
         self.create_future: Callable[[], asyncio.Future[Any]] = partial(SimFuture, loop=self.face)
         """As asyncio's."""
 
     @property
     def face(self) -> asyncio.AbstractEventLoop:
-        """This loop, as asyncio's types call it; it has what asyncio's own code asks of one."""
+        """This loop under asyncio's type; it has all methods that asyncio's own code calls."""
         return cast("asyncio.AbstractEventLoop", self)
 
     @property
     def trace(self) -> str:
-        """The digest of the run so far: which process ran when, and what was sent."""
+        """The digest of the run so far: the processes that ran, the times and the messages."""
         self._absorb()
         return self._digest.hexdigest()
 
@@ -81,27 +81,27 @@ class SimLoop:
     # Processes.
 
     def process(self, name: str) -> Process:
-        """A new incarnation."""
+        """Make a new incarnation of a process."""
         self._made += 1
         return Process(name, self._made)
 
     def kill(self, process: Process) -> None:
-        """End a process: what it would have done next never happens."""
+        """End a process: none of its callbacks ever runs again."""
         if process.alive:
             process.alive = False
             if process in self._runnable:
                 self._runnable.remove(process)
-            # Kept, so that no destructor of a half-done coroutine runs inside the simulation.
+            # The loop keeps it, so no destructor of an open coroutine runs in the simulation.
             self._graves.append(process)
 
     def pause(self, process: Process) -> None:
-        """Stop a process where it is."""
+        """Stop a process between two callbacks."""
         process.paused = True
         if process in self._runnable:
             self._runnable.remove(process)
 
     def resume(self, process: Process) -> None:
-        """Let it go on; what became due meanwhile runs now."""
+        """Continue a process; callbacks that became due meanwhile run now."""
         process.paused = False
         if process.alive and process.ready and process not in self._runnable:
             self._runnable.append(process)
@@ -124,7 +124,7 @@ class SimLoop:
         return handle
 
     def inside(self, process: Process, make: Callable[[], T]) -> T:
-        """Call `make` as if it ran in a process: what it starts runs there."""
+        """Call `make` as if in a process: the tasks and timers that it starts run there."""
         before, self.current = self.current, process
         try:
             return process.context.copy().run(make)
@@ -145,7 +145,7 @@ class SimLoop:
             self._closed = True
 
     def _run_until(self, over: Callable[[], bool]) -> None:
-        """One function, without calls to others of its own: it runs 20,000 times per seed."""
+        """Run callbacks until `over`; inlined, since its body runs 20,000 times per seed."""
         runnable, draw, trace = self._runnable, self._random, self._undigested
         most = self._most_steps
         while not over():
@@ -215,25 +215,25 @@ class SimLoop:
             self._runnable.append(process)
         process.ready.append(handle)
 
-    # What asyncio asks of a loop.
+    # Called by asyncio.
 
     def time(self) -> float:
-        """Virtual seconds."""
+        """Return the virtual time in seconds."""
         return self.now
 
     def is_running(self) -> bool:
-        """Whether `run` is under way."""
+        """Return whether `run` has not ended."""
         return not self._closed
 
     def is_closed(self) -> bool:
-        """Whether `run` has ended."""
+        """Return whether `run` has ended."""
         return self._closed
 
     def create_task(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None
     ) -> asyncio.Task[Any]:
-        """A task of this loop, in the process of its context."""
-        # A name: asyncio would number the tasks over all loops of the interpreter.
+        """Make a task in the process of its context."""
+        # Without a name, asyncio numbers the tasks of all loops in the interpreter.
         return asyncio.Task(coro, loop=self.face, name=name or "task", context=context)
 
     def call_soon(
@@ -284,7 +284,7 @@ class SimLoop:
         return handle
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Collect what nobody else caught."""
+        """Collect an error that no task or callback has caught."""
         error = context.get("exception")
         if not self._closed and error is not None and not isinstance(error, StoreFailed):
             raised = traceback.extract_tb(error.__traceback__)[-1:]

@@ -1,4 +1,4 @@
-"""What runs in a world: nodes' machines, and gateways; how an observer sees their connections."""
+"""The machines of nodes, the gateways, and an observer's view of their connections."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from tests.sim.process import Process
 
 @dataclass(slots=True)
 class Machine:
-    """A node's machine: the disk and clock stay, the process comes and goes."""
+    """A node's machine: its disk and clock outlive its processes."""
 
     name: str
     disk: SimDisk
@@ -25,11 +25,11 @@ class Machine:
     node: Node | None = None
     store: SimStore | None = None
     image: Content | None = None
-    """What its disk once held."""
+    """An earlier content of its disk, or None."""
     restored: int = 0
-    """The node id of an old image that was put back: under that id it lacks its share."""
+    """The node id of a restored image, or 0: a disk with that id lacks its share."""
     damage: list[Range] = field(default_factory=list)
-    """The stretches that have rotted, as far as the keys beside them, until they are rebuilt."""
+    """The ranges of rotten rows, up to the adjacent keys, until the node has rebuilt them."""
 
     @property
     def up(self) -> bool:
@@ -49,15 +49,15 @@ class Gateway:
 
 
 class View(Transport, Protocol):
-    """A process's transport, as an observer sees it."""
+    """A process's transport, with an observer's question."""
 
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
-        """Whether all peers (of those named) are believed up."""
+        """Return whether the process believes all peers up, or all of `names`."""
         ...
 
 
 class Late:
-    """The transport of a node whose links are made once it listens."""
+    """The transport of a node that makes its links only once it listens."""
 
     real: View
 
@@ -73,7 +73,11 @@ class Late:
 
 
 class GatewayGone(Exception):
-    """The gateway's process died, or was not there. `begun`: it may have seen the request."""
+    """The gateway's process died or did not run.
+
+    Args:
+        begun: True if the gateway may have received the request, False if it surely did not.
+    """
 
     def __init__(self, begun: bool) -> None:
         super().__init__("the gateway is gone")

@@ -1,4 +1,4 @@
-"""The nemesis: makes a plan's faults happen, each at its time."""
+"""The nemesis: performs a plan's faults, each at its time."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ class Nemesis:
         self._acts: Acts = Deaths(targets).acts | Partings(targets).acts | Hardware(targets).acts
 
     async def run(self, faults: tuple[Fault, ...]) -> None:
-        """Let every fault happen at its time; returns when the last is over."""
+        """Perform each fault at its time; return when the last one is over."""
         acts = []
         for fault in faults:
             await asyncio.sleep(max(0.0, fault.at - self._world.loop.now + self._world.began))

@@ -1,11 +1,12 @@
-"""The simulated network: `Transport` with every promise of `ddb.wire.ports` and no kindness beyond.
+"""The simulated network: it keeps the promises of `ddb.wire.ports`, and no more.
 
-Messages are delayed, lost, doubled and overtaken one by one; connections are made, believed in
-and given up by the rules and limits of the real `Link`. A request that was sent may be acted upon
-at any later time, unless its deadline has passed on the callee's clock. Two kindnesses, since on a
-connection everything arrives once: so does a change asked for by a gateway, for gateways rest on
-that (`CoordinateChange.low`); and no caller learns that a message was late while another copy was
-in time.
+It delays, loses, duplicates and reorders single messages. Connections follow the rules and limits
+of the real `Link`. A callee may act on a request at any later time before the deadline on its own
+clock.
+
+On a real connection each message arrives once. So the network never duplicates a gateway's change:
+gateways rely on that (`CoordinateChange.low`). Nor does a caller learn that one copy of a message
+was late while another copy was in time.
 """
 
 import random
@@ -37,7 +38,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 @dataclass(slots=True)
 class Weather:
-    """What messages meet at the moment; probabilities per message, times in seconds."""
+    """The current delays and losses: probabilities per message, times in seconds."""
 
     delay: float = 0.0003
     jitter: float = 0.0005
@@ -56,37 +57,42 @@ class Host:
     handler: Handler | None
     greet: Greet | None
     pong: Callable[[], Pong]
-    """The answer of this process to a ping."""
+    """Returns the answer of this process to a ping."""
 
 
 class Attached(Protocol):
-    """A process's transport, as the network knows it."""
+    """A process's transport, as the network calls it."""
 
     @property
     def name(self) -> str:
-        """Of the host."""
+        """The name of the host."""
         ...
 
     @property
     def process(self) -> Process:
-        """The incarnation."""
+        """The current process of the host."""
         ...
 
     def lose(self, name: str, reason: str) -> None:
-        """The connection to a peer is gone."""
+        """Drop the connection to a peer."""
 
     def bereft(self, name: str, incarnation: int) -> None:
-        """A peer's process has ended."""
+        """Take note that a peer's process has ended."""
 
     def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
-        """A peer reports the state of its disk."""
+        """Take a peer's notice about its disk."""
 
 
 class SimNetwork:
-    """All hosts, what lies between them, and what has been counted."""
+    """All hosts, the paths between them, and counters of faults."""
 
     def __init__(self, loop: SimLoop, rng: random.Random, *, datagrams: bool) -> None:
-        """`datagrams`: no connections, so that what was sent may reach a later incarnation."""
+        """Make a network without hosts.
+
+        Args:
+            datagrams: True has no connections, so a message may reach a later incarnation. False
+                delivers only within a connection.
+        """
         self.loop = loop
         self.rng = rng
         self.datagrams = datagrams
@@ -95,14 +101,14 @@ class SimNetwork:
         self.cut: Counter[tuple[str, str]] = Counter()
         self.clogged: Counter[tuple[str, str]] = Counter()
         self.longer: dict[tuple[str, str], float] = {}
-        """Seconds that messages take beyond the weather, by way."""
+        """Extra seconds per message, by source and target."""
         self.fired: Counter[str] = Counter()
         self.watch: list[Callable[[str, str, Request], None]] = []
         self.failures: list[str] = []
         self.transports: dict[str, Attached] = {}
 
     def flows(self, source: str, target: str) -> bool:
-        """Whether messages pass at all in that direction."""
+        """Return whether the path from `source` to `target` is not cut."""
         return not self.cut.get((source, target))
 
     def carry(
@@ -113,7 +119,7 @@ class SimNetwork:
         arrive: Callable[..., object],
         *args: object,
     ) -> None:
-        """Deliver to a process, as the weather has it."""
+        """Call `arrive` in a process after a delay, or twice, or never, as the weather has it."""
         weather, rng, way = self.weather, self.rng, (source, target)
         if self.cut.get(way):
             self.fired["cut"] += 1
@@ -133,7 +139,7 @@ class SimNetwork:
             self.loop.later_in(process, self.takes(way, rng), arrive, *args)
 
     def takes(self, way: tuple[str, str], rng: random.Random) -> float:
-        """Seconds that something takes on a way, as the weather has it."""
+        """Draw the seconds that a message takes on a path."""
         weather = self.weather
         delay = weather.delay + rng.random() * weather.jitter
         if weather.late and rng.random() < weather.late:
@@ -148,7 +154,7 @@ class SimNetwork:
         return delay
 
     def reset(self, one: str, other: str) -> None:
-        """Cut the connections between two hosts, both ways; they may be made again at once."""
+        """Break the connections between two hosts, both ways; they may connect again at once."""
         for source, target in ((one, other), (other, one)):
             host = self.hosts.get(source)
             if host is not None and host.process.alive:
@@ -157,7 +163,7 @@ class SimNetwork:
                     transport.lose(target, "connection reset")
 
     def died(self, name: str) -> None:
-        """A process has ended: its machine resets its connections, where it can be reached."""
+        """Reset the connections of a process that has ended, on all paths that are not cut."""
         number = self.hosts[name].process.number
         if self.datagrams:
             return
@@ -166,7 +172,7 @@ class SimNetwork:
                 self.carry(name, transport.name, transport.process, transport.bereft, name, number)
 
     def announce(self, name: str, notice: DiskNotice) -> None:
-        """Carry a notice from a process to every other one that is connected to it."""
+        """Carry a notice from a process to all others that are connected to it."""
         number = self.hosts[name].process.number
         for transport in self.transports.values():
             if transport.name != name:
@@ -183,5 +189,5 @@ class SimNetwork:
 
 
 def hello_of(name: str, ring: bytes, counter: int) -> Hello:
-    """How a process introduces itself."""
+    """Return the Hello of a process."""
     return Hello(PROTOCOL, ring, name, counter)

@@ -1,4 +1,4 @@
-"""What an observer outside the system notes of a run; the checkers read it afterwards."""
+"""The notes of an observer outside the system, for the checkers."""
 
 import math
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ MOST_NOTES = 20_000
 
 @dataclass(slots=True)
 class Trouble:
-    """From `start` to `end`, `nodes` (empty: anything) may be out of reach."""
+    """A span of time in which `nodes` may be out of reach; none named means all."""
 
     start: float
     end: float
@@ -20,7 +20,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One LIST of everything: the rows in order, and when it began and ended."""
+    """One LIST of all records, with its rows in order."""
 
     invoked: float
     returned: float
@@ -49,14 +49,14 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One request of a client, as its gateway answered it."""
+    """One request of a client, and when and how its gateway answered."""
 
     id: str | None
     """None for LIST and COUNT."""
     invoked: float
     returned: float
     decided: bool
-    said: str
+    answer: str
 
 
 @dataclass(slots=True)
@@ -74,23 +74,23 @@ class Observed:
     notes: list[tuple[float, str]] = field(default_factory=list)
 
     def violate(self, checker: str, what: str) -> None:
-        """Note a broken promise."""
+        """Note that a run broke a promise."""
         self.violations.append((checker, what))
 
     def note(self, now: float, what: str) -> None:
-        """A line for the readable trace."""
+        """Add a line to the readable trace, up to `MOST_NOTES`."""
         if len(self.notes) < MOST_NOTES:
             self.notes.append((now, what))
 
     def trouble(self, now: float, nodes: tuple[str, ...]) -> Trouble:
-        """Note the beginning of trouble; the caller sets its end."""
+        """Note that trouble begins; the caller sets its end."""
         begun = Trouble(now, math.inf, nodes)
         self.troubles.append(begun)
         return begun
 
 
 def by_id(observed: Observed) -> dict[str, list[Call]]:
-    """The calls of each record."""
+    """Group the calls by record."""
     calls: defaultdict[str, list[Call]] = defaultdict(list)
     for call in observed.calls:
         calls[call.id].append(call)
@@ -98,5 +98,5 @@ def by_id(observed: Observed) -> dict[str, list[Call]]:
 
 
 def ended(call: Call, *kinds: Ended) -> bool:
-    """Whether a call was answered in one of these ways."""
+    """Return whether the answer to a call is one of `kinds`."""
     return call.answer is not None and call.answer.kind in kinds

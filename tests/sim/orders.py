@@ -1,4 +1,4 @@
-"""Linearizability by trying every order, one by one: slow, and too simple to be wrong."""
+"""A reference check of linearizability: it tries each order, slowly and simply."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ MISMATCH, GONE = Answer(Ended.MISMATCH), Answer(Ended.OK)
 
 
 def does(record: Record | None, call: Call) -> tuple[Answer, Record | None]:
-    """What a single copy of the record answers, and is afterwards."""
+    """Return the answer of a single copy of the record, and the record afterwards."""
     if call.method is Method.POST:
         return (EXISTS, record) if record is not None else (Answer(Ended.OK, call.body), call.body)
     if record is None:
@@ -25,7 +25,7 @@ def does(record: Record | None, call: Call) -> tuple[Answer, Record | None]:
 
 
 def explained(calls: Sequence[Call], record: Record | None = None) -> bool:
-    """Whether some order of the calls explains every answer."""
+    """Return whether some order of the calls explains all answers."""
     firm = [each for each in calls if each.answer not in (None, UNKNOWN, NO)]
     if not firm:
         return True

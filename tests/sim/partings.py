@@ -1,4 +1,4 @@
-"""Faults of the network: ways that are cut or slow, connections that break, bad weather."""
+"""Faults of the network: cut and slow paths, broken connections, bad weather."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tests.sim.targets import Acts, Targets
 
 
 class Partings:
-    """Whatever keeps messages from arriving, or from arriving in time."""
+    """Faults that lose or delay messages."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -35,7 +35,7 @@ class Partings:
         await asyncio.sleep(fault.lasts)
         for pair in pairs:
             cut[pair] -= 1
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _isolate(self, fault: Fault) -> None:
         world, one = self._world, self._targets.name(fault.one)
@@ -70,9 +70,9 @@ class Partings:
         await asyncio.sleep(fault.lasts)
         for pair in pairs:
             clogged[pair] -= 1
-        # What is on its way still takes its time.
+        # Messages in flight are still late.
         await asyncio.sleep(0.5)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _slow_way(self, fault: Fault) -> None:
         await self._slow(fault, self._targets.name(fault.one), self._targets.name(fault.other))
@@ -89,7 +89,7 @@ class Partings:
         longer[source, target] = 0.01 * fault.amount
         await asyncio.sleep(fault.lasts)
         longer.pop((source, target), None)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _reset(self, fault: Fault) -> None:
         self._targets.fired(fault)
@@ -100,7 +100,7 @@ class Partings:
         trouble = world.trouble(one)
         world.reset(one, other)
         await asyncio.sleep(0.02)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     async def _storm(self, fault: Fault) -> None:
         delay, jitter = self._world.rough.delay, self._world.rough.jitter
@@ -123,7 +123,7 @@ class Partings:
         if not self._storms:
             world.network.weather = world.rough
         await asyncio.sleep(0.5)
-        self._targets.mend(trouble)
+        self._targets.end_trouble(trouble)
 
     def __repr__(self) -> str:
         return f"<Partings in {self._world!r}>"

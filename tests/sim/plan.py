@@ -1,4 +1,7 @@
-"""The plan of one run: everything that a seed decides beforehand, so that it can be cut down."""
+"""The plan of one run: all that a seed decides before the run begins.
+
+A plan is a value, so that the shrinker can remove operations and faults from it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +9,7 @@ from enum import Enum
 
 
 class Action(Enum):
-    """What a client does."""
+    """An operation of the API."""
 
     GET = "get"
     POST = "post"
@@ -17,22 +20,27 @@ class Action(Enum):
 
 
 class Match(Enum):
-    """Which If-Match a change carries."""
+    """The If-Match that a change carries."""
 
     NONE = "none"
     ANY = "any"
     SEEN = "seen"
-    """The tag of the body that this client saw last."""
+    """The tag of the newest body that this client has received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operation of a client: `gap` seconds after its last, through `gateway`.
+    """One operation of a client.
 
-    `retries`: how often it is sent again under one Idempotency-Key (0: without a key); `repeat`:
-    whether even after an answer. `pause`: seconds from an answer to the next attempt. `patience`:
-    seconds until the client gives up. `key`: the Idempotency-Key where it is no new one; what is
-    sent under it depends on nothing else.
+    Args:
+        gap: seconds from the client's previous operation to this one.
+        retries: attempts after the first, under one Idempotency-Key. 0 sends no key.
+        repeat: True sends all attempts. False stops at the first decision.
+        timeout_s: seconds until the client gives an attempt up.
+        cancels: True cancels the request in the gateway at the timeout. False lets it run on.
+        pause: seconds from an answer to the next attempt.
+        key: an Idempotency-Key to share with other operations. It alone determines the body.
+            None takes a new key.
     """
 
     client: int
@@ -44,72 +52,81 @@ class Op:
     match: Match = Match.NONE
     retries: int = 0
     repeat: bool = False
-    patience: float = 1.5
+    timeout_s: float = 1.5
     cancels: bool = False
     pause: float = 0.01
     key: str | None = None
 
 
 class FaultKind(Enum):
-    """What can happen."""
+    """The kinds of faults."""
 
     KILL = "kill"
-    """A node's process dies and is restarted; what it wrote stays in the page cache."""
+    """A node's process dies and restarts; its writes stay in the page cache."""
     POWER = "power"
-    """A node loses power: what was not flushed is gone, but for a prefix."""
+    """A node loses power: a prefix of its unflushed batches survives, the others are lost."""
     BLACKOUT = "blackout"
     """All nodes lose power at once."""
     DIES_TWICE = "dies twice"
-    """A node is killed, and again while it recovers."""
+    """A node dies, and dies again while it recovers."""
     ROLLING = "rolling"
-    """All nodes are restarted one after the other, faster than they hand off."""
+    """All nodes restart one after the other, faster than they hand off."""
     PAUSE = "pause"
-    """A node stands still."""
+    """A node's process stops for a while, as by SIGSTOP."""
     WIPE = "wipe"
-    """A node's disk is lost."""
+    """A node loses its disk and gets a blank one."""
     IMAGE = "image"
-    """An image of a node's disk is taken, and kept."""
+    """The operator takes an image of a node's disk."""
     OLD_DISK = "old disk"
-    """A node dies, and its disk is put back as it was when its image was taken."""
+    """A node dies, and the operator restores the image of its disk."""
     ISOLATE = "isolate"
-    """A node is cut off from everybody."""
+    """A node is cut off from all nodes and gateways."""
     CUT = "cut"
     """Two hosts cannot reach each other."""
     DEAF = "deaf"
-    """Messages from one host to another are lost, the other way they arrive."""
+    """Messages from `one` to `other` are lost; those from `other` to `one` arrive."""
     BLIND = "blind"
     """A gateway cannot reach a node."""
     CLOG = "clog"
-    """Messages between two hosts take long."""
+    """Messages between two hosts take 50 to 450 ms longer."""
     SLOW_WAY = "slow way"
-    """What one node sends to another takes some milliseconds longer, and no other message does."""
+    """Messages from one node to one other take some milliseconds longer."""
     SLOW_ASK = "slow ask"
-    """The same of what a gateway sends to a node."""
+    """Messages from a gateway to a node take some milliseconds longer."""
     RESET = "reset"
     """The connections between two hosts break."""
     STORM = "storm"
-    """Many messages are lost, doubled or overtaken."""
+    """Many messages are lost, duplicated or overtaken."""
     LAG = "lag"
-    """Most messages sent at this moment arrive late, and what is sent afterwards before them."""
+    """Most messages sent during the fault arrive late, after messages sent later."""
     SLOW_DISK = "slow disk"
     STALLED_DISK = "stalled disk"
-    """No flush of a node ends, while its process runs."""
+    """No flush of a node ends, and its process keeps running."""
     LATE_DISKS = "late disks"
-    """Every flush of every node takes somewhat longer than a healthy disk does."""
+    """Each flush of each node takes slightly longer than on a healthy disk."""
     IO_ERROR = "io error"
     DISK_FULL = "disk full"
     BAD_BLOCK = "bad block"
-    """A stretch of a node's rows cannot be read any more; compaction meets it after `lasts`."""
+    """A node can no longer read some adjacent rows; compaction meets them after `lasts`."""
     CLOCK = "clock"
     """A node's wall clock jumps."""
     GATEWAY = "gateway"
-    """A gateway's process dies and is restarted."""
+    """A gateway's process dies and restarts."""
     GATEWAY_PAUSE = "gateway pause"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`at` seconds into the run, for `lasts` seconds; `fuse`: callbacks to wait before a death."""
+    """One fault.
+
+    Args:
+        at: seconds from the beginning of the safety phase.
+        one: the number of the node that the fault concerns; for a gateway's fault, its number.
+        other: the number of the other node or gateway, for faults between two.
+        lasts: seconds.
+        fuse: callbacks that the process still runs before it dies. 0 kills it at once.
+        amount: from 0 to 1, the fault's severity; above 1 for `SLOW_WAY` and `SLOW_ASK`.
+    """
 
     at: float
     kind: FaultKind
@@ -122,30 +139,32 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run. `salt` seeds what is drawn while it runs."""
+    """One run."""
 
     seed: int
     salt: int
+    """Seeds all choices during the run. The shrinker tries several."""
     nodes: int
     gateways: int
     records: int
     skew: float
+    """Largest error of a wall clock at the start, in seconds."""
     weather: tuple[float, float, float, float, float]
-    """Delay, jitter, loss, doubled, late: while faults are on."""
+    """In the safety phase: delay and jitter in seconds, shares of lost, doubled, late messages."""
     lateness: float
-    """Seconds by which the late ones may be."""
+    """Most seconds by which a late message is late."""
     fsync: float
-    """Seconds that a flush takes at least, and at most twice as long."""
+    """Seconds that a flush takes at least; it takes at most twice as long."""
     knobs: Mapping[str, float | int] = field(hash=False)
     ops: tuple[Op, ...]
     faults: tuple[Fault, ...]
     early: bool = False
-    """Whether faults begin while the cluster is still forming."""
+    """True: faults begin while the cluster forms. False: they begin once it has formed."""
     datagrams: bool = False
-    """Whether there are no connections: what was sent may reach a later incarnation."""
+    """True: no connections, so a message may reach a later incarnation. False: connections."""
     wired: bool = False
-    """Whether the real links and listeners run, over simulated byte streams."""
+    """True: the real links and listeners run over simulated streams. False: simulated ones."""
     crowded: bool = False
-    """Whether more clients ask at once than can be served in time: some are refused."""
+    """True: more clients than the nodes can serve in time, so nodes refuse some. False: not so."""
     by_role: bool = False
-    """Whether faults name nodes by role in the first record's cell: home, partner, standby."""
+    """True: faults number nodes by role in the first record's cell. False: by name, `db-0` on."""

@@ -1,4 +1,4 @@
-"""What runs on the loop: processes, and the callbacks scheduled in them."""
+"""Processes on the simulated loop, and their scheduled callbacks."""
 
 import contextvars
 import struct
@@ -48,9 +48,9 @@ PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
 
 
 class Handle(msgspec.Struct, eq=False):
-    """A scheduled callback; what asyncio needs of `asyncio.TimerHandle`.
+    """A scheduled callback, with the methods of `asyncio.TimerHandle` that asyncio calls.
 
-    A struct, since most of a run is spent making these: it has no constructor in Python.
+    It is a struct, which has no Python constructor: a run spends most of its time on making these.
     """
 
     callback: Callable[..., object] | None
@@ -60,14 +60,14 @@ class Handle(msgspec.Struct, eq=False):
     due: float
 
     def cancel(self) -> None:
-        """Do not run it."""
+        """Prevent the callback from running."""
         self.callback = None
         self.args = ()
 
     def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
+        """Return whether `cancel` was called."""
         return self.callback is None
 
     def when(self) -> float:
-        """The loop's time at which it is due."""
+        """Return the loop's time at which it is due."""
         return self.due

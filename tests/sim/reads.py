@@ -1,4 +1,4 @@
-"""The checkers of LIST and COUNT while things change."""
+"""The checkers of LIST and COUNT while records change."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,10 @@ from tests.sim.world import World
 
 
 def listings(world: World) -> Iterable[str]:
-    """A LIST is in order, without doubles, and has every record that surely was there throughout.
+    """A LIST is in order, without duplicates, and shows the right records.
 
-    Nor has it one that surely was not. Each row is also a GET to `linearizable`.
+    It shows each record that surely existed throughout, and none that surely did not. Each row is
+    also a GET to `linearizable`.
     """
     calls_of = by_id(world.observed)
     for listed in world.observed.listed:
@@ -30,10 +31,10 @@ def listings(world: World) -> Iterable[str]:
 
 
 def pages(world: World) -> Iterable[str]:
-    """A LIST from an offset begins there, and leaves out nothing up to its end.
+    """A LIST from an offset begins there and misses no record up to its end.
 
-    As many records are before its first row as the offset says: no fewer than surely were there
-    throughout, no more than may have been.
+    The offset must be at least the number of records that surely existed before the first row. It
+    must be at most the number that may have existed there.
     """
     calls_of = by_id(world.observed)
     for page in world.observed.paged:
@@ -42,25 +43,25 @@ def pages(world: World) -> Iterable[str]:
         gone = {key_of(record) for record in calls_of if _surely(calls_of[record], False, *span)}
         maybe = set(map(key_of, calls_of)) - gone
         rows = list(map(key_of, page.ids))
-        told = f"the list from {page.offset} at {page.invoked:.4f}, {list(page.ids)}"
+        listed = f"the list from {page.offset} at {page.invoked:.4f}, {list(page.ids)}"
         if rows != sorted(set(rows)) or len(rows) > page.limit:
-            yield f"{told}, is out of order or too long"
+            yield f"{listed}, is out of order or too long"
             continue
         first, last = (rows[0], rows[-1]) if rows else (END, END)
         if not sum(key < first for key in there) <= page.offset:
-            yield f"{told}, begins too late"
+            yield f"{listed}, begins too late"
         if rows and not sum(key < first for key in maybe) >= page.offset:
-            yield f"{told}, begins too early"
+            yield f"{listed}, begins too early"
         if gone.intersection(rows):
-            yield f"{told}, revives {gone.intersection(rows)}"
+            yield f"{listed}, revives {gone.intersection(rows)}"
         end = last if len(rows) == page.limit else END
         missed = {key for key in there if first <= key <= end}.difference(rows)
         if missed:
-            yield f"{told}, misses {missed}"
+            yield f"{listed}, misses {missed}"
 
 
 def counts(world: World) -> Iterable[str]:
-    """A COUNT is no less than what surely was there throughout, no more than what may have been."""
+    """A COUNT is between the records that surely existed and those that may have existed."""
     calls_of = by_id(world.observed)
     for counted in world.observed.counted:
         span = counted.invoked, counted.returned
@@ -73,18 +74,22 @@ def counts(world: World) -> Iterable[str]:
             )
 
 
-def _surely(calls: list[Call], live: bool, since: float, until: float) -> bool:
-    """Whether the record surely was there (or was not) throughout the span."""
+def _surely(calls: list[Call], live: bool, begin: float, end: float) -> bool:
+    """Return whether the history proves the state of a record from `begin` to `end`.
+
+    Args:
+        live: True asks whether it existed throughout, False whether it did not exist at all.
+    """
     undoing = Method.DELETE if live else Method.POST
     undone = [(call.invoked, _end(call)) for call in calls if call.method is undoing and _may(call)]
     if not live and not any(
-        call.method is Method.POST and _may(call) and call.invoked <= until for call in calls
+        call.method is Method.POST and _may(call) and call.invoked <= end for call in calls
     ):
         return True
     for call in calls:
-        if call.returned is None or call.returned >= since or not _shows(call, live):
+        if call.returned is None or call.returned >= begin or not _shows(call, live):
             continue
-        if not any(end >= call.invoked and begin <= until for begin, end in undone):
+        if not any(last >= call.invoked and first <= end for first, last in undone):
             return True
     return False
 
@@ -98,7 +103,7 @@ def _shows(call: Call, live: bool) -> bool:
 
 
 def _may(call: Call) -> bool:
-    """Whether the change may have been."""
+    """Return whether the change may have taken effect."""
     return call.answer is None or call.answer.kind in (Ended.OK, Ended.UNKNOWN)
 
 

@@ -1,4 +1,4 @@
-"""Blocks of a simulated disk that cannot be read any more."""
+"""Unreadable blocks of a simulated disk."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -6,51 +6,54 @@ from dataclasses import dataclass, field
 from ddb.node.storage.store import Family, Unreadable
 
 CLEARED = b"\xff\xff\xff cleared"
-"""The key of a put that is no row: once durable, the rot that it names is gone with its files."""
+"""The key of a put that is no row.
+
+Its value names rots. Once it is durable, the store has dropped the files with those rots.
+"""
 
 
 @dataclass(slots=True)
 class Rot:
-    """Rows of one family that lie in blocks that cannot be read."""
+    """Rows of one family in unreadable blocks."""
 
     number: int
     family: Family
     keys: frozenset[bytes]
     lost: set[bytes] = field(default_factory=set)
-    """Those that nothing newer has replaced: a point read needs the block."""
+    """Keys without a newer row elsewhere: a point read of one needs the block."""
 
     def __post_init__(self) -> None:
         self.lost = set(self.keys)
 
 
 class Rots:
-    """All of one disk."""
+    """All unreadable blocks of one disk."""
 
     def __init__(self) -> None:
         self.there: dict[int, Rot] = {}
         self._made = 0
 
     def begin(self, family: Family, keys: list[bytes]) -> Rot:
-        """Let some rows rot."""
+        """Make the blocks of some rows unreadable."""
         self._made += 1
         rot = self.there[self._made] = Rot(self._made, family, frozenset(keys))
         return rot
 
     def written(self, family: Family, key: bytes) -> None:
-        """A row was written again: what is newest of it lies in another block."""
+        """Note that a row was written again: its newest version is in another block."""
         for rot in self.there.values():
             if rot.family is family:
                 rot.lost.discard(key)
 
     def cleared(self, family: Family, numbers: bytes) -> None:
-        """A rewrite that left these behind is durable."""
+        """Remove the rots `numbers`: a rewrite without them is durable."""
         for number in numbers:
             rot = self.there.get(number)
             if rot is not None and rot.family is family:
                 del self.there[number]
 
     def numbers(self, family: Family) -> bytes:
-        """What a rewrite that begins now leaves behind."""
+        """Return the rots that a rewrite which begins now leaves behind."""
         return bytes(number for number, rot in self.there.items() if rot.family is family)
 
     def __repr__(self) -> str:
@@ -58,14 +61,14 @@ class Rots:
 
 
 class Reading:
-    """What a process can read of a disk, and which rot its rewrites have left behind."""
+    """One process's reads of a disk, and the rots that its rewrites have left behind."""
 
     def __init__(self, rots: Rots) -> None:
         self._rots = rots
         self._behind: set[int] = set()
 
     def leave(self, numbers: bytes) -> None:
-        """From now on this process reads from files without that rot."""
+        """Let this process read from files without these rots from now on."""
         self._behind.update(numbers)
 
     def _there(self, family: Family) -> list[Rot]:
@@ -76,12 +79,16 @@ class Reading:
         ]
 
     def check(self, family: Family, key: bytes) -> None:
-        """Raises `Unreadable` where a point read needs a rotten block."""
+        """Check a point read.
+
+        Raises:
+            Unreadable: the read needs an unreadable block.
+        """
         if self._rots.there and any(key in rot.lost for rot in self._there(family)):
             raise Unreadable(family, key, "rotten block")
 
     def rotten(self, family: Family) -> frozenset[bytes]:
-        """The keys that no scan gets past."""
+        """Return the keys that stop a scan."""
         if not self._rots.there:
             return frozenset()
         return frozenset(key for rot in self._there(family) for key in rot.keys)

@@ -1,4 +1,4 @@
-"""One run: a plan carried out, a safety phase and then a liveness phase, and its report."""
+"""One run of a plan: a safety phase, a liveness phase, and the report."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ddb.node.process  # noqa: F401  (so that knobs reach every module)
-from tests.sim import checks, knobs, rest
+from tests.sim import checks, convergence, knobs
 from tests.sim.clients import Clients
 from tests.sim.fences import fenced
 from tests.sim.knobs import turned
@@ -21,26 +21,33 @@ from tests.sim.nemesis import Nemesis
 from tests.sim.plan import Action, Op, Plan
 from tests.sim.world import World
 
-FORMATION = 10.0
-"""Virtual seconds within which blank nodes form a cluster."""
-RECOVERY = 15.0
-"""Virtual seconds, after the last fault, within which every node is ready and believed up."""
-SETTLING = 10.0
-"""Virtual seconds after that within which hints are 0 and homes equal."""
-_SAFETY = 300.0
-_SURVEY = 0.1
-_ENDURED = 25
-"""One seed in so many keeps its time-outs to the end, so that operations grow as old as they can;
-so does every plan that follows a course of events."""
-_TIDY = 50
-"""Seeds between two collections of all garbage."""
-_CALM = 0.3
-"""Seconds until nothing is under way any more that was delayed by a fault."""
+FORMATION_TIMEOUT_S = 10.0
+"""Virtual seconds for blank nodes to form a cluster."""
+RECOVERY_TIMEOUT_S = 15.0
+"""Virtual seconds from the last fault until each node is ready and each peer believes it up."""
+CONVERGENCE_TIMEOUT_S = 10.0
+"""Virtual seconds from then until no hints remain and the homes are equal.
+
+Too low fails runs in which repair works; too high hides a repair that has become slow.
+"""
+_SAFETY_TIMEOUT_S = 300.0
+"""Virtual seconds for all operations and faults; only a hang takes longer."""
+_SURVEY_INTERVAL_S = 0.1
+"""Most virtual seconds between two checks of where copies are; too high misses a brief copy."""
+_SEEDS_PER_FULL_TIMEOUTS = 25
+"""One seed in so many keeps the plan's timeouts to the end, so that operations grow old.
+
+Too low and half of the time goes into attempts that expire. Plans `by_role` always keep them.
+"""
+_SEEDS_PER_COLLECTION = 50
+"""Seeds between two full garbage collections; too high fills the memory, too low costs CPU."""
+_LAST_DELAY_S = 0.3
+"""Virtual seconds until messages have arrived that faults delayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of one run."""
+    """The result of one run."""
 
     seed: int
     trace: str
@@ -55,12 +62,12 @@ class Report:
 
 
 def run(plan: Plan) -> Report:
-    """Carry out a plan. Deterministic: the same plan gives the same report."""
+    """Run a plan. The same plan gives the same report."""
     with turned(plan.knobs), fenced():
         report = _carried_out(plan)
         with _quiet():
-            # Some of it is in use until here; all that has gathered goes once in a while.
-            gc.collect(2 if plan.seed % _TIDY == 0 else 0)
+            # The loop keeps objects of killed processes until here.
+            gc.collect(2 if plan.seed % _SEEDS_PER_COLLECTION == 0 else 0)
     return report
 
 
@@ -104,7 +111,7 @@ async def _main(world: World) -> None:
         world.boot(machine)
     for index in range(plan.gateways):
         world.open_gateway(index)
-    if not plan.early and not await world.until(world.sees_all, FORMATION):
+    if not plan.early and not await world.until(world.sees_all, FORMATION_TIMEOUT_S):
         world.violate("formation", f"not formed: {[m.node for m in world.machines.values()]}")
         return
     world.began = world.loop.now
@@ -119,26 +126,29 @@ async def _main(world: World) -> None:
     ]
     havoc = asyncio.ensure_future(nemesis.run(plan.faults))
     world.loop.spawn(world.loop.root, _survey(world))
-    if not plan.by_role and plan.salt % _ENDURED:
+    if not plan.by_role and plan.salt % _SEEDS_PER_FULL_TIMEOUTS:
         due = max(sum(op.gap for op in ops) for ops in by_client.values()) if by_client else 0.0
         world.loop.spawn(world.loop.root, _overtime(world, havoc, due))
-    await asyncio.wait((*work, havoc), timeout=_SAFETY)
+    await asyncio.wait((*work, havoc), timeout=_SAFETY_TIMEOUT_S)
     for task in (*work, havoc):
         if not task.done():
-            world.violate("safety phase", f"not over after {_SAFETY} s")
+            world.violate("safety phase", f"not over after {_SAFETY_TIMEOUT_S} s")
             return
         if (error := task.exception()) is not None:
-            told = "".join(traceback.format_exception(error))
-            world.violate("crash", f"what was asked of a gateway ended with {error!r}\n{told}")
+            stack = "".join(traceback.format_exception(error))
+            world.violate("crash", f"a client or fault ended with {error!r}\n{stack}")
             return
     await _liveness(world, clients)
 
 
 async def _overtime(world: World, havoc: asyncio.Task[None], due: float) -> None:
-    """Once faults are over and operations are past `due`, let time-outs be as they ship.
+    """Set timeouts to their shipped values once faults and operations should be over.
 
-    Where time-outs are shorter than what a message takes, an operation goes on for all of its
-    time, in dozens of attempts, and half of a run would be nothing else.
+    Some plans have timeouts shorter than a message takes. An operation then makes dozens of
+    attempts until its deadline. These would take half of all CPU time.
+
+    Args:
+        due: virtual seconds from the start to the last operation.
     """
     await asyncio.wait((havoc,))
     await asyncio.sleep(max(0.0, world.began + due - world.loop.now))
@@ -147,40 +157,44 @@ async def _overtime(world: World, havoc: asyncio.Task[None], due: float) -> None
 
 
 async def _survey(world: World) -> None:
-    """Look now and then at where copies are."""
+    """Check at random moments where copies are."""
     wrong = None
     while wrong is None:
-        await asyncio.sleep(_SURVEY * world.rng.random())
-        wrong = rest.space(world)
+        await asyncio.sleep(_SURVEY_INTERVAL_S * world.rng.random())
+        wrong = convergence.space(world)
     world.violate("space", wrong)
 
 
 async def _liveness(world: World, clients: Clients) -> None:
-    """Faults are over: what must become true does, within the bounds."""
+    """Check that the cluster recovers and converges within the bounds, once faults are over."""
     world.network.weather = world.mild
     knobs.ship(world.plan.knobs)
     world.note("faults are over")
-    if not await world.until(world.sees_all, RECOVERY):
+    if not await world.until(world.sees_all, RECOVERY_TIMEOUT_S):
         states = [machine.node for machine in world.machines.values()]
-        world.violate("liveness", f"not all ready within {RECOVERY} s: {states}")
+        world.violate("liveness", f"not all ready within {RECOVERY_TIMEOUT_S} s: {states}")
         return
-    await asyncio.sleep(_CALM)
-    if not await world.until(lambda: _drained(world), SETTLING):
+    await asyncio.sleep(_LAST_DELAY_S)
+    if not await world.until(lambda: _drained(world), CONVERGENCE_TIMEOUT_S):
         hints = [m.node.replica.hints for m in world.machines.values() if m.node is not None]
-        world.violate("convergence", f"nobody reads, and after {SETTLING} s hints wait: {hints}")
+        world.violate(
+            "convergence", f"without reads, hints remain after {CONVERGENCE_TIMEOUT_S} s: {hints}"
+        )
         return
     world.trouble().end = world.loop.now
     for record in range(world.plan.records):
         for gateway in range(world.plan.gateways):
             await clients.act(99, Op(99, 0.0, gateway, Action.GET, record))
-    if not await world.until(lambda: rest.at_rest(world) is None, SETTLING):
-        world.violate("convergence", f"after {SETTLING} s: {rest.at_rest(world)}")
+    if not await world.until(lambda: convergence.at_rest(world) is None, CONVERGENCE_TIMEOUT_S):
+        world.violate(
+            "convergence", f"after {CONVERGENCE_TIMEOUT_S} s: {convergence.at_rest(world)}"
+        )
         return
-    await rest.whole_reads(world, clients)
+    await convergence.whole_reads(world, clients)
 
 
 def _drained(world: World) -> bool:
-    """Whether all hints went home, for which nobody has to read anything."""
+    """Whether standbys have handed off all hints, which must not take a read."""
     return not any(
         machine.node is None or machine.node.replica.hints.total
         for machine in world.machines.values()
@@ -189,9 +203,10 @@ def _drained(world: World) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Coroutines of killed processes die unheard, some before their first step.
+    """Silence the destructors of killed processes' coroutines.
 
-    The loop has kept them all until now, so what is heard of during a run is a mistake.
+    Some of these coroutines never began. The loop keeps all of them until the run has ended. So a
+    warning during a run still shows a mistake.
     """
     hook = sys.unraisablehook
     sys.unraisablehook = lambda _: None

@@ -1,4 +1,4 @@
-"""Writing plans that follow a course of events: what happens when, on a common clock."""
+"""A helper to write plans along a time line."""
 
 import random
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from tests.sim import knobs
 from tests.sim.plan import Action, Fault, FaultKind, Op, Plan
 
 HOME, PARTNER, STANDBY = range(3)
-"""The roles in the first record's cell, as the faults of a plan `by_role` name them."""
+"""Roles in the first record's cell; faults of a plan `by_role` number nodes so."""
 NODES = (HOME, PARTNER, STANDBY)
 FIELDS = ("name", "email", "group")
 CALM = (0.0003, 0.0005, 0.0, 0.0, 0.0)
 
 Routes = tuple[tuple[int, ...], ...]
-"""For each gateway the nodes that it does not reach."""
+"""For each gateway, the nodes that it does not reach."""
 
 
 @dataclass(slots=True)
 class Script:
-    """Events collected so far."""
+    """Collects operations and faults, then makes a plan of them."""
 
     rng: random.Random
     ops: list[Op] = field(default_factory=list)
@@ -34,13 +34,18 @@ class Script:
         *,
         retries: int = 0,
         repeat: bool = False,
-        patience: float = 1.5,
+        timeout_s: float = 1.5,
         cancels: bool = False,
         pause: float = 0.01,
         key: str | None = None,
         fields: tuple[str, ...] = (),
     ) -> None:
-        """A client of its own asks at that moment."""
+        """Let a new client send one operation `at` seconds after the start.
+
+        Args:
+            retries, repeat, timeout_s, cancels, pause, key: as for `Op`.
+            fields: the fields to send. Empty draws some.
+        """
         self._clients += 1
         self.ops.append(
             Op(
@@ -52,7 +57,7 @@ class Script:
                 fields or self._fields(),
                 retries=retries,
                 repeat=repeat,
-                patience=patience,
+                timeout_s=timeout_s,
                 cancels=cancels,
                 pause=pause,
                 key=key,
@@ -60,7 +65,7 @@ class Script:
         )
 
     def converse(self, begin: float, gap: float, gateway: int, actions: list[Action]) -> None:
-        """One client asks for one thing after the other, about `gap` after each answer."""
+        """Let a new client send operations in turn, each about `gap` s after the last answer."""
         self._clients += 1
         for number, action in enumerate(actions):
             pause = gap * 2 * self.rng.random() + (0.0 if number else begin)
@@ -77,23 +82,23 @@ class Script:
         fuse: int = 0,
         amount: float = 1.0,
     ) -> None:
-        """A fault at that moment."""
+        """Let a fault begin `at` seconds after the start; arguments as for `Fault`."""
         self._faults.append(Fault(max(0.0, at), kind, one, other, lasts, fuse, amount))
 
     def route(self, routes: Routes, lasts: float) -> None:
-        """Let gateways not reach some nodes, so that others coordinate what they ask for."""
+        """Cut gateways off from some nodes, which decides who coordinates their requests."""
         for gateway, nodes in enumerate(routes):
             for node in nodes:
                 self.cause(0.0, FaultKind.BLIND, node, gateway, lasts=lasts)
 
     def write(self, create: float = 0.12, delete: float = 0.1) -> Action:
-        """A change: mostly an update."""
+        """Draw a change: mostly an update. `create` and `delete` are shares."""
         return self.rng.choices(
             (Action.POST, Action.DELETE, Action.PUT), (create, delete, 1 - create - delete)
         )[0]
 
     def read(self, whole: float = 0.25) -> Action:
-        """A read: of one record, or LIST or COUNT."""
+        """Draw a read. `whole` is the share of LIST and COUNT, half each."""
         return self.rng.choices(
             (Action.GET, Action.LIST, Action.COUNT), (1 - whole, whole / 2, whole / 2)
         )[0]
@@ -115,7 +120,13 @@ class Script:
         wired: bool = False,
         crowded: bool = False,
     ) -> Plan:
-        """All that was asked and caused so far, as a plan. `turned`: the knobs that are."""
+        """Make a plan of the operations and faults so far.
+
+        Args:
+            partitions: the ring's number of partitions.
+            turned: values of the knobs that differ from the shipped ones, by dotted name.
+            skew, weather, lateness, fsync, datagrams, wired, crowded: as for `Plan`.
+        """
         return Plan(
             seed=seed,
             salt=seed,

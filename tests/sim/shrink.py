@@ -1,7 +1,7 @@
-"""Cutting a failing plan down to what it takes (delta debugging, Zeller & Hildebrandt 2002).
+"""Shrinks a failing plan by delta debugging (Zeller & Hildebrandt 2002).
 
-A plan without one of its operations runs on another schedule from there on, so that each candidate
-is given a few salts: what counts is that the same checker still complains under one of them.
+Without one of its operations a plan runs on another schedule. So the shrinker runs each candidate
+with a few salts. A candidate fails if the same checker complains under one of them.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ MOST_RUNS = 400
 
 
 class _Budget:
-    """How many runs are left."""
+    """The number of runs left, and the failure to look up."""
 
     def __init__(self, checker: str, runner: Runner, most: int) -> None:
         self._checker = checker
@@ -27,7 +27,7 @@ class _Budget:
         self.left = most
 
     def fails(self, plan: Plan) -> Plan | None:
-        """The plan with a salt under which it breaks the same promise, if there is one."""
+        """Return the plan with a salt under which it breaks the same promise, or None."""
         for salt in range(plan.salt, plan.salt + _SALTS):
             if self.left <= 0:
                 return None
@@ -39,7 +39,7 @@ class _Budget:
 
 
 def shrink(plan: Plan, runner: Runner = run, most: int = MOST_RUNS) -> Plan:
-    """A smaller plan that breaks the same promise; the plan itself where it breaks none."""
+    """Return a smaller plan that breaks the same promise, or the plan if it breaks none."""
     violations = runner(plan).violations
     if not violations:
         return plan
@@ -57,7 +57,7 @@ def shrink(plan: Plan, runner: Runner = run, most: int = MOST_RUNS) -> Plan:
 
 
 def _calmer(plan: Plan, budget: _Budget) -> Plan:
-    """The plan with what is merely scenery taken away, as far as it still fails."""
+    """Remove weather, clock skew and knobs, one by one, as long as the plan fails."""
     delay, jitter, *_ = plan.weather
     for candidate in (
         replace(plan, weather=(delay, jitter, 0.0, 0.0, 0.0)),
@@ -79,7 +79,7 @@ def _with_clients(plan: Plan, clients: Sequence[int]) -> Plan:
 
 
 def _with_ops(plan: Plan, numbers: Sequence[int]) -> Plan:
-    """Those operations only, each as long after its client's start as it was."""
+    """Keep the operations `numbers`, each at its original time after its client's start."""
     kept, waited, ops = frozenset(numbers), defaultdict[int, float](float), []
     for number, op in enumerate(plan.ops):
         waited[op.client] += op.gap
@@ -91,7 +91,7 @@ def _with_ops(plan: Plan, numbers: Sequence[int]) -> Plan:
 def _fewer(
     plan: Plan, items: Sequence[T], make: Callable[[Plan, Sequence[T]], Plan], budget: _Budget
 ) -> Plan:
-    """The plan made of as few of the items as still fail, in chunks of halving size."""
+    """Keep as few items as still fail: remove chunks of them, halving the chunk size."""
     whole, kept = plan, list(items)
     chunk = max(1, len(kept) // 2)
     while kept:

@@ -1,8 +1,8 @@
-"""Simulated byte streams, for the real links and listeners to run on.
+"""Simulated byte streams for the real links and listeners.
 
-Bytes of one direction arrive in order or not at all, cut anywhere, and late: while a direction is
-cut, or a packet is lost, what was written waits for its retransmission. A connection that is
-reset loses what is under way, in the middle of a frame if it so happens.
+The bytes of one direction arrive in order, in pieces of any size, and late. While a path is cut, or
+after a loss, they wait for their retransmission. A reset connection loses the bytes in flight, in
+the middle of a frame too.
 """
 
 import asyncio
@@ -17,29 +17,30 @@ from tests.sim.process import Process
 if TYPE_CHECKING:
     from tests.sim.network import SimNetwork
 
-_AGAIN = 0.2
-"""Seconds until what was lost is sent again."""
+_RETRANSMISSION_S = 0.2
+"""Virtual seconds until lost bytes are sent again, as by TCP's smallest timeout."""
 _FRAGMENTED = 0.1
+"""Share of writes that arrive in two pieces."""
 
 Factory = Callable[[], asyncio.Protocol]
 
 
 @dataclass(slots=True)
 class Server:
-    """What `create_server` returns; the process that listens."""
+    """The result of `create_server`: the process that listens."""
 
     process: Process
     factory: Factory
 
     def close(self) -> None:
-        """Listen no more: the process ends with it here."""
+        """Do nothing: in the simulation a listener stops only with its process."""
 
 
 class Wires:
     """All connections of a run."""
 
     def __init__(self, network: "SimNetwork", loop: SimLoop, rng: random.Random) -> None:
-        """From here on the loop connects and listens over these."""
+        """Let the loop connect and listen over these streams from now on."""
         self.network = network
         self.loop = loop
         self.rng = rng
@@ -52,7 +53,7 @@ class Wires:
     async def resolve(
         self, host: str, port: int | None, **_: object
     ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        """As `getaddrinfo`: hosts are named like processes, and a host's address is its name."""
+        """As `getaddrinfo`: a host has the name of its process, and that is its address."""
         return [(0, 0, 0, "", (host, port or 0))]
 
     async def listen(self, factory: Factory, host: str, port: int) -> Server:
@@ -63,7 +64,11 @@ class Wires:
     async def connect(
         self, factory: Factory, host: str, port: int
     ) -> tuple["End", asyncio.Protocol]:
-        """As `create_connection`. Raises OSError, or waits for ever where nobody answers."""
+        """As `create_connection`; waits for ever if the path is cut.
+
+        Raises:
+            ConnectionRefusedError: no process listens at `host`.
+        """
         network, near = self.network, self.loop.current
         there, back = network.flows(near.name, host), network.flows(host, near.name)
         await asyncio.sleep(2 * network.weather.delay + self.rng.random() * network.weather.jitter)
@@ -71,7 +76,7 @@ class Wires:
         if not (there and back):
             await self.loop.create_future()
         if server is None or not server.process.alive:
-            raise ConnectionRefusedError(f"nobody listens at {host}")
+            raise ConnectionRefusedError(f"no process listens at {host}")
         protocol = factory()
         end = End(self, near, server.process, protocol)
         far = End(self, server.process, near, None)
@@ -83,13 +88,13 @@ class Wires:
         return end, protocol
 
     def reset(self, one: str, other: str) -> None:
-        """Break every connection between two hosts."""
+        """Break all connections between two hosts."""
         for end in self._ends:
             if not end.closed and {end.process.name, end.far.name} == {one, other}:
                 end.broken(ConnectionResetError("reset"))
 
     def died(self, process: Process) -> None:
-        """A process has ended; its machine resets its connections where it can be reached."""
+        """Reset the connections of a process that has ended, on all paths that are not cut."""
         for end in self._ends:
             if end.far is process and not end.closed:
                 end.bereft()
@@ -112,11 +117,11 @@ class End(asyncio.Transport):
         self._wires = wires
         self._protocol = protocol
         self._arrives = 0.0
-        self._held: list[bytes] = []
+        self._unsent: list[bytes] = []
         self._early: list[bytes] = []
 
     def accept(self, factory: Factory) -> None:
-        """In the accepting process: the connection is there."""
+        """Accept the connection, in the accepting process."""
         if self.closed:
             return
         self._protocol = factory()
@@ -125,25 +130,25 @@ class End(asyncio.Transport):
         for data in early:
             self._protocol.data_received(data)
 
-    # What asyncio's protocols call.
+    # Called by asyncio's protocols.
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """As asyncio's."""
         if not self.closed:
-            self._held.append(bytes(data))
-            if len(self._held) == 1:
+            self._unsent.append(bytes(data))
+            if len(self._unsent) == 1:
                 self._send()
 
     def get_write_buffer_size(self) -> int:
         """As asyncio's."""
-        return sum(map(len, self._held))
+        return sum(map(len, self._unsent))
 
     def is_closing(self) -> bool:
         """As asyncio's."""
         return self.closed
 
     def close(self) -> None:
-        """As asyncio's: what was written is still sent."""
+        """As asyncio's: bytes already sent still arrive."""
         self.abort()
 
     def abort(self) -> None:
@@ -153,17 +158,17 @@ class End(asyncio.Transport):
             if self.peer is not None and not self.peer.closed:
                 self.peer.bereft()
 
-    # What the network does.
+    # Called by the network.
 
     def bereft(self) -> None:
-        """The other end is no more; word of it arrives if the way is open."""
+        """End this side after the other end has gone, if the path is not cut."""
         wires = self._wires
         if wires.network.flows(self.far.name, self.process.name):
             delay = wires.network.weather.delay + wires.rng.random() * wires.network.weather.jitter
             wires.loop.later_in(self.process, delay, self._end, None)
 
     def broken(self, error: Exception) -> None:
-        """The connection is reset, at both ends."""
+        """Reset the connection at both ends."""
         for end in (self, self.peer):
             if end is not None and not end.closed:
                 end._wires.loop.soon_in(end.process, end._end, error)
@@ -172,30 +177,30 @@ class End(asyncio.Transport):
         if self.closed:
             return
         self.closed = True
-        self._held.clear()
+        self._unsent.clear()
         if self._protocol is not None:
             self._wires.loop.soon_in(self.process, self._protocol.connection_lost, error)
 
     def _send(self) -> None:
-        """Send what is held; try again later what the network swallows."""
+        """Send the unsent bytes; retransmit later those that the network loses."""
         wires, network = self._wires, self._wires.network
-        if self.closed or not self._held:
+        if self.closed or not self._unsent:
             return
         weather, rng, loop = network.weather, wires.rng, wires.loop
         if not network.flows(self.process.name, self.far.name):
             network.fired["cut"] += 1
-            loop.later_in(self.process, _AGAIN, self._send)
+            loop.later_in(self.process, _RETRANSMISSION_S, self._send)
             return
         if weather.loss and rng.random() < weather.loss:
             network.fired["lost"] += 1
-            loop.later_in(self.process, _AGAIN * rng.random(), self._send)
+            loop.later_in(self.process, _RETRANSMISSION_S * rng.random(), self._send)
             return
         if not self.far.alive:
-            self._end(ConnectionResetError("nobody there"))
+            self._end(ConnectionResetError("the peer has ended"))
             return
-        held = self._held
-        data = held[0] if len(held) == 1 else b"".join(held)
-        held.clear()
+        unsent = self._unsent
+        data = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+        unsent.clear()
         loop.record(data)
         pieces: tuple[bytes, ...] = (data,)
         if rng.random() < _FRAGMENTED and len(data) > 1:
@@ -208,7 +213,7 @@ class End(asyncio.Transport):
                 loop.later_in(self.far, self._arrives - loop.now, self.peer.arrived, piece)
 
     def arrived(self, data: bytes) -> None:
-        """In this end's process: bytes."""
+        """Take bytes that arrive, in this end's process."""
         if self.closed:
             return
         if self._protocol is None:

@@ -1,15 +1,16 @@
-"""The swarm: a seed draws one family of plans, and then a plan of that family.
+"""The swarm: a seed draws one family of plans, then a plan of that family.
 
-Plans of all sorts find what nobody thought of. What takes a certain sequence of events they meet
-too seldom, so other families play such sequences, with everything about them drawn: how long,
-how far apart, who, on what disks and in what weather.
+The medley mixes all faults and finds what its authors did not think of. It rarely meets a bug that
+needs a certain sequence of events. Each other family plays one such sequence. The seed draws the
+rest of the plan: durations, gaps, nodes, disks and weather.
 """
 
 import random
 from collections.abc import Callable
 from enum import Enum
 
-from tests.sim import (
+from tests.sim.plan import Plan
+from tests.sim.plans import (
     apart,
     crowd,
     hearsay,
@@ -23,46 +24,45 @@ from tests.sim import (
     rotten,
     slow_disks,
 )
-from tests.sim.plan import Plan
 
 
 class Family(Enum):
-    """What a plan is about."""
+    """The scenario of a plan."""
 
     MEDLEY = "medley"
-    """All sorts of faults, knobs, sizes and weathers."""
+    """All faults, knobs, sizes and weathers."""
     HOMECOMING = "homecoming"
-    """LIST and COUNT while a home has just returned and its hints are handed off and let go."""
+    """LIST and COUNT while a home has just returned and a standby hands off its hints."""
     DUEL = "duel"
-    """Everybody fights over one record, and hardly a message arrives in time."""
+    """All clients change one record, and few messages arrive in time."""
     LONE = "lone"
-    """One node alone has trouble, or nobody: everything is owed in time."""
+    """At most one node has trouble, so each answer must come in time."""
     SLOW_DISKS = "slow disks"
-    """One node's disk is slow or stalled behind a living process, or all disks are late."""
+    """A node runs while its disk is slow or stalled, or all disks are late."""
     BRIDGE = "bridge"
     """The homes do not reach each other; the standby reaches both."""
     STUBBORN = "stubborn"
-    """Gateways that try again while their first attempts are still on their way."""
+    """Gateways retry while their first attempts are in flight."""
     SEESAW = "seesaw"
-    """Nodes are out of reach in turn, with writes while one is and reads while another."""
+    """Nodes fail in turn: clients write during one outage and read during the next."""
     VOLATILE = "volatile"
-    """Slow disks lose power while others still tell of what they held."""
+    """Slow disks lose power while other nodes still use their replies."""
     RENEWAL = "renewal"
-    """Nodes lose their disks while others are behind or hold hints."""
+    """Nodes lose their disks while others are behind or store hints."""
     AMNESIA = "amnesia"
-    """A node restarts, or loses its disk, again and again between two coordinators' messages."""
+    """A node restarts or loses its disk between two messages of a round."""
     IMAGES = "images"
-    """A node's disk is put back as it was some time ago."""
+    """An older image replaces a node's disk."""
     HEARSAY = "hearsay"
-    """A node speaks of rounds whose end it has not heard, and leaves."""
+    """A node sends commit notices about rounds whose end it has not seen, then leaves."""
     ROTTEN_BLOCK = "rotten block"
-    """Nodes cannot read some of their rows any more."""
+    """Nodes can no longer read some of their rows."""
     PLEDGES = "pledges"
-    """Promises outlive their rounds, and hints go home in their midst."""
+    """Promises outlive their rounds while standbys hand off hints."""
     REUSE = "reuse"
-    """Keys are sent again, or used again, about the end of the time that they are remembered."""
+    """Clients send or use an Idempotency-Key again as its window ends."""
     CROWD = "crowd"
-    """More changes of one record than its disks can flush in time."""
+    """Clients send more changes of one record than its disks can flush in time."""
 
 
 _Draw = Callable[[int, random.Random], Plan]
@@ -88,12 +88,12 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
 
 
 def family_of(seed: int) -> Family:
-    """The family of a seed's plan."""
+    """Return the family of a seed's plan."""
     return _family(random.Random(f"plan {seed}"))
 
 
 def draw(seed: int) -> Plan:
-    """The plan of a seed."""
+    """Return the plan of a seed."""
     rng = random.Random(f"plan {seed}")
     return _SHARES[_family(rng)][1](seed, rng)
 

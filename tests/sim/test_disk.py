@@ -1,4 +1,4 @@
-"""The simulated disk against RocksDB: whatever one of them may do, the other may, and no more."""
+"""The simulated disk against RocksDB: both may lose the same writes, and no others."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule()
     def wait(self) -> None:
-        """Wait until all is durable, and find that it is."""
+        """Wait until all commits are durable, and check that they are."""
 
         async def durable() -> None:
             await asyncio.wait_for(asyncio.gather(*self._waiting), 10)
@@ -69,12 +69,12 @@ class Stores(RuleBasedStateMachine):
 
     @rule(family=st.sampled_from(Family), key=_KEYS)
     def get(self, family: Family, key: bytes) -> None:
-        """Ask both for a key."""
+        """Read a key from both."""
         assert self._real.get(family, key) == self._simulated.get(family, key)
 
     @rule(family=st.sampled_from(Family), start=_KEYS, stop=_KEYS, limit=st.integers(0, 4))
     def scan(self, family: Family, start: bytes, stop: bytes, limit: int) -> None:
-        """Walk through both."""
+        """Scan both."""
 
         async def real() -> list[tuple[bytes, bytes]]:
             return self._real.scan(family, start, stop, limit)
@@ -94,13 +94,13 @@ class Stores(RuleBasedStateMachine):
 
     @invariant()
     def same(self) -> None:
-        """What one has the other has."""
+        """Both have the same values."""
         for family in Family:
             for key in (b"\x00\x01a", b"\x01"):
                 assert self._real.get(family, key) == self._simulated.get(family, key)
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Close both and remove the directory."""
         self.wait()
         self._runner.run(self._closed())
         self._runner.close()
@@ -121,7 +121,7 @@ def _content(store: RocksStore) -> dict[Family, dict[bytes, bytes]]:
 
 
 def _possible(seed: int, durable: int, rounds: int) -> Iterator[dict[Family, dict[bytes, bytes]]]:
-    """What the simulated disk may hold after a death with `durable` batches acknowledged."""
+    """Yield contents of the simulated disk after a death with `durable` acknowledged batches."""
     for number in range(rounds):
         disk = SimDisk(SimLoop(random.Random(0)), random.Random(number))
         made = batches(seed, _BATCHES)
@@ -136,7 +136,7 @@ def _possible(seed: int, durable: int, rounds: int) -> Iterator[dict[Family, dic
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_killed_process_leaves_what_the_simulated_one_may(seed: int, tmp_path: Path) -> None:
-    """After kill -9 a real store holds whole batches up to some one, none acknowledged missing."""
+    """After kill -9 a real store has a prefix of whole batches, with all acknowledged ones."""
     command = [sys.executable, "-m", "tests.sim.writer", str(tmp_path), str(seed), str(_BATCHES)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -163,7 +163,7 @@ def test_a_killed_process_leaves_what_the_simulated_one_may(seed: int, tmp_path:
 
 
 def test_a_simulated_death_keeps_whole_batches_and_all_that_were_acknowledged() -> None:
-    """The simulated disk loses only a tail of batches, and only such as were not acknowledged."""
+    """The simulated disk loses only a tail of batches, and no acknowledged one."""
     for seed in range(20):
         lasts = set()
         for content in _possible(seed, 5, 30):
@@ -178,7 +178,7 @@ def test_a_simulated_death_keeps_whole_batches_and_all_that_were_acknowledged() 
 
 
 def test_a_full_disk_and_a_failing_one_refuse_for_good() -> None:
-    """After a failure every commit fails, and nothing not acknowledged counts as durable."""
+    """After a failure all commits fail, and only acknowledged ones are durable."""
 
     async def fail() -> None:
         for full in (True, False):

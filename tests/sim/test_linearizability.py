@@ -1,4 +1,4 @@
-"""The linearizability checker, against every order there is and against planted bad histories."""
+"""The linearizability checker, against all orders and against planted bad histories."""
 
 import random
 import time
@@ -31,7 +31,7 @@ SEEDS = range(10)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_agrees_with_every_order_there_is(seed: int) -> None:
-    """On 100,000 random small histories the checker says what trying every order says."""
+    """On 100,000 random small histories the checker agrees with a search of all orders."""
     rng = random.Random(seed)
     verdicts: Counter[tuple[bool, bool]] = Counter()
     for number in range(HISTORIES):
@@ -43,8 +43,8 @@ def test_agrees_with_every_order_there_is(seed: int) -> None:
         expected = mutated is False or explained(calls)
         if number % 8 == 0:
             assert explained(calls)
-        said = check(calls)
-        assert (said is None) is expected, f"{expected} expected of {calls}: {said}"
+        verdict = check(calls)
+        assert (verdict is None) is expected, f"{expected} expected of {calls}: {verdict}"
         verdicts[mutated, expected] += 1
     assert verdicts[False, True] == HISTORIES / 2
     assert verdicts[True, True] > 500
@@ -60,7 +60,7 @@ BAD: dict[str, tuple[list[Call], Call]] = {
         [MADE, put(2, 9, {"x": 5}, ok(x=5, y=1)), get(3, 4, ok(x=5, y=1))],
         get(5, 6, ok(x=1, y=1)),
     ),
-    "a read that goes back from an outcome nobody knew": (
+    "a read that goes back from an unknown outcome": (
         [MADE, put(2, 3, {"x": 5}, UNKNOWN), get(4, 5, ok(x=5, y=1))],
         get(6, 7, ok(x=1, y=1)),
     ),
@@ -78,16 +78,16 @@ BAD: dict[str, tuple[list[Call], Call]] = {
         [MADE, delete(2, 3, GONE)],
         put(4, 5, {"x": 5}, ok(x=5, y=1)),
     ),
-    "a resurrection by an update that nobody knew the end of": (
+    "a resurrection by an update of unknown outcome": (
         [MADE, put(2, 3, {"x": 5}, UNKNOWN), delete(4, 5, GONE)],
         get(6, 7, ok(x=5, y=1)),
     ),
-    "two creations in one life": ([MADE], post(2, 3, B, ok(x=2, y=2))),
+    "two creations without a deletion": ([MADE], post(2, 3, B, ok(x=2, y=2))),
     "two creations at once": (
         [post(0, 9, A, ok(x=1, y=1)), get(10, 11, ok(x=1, y=1))],
         post(0, 9, B, ok(x=2, y=2)),
     ),
-    "two deletions of one life": ([MADE, delete(2, 5, GONE)], delete(2, 5, GONE)),
+    "two deletions after one creation": ([MADE, delete(2, 5, GONE)], delete(2, 5, GONE)),
     "a phantom value": ([MADE], get(2, 3, ok(x=7, y=1))),
     "a value from the future": ([MADE, put(4, 5, {"x": 7}, UNKNOWN)], get(2, 3, ok(x=7, y=1))),
     "a mixed record": (
@@ -122,19 +122,19 @@ BAD: dict[str, tuple[list[Call], Call]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_planted(name: str) -> None:
-    """A history with this fault is refused, and without its last call it is not."""
+    """The checker refuses a history with this fault, and accepts it without its last call."""
     before, last = BAD[name]
-    said = check([*before, last])
-    assert said is not None
-    assert "no order of the calls explains" in said
+    verdict = check([*before, last])
+    assert verdict is not None
+    assert "no order of the calls explains" in verdict
     assert check(before) is None
 
 
 def test_explanation_names_the_call_and_what_came_before() -> None:
-    """A refusal shows the call that fits nowhere, the order before it and the record it left."""
-    said = check([MADE, put(2, 3, {"x": 5}, ok(x=5, y=1)), get(4, 5, ok(x=1, y=1))])
-    assert said is not None
-    assert said.splitlines() == [
+    """A refusal shows the unexplained call, the order before it and the record that it left."""
+    verdict = check([MADE, put(2, 3, {"x": 5}, ok(x=5, y=1)), get(4, 5, ok(x=1, y=1))])
+    assert verdict is not None
+    assert verdict.splitlines() == [
         "no order of the calls explains",
         "  [4..5] client 0 GET: ok {'x': 1, 'y': 1}",
         "the longest order that explains what came before ends with",
@@ -145,7 +145,7 @@ def test_explanation_names_the_call_and_what_came_before() -> None:
 
 
 def test_unknown_outcome_may_come_late_or_never() -> None:
-    """A call of unknown outcome may act long after it was answered, and need not act at all."""
+    """A call of unknown outcome may take effect long after its answer, or never."""
     late = [MADE, put(2, 3, {"x": 5}, UNKNOWN), get(4, 5, ok(x=1, y=1))]
     assert check(late) is None
     assert check([*late, get(6, 7, ok(x=5, y=1))]) is None
@@ -154,7 +154,7 @@ def test_unknown_outcome_may_come_late_or_never() -> None:
 
 @pytest.mark.parametrize("last", [{"x": 2, "y": 1}, {"x": 2, "y": 3}])
 def test_which_unknown_outcome_happened_stays_open(last: Record) -> None:
-    """Where either of two calls of unknown outcome explains a read, the other may come later."""
+    """If either of two calls of unknown outcome explains a read, the other may come later."""
     calls = [
         MADE,
         put(2, 3, {"x": 2}, UNKNOWN),
@@ -168,18 +168,18 @@ def test_which_unknown_outcome_happened_stays_open(last: Record) -> None:
 
 
 def test_equal_moments_are_no_order() -> None:
-    """A call that begins at the very moment at which another returns may come before it."""
+    """A call that begins at the moment when another returns may come before it."""
     assert check([post(0, 2, A, ok(x=1, y=1)), get(2, 3, ABSENT)]) is None
     assert check([post(0, 2, A, ok(x=1, y=1)), get(2.01, 3, ABSENT)]) is not None
 
 
 def test_nothing_happened() -> None:
-    """An empty history is explained."""
+    """The checker accepts an empty history."""
     assert check([]) is None
 
 
 def test_hot_record_with_many_lost_clients_is_quick() -> None:
-    """A thousand overlapping calls with hundreds of unknown ends take seconds, not for ever."""
+    """A thousand overlapping calls with hundreds of unknown outcomes take less than 20 s of CPU."""
     rng = random.Random(3)
     record: Record | None = None
     calls = []
@@ -194,14 +194,14 @@ def test_hot_record_with_many_lost_clients_is_quick() -> None:
         else:
             made = call(Method.PUT, 0, 0, None, {rng.choice("xy"): moment})
         answer, after = does(record, made)
-        told: Answer | None = answer
+        answered: Answer | None = answer
         if rng.random() < 0.2:
-            told = rng.choice((UNKNOWN, None))
-        if told is answer or rng.random() < 0.7:
+            answered = rng.choice((UNKNOWN, None))
+        if answered is answer or rng.random() < 0.7:
             record = after
-        returned = None if told is None else moment + rng.random() * 10
+        returned = None if answered is None else moment + rng.random() * 10
         calls.append(
-            replace(made, invoked=moment - rng.random() * 10, returned=returned, answer=told)
+            replace(made, invoked=moment - rng.random() * 10, returned=returned, answer=answered)
         )
     began = time.process_time()
     assert check(calls) is None
@@ -209,7 +209,7 @@ def test_hot_record_with_many_lost_clients_is_quick() -> None:
 
 
 def test_gives_up_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A history that takes more steps than are allowed gets an error, never a verdict."""
+    """A history that takes more than `MOST_STEPS` gets an error, never a verdict."""
     monkeypatch.setattr(linearizability, "MOST_STEPS", 100)
     same = [put(2 + n / 100, 90, {"x": n}, ok(x=n, y=1)) for n in range(20)]
     with pytest.raises(TooTangled, match="21 calls and 1 loose"):

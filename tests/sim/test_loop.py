@@ -16,7 +16,7 @@ def _loop(seed: int = 0) -> SimLoop:
 
 
 def test_time_jumps_to_the_next_timer() -> None:
-    """A sleep of an hour takes no time, and the clock shows it as passed."""
+    """A sleep of an hour takes no real time, and the virtual clock shows the hour."""
     loop = _loop()
 
     async def main() -> None:
@@ -27,7 +27,7 @@ def test_time_jumps_to_the_next_timer() -> None:
 
 
 def test_callbacks_of_one_process_keep_their_order_and_processes_do_not() -> None:
-    """Between processes the next callback is drawn from the seed; within one it is the oldest."""
+    """The seed decides which process runs next; within one, the oldest callback runs next."""
 
     def order(seed: int) -> list[str]:
         loop = _loop(seed)
@@ -52,7 +52,7 @@ def test_callbacks_of_one_process_keep_their_order_and_processes_do_not() -> Non
 
 
 def test_a_killed_process_never_runs_again() -> None:
-    """What a killed process awaits, has scheduled or would have cleaned up does not happen."""
+    """A killed process runs none of its awaits, callbacks or `finally` blocks."""
     loop = _loop()
     ran: list[str] = []
 
@@ -75,7 +75,7 @@ def test_a_killed_process_never_runs_again() -> None:
 
 
 def test_a_paused_process_goes_on_where_it_was() -> None:
-    """What becomes due during a pause happens at its end."""
+    """A callback that is due during a pause runs at its end."""
     loop = _loop()
     ran: list[float] = []
 
@@ -110,7 +110,7 @@ def test_a_fuse_ends_a_process_between_any_two_callbacks() -> None:
 
 
 def test_real_time_and_randomness_are_fenced() -> None:
-    """Code in a simulation that reaches for the real world is stopped."""
+    """Simulated code that calls real time or randomness gets an error."""
 
     async def main() -> None:
         for reach in (time.time, time.monotonic, random.random, uuid.uuid4):
@@ -123,7 +123,7 @@ def test_real_time_and_randomness_are_fenced() -> None:
 
 
 def test_a_run_that_gets_nowhere_is_ended() -> None:
-    """A loop of callbacks without end, and one with nothing left to do, are errors."""
+    """An endless chain of callbacks is an error, and so is a loop with nothing left to do."""
 
     async def spins() -> None:
         for _ in range(1_000_000):
@@ -138,7 +138,7 @@ def test_a_run_that_gets_nowhere_is_ended() -> None:
 
 
 def test_an_error_in_a_callback_is_kept_and_the_run_goes_on() -> None:
-    """What a callback raises is told with its place, and stops neither its process nor the loop."""
+    """The loop notes a callback's error with its place, and its process goes on."""
     loop = _loop()
     ran: list[str] = []
 

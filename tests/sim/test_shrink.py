@@ -1,4 +1,4 @@
-"""The shrinker, on promises that are broken by known means."""
+"""The shrinker, on promises that certain operations and faults break."""
 
 from collections import Counter
 from dataclasses import replace
@@ -27,8 +27,8 @@ def _large() -> Plan:
     )
 
 
-def test_what_does_not_matter_is_cut_away() -> None:
-    """A promise that takes two POSTs and a death is broken by just those in the end."""
+def test_shrinking_leaves_only_what_breaks_the_promise() -> None:
+    """A plan whose failure needs two POSTs and a death shrinks to just those."""
 
     def breaks(candidate: Plan) -> Report:
         posts = sum(op.action is Action.POST for op in candidate.ops)
@@ -40,8 +40,8 @@ def test_what_does_not_matter_is_cut_away() -> None:
     assert [fault.kind for fault in small.faults] == [FaultKind.KILL]
 
 
-def test_a_schedule_that_matters_is_looked_for() -> None:
-    """Where a smaller plan fails under another salt only, that salt is found and kept."""
+def test_shrinking_finds_the_salt_that_fails() -> None:
+    """If a smaller plan fails only under another salt, the shrinker finds and keeps that salt."""
     large = _large()
 
     def breaks(candidate: Plan) -> Report:
@@ -53,14 +53,14 @@ def test_a_schedule_that_matters_is_looked_for() -> None:
     assert small.salt == large.salt + 2
 
 
-def test_a_plan_that_breaks_nothing_is_left_alone() -> None:
-    """There is nothing to cut from a plan that keeps every promise."""
+def test_shrinking_leaves_a_plan_that_breaks_nothing() -> None:
+    """A plan that keeps all promises stays as it is."""
     large = replace(_large(), salt=7)
     assert shrink(large, lambda _: _report(False)) == large
 
 
-def test_what_is_left_keeps_its_time() -> None:
-    """An operation that stays begins as long after its client's start as it did."""
+def test_remaining_operations_keep_their_time() -> None:
+    """A remaining operation begins as long after its client's start as before."""
     large = _large()
     last = large.ops[-1]
     due = sum(op.gap for op in large.ops if op.client == last.client)

@@ -1,6 +1,6 @@
 """One process's `Transport` on the simulated network: requests and replies.
 
-Every promise of `ddb.wire.ports` is kept, by the rules and limits of the real `Link`.
+It keeps the promises of `ddb.wire.ports`, by the rules and limits of the real `Link`.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class SimTransport:
         self._peers = self.connections.peers
         self._correlation = 0
         self._begun: set[int] = set()
-        """Correlations of the requests that a callee began to answer."""
+        """Correlations of the requests that a callee has begun to handle."""
 
     # The port.
 
@@ -58,7 +58,7 @@ class SimTransport:
         peer.waiting[self._correlation] = asked
         due = min(max(asked.deadline, now), now + patience) + link.SWEEP_INTERVAL_S * self._rng()
         asked.timer = self._loop.later_in(
-            self.process, due - now, self._look, to, self._correlation
+            self.process, due - now, self._check, to, self._correlation
         )
         network = self._network
         for watch in network.watch:
@@ -95,21 +95,21 @@ class SimTransport:
         return self.connections.condition(to)
 
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
-        """Whether all peers (of those named) are believed up."""
+        """Return whether this process believes all peers up, or all of `names`."""
         return self.connections.all_up(names)
 
-    # As the network knows it.
+    # Called by the network.
 
     def lose(self, name: str, reason: str) -> None:
-        """The connection to a peer is gone."""
+        """Drop the connection to a peer."""
         self.connections.lose(name, reason)
 
     def bereft(self, name: str, incarnation: int) -> None:
-        """A peer's process has ended."""
+        """Take note that a peer's process has ended."""
         self.connections.bereft(name, incarnation)
 
     def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
-        """A peer reports the state of its disk."""
+        """Take a peer's notice about its disk."""
         self.connections.noticed(name, incarnation, notice)
 
     # Requests and replies.
@@ -118,7 +118,7 @@ class SimTransport:
         return self._network.rng.random()
 
     def _forward(self, to: str, correlation: int, deadline: float, request: Request) -> None:
-        """Without connections: a request reaches whichever incarnation is there."""
+        """Deliver a datagram to the current incarnation of the callee."""
         host = self._network.hosts.get(to)
         if host is not None:
             self._loop.soon_in(host.process, self._arrived, host, 0, correlation, deadline, request)
@@ -126,10 +126,10 @@ class SimTransport:
     def _arrived(
         self, host: Host, incarnation: int, correlation: int, deadline: float, request: Request
     ) -> None:
-        """In the callee's process."""
+        """Handle a request, in the callee's process."""
         if host.handler is None:
             return
-        # The real wire's bound on the callee's clock errs towards an early end.
+        # The real wire converts deadlines between clocks and errs towards an early end.
         if self._loop.now + 0.0005 >= deadline:
             self._network.fired["expired"] += 1
             if correlation not in self._begun:
@@ -142,7 +142,7 @@ class SimTransport:
         except StoreFailed:
             return
         if copy and isinstance(handling, Failed):
-            # Nobody is told that nothing was done where another copy may have been acted upon.
+            # The callee may have acted on another copy, so it must not report a failure.
             return
         if isinstance(handling, Message):
             self._answer(host, correlation, handling)
@@ -178,14 +178,14 @@ class SimTransport:
         )
 
     def _replied(self, source: str, incarnation: int, correlation: int, reply: Reply) -> None:
-        """In the caller's process."""
+        """Handle a reply, in the caller's process."""
         peer = self._peers[source]
         if self._network.datagrams:
             if peer.condition is Condition.DOWN:
                 return
         elif peer.incarnation != incarnation or peer.condition is Condition.DOWN:
             return
-        peer.heard = self._loop.now
+        peer.received_at = self._loop.now
         if peer.condition is Condition.SUSPECT:
             peer.condition = Condition.UP
         asked = peer.waiting.pop(correlation, None)
@@ -197,8 +197,8 @@ class SimTransport:
         if not asked.future.done():
             asked.future.set_result(reply)
 
-    def _look(self, to: str, correlation: int) -> None:
-        """Give a request up once its deadline or the patience with its peer is over."""
+    def _check(self, to: str, correlation: int) -> None:
+        """End a request once its deadline or the timeout of its peer has passed."""
         peer = self._peers[to]
         asked = peer.waiting.get(correlation)
         if asked is None:
@@ -206,21 +206,21 @@ class SimTransport:
         now = self._loop.now
         waited = now - asked.sent
         self.connections.probe(to)
-        quiet = min(waited, now - peer.heard)
+        quiet = min(waited, now - peer.received_at)
         if (
-            quiet >= asked.patience
-            or waited >= asked.patience * link.HARD_TIMEOUT_FACTOR
+            quiet >= asked.timeout_s
+            or waited >= asked.timeout_s * link.HARD_TIMEOUT_FACTOR
             or now >= asked.deadline
         ):
             del peer.waiting[correlation]
-            if quiet >= asked.patience and peer.condition is Condition.UP:
+            if quiet >= asked.timeout_s and peer.condition is Condition.UP:
                 peer.condition = Condition.SUSPECT
             if not asked.future.done():
                 asked.future.set_exception(Silent(f"{to} did not answer"))
                 asked.future.exception()
             return
         asked.timer = self._loop.later_in(
-            self.process, link.SWEEP_INTERVAL_S, self._look, to, correlation
+            self.process, link.SWEEP_INTERVAL_S, self._check, to, correlation
         )
 
     def __repr__(self) -> str:

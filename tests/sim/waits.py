@@ -1,32 +1,32 @@
-"""Waiting, in virtual time, until something comes true that tells nobody."""
+"""Waiting, in virtual time, for conditions that send no notice."""
 
 import asyncio
 from collections.abc import Callable
 
 from tests.sim.loop import SimLoop
 
-_LOOK = 0.02
+CHECK_INTERVAL_S = 0.02
 
 
 class Waits:
-    """All that is waited for in a run."""
+    """All conditions that a run waits for."""
 
     def __init__(self, loop: SimLoop) -> None:
         self._loop = loop
         self._awaited: list[tuple[Callable[[], bool], float, asyncio.Future[bool]]] = []
 
     async def until(self, what: Callable[[], bool], seconds: float = 1e9) -> bool:
-        """Wait until `what` comes true; whether it has within that time."""
+        """Wait until `what` is true; return False if it is not within `seconds`."""
         if what():
             return True
         if not self._awaited:
-            self._loop.later_in(self._loop.root, _LOOK, self._look)
+            self._loop.later_in(self._loop.root, CHECK_INTERVAL_S, self._check)
         came: asyncio.Future[bool] = self._loop.create_future()
         self._awaited.append((what, self._loop.now + seconds, came))
         return await came
 
-    def _look(self) -> None:
-        """Look at all that is waited for at once: one timer, however many faults are not over."""
+    def _check(self) -> None:
+        """Check all conditions at once, so that one timer serves all faults."""
         awaited, self._awaited = self._awaited, []
         for what, end, came in awaited:
             if what():
@@ -36,7 +36,7 @@ class Waits:
             else:
                 self._awaited.append((what, end, came))
         if self._awaited:
-            self._loop.later_in(self._loop.root, _LOOK, self._look)
+            self._loop.later_in(self._loop.root, CHECK_INTERVAL_S, self._check)
 
     def __repr__(self) -> str:
         return f"<Waits for {len(self._awaited)}>"

@@ -18,7 +18,7 @@ def _take(_name: str, _reply: Welcome | Unwelcome) -> str:
 
 
 class WiredTransport:
-    """The real `Network`, and what an observer asks of a process's transport."""
+    """The real `Network`, with an observer's question."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class WiredTransport:
         watches: list[Watch],
         judge: Callable[[str, Welcome | Unwelcome], str] | None = None,
     ) -> None:
-        """In the process itself: the links begin to connect at once."""
+        """Make the links, which connect at once; call this in the process itself."""
         self.name = name
         self.process = process
         self._watches = watches
@@ -55,13 +55,13 @@ class WiredTransport:
         return self._network.condition(to)
 
     def nudge(self, name: str) -> None:
-        """As a node does for a peer that has just connected to it."""
+        """Let the link to a peer connect now, as a node does once that peer has connected."""
         link = self._network.links.get(name)
         if link is not None:
             link.nudge()
 
     def all_up(self, names: tuple[str, ...] | None = None) -> bool:
-        """Whether all peers (of those named) are believed up."""
+        """Return whether this process believes all peers up, or all of `names`."""
         return all(
             self.condition(name) is Condition.UP
             for name in (self._network.links if names is None else names)

@@ -1,4 +1,4 @@
-"""The world of one run: machines, the production code on them, and what an observer notes."""
+"""The world of one run: machines, the production code on them, and an observer's notes."""
 
 import random
 from collections import Counter
@@ -37,7 +37,7 @@ _rings: dict[tuple[object, ...], Ring] = {}
 
 
 def ring_of(names: tuple[str, ...], partitions: float) -> Ring:
-    """The production ring, made once per set of names and number of partitions."""
+    """Return the production ring, made once per set of names and number of partitions."""
     key = (names, partitions)
     if key not in _rings:
         _rings[key] = Ring(names)
@@ -63,20 +63,20 @@ class World:
         self.machines = {name: Machine(name, self.disk(name), self._clock()) for name in self.names}
         self.gateways: list[Gateway] = []
         self.views: dict[str, View] = {}
-        """Every process's transport, as it believes its peers to be."""
+        """Each process's transport, by name; it tells which peers the process believes up."""
         self.wires: Wires | None = None
         if plan.wired:
             self.wires = Wires(self.network, loop, random.Random(f"wires {plan.salt}"))
         self.until = Waits(loop).until
         self.began = 0.0
-        """When the plan's times start to count."""
+        """Start of the plan's time line, in virtual seconds."""
         delay, jitter, loss, doubled, late = plan.weather
         self.rough = Weather(delay, jitter, loss, doubled, late, plan.lateness)
         self.mild = Weather(delay, jitter)
         self.network.weather = self.rough if plan.early else self.mild
 
     def disk(self, name: str) -> SimDisk:
-        """A new, blank disk."""
+        """Make a blank disk."""
         rng = random.Random(f"disk {self.plan.salt} {name} {self.loop.steps}")
         disk = SimDisk(self.loop, rng)
         disk.health = Health(self.plan.fsync, self.plan.fsync)
@@ -87,17 +87,17 @@ class World:
         return SimClock(self.loop, 1000 * self.rng.random(), self.rng.uniform(-skew, skew))
 
     def violate(self, checker: str, what: str) -> None:
-        """Note that a promise was broken."""
+        """Note that the run broke a promise."""
         self.observed.violate(checker, f"at {self.loop.now:.4f} s: {what}")
 
     def note(self, what: str) -> None:
-        """A line for the readable trace."""
+        """Add a line to the readable trace."""
         self.observed.note(self.loop.now, what)
 
     # Nodes.
 
     def boot(self, machine: Machine) -> None:
-        """Start a node's process unless it runs."""
+        """Start a node's process, unless it runs."""
         if machine.up:
             return
         loop = self.loop
@@ -159,13 +159,13 @@ class World:
             self.die(machine, power=False, lasts=0.0001)
 
     def _broke(self, machine: Machine, process: Process) -> None:
-        """The disk refused: the process ends within some callbacks, the disk has lost something."""
+        """End a process some callbacks after its disk refused a write; the disk loses data."""
         if not process.alive:
             return
         if process.on_fuse is None:
             process.on_fuse = lambda: self._end(machine, process)
             process.fuse = self.rng.randrange(1, 12)
-        # Whatever burns: a process that does nothing any more burns no fuse down.
+        # A process that runs no more callbacks burns no fuse, so a timer ends it too.
         self.loop.later_in(self.loop.root, 0.002, self._end, machine, process)
 
     def _end(self, machine: Machine, process: Process) -> None:
@@ -173,7 +173,12 @@ class World:
             self.die(machine, power=True, lasts=0.1)
 
     def die(self, machine: Machine, *, power: bool, lasts: float) -> None:
-        """End a node's process now; it is started again after `lasts` seconds."""
+        """End a node's process now, and start it again after `lasts` seconds.
+
+        Args:
+            power: True loses the unflushed writes too. False loses only those outside the page
+                cache.
+        """
         if machine.up:
             assert machine.process is not None
             self.loop.kill(machine.process)
@@ -188,7 +193,7 @@ class World:
         self.loop.later_in(self.loop.root, lasts, self.boot, machine)
 
     def whole(self, machine: Machine) -> bool:
-        """Whether a disk belongs to the cluster and holds its share."""
+        """Return whether a disk belongs to the cluster and stores its share of the records."""
         found = machine.disk.get(Family.META, IDENTITY_KEY)
         if found is None:
             return False
@@ -196,7 +201,7 @@ class World:
         return identity.stage is Stage.READY and identity.node_id != machine.restored
 
     def damaged(self, machine: Machine) -> list[Range]:
-        """What a node cannot read, or has not rebuilt yet, as far as the keys beside it."""
+        """Return the ranges that a node cannot read or has not rebuilt, up to the adjacent keys."""
         healed = not machine.disk.rots.there and not (
             machine.node is None or machine.node.replica.damage.ranges
         )
@@ -205,14 +210,14 @@ class World:
         return machine.damage
 
     def ready(self, machine: Machine) -> bool:
-        """Whether a node runs and votes."""
+        """Return whether a node runs and votes."""
         node = machine.node
         return machine.up and node is not None and node.votes
 
     # Gateways.
 
     def open_gateway(self, index: int) -> None:
-        """Start a gateway's process, in place of the one that was."""
+        """Start a gateway's process, in place of an earlier one."""
         name = f"gw-{index}"
         process = self.loop.process(name)
         clock = self.gateways[index].clock if index < len(self.gateways) else self._clock()
@@ -262,7 +267,7 @@ class World:
             self.network.reset(one, other)
 
     def close_gateway(self, index: int) -> None:
-        """End a gateway's process; whoever waits for it learns that it is gone."""
+        """End a gateway's process; its waiting clients get `GatewayGone`."""
         gateway = self.gateways[index]
         self.loop.kill(gateway.process)
         if self.wires is not None:
@@ -273,14 +278,14 @@ class World:
                 done.set_exception(GatewayGone(True))
 
     def sees_all(self) -> bool:
-        """Whether every node is ready and every process believes every node up."""
+        """Return whether each node is ready and each process believes all nodes up."""
         return all(self.ready(machine) for machine in self.machines.values()) and all(
             self.views[name].all_up()
             for name in (*self.names, *(gateway.name for gateway in self.gateways))
         )
 
     def sees(self, name: str) -> bool:
-        """Whether a node is ready, and it and all others believe each other up."""
+        """Return whether a node is ready, and it and all others believe each other up."""
         if not self.ready(self.machines[name]):
             return False
         one, views = (name,), self.views
@@ -293,12 +298,12 @@ class World:
 
     @property
     def fault_free(self) -> bool:
-        """Whether nothing ever goes wrong, and nothing is given up that merely takes its time."""
+        """Whether the plan has no faults, calm weather and shipped timeouts."""
         plan = self.plan
         return not (plan.faults or any(plan.weather[2:]) or plan.early) and shipped(plan.knobs)
 
     def trouble(self, *nodes: str) -> Trouble:
-        """Note the beginning of trouble with nodes (none named: with everything)."""
+        """Note that trouble with `nodes` begins; none named means all."""
         return self.observed.trouble(self.loop.now, nodes)
 
     def __repr__(self) -> str:
@@ -306,7 +311,7 @@ class World:
 
 
 def _pong(node: Node) -> Pong:
-    """What a node answers to a ping."""
+    """Return a node's answer to a ping."""
     answer = node.handle(_PING, 1e12)
     assert isinstance(answer, Pong)
     return answer

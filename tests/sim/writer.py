@@ -1,7 +1,7 @@
 """A child process that writes batches into a real store until it is killed.
 
-`python -m tests.sim.writer DIRECTORY SEED BATCHES`: says on stdout, after each batch that is
-durable, how many are.
+`python -m tests.sim.writer DIRECTORY SEED BATCHES` prints the number of durable batches each time
+that one more is durable.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _FAMILIES = (Family.RECORDS, Family.HINTS, Family.META)
 
 
 def batches(seed: int, count: int) -> list[tuple[Put, ...]]:
-    """The batches of a seed: puts and deletes of few keys, some of them large."""
+    """Draw the batches of a seed: puts and deletes of few keys, some of them large."""
     rng = random.Random(seed)
     made = []
     for number in range(count):
@@ -35,16 +35,16 @@ async def write(store: RocksStore, seed: int, count: int) -> None:
     rng = random.Random(seed + 1)
     durable = 0
 
-    def said(_: asyncio.Future[None]) -> None:
+    def count_durable(_: asyncio.Future[None]) -> None:
         nonlocal durable
         durable += 1
         print(durable, flush=True)
 
     last: asyncio.Future[None] | None = None
     for batch in batches(seed, count):
-        # One future serves all batches of a flush, and is counted once for each.
+        # One future serves all batches of a flush. Each batch adds a callback, so each counts.
         last = store.commit(batch)
-        last.add_done_callback(said)
+        last.add_done_callback(count_durable)
         if rng.random() < 0.6:
             await asyncio.sleep(rng.choice((0.0, 0.0, 0.001)))
     if last is not None:

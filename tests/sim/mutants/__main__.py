@@ -1,7 +1,7 @@
-"""The gate: `python -m tests.sim.mutants` plants every bug in turn and must find each of them.
+"""The gate: `python -m tests.sim.mutants` plants each bug in turn and must find it.
 
-Prints how many seeds each one takes. `--only NAME ...` for some; `--shrink` cuts the finding down;
-`--check-applies` checks in seconds that every patch still fits its module.
+It prints the number of seeds for each bug. `--only NAME ...` plants some bugs only. `--shrink`
+shrinks the failing plans. `--check-applies` takes seconds to check that each patch fits its module.
 """
 
 import argparse
@@ -16,32 +16,33 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from tests.sim.mutants.plant import DoesNotApply, check_applies
 from tests.sim.mutants.table import MUTANTS
 
-_LIMIT = 3600
+_HUNT_TIMEOUT_S = 3600
+"""Too low loses a slow hunt; too high delays the report of a hang."""
 
 
 def hunt(name: str, seeds: int, shrink: bool) -> dict[str, object]:
-    """One mutant in a process of its own."""
+    """Hunt one mutant in a process of its own."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.sim.mutants.one", name, str(seeds)]
     try:
         done = subprocess.run(
             command + (["shrink"] if shrink else []),
             capture_output=True,
             text=True,
-            timeout=_LIMIT,
+            timeout=_HUNT_TIMEOUT_S,
             env=os.environ | {"PYTHONHASHSEED": "0"},
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"name": name, "applies": False, "said": f"no result within {_LIMIT} s"}
+        return {"name": name, "applies": False, "message": f"no result within {_HUNT_TIMEOUT_S} s"}
     lines = done.stdout.strip().splitlines()
     if not lines:
-        return {"name": name, "applies": False, "said": done.stderr[-600:]}
+        return {"name": name, "applies": False, "message": done.stderr[-600:]}
     found: dict[str, object] = json.loads(lines[-1])
     return found
 
 
 def hunts(names: list[str], seeds: int, jobs: int, shrink: bool) -> Iterator[dict[str, object]]:
-    """All of them, `jobs` at a time, as they are found."""
+    """Hunt mutants, `jobs` at a time, and yield each result as it comes."""
     with ThreadPoolExecutor(jobs) as pool:
         hunting = [pool.submit(hunt, name, seeds, shrink) for name in names]
         for done in as_completed(hunting):
@@ -49,7 +50,7 @@ def hunts(names: list[str], seeds: int, jobs: int, shrink: bool) -> Iterator[dic
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim.mutants", description=__doc__)
     parser.add_argument("--seeds", type=int, default=600, help="most seeds per mutant")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -67,23 +68,23 @@ def main() -> int:
         name = str(found["name"])
         if found.get("seeds") is None:
             survivors.append(name)
-            why = f"does not apply: {found.get('said')}" if not found["applies"] else "SURVIVES"
+            why = f"does not apply: {found.get('message')}" if not found["applies"] else "SURVIVES"
             print(f"{name:32} {why}", flush=True)
             continue
         size = ""
         if "operations" in found:
             sizes.append(int(str(found["operations"])))
             size = f", shrunk to {found['operations']} operations and {found['faults']} faults"
-        said = str(found["said"]).splitlines()[0][:110]
+        message = str(found["message"]).splitlines()[0][:110]
         seeds = f"{found['seeds']} {found['family']} seeds"
-        print(f"{name:32} {seeds:18} {found['checker']}: {said}{size}", flush=True)
+        print(f"{name:32} {seeds:18} {found['checker']}: {message}{size}", flush=True)
     median = f", median {statistics.median(sizes):g} operations" if sizes else ""
     print(f"{len(names) - len(survivors)} of {len(names)} mutants found{median}", flush=True)
     return 1 if survivors else 0
 
 
 def _check_all() -> int:
-    """Print each mutant whose patches no longer fit; the exit code."""
+    """Print each mutant whose patches no longer fit, and return the exit code."""
     failures = 0
     for mutant in MUTANTS:
         try:

@@ -1,4 +1,4 @@
-"""Bugs in how a node decides a record with its partners: rounds, the fast path, the queue."""
+"""Bugs in the coordinator: rounds, the fast path, the queue of a record."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -27,7 +27,7 @@ COORDINATOR = (
     ),
     Mutant(
         "own-copy-first-in-rounds",
-        "the coordinator stores its own copy first where it takes more than one message",
+        "the coordinator stores its own copy first in rounds of more than one message",
         (Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
         family="bridge",
     ),
@@ -59,7 +59,7 @@ COORDINATOR = (
     ),
     Mutant(
         "own-copy-against-a-promise",
-        "the coordinator stores its own copy though it has promised something newer meanwhile",
+        "the coordinator stores its own copy although it has promised a newer ballot since",
         (
             Patch(
                 _FAST,
@@ -76,7 +76,7 @@ COORDINATOR = (
     ),
     Mutant(
         "own-fsync-not-awaited",
-        "a coordinator answers before its own disk has the copy",
+        "the coordinator answers before its own copy is durable",
         (
             Patch(
                 _FAST,
@@ -93,7 +93,7 @@ COORDINATOR = (
     ),
     Mutant(
         "own-version-as-it-was",
-        "a read holds the partner's answer against the own version of when it asked",
+        "a read compares the partner's answer with its own version of the time of asking",
         (
             Patch(
                 _AGREEMENT,
@@ -123,7 +123,7 @@ COORDINATOR = (
     ),
     Mutant(
         "acceptance-proves-a-retry",
-        "a retry is taken for done because this replica once accepted it",
+        "a coordinator answers a retry as done because its replica once accepted the change",
         (
             Patch(
                 _COORDINATOR,
@@ -136,7 +136,7 @@ COORDINATOR = (
     ),
     Mutant(
         "own-attempts-leave-no-doubt",
-        "a coordinator forgets that its own unanswered proposal may still be stored",
+        "a coordinator forgets that a node may still store its own unanswered proposal",
         (
             Patch(_COORDINATOR, "                doubt = doubt or reply is None\n", ""),
             Patch(
@@ -149,13 +149,13 @@ COORDINATOR = (
     ),
     Mutant(
         "undecided-is-no",
-        "a coordinator that ran out of time says that nothing will have happened",
+        "a coordinator that runs into its deadline answers that the change will not take effect",
         (Patch(_PARTNERS, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
         family="stubborn",
     ),
     Mutant(
         "a-refusal-is-a-yes",
-        "a coordinator takes a refusing partner for one that has stored",
+        "a coordinator counts a partner's refusal as an acceptance",
         (
             Patch(
                 _COORDINATOR,
@@ -167,7 +167,7 @@ COORDINATOR = (
     ),
     Mutant(
         "reads-on-without-its-hint",
-        "a standby reads on with an older answer though its newer hint has gone home meanwhile",
+        "a standby finishes a read with an older answer after it has handed off its newer hint",
         (
             Patch(
                 _AGREEMENT,
@@ -179,7 +179,7 @@ COORDINATOR = (
     ),
     Mutant(
         "drops-in-mid-round",
-        "a standby lets go of a hint while it coordinates a round on that record",
+        "a standby drops a hint while it coordinates a round on that record",
         (
             Patch(
                 "ddb.node.repair.handoff",
@@ -191,7 +191,7 @@ COORDINATOR = (
     ),
     Mutant(
         "own-state-wins",
-        "a round builds on the coordinator's state though the partner's is newer",
+        "a round builds on the coordinator's state although the partner's is newer",
         (
             Patch(
                 _COORDINATOR,
@@ -203,7 +203,7 @@ COORDINATOR = (
     ),
     Mutant(
         "brings-back-an-older-state",
-        "a home proposes again what it had though its partner has told of something newer",
+        "a home proposes its state again although its partner has reported a newer one",
         (
             Patch(
                 _FAST,
@@ -215,7 +215,7 @@ COORDINATOR = (
     ),
     Mutant(
         "read-without-repair",
-        "a read answers from an own copy that nobody else is known to have",
+        "a read answers from the coordinator's copy although perhaps no other node has it",
         (
             Patch(
                 _AGREEMENT,
@@ -227,7 +227,7 @@ COORDINATOR = (
     ),
     Mutant(
         "read-does-not-store",
-        "a read answers with the partner's newer state without storing it",
+        "a read answers with the partner's newer state and does not store it",
         (
             Patch(
                 _AGREEMENT,
@@ -240,14 +240,14 @@ COORDINATOR = (
     ),
     Mutant(
         "never-asks-the-standby",
-        "a coordinator whose partner is silent asks it again and again",
+        "a coordinator asks a silent partner again and again instead of the standby",
         (
             Patch(
                 _PARTNERS,
                 "            tried[best] += 1\n",
                 "            best = next(iter(tried))\n            tried[best] += 1\n",
             ),
-            # Without a pause it would ask the same node for ever, in no time.
+            # Without a pause it would ask the same node for ever at one moment.
             Patch(
                 _PARTNERS,
                 "        if hopeful is Condition.DOWN or hopeful > ",
@@ -258,13 +258,13 @@ COORDINATOR = (
     ),
     Mutant(
         "never-gives-up",
-        "a coordinator that reaches neither partner tries on until the client's time is over",
+        "a coordinator that reaches no partner retries until the client's deadline",
         (Patch(_PARTNERS, "        if self.lost(key, since):\n", "        if False:\n"),),
         family="lone",
     ),
     Mutant(
         "overloaded-after-the-beginning",
-        "a coordinator says that it has not begun what it could not end",
+        "a coordinator reports a change as not begun although it could not finish it",
         (
             Patch(
                 _FAST,
@@ -276,7 +276,7 @@ COORDINATOR = (
     ),
     Mutant(
         "turns-not-kept",
-        "two operations of one coordinator on one record run at once",
+        "a coordinator runs two operations on one record at once",
         (
             Patch(
                 "ddb.node.consensus.key_queue",
@@ -298,7 +298,7 @@ COORDINATOR = (
     ),
     Mutant(
         "stand-in-takes-any-state",
-        "a home tells its state with a standby that has none though it may be undecided",
+        "a home serves a perhaps undecided state with a standby that has none",
         (
             Patch(
                 _LOOKUP,

@@ -1,4 +1,4 @@
-"""Bugs in how a node treats copies that it cannot read, and takes them back."""
+"""Bugs in how a node handles unreadable copies, and rebuilds them."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -9,7 +9,7 @@ _FAMILY = "rotten block"
 DAMAGE = (
     Mutant(
         "takes-from-one-copy",
-        "a damaged range is rebuilt from one of the two other nodes alone",
+        "a node rebuilds a damaged range from only one of the two other nodes",
         (
             Patch(
                 _REBUILD,
@@ -21,7 +21,7 @@ DAMAGE = (
     ),
     Mutant(
         "rebuild-without-fence",
-        "a round that had a damaged copy ends after that copy was rebuilt without it",
+        "a round that a damaged copy had stored ends after the rebuild without it",
         (
             Patch(
                 _REBUILD,
@@ -33,7 +33,7 @@ DAMAGE = (
     ),
     Mutant(
         "standby-takes-nothing-back",
-        "a standby forgets the hints that it could not read",
+        "a standby does not restore the hints that it cannot read",
         (
             Patch(
                 _REBUILD,
@@ -45,7 +45,7 @@ DAMAGE = (
     ),
     Mutant(
         "damaged-range-counts-as-absent",
-        "a node answers that it has nothing where it cannot read what it has",
+        "a node reports a record in a damaged range as absent",
         (
             Patch(
                 _REPLICA,
@@ -57,7 +57,7 @@ DAMAGE = (
     ),
     Mutant(
         "lists-without-its-damage",
-        "a node does not say that rows are missing from what it lists",
+        "a node does not report that its scan misses damaged rows",
         (
             Patch(
                 "ddb.node.scan",
@@ -69,7 +69,7 @@ DAMAGE = (
     ),
     Mutant(
         "damage-forgotten-by-a-restart",
-        "a node that restarts takes a range that it has not rebuilt yet for one without records",
+        "a restarted node takes a damaged range for one without records",
         (
             Patch(
                 "ddb.node.replica.damage",
@@ -81,7 +81,7 @@ DAMAGE = (
     ),
     Mutant(
         "range-cleared-before-its-rows",
-        "a range counts as rebuilt on disk before its rows are there",
+        "a range counts as rebuilt on disk before its rows are on disk",
         (
             Patch(
                 _REPLICA,

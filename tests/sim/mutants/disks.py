@@ -1,4 +1,4 @@
-"""Bugs in how a node measures its disk, and in how callers treat a node whose disk is slow."""
+"""Bugs in how a node measures its disk, and in how callers use a node with a slow disk."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -8,7 +8,7 @@ _NODE = "ddb.node.node"
 DISKS = (
     Mutant(
         "slow-disk-says-ready",
-        "a node calls its disk healthy however long its flushes take",
+        "a node reports its disk healthy although flushes are slow",
         (
             Patch(
                 _HEALTH,
@@ -33,7 +33,7 @@ DISKS = (
     ),
     Mutant(
         "idle-slow-disk-is-not-probed",
-        "an idle node does not notice that its disk is quick again",
+        "an idle node does not notice that its disk is fast again",
         (
             Patch(
                 "ddb.node.storage.disk_monitor",
@@ -45,7 +45,7 @@ DISKS = (
     ),
     Mutant(
         "slow-node-never-used",
-        "LIST and COUNT expect nothing of slow nodes, though no others are left",
+        "LIST and COUNT ignore slow nodes although no others are left",
         (
             Patch(
                 "ddb.gateway.listing.scatter_gather",
@@ -62,7 +62,7 @@ DISKS = (
     ),
     Mutant(
         "slow-node-announces-nothing",
-        "callers hear of a slow disk only when they ping the node",
+        "callers learn of a slow disk only from their pings",
         (
             Patch(
                 _NODE,

@@ -1,10 +1,10 @@
-"""Bugs in the gateway, and in what it asks of nodes as a whole: retries, LIST, COUNT."""
+"""Bugs in the gateway, and in the nodes' side of LIST and COUNT."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
 _ROUTER = "ddb.gateway.routing.router"
 _POLL = "ddb.gateway.listing.scatter_gather"
-_SIGHT = "ddb.gateway.listing.quorum_scan"
+_SCAN = "ddb.gateway.listing.quorum_scan"
 _WALK = "ddb.gateway.listing.range_read"
 _COUNTING = "ddb.gateway.listing.count"
 _OPERATIONS = "ddb.gateway.routing.operation_ids"
@@ -13,7 +13,7 @@ _ON_TWO = "decided = self.twice or "
 GATEWAY = (
     Mutant(
         "reads-one-home",
-        "a gateway reads from the first home whatever the other one holds",
+        "a gateway reads from the first home and ignores the other",
         (
             Patch(
                 _ROUTER,
@@ -25,13 +25,13 @@ GATEWAY = (
     ),
     Mutant(
         "reads-the-newer-home",
-        "a gateway answers with the newer of two states though it may be undecided",
+        "a gateway answers with the newer of two states although it may be undecided",
         (Patch(_ROUTER, "deadline) if known else None", "deadline)"),),
         family="hearsay",
     ),
     Mutant(
         "reads-the-volatile",
-        "a home tells a gateway of a state that its disk does not have yet",
+        "a home sends a gateway a state that is not durable yet",
         (
             Patch(
                 "ddb.node.replica.acceptor",
@@ -43,7 +43,7 @@ GATEWAY = (
     ),
     Mutant(
         "unknown-is-no",
-        "a gateway whose coordinator fell silent says that nothing was done",
+        "a gateway answers that nothing was done although its coordinator fell silent",
         (
             Patch(
                 _ROUTER,
@@ -55,7 +55,7 @@ GATEWAY = (
     ),
     Mutant(
         "overload-is-no",
-        "a gateway says that nothing was done as its second coordinator is overloaded",
+        "a gateway answers that nothing was done when only the second coordinator is overloaded",
         (
             Patch(
                 _ROUTER,
@@ -67,7 +67,7 @@ GATEWAY = (
     ),
     Mutant(
         "overload-is-a-failure",
-        "a gateway sends to a second coordinator what the first one has no time for",
+        "a gateway retries a change on a second coordinator when the first is overloaded",
         (
             Patch(
                 _ROUTER,
@@ -79,7 +79,7 @@ GATEWAY = (
     ),
     Mutant(
         "low-passes-the-open",
-        "a gateway says that operations are over which it still attempts",
+        "a gateway declares operations over that it still attempts",
         (
             Patch(
                 _OPERATIONS,
@@ -91,13 +91,13 @@ GATEWAY = (
     ),
     Mutant(
         "low-passes-the-lingering",
-        "a gateway says that an operation is over while an attempt at it may still be under way",
+        "a gateway declares an operation over while an attempt may still be in flight",
         (Patch(_OPERATIONS, "        if linger > 0:\n", "        if False:\n"),),
         family="stubborn",
     ),
     Mutant(
         "new-name-per-attempt",
-        "a gateway names each attempt at one operation differently",
+        "a gateway gives each attempt at one operation a new name",
         (
             Patch(
                 _ROUTER,
@@ -117,7 +117,7 @@ GATEWAY = (
                 "min(tried, key=lambda name: (tried[name], condition(name)))",
                 "next(iter(tried))",
             ),
-            # Without a pause it would ask the same node for ever, in no time.
+            # Without a pause it would ask the same node for ever at one moment.
             Patch(
                 _ROUTER,
                 "            reply is not None\n            and all(",
@@ -128,28 +128,28 @@ GATEWAY = (
     ),
     Mutant(
         "list-takes-any-row",
-        "LIST shows the row of one node that may be behind",
+        "LIST shows a row from one node, which may be behind",
         (
-            Patch(_SIGHT, " or found.head[NEWEST] < head[NEWEST]:", ":"),
-            Patch(_SIGHT, _ON_TWO, "decided = True or "),
+            Patch(_SCAN, " or found.head[NEWEST] < head[NEWEST]:", ":"),
+            Patch(_SCAN, _ON_TWO, "decided = True or "),
         ),
         family="seesaw",
     ),
     Mutant(
         "list-shows-the-undecided",
-        "LIST shows a row that one node alone has",
-        (Patch(_SIGHT, _ON_TWO, "decided = True or "),),
+        "LIST shows a row that only one node has",
+        (Patch(_SCAN, _ON_TWO, "decided = True or "),),
         family="volatile",
     ),
     Mutant(
         "list-skips-ahead",
-        "LIST goes on after the last row of the node that told most",
-        (Patch(_SIGHT, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
+        "LIST continues after the furthest row of any node, and skips rows of the others",
+        (Patch(_SCAN, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
         family="lone",
     ),
     Mutant(
         "list-ends-at-a-guess",
-        "LIST takes the end of the partitions it chose to look at for the end of all",
+        "LIST takes the end of the partitions that it has read for the end of all",
         (
             Patch(
                 _WALK,
@@ -161,27 +161,27 @@ GATEWAY = (
     ),
     Mutant(
         "list-from-one-node",
-        "LIST is content with one node of a cell",
+        "LIST reads from one node of a cell only",
         (
-            Patch(_SIGHT, _ON_TWO, "decided = True or "),
+            Patch(_SCAN, _ON_TWO, "decided = True or "),
             Patch(
                 _POLL,
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(_SIGHT, "if home in names and partner in names:", "if True:"),
+            Patch(_SCAN, "if home in names and partner in names:", "if True:"),
         ),
         family="seesaw",
     ),
     Mutant(
         "list-of-the-volatile",
-        "a node lists rows that its disk does not have yet",
+        "a node lists rows that are not durable yet",
         (Patch("ddb.node.scan", "    await replica.writes.keys_durable(keys)\n", ""),),
         family="volatile",
     ),
     Mutant(
         "count-asks-one-home",
-        "COUNT believes the first home's summary alone",
+        "COUNT trusts the first home's tally alone",
         (
             Patch(
                 _COUNTING,
@@ -193,7 +193,7 @@ GATEWAY = (
     ),
     Mutant(
         "count-without-hints",
-        "COUNT believes one home without the standby's word",
+        "COUNT trusts one home without the standby's answer",
         (
             Patch(
                 _COUNTING,
@@ -207,7 +207,7 @@ GATEWAY = (
     ),
     Mutant(
         "count-by-a-later-word",
-        "COUNT believes a home by the word of a standby that may have let go since the home spoke",
+        "COUNT trusts a home by a standby that may have dropped hints since the home answered",
         (
             Patch(
                 _COUNTING,
@@ -220,10 +220,10 @@ GATEWAY = (
     ),
     Mutant(
         "list-in-one-scan",
-        "LIST believes a home and a standby that may have let go since the home spoke",
+        "LIST trusts a home and a standby that may have dropped hints since the home answered",
         (
             Patch(
-                _SIGHT,
+                _SCAN,
                 "if looked and (home",
                 "if standby in names and (home",
             ),
@@ -232,7 +232,7 @@ GATEWAY = (
     ),
     Mutant(
         "places-by-what-is-disputed",
-        "LIST finds the place of an offset by tallies of which the homes' are unequal",
+        "LIST finds an offset by tallies that differ between the homes",
         (
             Patch(
                 _COUNTING,

@@ -1,4 +1,4 @@
-"""Bugs in how nodes tell a disk that is of an earlier time."""
+"""Bugs in how nodes detect an old image of a disk."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -7,7 +7,7 @@ _BOOTS = "ddb.node.membership.boots"
 IMAGES = (
     Mutant(
         "old-image-votes",
-        "a node whose disk was put back as it was some time ago votes with it",
+        "a node with an old image of its disk votes",
         (
             Patch(
                 _BOOTS,
@@ -19,7 +19,7 @@ IMAGES = (
     ),
     Mutant(
         "boot-number-forgotten",
-        "a node does not remember which boot number a peer has used",
+        "a node does not remember the boot numbers that a peer has used",
         (
             Patch(
                 _BOOTS,
@@ -36,13 +36,13 @@ IMAGES = (
     ),
     Mutant(
         "ceiling-not-compared",
-        "a node does not hold a peer's disk against how far the peer's counters had come",
+        "a node does not compare a peer's ceiling with the counters that it has seen of it",
         (Patch(_BOOTS, "Finding.LOWER_CEILING if boot.ceiling < known.reached else None", "None"),),
         family="images",
     ),
     Mutant(
         "retired-id-returns",
-        "a disk that was replaced votes again under its old node id",
+        "a replaced disk votes again under its retired node id",
         (Patch(_BOOTS, "Finding.RETIRED_ID if boot.node_id in known.retired else None", "None"),),
         family="images",
     ),

@@ -1,4 +1,4 @@
-"""One mutant against as many seeds as it takes: `python -m tests.sim.mutants.one NAME SEEDS`."""
+"""Hunts one mutant: `python -m tests.sim.mutants.one NAME SEEDS`."""
 
 import itertools
 import json
@@ -11,7 +11,12 @@ from tests.sim.mutants.table import MUTANTS
 
 
 def main(name: str, most: int, shrinks: bool) -> int:
-    """Print one line of JSON: how many seeds it took, and which promise broke."""
+    """Print one line of JSON: the number of seeds and the broken promise.
+
+    Args:
+        most: seeds to try.
+        shrinks: True also shrinks the failing plan. False reports it as drawn.
+    """
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
     plant(mutant)
     began = time.monotonic()
@@ -20,7 +25,7 @@ def main(name: str, most: int, shrinks: bool) -> int:
         from tests.sim.shrink import shrink
         from tests.sim.swarm import Family, draw, family_of
     except DoesNotApply as error:
-        print(json.dumps({"name": name, "applies": False, "said": str(error)}), flush=True)
+        print(json.dumps({"name": name, "applies": False, "message": str(error)}), flush=True)
         return 1
     family = Family(mutant.family)
     fitting = (draw(seed) for seed in itertools.count() if family_of(seed) is family)
@@ -34,7 +39,7 @@ def main(name: str, most: int, shrinks: bool) -> int:
                 "seeds": tried + 1,
                 "seed": plan.seed,
                 "checker": violations[0][0],
-                "said": violations[0][1][:300],
+                "message": violations[0][1][:300],
             }
             if shrinks:
                 small = shrink(plan)

@@ -1,4 +1,4 @@
-"""Planting a bug: the source of a production module is changed as it is imported."""
+"""Plants a bug: changes the source of a production module as Python imports it."""
 
 import importlib.machinery
 import sys
@@ -9,12 +9,12 @@ from types import CodeType, ModuleType
 
 
 class DoesNotApply(Exception):
-    """The code that a mutant changes is not there, or is there more than once."""
+    """A module does not contain the text of a patch, or contains it more than once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """In `module` the text `old`, found exactly once, becomes `new`."""
+    """Replaces the text `old`, which occurs once in `module`, by `new`."""
 
     module: str
     old: str
@@ -23,9 +23,11 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A named bug; `wrong` says what is wrong with it.
+    """A planted bug.
 
-    `family`: the name of the family of plans that finds it soonest; only those are tried.
+    Args:
+        wrong: one sentence about the wrong behaviour.
+        family: the name of the family that finds it soonest. The hunt runs only its plans.
     """
 
     name: str
@@ -35,7 +37,11 @@ class Mutant:
 
 
 def patched(source: str, patches: Sequence[Patch]) -> str:
-    """A module's source with its patches applied in order. Raises `DoesNotApply`."""
+    """Return a module's source with its patches applied in order.
+
+    Raises:
+        DoesNotApply: the text of a patch does not occur exactly once.
+    """
     for patch in patches:
         found = source.count(patch.old)
         if found != 1:
@@ -47,7 +53,9 @@ def patched(source: str, patches: Sequence[Patch]) -> str:
 def check_applies(mutant: Mutant) -> None:
     """Apply a mutant's patches to the files on disk, without running them.
 
-    Raises `DoesNotApply`, and `SyntaxError` where the result does not compile.
+    Raises:
+        DoesNotApply: the text of a patch does not occur exactly once.
+        SyntaxError: the patched source does not compile.
     """
     for module in sorted({patch.module for patch in mutant.patches}):
         path = Path(*module.split(".")).with_suffix(".py")
@@ -68,7 +76,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder:
-    """Finds the patched modules before anybody else does."""
+    """Finds the patched modules before Python's own finders do."""
 
     def __init__(self, mutant: Mutant) -> None:
         self._mutant = mutant
@@ -89,7 +97,11 @@ class _Finder:
 
 
 def plant(mutant: Mutant) -> None:
-    """Change the production code for the rest of this process. Before it is imported."""
+    """Patch the production code for the rest of this process.
+
+    Raises:
+        DoesNotApply: a patched module is already imported.
+    """
     already = [patch.module for patch in mutant.patches if patch.module in sys.modules]
     if already:
         raise DoesNotApply(f"{already} were imported before they could be changed")

@@ -1,4 +1,4 @@
-"""Bugs in the record's own rules: what a change makes of it, which operations it remembers."""
+"""Bugs in the rules of a record: its changes, and the operations that it remembers."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -9,7 +9,7 @@ _ISSUES = "ddb.node.consensus.issue_log"
 RECORD = (
     Mutant(
         "refusals-leave-no-trace",
-        "a refusal is told though an earlier attempt may still arrive, and is not recorded",
+        "a node refuses a change without a record of it, while an earlier attempt may still arrive",
         (
             Patch(
                 "ddb.record.state",
@@ -39,7 +39,7 @@ RECORD = (
     ),
     Mutant(
         "update-replaces",
-        "of two updates of different fields one is lost",
+        "one of two updates of different fields is lost",
         (
             Patch(
                 "ddb.record.change",
@@ -51,7 +51,7 @@ RECORD = (
     ),
     Mutant(
         "forgets-operations-at-once",
-        "an operation is forgotten while it can still be attempted again",
+        "a node forgets an operation while its gateway can still retry it",
         (
             Patch(
                 "ddb.node.consensus.dedup_window",
@@ -63,7 +63,7 @@ RECORD = (
     ),
     Mutant(
         "watch-of-the-key-alone",
-        "a second use of a key is as old as the first, where a node saw both",
+        "a node that has seen both uses of a key gives the second the age of the first",
         (
             Patch(
                 _LOG,
@@ -81,19 +81,19 @@ RECORD = (
     ),
     Mutant(
         "slice-as-old-as-its-first-entry",
-        "a slice is forgotten when its first entry has expired, and the later ones with it",
+        "a slice expires with its first entry, and its later entries with it",
         (Patch(_LOG, "    _, _, counter, node = ", "    _, counter, _, node = "),),
         family="reuse",
     ),
     Mutant(
         "retry-sought-in-the-newest-slice",
-        "a retry is recognised only while the slice of its first attempt is the newest one",
+        "a node recognises a retry only in the newest slice of the log",
         (Patch(_LOG, "in reversed(starts(log)):", "in starts(log)[-1:]:"),),
         family="reuse",
     ),
     Mutant(
         "mark-expires-all-that-were-seen",
-        "as the oldest of a coordinator's ballots expires, the newest ones do as well",
+        "the newest ballots of a coordinator expire with its oldest one",
         (
             Patch(
                 _ISSUES,
@@ -105,7 +105,7 @@ RECORD = (
     ),
     Mutant(
         "peer-reports-the-unexpired",
-        "a node reports to its peers as expired what it has merely seen",
+        "a node reports ballots that it has merely seen as expired",
         (
             Patch(
                 _ISSUES,
@@ -119,7 +119,7 @@ RECORD = (
     ),
     Mutant(
         "keyed-change-without-doubt",
-        "a keyed change is refused without a trace though its client may have sent it before",
+        "a node refuses a keyed change without a record, although an earlier attempt may exist",
         (
             Patch(
                 "ddb.node.fastpath.fast_write",

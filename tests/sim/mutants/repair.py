@@ -1,4 +1,4 @@
-"""Bugs in what brings copies home: hints, handoff, refill, formation, summaries."""
+"""Bugs in repair: hints, handoff, refill, formation, tallies."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -9,7 +9,7 @@ _REFILL = "ddb.node.repair.refill"
 REPAIR = (
     Mutant(
         "one-home-is-enough",
-        "the standby drops its copy when one home confirms it",
+        "the standby drops its copy once one home confirms it",
         (
             Patch(
                 _HANDOFF,
@@ -21,13 +21,13 @@ REPAIR = (
     ),
     Mutant(
         "drops-below-its-promise",
-        "the standby drops its copy though it has promised something newer",
+        "the standby drops its copy although it has promised a newer ballot",
         (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
         family="pledges",
     ),
     Mutant(
         "drops-what-changed",
-        "the standby drops its copy though it has changed since it was sent",
+        "the standby drops its copy although the copy has changed since it was sent",
         (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
         family="bridge",
     ),
@@ -45,7 +45,7 @@ REPAIR = (
     ),
     Mutant(
         "hand-off-not-durable",
-        "a home confirms a handed-off state before its disk has it",
+        "a home confirms a handed-off state before it is durable",
         (
             Patch(
                 _REPLICA,
@@ -57,7 +57,7 @@ REPAIR = (
     ),
     Mutant(
         "keeper-by-one-hint",
-        "a home that has taken one hint is said to hold all of them",
+        "a home that has taken one hint counts as having taken all of them",
         (
             Patch(
                 "ddb.node.replica.hint_index",
@@ -69,7 +69,7 @@ REPAIR = (
     ),
     Mutant(
         "keeper-by-half-a-pass",
-        "a home is said to hold all hints though it did not answer when they were offered to it",
+        "a home counts as having taken all hints although it did not answer",
         (
             Patch(
                 _HANDOFF,
@@ -82,13 +82,13 @@ REPAIR = (
     ),
     Mutant(
         "hints-not-scanned-at-boot",
-        "a standby that restarts knows nothing of its hints",
+        "a restarted standby does not find its hints",
         (Patch(_REPLICA, "            self._hinted(key, raw, True)\n", "            pass\n"),),
         family="seesaw",
     ),
     Mutant(
         "absent-without-looking",
-        "a standby says that it has nothing without looking through its hints",
+        "a standby reports a record as absent without a check of its hints",
         (
             Patch(
                 _REPLICA,
@@ -103,13 +103,13 @@ REPAIR = (
     ),
     Mutant(
         "held-back-for-ever",
-        "a hint that a home refuses is offered again and again, never settled by a round",
+        "a standby offers a refused hint again and again, and never settles it by a round",
         (Patch(_HANDOFF, "                held_back.append(key)\n", "                pass\n"),),
         family="seesaw",
     ),
     Mutant(
         "rounds-below-the-promise",
-        "a standby settles a refused hint by rounds that stay below what the home has promised",
+        "a standby settles a refused hint by rounds below the home's promise",
         (
             Patch(
                 _HANDOFF,
@@ -121,7 +121,7 @@ REPAIR = (
     ),
     Mutant(
         "votes-before-refill",
-        "a node with a new disk votes before it has taken over its share",
+        "a node with a new disk votes before it has copied its share",
         (
             Patch(
                 "ddb.node.membership.bootstrap",
@@ -133,13 +133,13 @@ REPAIR = (
     ),
     Mutant(
         "refill-without-hints",
-        "a node with a new disk takes over what homes have, not what standbys keep for it",
+        "a node with a new disk copies the homes' records, but not the standbys' hints",
         (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
         family="renewal",
     ),
     Mutant(
         "refill-without-standby",
-        "a node with a new disk does not restore the hints that it lost",
+        "a node with a new disk does not restore its lost hints",
         (Patch(_REFILL, "            await self._take_standby()\n", ""),),
         family="renewal",
     ),
@@ -155,13 +155,13 @@ REPAIR = (
     ),
     Mutant(
         "refill-without-fence",
-        "a round that a lost disk had stored is decided after the disk that takes its place",
+        "a round that a lost disk had stored ends after the new disk has replaced it",
         (Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),),
         family="amnesia",
     ),
     Mutant(
         "wiped-under-its-old-id",
-        "a node with a new disk takes part under the node id of the disk it lost",
+        "a node with a new disk takes part under the node id of the lost one",
         (
             Patch(
                 "ddb.node.membership.identity",
@@ -173,7 +173,7 @@ REPAIR = (
     ),
     Mutant(
         "lost-disk-proposal-counts",
-        "a node takes a proposal that was sent before its coordinator lost its disk",
+        "a node takes a proposal that its coordinator sent before it lost its disk",
         (
             Patch(
                 "ddb.node.membership.boots",
@@ -185,7 +185,7 @@ REPAIR = (
     ),
     Mutant(
         "tally-not-updated",
-        "a record changes and its partition's summary does not",
+        "a record changes, and its partition's tally does not",
         (
             Patch(
                 _REPLICA,
@@ -197,7 +197,7 @@ REPAIR = (
     ),
     Mutant(
         "tally-in-its-own-batch",
-        "a record's summary is written apart from it, and a crash falls between",
+        "a node writes a tally in a batch of its own, and crashes before it",
         (
             Patch(
                 _REPLICA,
@@ -210,7 +210,7 @@ REPAIR = (
     ),
     Mutant(
         "tally-counts-writes",
-        "a summary counts what is written as live, whatever was there before",
+        "a tally counts each write as a live record, whether or not one existed",
         (
             Patch(
                 "ddb.node.replica.partition_digests", "            live -= before[0] & LIVE\n", ""

@@ -1,4 +1,4 @@
-"""Bugs in what a node takes, promises and confirms as one of a record's three."""
+"""Bugs in the acceptor: its promises, acceptances and acknowledgements."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -20,7 +20,7 @@ REPLICA = (
     ),
     Mutant(
         "ceiling-never-written",
-        "no ceiling above a node's promises is kept on its disk",
+        "a node stores no ceiling above its promises on disk",
         (
             Patch(
                 _BALLOTS,
@@ -32,19 +32,19 @@ REPLICA = (
     ),
     Mutant(
         "takes-below-its-promise",
-        "a replica accepts what is older than its promise",
+        "a replica accepts a ballot below its promise",
         (Patch(_REPLICA, "            or ballot < self._promises.get(key, NEVER)\n", ""),),
         family="bridge",
     ),
     Mutant(
         "takes-below-its-version",
-        "a replica accepts what is older than what it has",
+        "a replica accepts a version older than its own",
         (Patch(_REPLICA, "            or ballot < newest\n", ""),),
         family="bridge",
     ),
     Mutant(
         "no-promise-to-a-stranger",
-        "a replica whose base differs tells its state without promising",
+        "a replica whose base differs sends its state without a promise",
         (
             Patch(
                 _REPLICA,
@@ -56,13 +56,13 @@ REPLICA = (
     ),
     Mutant(
         "propose-without-base",
-        "a replica stores a proposal that was made on another base than its state",
+        "a replica stores a proposal although it builds on another base",
         (Patch(_REPLICA, "        if not raw or newest == request.base:\n", "        if True:\n"),),
         family="bridge",
     ),
     Mutant(
         "acknowledges-before-fsync",
-        "a replica says that it has stored before its disk has",
+        "a replica acknowledges a state before it is durable",
         (
             Patch(
                 "ddb.node.replica.pending_writes",

@@ -1,4 +1,4 @@
-"""Bugs in what a node knows, and tells its peers, of rounds that have ended."""
+"""Bugs in a node's record of open rounds, and in its commit notices."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -7,7 +7,7 @@ _ROUNDS = "ddb.node.consensus.open_rounds"
 ROUNDS = (
     Mutant(
         "calls-open-rounds-decided",
-        "a node tells its peers that rounds have ended whose end it does not know",
+        "a node sends commit notices for rounds whose end it has not seen",
         (
             Patch(
                 _ROUNDS,
@@ -19,7 +19,7 @@ ROUNDS = (
     ),
     Mutant(
         "speaks-of-what-it-observed",
-        "a node reports rounds up to a counter that it observed and will issue after a restart",
+        "a node reports rounds up to an observed counter that it will issue after a restart",
         (
             Patch(
                 _ROUNDS,
@@ -31,7 +31,7 @@ ROUNDS = (
     ),
     Mutant(
         "calls-earlier-lives-decided",
-        "what a node says of its rounds covers those that a crash interrupted",
+        "a node's commit notices cover rounds that its crash has interrupted",
         (
             Patch(
                 _ROUNDS,
@@ -43,7 +43,7 @@ ROUNDS = (
     ),
     Mutant(
         "believes-gaps",
-        "what a peer says in a new life is taken to cover all since it first spoke",
+        "a peer takes the notices of a new boot to cover all rounds since the first notice",
         (
             Patch(
                 "ddb.node.consensus.commit_index",
@@ -58,7 +58,7 @@ ROUNDS = (
     ),
     Mutant(
         "calls-silent-rounds-void",
-        "a round whose partner was silent counts as one that nobody stored",
+        "a coordinator counts a round with a silent partner as one that no node stored",
         (
             Patch(
                 "ddb.node.consensus.coordinator",
@@ -80,7 +80,7 @@ ROUNDS = (
     ),
     Mutant(
         "forgets-open-rounds",
-        "a round that nobody stored makes up for an earlier one that somebody may have",
+        "a round that no node stored cancels an earlier one that some node may have stored",
         (
             Patch(
                 _ROUNDS,

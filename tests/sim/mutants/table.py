@@ -1,4 +1,4 @@
-"""The planted bugs. Each is wrong in a way that somebody once was, or easily could be."""
+"""The planted bugs. An author of the code once made each of them, or easily could."""
 
 from tests.sim.mutants.coordinator import COORDINATOR
 from tests.sim.mutants.damage import DAMAGE

@@ -1,4 +1,4 @@
-"""Bugs on the wire: the failure detector, deadlines, what became of requests that were lost."""
+"""Bugs on the wire: the failure detector, deadlines, lost requests."""
 
 from tests.sim.mutants.plant import Mutant, Patch
 
@@ -7,7 +7,7 @@ _LINK = "ddb.wire.link"
 WIRE = (
     Mutant(
         "suspect-for-ever",
-        "a peer that was silent once is never trusted again on that connection",
+        "a caller never trusts a peer again on a connection on which it was silent once",
         (
             Patch(
                 _LINK,
@@ -20,19 +20,19 @@ WIRE = (
     ),
     Mutant(
         "late-requests-are-done",
-        "a node works on requests whose deadline has passed",
+        "a node handles requests after their deadline",
         (Patch("ddb.wire.listener", "        elif deadline <= now:\n", "        elif False:\n"),),
         family="stubborn",
     ),
     Mutant(
         "deadlines-on-the-wrong-clock",
-        "a deadline is sent on the caller's clock",
+        "a caller sends deadlines of its own clock",
         (Patch(_LINK, "max(0.0, deadline + self._offset)", "max(0.0, deadline)"),),
         family="lone",
     ),
     Mutant(
         "lost-is-unsent",
-        "requests under way on a lost connection count as never sent",
+        "a caller counts requests in flight on a lost connection as never sent",
         (
             Patch(
                 _LINK,

@@ -1,4 +1,4 @@
-"""Plans of one node out of reach at a time: alone, in turn, or with the power gone."""
+"""Plans of one outage at a time: of one node, of nodes in turn, or by power failures."""
 
 import random
 
@@ -23,7 +23,7 @@ _BETWEEN = (FaultKind.CUT, FaultKind.DEAF)
 
 
 def lone(seed: int, rng: random.Random) -> Plan:
-    """Everything as it ships; one node has troubles, or nobody: so every answer is owed in time."""
+    """Let at most one node fail, with shipped timeouts, so each answer must come in time."""
     script = Script(rng)
     nodes = rng.choice((3, 3, 3, 4, 5, 7))
     records = rng.choice((1, 1, 3, 8))
@@ -34,7 +34,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
     while not calm and at < length:
         kind, lasts = rng.choice(_LONE), rng.choice((0.05, 0.2, 0.6))
         fuse = rng.choice((0, 20))
-        # Cut off from all its peers a node may still look well to a gateway.
+        # A gateway may still reach a node that is cut off from all its peers.
         among = kind in _BETWEEN and rng.random() < 0.5
         for way in range(1, nodes) if among else (rng.randrange(1, nodes),):
             other = (victim + way) % nodes
@@ -68,7 +68,7 @@ def lone(seed: int, rng: random.Random) -> Plan:
 
 
 def seesaw(seed: int, rng: random.Random) -> Plan:
-    """While one node is away others write; as it returns another one leaves, and all read."""
+    """Let clients write while one node is away, and read while another one is."""
     script = Script(rng)
     records = rng.choice((1, 1, 4))
     gateways = 2
@@ -103,7 +103,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
             rng.choice(others),
             lasts=0.12,
         )
-        # A read repairs: after the last write there is often none.
+        # A read repairs, so after the last write there are often no reads.
         for _ in range(rng.choice((2, 4) if cycle < 5 else (0, 0, 2))):
             script.ask(
                 leaves_next + 0.01 + 0.09 * rng.random(),
@@ -112,7 +112,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
                 rng.randrange(records),
             )
         at = leaves_next + 0.12 + rng.choice((0.02, 0.08))
-    patience = rng.choice((0.006, 0.015)) + fsync
+    timeout_s = rng.choice((0.006, 0.015)) + fsync
     return script.plan(
         seed,
         gateways=gateways,
@@ -120,9 +120,9 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 1.0, 3600.0)),
         fsync=fsync,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * patience,
-            "ddb.wire.timeouts.DEFAULT.scan_s": 2 * patience,
+            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * timeout_s,
+            "ddb.wire.timeouts.DEFAULT.scan_s": 2 * timeout_s,
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.01 + 2 * fsync,
@@ -133,7 +133,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
 
 
 def volatile(seed: int, rng: random.Random) -> Plan:
-    """Power fails while what was written is not on disk yet and others may have told of it."""
+    """Fail the power of a node whose writes are not durable but in other nodes' replies."""
     script = Script(rng)
     fsync = rng.choice((0.006, 0.015, 0.03))
     cycle = 0.2 + 6 * fsync

@@ -1,4 +1,4 @@
-"""Plans in which processes live and their disks do not keep up."""
+"""Plans in which processes run while their disks are slow."""
 
 import random
 
@@ -7,12 +7,12 @@ from tests.sim.script import Script
 
 
 def slow_disks(seed: int, rng: random.Random) -> Plan:
-    """One node's disk is slow or stalled, or all disks are late."""
+    """Slow or stall one node's disk, or slow all disks down."""
     return rng.choice((_one, _one, _one, _all))(seed, rng)
 
 
 def _one(seed: int, rng: random.Random) -> Plan:
-    """The disk of one node stands still for long, comes and goes, or merely takes its time."""
+    """Stall the disk of one node, once or at intervals, or slow it down."""
     script = Script(rng)
     nodes = rng.choice((3, 3, 3, 4, 5))
     victim, at, length = rng.randrange(nodes), 0.1, 1.4
@@ -36,7 +36,7 @@ def _one(seed: int, rng: random.Random) -> Plan:
 
 
 def _all(seed: int, rng: random.Random) -> Plan:
-    """Every disk is as late as every other: none is a better choice, and each is used."""
+    """Slow all disks down equally, so that no node is a better choice."""
     script = Script(rng)
     half = 3.0
     script.cause(0.0, FaultKind.LATE_DISKS, 0, lasts=2 * half)

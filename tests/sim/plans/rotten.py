@@ -1,9 +1,9 @@
-"""Plans of blocks that cannot be read: alone, or beside outages, restarts and late messages."""
+"""Plans of unreadable blocks: alone, or with outages, restarts and late messages."""
 
 import random
 
 from tests.sim.plan import Action, FaultKind, Plan
-from tests.sim.renewal import QUICK, amnesiac, meeting, overlap
+from tests.sim.plans.renewal import QUICK, amnesiac, meeting, overlap
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 _QUICK: dict[str, float | int] = {
@@ -16,12 +16,12 @@ _QUICK: dict[str, float | int] = {
 
 
 def rotten(seed: int, rng: random.Random) -> Plan:
-    """A stretch of a node's rows cannot be read."""
+    """Make some adjacent rows of a node unreadable."""
     return rng.choice((_alone, _alone, _behind, _outlived))(seed, rng)
 
 
 def _alone(seed: int, rng: random.Random) -> Plan:
-    """Everything as it ships, and nothing else is wrong: so every answer is owed in time."""
+    """Have no other faults and shipped timeouts, so each answer must come in time."""
     script = Script(rng)
     nodes = rng.choice((3, 3, 4, 5))
     records = rng.choice((3, 8, 12))
@@ -62,7 +62,7 @@ def _alone(seed: int, rng: random.Random) -> Plan:
 
 
 def _behind(seed: int, rng: random.Random) -> Plan:
-    """The only current copies rot while a home is behind; then another node is out of reach."""
+    """Damage the current copies while a home is behind; then cut another node off."""
     script = Script(rng)
     records = rng.choice((1, 3))
     at = 0.02
@@ -75,7 +75,7 @@ def _behind(seed: int, rng: random.Random) -> Plan:
         for _ in range(rng.choice((1, 2))):
             script.ask(
                 at + 0.005 + 0.03 * rng.random(),
-                # Many that COUNT has to see.
+                # Many creations and deletions, which COUNT must not miss.
                 script.write(0.4, 0.3),
                 rng.randrange(2),
                 rng.randrange(records),
@@ -101,7 +101,7 @@ def _behind(seed: int, rng: random.Random) -> Plan:
                 fuse=rng.choice((0, 1 + rng.randrange(7))),
                 amount=0.3,
             )
-        # Early, and nothing can be rebuilt while the one that was behind is read.
+        # If early, no node can rebuild anything while clients read from the one that was behind.
         gone = at + rng.choice((0.075, 0.14 + 0.1 * rng.random()))
         if rng.random() < 0.6:
             leaves = rng.choice([node for node in others if node != rots])
@@ -134,7 +134,7 @@ def _behind(seed: int, rng: random.Random) -> Plan:
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
-    """The node that two coordinators meet at loses its copy between two messages of a round."""
+    """Damage the copy of the node that two coordinators share, between two messages of a round."""
     script = Script(rng)
     length = 0.7
     forgets = meeting(script, length)

@@ -1,4 +1,4 @@
-"""Plans in which some processes reach each other and others do not."""
+"""Plans in which some processes cannot reach each other."""
 
 import random
 
@@ -6,14 +6,12 @@ from tests.sim import knobs
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import CALM, HOME, NODES, PARTNER, STANDBY, Script
 
-_RELAYED = 3
-
 
 def bridge(seed: int, rng: random.Random) -> Plan:
-    """The homes are cut off from each other, now and then or throughout.
+    """Cut the homes off from each other, at times or throughout.
 
-    The standby reaches both, so that a hint begins with every write and goes home at once, in
-    the midst of both homes' rounds.
+    The standby reaches both. So each write leaves a hint, and the standby hands it off at once,
+    during the rounds of both homes.
     """
     script = Script(rng)
     length = rng.choice((0.25, 0.5))
@@ -31,7 +29,7 @@ def bridge(seed: int, rng: random.Random) -> Plan:
             pair = (HOME, PARTNER) if rng.random() < 0.5 else (PARTNER, HOME)
             script.cause(at, rng.choice(kinds), *pair, lasts=lasts)
             at += lasts + mean * rng.random()
-    patience = rng.choice((0.006, 0.015, 0.03))
+    timeout_s = rng.choice((0.006, 0.015, 0.03))
     script.ask(0.0, Action.POST, 0)
     gap = rng.choice((0.001, 0.004, 0.012))
     for gateway in range(gateways):
@@ -53,11 +51,11 @@ def bridge(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.0, 0.1)),
             rng.choice((0.1, 0.3, 0.5)),
         ),
-        lateness=patience * rng.choice((0.3, 0.8)),
+        lateness=timeout_s * rng.choice((0.3, 0.8)),
         partitions=2,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((2.0, 4.0)),
+            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((2.0, 4.0)),
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
             "ddb.wire.link.PING_INTERVAL_S": 0.01,
@@ -67,12 +65,12 @@ def bridge(seed: int, rng: random.Random) -> Plan:
 
 
 def stubborn(seed: int, rng: random.Random) -> Plan:
-    """Requests that arrive after their gateway has gone on, or never hear the end of it."""
-    return rng.choice((_overtaken, _stale, _unheard, _forsaken))(seed, rng)
+    """Let requests arrive after their gateway has gone on, or get no answer."""
+    return rng.choice((_overtaken, _stale, _unanswered, _forsaken))(seed, rng)
 
 
 def _overtaken(seed: int, rng: random.Random) -> Plan:
-    """An attempt arrives after another one was answered and the client has gone on."""
+    """Let an attempt arrive after the answer to another one, when the client has gone on."""
     script = Script(rng)
     paused = rng.random() < 0.5
     at = 0.02
@@ -87,13 +85,13 @@ def _overtaken(seed: int, rng: random.Random) -> Plan:
             script.write(0.15, 0.15) if rng.random() < 0.8 else Action.GET for _ in range(16)
         ]
         script.converse(0.01, rng.choice((0.002, 0.01)), gateway, actions)
-    patience = rng.choice((0.006, 0.015))
+    timeout_s = rng.choice((0.006, 0.015))
     weather = (*CALM[:4], 0.0 if paused else rng.choice((0.1, 0.3)))
-    return _stubborn(seed, script, weather, 0.12, patience, {}, wired=False)
+    return _stubborn(seed, script, weather, 0.12, timeout_s, {}, wired=False)
 
 
 def _stale(seed: int, rng: random.Random) -> Plan:
-    """What a gateway asks of the first home arrives when its deadline is long over."""
+    """Let a gateway's requests to the first home arrive long after their deadline."""
     script = Script(rng)
     script.ask(0.0, Action.POST, 0)
     at = 0.05
@@ -112,8 +110,8 @@ def _stale(seed: int, rng: random.Random) -> Plan:
     return _stubborn(seed, script, CALM, 0.0, 0.015, turned, wired=True)
 
 
-def _unheard(seed: int, rng: random.Random) -> Plan:
-    """A coordinator does not hear its partners, who hear it."""
+def _unanswered(seed: int, rng: random.Random) -> Plan:
+    """Lose the replies of a coordinator's partners, but not its requests."""
     script = Script(rng)
     script.ask(0.0, Action.POST, 0)
     at = 0.02
@@ -132,7 +130,7 @@ def _unheard(seed: int, rng: random.Random) -> Plan:
 
 
 def _forsaken(seed: int, rng: random.Random) -> Plan:
-    """The one node that a gateway reaches breaks off, and nobody else is left to ask."""
+    """Break the connection to the only node that a gateway reaches."""
     script = Script(rng)
     length = 1.6
     left = rng.choice(NODES)
@@ -158,7 +156,7 @@ def _stubborn(
     script: Script,
     weather: tuple[float, float, float, float, float],
     lateness: float,
-    patience: float,
+    timeout_s: float,
     turned: knobs.Knobs,
     *,
     wired: bool,
@@ -171,6 +169,6 @@ def _stubborn(
         lateness=lateness,
         fsync=fsync,
         partitions=2,
-        turned={"ddb.wire.timeouts.DEFAULT.coordinator_s": patience, **turned},
+        turned={"ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s, **turned},
         wired=wired,
     )

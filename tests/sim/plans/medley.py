@@ -1,4 +1,4 @@
-"""Plans of all sorts of things at once, and plans in which everybody fights over one record."""
+"""Plans of all faults at once, and plans in which all clients change one record."""
 
 import random
 
@@ -7,11 +7,11 @@ from tests.sim.plan import Action, Fault, FaultKind, Match, Op, Plan
 from tests.sim.script import FIELDS
 
 _ANYTHING = tuple(kind for kind in FaultKind if kind is not FaultKind.LATE_DISKS)
-"""What may happen to a node; late disks happen to all, and leave no time for anything else."""
+"""All faults but late disks: those concern all nodes, and take the whole run."""
 
 
 def medley(seed: int, rng: random.Random) -> Plan:
-    """Anything may happen to anybody."""
+    """Draw all parts of the plan, with all kinds of faults."""
     nodes = rng.choice((3, 3, 3, 4, 5, 5, 7))
     gateways = rng.choice((1, 2, 2, 3))
     records = rng.choice((1, 1, 2, 3, 5, 12))
@@ -78,15 +78,17 @@ _MOST_FAULTS = 40
 
 
 def duel(seed: int, rng: random.Random) -> Plan:
-    """Three nodes, one record, and hardly a message that arrives in time."""
+    """Let all clients change one record on three nodes, while few messages arrive in time."""
     length = rng.choice((0.3, 0.6, 1.2))
     parted = rng.random() < 0.25
     reboots = not parted and rng.random() < 0.5
-    patience = rng.choice((0.015, 0.04)) if reboots or parted else rng.choice((0.002, 0.005, 0.015))
+    timeout_s = (
+        rng.choice((0.015, 0.04)) if reboots or parted else rng.choice((0.002, 0.005, 0.015))
+    )
     turned: dict[str, float | int] = {
         knobs.EVERYWHERE: 2,
-        "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-        "ddb.wire.timeouts.DEFAULT.coordinator_s": patience * rng.choice((1.5, 3.0)),
+        "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+        "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((1.5, 3.0)),
         "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.005, 0.02, 0.1)),
         "ddb.wire.link.PING_INTERVAL_S": 0.01,
     }
@@ -118,7 +120,7 @@ def duel(seed: int, rng: random.Random) -> Plan:
             rng.choice((0.0, 0.1)),
             rng.choice((0.1, 0.3)) if reboots or parted else rng.choice((0.0, 0.1, 0.3)),
         ),
-        lateness=0.7 * patience if reboots or parted else rng.choice((0.01, 0.05, 0.2)),
+        lateness=0.7 * timeout_s if reboots or parted else rng.choice((0.01, 0.05, 0.2)),
         fsync=0.0004 if parted else rng.choice((0.0004, 0.004, 0.012)),
         knobs=turned,
         ops=_ops(rng, 2, 1, length),
@@ -129,7 +131,7 @@ def duel(seed: int, rng: random.Random) -> Plan:
 
 
 def _blindness(rng: random.Random, length: float) -> tuple[Fault, ...]:
-    """Two gateways that go to different coordinators, since each does not reach another node."""
+    """Cut each of two gateways off from another node, so their coordinators differ."""
     if rng.random() < 0.3:
         return ()
     first = rng.randrange(3)
@@ -173,7 +175,7 @@ def _ops(rng: random.Random, gateways: int, records: int, length: float) -> tupl
                     ),
                     retries=rng.randint(1, 3) if by_key else 0,
                     repeat=by_key and rng.random() < 0.3,
-                    patience=rng.choice((0.001, 0.003, 0.02, 0.1)) if impatient else 1.5,
+                    timeout_s=rng.choice((0.001, 0.003, 0.02, 0.1)) if impatient else 1.5,
                     cancels=impatient and rng.random() < 0.5,
                 )
             )

@@ -1,4 +1,4 @@
-"""Plans of nodes that forget: what they had promised, or everything."""
+"""Plans of nodes that lose their promises or their disks."""
 
 import random
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ QUICK: dict[str, float | int] = {
 
 
 def renewal(seed: int, rng: random.Random) -> Plan:
-    """A disk is lost while another node is behind; then a third one is out of reach."""
+    """Lose a disk while another node is behind; then cut the third one off."""
     script = Script(rng)
     records = rng.choice((1, 3))
     at = 0.02
@@ -68,12 +68,12 @@ def renewal(seed: int, rng: random.Random) -> Plan:
 
 
 def amnesia(seed: int, rng: random.Random) -> Plan:
-    """Messages outlive the memory of the node that they are about."""
+    """Let messages outlive the promises or the disk of the node that they concern."""
     return rng.choice((_restarts, _outlived, _again, _unseen))(seed, rng)
 
 
 def _restarts(seed: int, rng: random.Random) -> Plan:
-    """The node that two coordinators meet at restarts between the messages of their rounds."""
+    """Restart the node that two coordinators share between the messages of their rounds."""
     script = Script(rng)
     length = 0.5
     forgets = meeting(script, length)
@@ -90,7 +90,7 @@ def _restarts(seed: int, rng: random.Random) -> Plan:
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
-    """The node that two coordinators meet at loses its disk between two messages of a round."""
+    """Lose the disk of the node that two coordinators share, between two messages of a round."""
     script = Script(rng)
     length = 0.7
     forgets = meeting(script, length)
@@ -105,10 +105,10 @@ def _outlived(seed: int, rng: random.Random) -> Plan:
 
 
 def _again(seed: int, rng: random.Random) -> Plan:
-    """A coordinator loses its disk, and its counters with it, with a proposal on its way.
+    """Lose a coordinator's disk and counters while its proposal is in flight.
 
-    Its clock has jumped back, so that its counters grow by one each; the others issue none. It
-    makes one more proposal with its new disk, and then the other home is asked.
+    Its clock has jumped back, so its counters grow by one each. The others issue none. It makes one
+    more proposal with its new disk. Then a client reads from the other home.
     """
     script = Script(rng)
     length = 0.8
@@ -120,7 +120,7 @@ def _again(seed: int, rng: random.Random) -> Plan:
     at = 0.05
     while at < length - 0.1:
         begun = at - 0.0002 - 0.0003 * rng.random()
-        script.ask(begun, script.write(0.05, 0.05), 0, patience=0.003, cancels=True)
+        script.ask(begun, script.write(0.05, 0.05), 0, timeout_s=0.003, cancels=True)
         _outlive(script, at, forgets)
         again = at + 0.04 + 0.03 * rng.random()
         script.ask(again, script.write(0.1, 0.05), 0)
@@ -131,10 +131,10 @@ def _again(seed: int, rng: random.Random) -> Plan:
 
 
 def _unseen(seed: int, rng: random.Random) -> Plan:
-    """A coordinator loses its disk with a proposal on its way that no node has seen.
+    """Lose a coordinator's disk while its proposal is in flight and no node has seen it.
 
-    It made the proposal from an old copy, while the two others had decided without it. The
-    proposal arrives once the standby has handed that off to both homes and dropped the hint.
+    The proposal builds on an old copy, since the two others have decided without this node. It
+    arrives after the standby has handed their change off to both homes and dropped the hint.
     """
     script = Script(rng)
     loses = rng.choice((HOME, HOME, PARTNER))
@@ -151,7 +151,7 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
     script.ask(sent, Action.PUT, 0)
     script.cause(sent + 0.012, FaultKind.WIPE, loses, lasts=0.001)
     if rng.random() < 0.3:
-        # The node that the proposal is on its way to restarts, and forgets who greeted it.
+        # The target of the proposal restarts, and forgets which processes greeted it.
         script.cause(sent + 0.07, FaultKind.KILL, STANDBY, lasts=0.002)
     for moment in (0.1, 0.14, 0.18):
         script.ask(sent + moment, Action.GET, 1)
@@ -181,9 +181,9 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
 
 
 def meeting(script: Script, length: float) -> int:
-    """Two coordinators that do not reach each other, each with a gateway; whom both reach.
+    """Set up two coordinators that reach one node but not each other; return that node.
 
-    The first one's clock has jumped back, so that its ballots are older than the second one's.
+    Each has a gateway. The first one's clock has jumped back, so its ballots are the older ones.
     """
     meeting = script.rng.choice((HOME, PARTNER))
     first, second = (node for node in NODES if node != meeting)
@@ -195,14 +195,19 @@ def meeting(script: Script, length: float) -> int:
 
 
 def overlap(script: Script, at: float, later: float) -> None:
-    """The second coordinator begins a round just before a moment; the first one when told."""
+    """Begin a round of each coordinator.
+
+    Args:
+        at: the second coordinator begins up to 1.6 ms before this moment.
+        later: seconds from `at` until the first one begins; up to half as many are added.
+    """
     rng = script.rng
     script.ask(at - 0.0008 - 0.0008 * rng.random(), script.write(0.1, 0.05), 1)
     script.ask(at + later * (1 + 0.5 * rng.random()), script.write(0.1, 0.05), 0)
 
 
 def _outlive(script: Script, at: float, forgets: int) -> None:
-    """Some messages take long, and meanwhile a disk is lost and refilled."""
+    """Delay some messages, and lose a disk and refill it meanwhile."""
     rng = script.rng
     script.cause(at, FaultKind.LAG, forgets, lasts=0.004)
     moment = at + 0.002 + 0.002 * rng.random()
@@ -212,10 +217,15 @@ def _outlive(script: Script, at: float, forgets: int) -> None:
 def amnesiac(
     seed: int,
     script: Script,
-    patience: float,
+    timeout_s: float,
     quick: Mapping[str, float | int] = QUICK,
 ) -> Plan:
-    """The plan of a script in which messages outlive what they are about."""
+    """Make the plan of a script in which messages outlive a node's state.
+
+    Args:
+        timeout_s: the coordinators' timeout for a partner.
+        quick: knobs that speed formation, refill and pings up.
+    """
     rng = script.rng
     handing = rng.choice((0.002, 0.05))
     return script.plan(
@@ -225,13 +235,13 @@ def amnesiac(
         lateness=0.05,
         fsync=0.0002,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": patience,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": max(0.2, 2 * patience),
-            "ddb.wire.timeouts.DEFAULT.request_s": max(0.3, 2 * patience),
+            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.coordinator_s": max(0.2, 2 * timeout_s),
+            "ddb.wire.timeouts.DEFAULT.request_s": max(0.3, 2 * timeout_s),
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": handing,
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": handing,
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.02,
-            # Else whoever restarts tells all others of a counter beyond what any clock says.
+            # Otherwise a restarted node's Hello carries a counter ahead of all clocks.
             "ddb.node.replica.ballots.RESERVED_AHEAD": at_millisecond(rng.choice((1, 2, 2000))),
             **quick,
         },

@@ -1,7 +1,7 @@
-"""Plans of what nodes say of their rounds, and of rounds whose end they do not know.
+"""Plans of commit notices about rounds whose end the sender has not seen.
 
-A home proposes, one other node stores, and no answer comes. Whoever then takes the home's word for
-more than it knows shows a state that a single node holds, and that node is the next to leave.
+A home proposes, one other node stores, and its reply is lost. A node that reads too much into the
+home's commit notices then shows a state that only one node stores. That node leaves next.
 """
 
 import random
@@ -10,21 +10,22 @@ from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 _WRITER, _READER = range(2)
-"""The gateways: one reaches the coordinator alone, the other one everybody."""
+"""The gateways: the first reaches the coordinator only, the second all nodes."""
 _CYCLES = 5
-_BUDGET = 0.06
-_BRIEF = 0.03
+_BUDGET_S = 0.06
+_SHORT_BUDGET_S = 0.03
 
 
 def hearsay(seed: int, rng: random.Random) -> Plan:
-    """Of a round whose end its coordinator has not heard somebody is told, or finds the trace."""
+    """Let a coordinator send commit notices without the end of one of its rounds."""
     return rng.choice((_leaves, _leaves, _undone, _observed))(seed, rng)
 
 
 def _undone(seed: int, rng: random.Random) -> Plan:
-    """A change is on one home alone, and what its coordinator decides next does not build on it.
+    """Leave a change on one home, and let its coordinator decide the next without it.
 
-    Whoever asks both homes sees it, at worst the one before and the other after what came next.
+    A gateway that reads both homes meets the change. At worst it reads one home before the next
+    change and the other one after it.
     """
     script = Script(rng)
     speaks = rng.choice((HOME, PARTNER))
@@ -34,10 +35,10 @@ def _undone(seed: int, rng: random.Random) -> Plan:
     for _ in range(_CYCLES):
         killed = rng.random() < 0.4
         script.ask(at, _change(script), _WRITER)
-        over = at + _BRIEF + 0.01
-        heard = over + 0.002 + 0.008 * rng.random()
+        over = at + _SHORT_BUDGET_S + 0.01
+        hears_again = over + 0.002 + 0.008 * rng.random()
         script.cause(at - 0.001, FaultKind.CUT, speaks, STANDBY, lasts=over - at)
-        script.cause(at, FaultKind.DEAF, stores, speaks, lasts=heard - at)
+        script.cause(at, FaultKind.DEAF, stores, speaks, lasts=hears_again - at)
         if killed:
             script.cause(at + 0.003, FaultKind.KILL, speaks, lasts=0.002)
             script.cause(at + 0.003, FaultKind.CUT, speaks, stores, lasts=0.09)
@@ -49,13 +50,13 @@ def _undone(seed: int, rng: random.Random) -> Plan:
             script.ask(over + 0.03 * rng.random() - 0.02, Action.GET, _READER)
         at += 0.14 + 0.02 * rng.random()
     script.route((tuple(node for node in NODES if node != speaks), ()), at)
-    return _told(seed, script, _BRIEF, rng.choice((0.0015, 0.003)), 0.12)
+    return _plan(seed, script, _SHORT_BUDGET_S, rng.choice((0.0015, 0.003)), 0.12)
 
 
 def _observed(seed: int, rng: random.Random) -> Plan:
-    """A node observes a counter ahead of its own, reports its rounds, restarts and proposes.
+    """Let a node observe a counter ahead of its own, then report, restart and propose.
 
-    The standby restarts: its Hello carries its ceiling, two seconds ahead of every clock. The
+    The standby restarts. Its Hello carries its ceiling, two seconds ahead of all clocks. The
     coordinator does not meet it again after its own restart, so it issues ballots below that.
     """
     script = Script(rng)
@@ -77,7 +78,7 @@ def _observed(seed: int, rng: random.Random) -> Plan:
         asked = restarts + 0.08 + 0.01 * rng.random()
         script.cause(asked - 0.002, FaultKind.DEAF, stores, speaks, lasts=0.2)
         script.ask(asked, _change(script), _WRITER)
-        gone = asked + _BUDGET
+        gone = asked + _BUDGET_S
         script.cause(gone, FaultKind.ISOLATE, speaks, lasts=0.15)
         for _ in range(3):
             script.ask(gone + 0.08 + 0.05 * rng.random(), Action.GET, _READER)
@@ -87,11 +88,11 @@ def _observed(seed: int, rng: random.Random) -> Plan:
             script.ask(back + 0.03 + 0.12 * rng.random(), Action.GET, _READER)
         at = back + 0.3
     script.route(((stores, STANDBY), ()), at)
-    return _told(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
+    return _plan(seed, script, _BUDGET_S, rng.choice((0.003, 0.006)), 0.02)
 
 
 def _leaves(seed: int, rng: random.Random) -> Plan:
-    """A coordinator speaks after a round whose end it has not heard, then leaves; all read."""
+    """Let a coordinator send notices after a round without an end, then leave; clients read."""
     script = Script(rng)
     speaks = rng.choice((HOME, PARTNER))
     script.ask(0.0, Action.POST, _WRITER)
@@ -100,7 +101,7 @@ def _leaves(seed: int, rng: random.Random) -> Plan:
         stores = rng.choice((HOME + PARTNER - speaks, HOME + PARTNER - speaks, STANDBY))
         (third,) = (node for node in NODES if node not in (speaks, stores))
         ends = (_killed if rng.random() < 0.5 else _silenced)(script, at, speaks, stores)
-        # The word takes a moment; then the coordinator is out of reach.
+        # The notice takes a moment. Then the coordinator is out of reach.
         leaves = ends + 0.01 + 0.015 * rng.random()
         back = leaves + 0.06
         script.cause(at - 0.01, FaultKind.CUT, speaks, third, lasts=leaves - at + 0.02)
@@ -113,11 +114,17 @@ def _leaves(seed: int, rng: random.Random) -> Plan:
             script.ask(back + 0.004 + 0.03 * rng.random(), action, _READER)
         at = back + 0.09 + 0.03 * rng.random()
     script.route((tuple(node for node in NODES if node != speaks), ()), at)
-    return _told(seed, script, _BUDGET, rng.choice((0.003, 0.006)), 0.02)
+    return _plan(seed, script, _BUDGET_S, rng.choice((0.003, 0.006)), 0.02)
 
 
-def _told(seed: int, script: Script, budget: float, every: float, suspect: float) -> Plan:
-    """The plan of a script, in which nodes tell each other of their rounds `every` seconds."""
+def _plan(seed: int, script: Script, budget: float, every: float, suspect: float) -> Plan:
+    """Make the plan of a script.
+
+    Args:
+        budget: seconds until the deadline of a request.
+        every: seconds between two commit notices.
+        suspect: seconds of silence until a process suspects a peer.
+    """
     rng = script.rng
     return script.plan(
         seed,
@@ -139,14 +146,14 @@ def _told(seed: int, script: Script, budget: float, every: float, suspect: float
 
 
 def _silenced(script: Script, at: float, speaks: int, stores: int) -> float:
-    """Its partner is not heard for as long as the change may take; when that is over."""
+    """Lose the partner's replies for as long as a change may take; return when that ends."""
     rng = script.rng
     script.ask(at + 0.002 * rng.random(), _change(script), _WRITER)
-    lasts = rng.choice((0.01, _BUDGET + 0.01, _BUDGET + 0.01))
+    lasts = rng.choice((0.01, _BUDGET_S + 0.01, _BUDGET_S + 0.01))
     script.cause(at, FaultKind.DEAF, stores, speaks, lasts=lasts)
     if rng.random() < 0.5:
         return at + lasts
-    # Then its next attempts reach nobody.
+    # Then the coordinator's next attempts reach no node.
     for node in NODES:
         if node != speaks:
             script.cause(at + 0.6 * lasts, FaultKind.RESET, speaks, node, lasts=0.0)
@@ -154,7 +161,7 @@ def _silenced(script: Script, at: float, speaks: int, stores: int) -> float:
 
 
 def _killed(script: Script, at: float, speaks: int, stores: int) -> float:
-    """It dies before it hears its partner; when it is back."""
+    """Kill the coordinator before its partner's reply arrives; return when it is back."""
     rng = script.rng
     script.ask(at, _change(script), _WRITER)
     dies = at + 0.002 + 0.002 * rng.random()

@@ -1,4 +1,4 @@
-"""Plans in which far more changes of one record arrive than its disks can flush in time."""
+"""Plans with more changes of one record than its disks can flush in time."""
 
 import random
 
@@ -9,9 +9,10 @@ TURNED = "ddb.wire.timeouts.DEFAULT.begin_s"
 
 
 def crowd(seed: int, rng: random.Random) -> Plan:
-    """All clients want one record at once. Without a fault every refusal says: nothing is done.
+    """Let all clients change one record at once.
 
-    With one, a node falls silent in the midst of the crowd: refusals and retries meet.
+    Without a fault, each refusal must mean that nothing is done. With a fault, a node falls silent
+    among them, so that refusals and retries meet.
     """
     script = Script(rng)
     fsync = rng.choice((0.004, 0.008, 0.012))
@@ -37,7 +38,7 @@ def crowd(seed: int, rng: random.Random) -> Plan:
         at += 0.3 + 0.2 * rng.random()
     turned: dict[str, float | int] = {}
     if faulty and rng.random() < 0.5:
-        # So that changes are begun, and not refused, shortly before it is too late.
+        # Then a coordinator begins a change shortly before its deadline instead of refusing it.
         turned[TURNED] = 0.0
     return script.plan(
         seed,

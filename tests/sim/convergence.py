@@ -1,4 +1,4 @@
-"""The checkers of what is at rest: convergence, space, summaries, and whole LISTs and COUNTs."""
+"""The checkers of the state at rest: convergence, space, digests, whole LISTs and COUNTs."""
 
 from collections import defaultdict
 
@@ -15,25 +15,25 @@ from tests.sim.world import World
 
 
 def at_rest(world: World) -> str | None:
-    """What is not yet as it must be at rest; None where everything is.
+    """Return the first difference from the state at rest, or None.
 
-    No hints and no damage; both homes of every record byte-equal; no copy elsewhere, so there are
-    exactly two; every tally what its records add up to.
+    At rest there are no hints and no damage. Both homes of each record are byte-equal, and no other
+    node has a copy. Each partition's tally equals the sum over its records.
     """
-    held: dict[bytes, dict[str, bytes]] = defaultdict(dict)
+    copies_of: dict[bytes, dict[str, bytes]] = defaultdict(dict)
     for name, machine in world.machines.items():
         if machine.store is None or machine.node is None or not machine.up:
             return f"{name} is down"
         if damage := world.damaged(machine):
             return f"{name} has not rebuilt {damage}: {machine.node.replica!r}"
         if machine.node.replica.hints.total or machine.store.rows(Family.HINTS):
-            return f"{name} holds or keeps hints: {machine.node.replica.hints!r}"
+            return f"{name} stores hints: {machine.node.replica.hints!r}"
         for key, raw in machine.store.rows(Family.RECORDS):
-            held[key][name] = raw
+            copies_of[key][name] = raw
         wrong = _tallied(machine.store, name)
         if wrong:
             return wrong
-    for key, copies in held.items():
+    for key, copies in copies_of.items():
         homes = world.ring.cell(key).homes
         if set(copies) != set(homes):
             return f"{key!r} of {homes} is on {sorted(copies)}"
@@ -53,32 +53,32 @@ def _tallied(store: SimStore, name: str) -> str | None:
     }
     for number in {*live, *stored}:
         if stored.get(number, (0, 0)) != (live[number], digest[number]):
-            return f"the tally of {name} for partition {number} is not what its records add up to"
+            return f"the tally of {name} for partition {number} differs from its records"
     return None
 
 
 def space(world: World) -> str | None:
-    """What is where it should not be, or more often than it may; None where nothing is.
+    """Return the first copy that may not exist, or None.
 
-    At any moment a record's copies are on its homes, and one more on its standby: a handoff in
-    flight. Without faults there is never anything to hand off, and the copies are two.
+    At any moment a record's copies are on its two homes, and a hint may be on its standby. Without
+    faults there are no hints, so there are exactly two copies.
     """
     for name, machine in world.machines.items():
         if machine.store is None or not machine.up:
             continue
         for key, _ in machine.store.rows(Family.RECORDS):
             if name not in world.ring.cell(key).homes:
-                return f"{name} keeps {key!r}, of which it is no home"
+                return f"{name} stores {key!r} and is no home of it"
         for key, _ in machine.store.rows(Family.HINTS):
             if name != world.ring.cell(key).standby:
-                return f"{name} keeps a hint {key!r}, of which it is not the standby"
+                return f"{name} stores a hint for {key!r} and is not its standby"
             if world.fault_free:
-                return f"{name} keeps a third copy of {key!r}, and nobody was ever out of reach"
+                return f"{name} stores a third copy of {key!r}, and no node was out of reach"
     return None
 
 
 async def whole_reads(world: World, clients: Clients) -> None:
-    """At rest LIST and COUNT are complete and exact, through every gateway."""
+    """Check that LIST and COUNT at rest are complete and exact through each gateway."""
     live: dict[str, Record] = {}
     for machine in world.machines.values():
         assert machine.store is not None

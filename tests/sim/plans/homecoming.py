@@ -1,7 +1,7 @@
-"""Plans of reads in the moment in which a standby gives home and lets go.
+"""Plans of reads while a standby hands off its hints and drops them.
 
-What was written while a home was away reaches it a little before the standby no longer has it to
-tell of. Whoever looks at the home too soon and asks the standby too late hears of it from neither.
+A returning home gets the writes that it has missed. Shortly afterwards the standby drops its hints.
+A reader that asks the home too early and the standby too late gets these writes from neither.
 """
 
 import random
@@ -11,17 +11,17 @@ from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, PARTNER, STANDBY, Script
 
 _WRITER, _READER = range(2)
-"""The gateways: one reaches everybody, the other one not always the home that stayed."""
+"""The gateways: the first reaches all nodes, the second at times not the home that stayed."""
 _CYCLES = 6
 
 
 def homecoming(seed: int, rng: random.Random) -> Plan:
-    """A home returns, somebody reads, and the home that stayed is heard by few or nobody."""
+    """Let clients read as a home returns, while few processes reach the home that stayed."""
     return rng.choice((_whole, _whole, _single, _relay))(seed, rng)
 
 
 def _whole(seed: int, rng: random.Random) -> Plan:
-    """A gateway reads everything, and what it asks of the standby takes longer than the rest."""
+    """Let a gateway LIST and COUNT while its requests to the standby take longer."""
     script = Script(rng)
     records = _begin(script)
     pace = rng.choice((0.001, 0.003))
@@ -30,10 +30,10 @@ def _whole(seed: int, rng: random.Random) -> Plan:
         returns, stays = rng.sample((HOME, PARTNER), 2)
         back = _absence(script, at, returns, records)
         if rng.random() < 0.8:
-            # Hardly ever is a message lost in the one moment that matters, so all are.
-            unheard = rng.choice((at, back - 0.002 + 0.008 * rng.random()))
-            lasts = back + 0.04 - unheard
-            script.cause(unheard, FaultKind.BLIND, stays, _READER, lasts=lasts, amount=0.9)
+            # A random loss rarely hits the one moment that matters, so lose all messages.
+            unreachable_at = rng.choice((at, back - 0.002 + 0.008 * rng.random()))
+            lasts = back + 0.04 - unreachable_at
+            script.cause(unreachable_at, FaultKind.BLIND, stays, _READER, lasts=lasts, amount=0.9)
         slow = rng.choice((STANDBY, STANDBY, STANDBY, returns))
         amount = 0.1 + 0.9 * rng.random()
         script.cause(back - 0.01, FaultKind.SLOW_ASK, slow, _READER, lasts=0.05, amount=amount)
@@ -45,9 +45,9 @@ def _whole(seed: int, rng: random.Random) -> Plan:
 
 
 def _single(seed: int, rng: random.Random) -> Plan:
-    """The home that has returned decides reads with the standby, for the homes are cut off.
+    """Let the returned home decide reads with the standby, since the homes are cut off.
 
-    Afterwards it decides a change: next time it has an old copy of its own to believe in.
+    Afterwards it decides a change, so that next time it has an old copy of its own.
     """
     script = Script(rng)
     records = _begin(script)
@@ -70,10 +70,10 @@ def _single(seed: int, rng: random.Random) -> Plan:
 
 
 def _relay(seed: int, rng: random.Random) -> Plan:
-    """As one home returns the other one goes: only the standby knows what the first has missed.
+    """Let one home leave as the other returns, so only the standby has the missed writes.
 
-    And it may not get that across, while everybody else hears the home that has returned; or there
-    is much of it, and what is changed anew comes home ahead of the rest.
+    The standby may fail to hand them off while all others reach the returned home. Or it has many
+    hints, and hands off the record that changes again before the others.
     """
     script = Script(rng)
     records, changes = rng.choice(((3, (1, 1, 2)), (10, (10,))))
@@ -98,12 +98,12 @@ def _relay(seed: int, rng: random.Random) -> Plan:
             moment = leaves + 0.01 + 0.05 * rng.random()
             script.ask(moment, rng.choice((Action.LIST, Action.COUNT, Action.COUNT)), _WRITER)
         at = leaves + lasts + 0.02 + 0.06 * rng.random()
-    # One by one, or the first batch brings home all that there is.
+    # One hint at a time, or the first batch would hand off all of them.
     return _homecoming(seed, script, records, pace, batch=1)
 
 
 def _begin(script: Script) -> int:
-    """Create some of the records; how many there may be."""
+    """Create some of the records; return the number of ids."""
     records = script.rng.choice((1, 1, 3))
     for number in range(records):
         if script.rng.random() < 0.6:
@@ -114,7 +114,7 @@ def _begin(script: Script) -> int:
 def _absence(
     script: Script, at: float, returns: int, records: int, changes: Sequence[int] = (1, 1, 2)
 ) -> float:
-    """A home goes away and something is written; when it returns."""
+    """Let clients write while a home is away; return the time of its return."""
     rng, lasts = script.rng, 0.05 + 0.05 * script.rng.random()
     script.cause(at, FaultKind.ISOLATE, returns, lasts=lasts)
     for _ in range(rng.choice(changes)):
@@ -135,14 +135,14 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
             "ddb.gateway.listing.count.MAX_RANGE_READS": rng.choice((0, 0, 48)),
-            # Below nought: nothing is walked before all tallies are taken.
+            # Below 0, COUNT takes all tallies before it reads any range.
             "ddb.gateway.listing.count.CHEAP_RANGE_READ_ROWS": rng.choice((-1, -1, 2000)),
             "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": pace,
             "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": pace,
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.006,
             "ddb.node.repair.handoff.IDLE_BATCH_HINTS": batch,
             "ddb.node.repair.handoff.BUSY_BATCH_HINTS": batch,
-            # Else it comes home long after the reads.
+            # Otherwise the standby hands off long after the reads.
             "ddb.node.repair.handoff.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
             "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,

@@ -1,4 +1,4 @@
-"""Plans of promises that outlive their rounds, and of hints that go home in their midst."""
+"""Plans of promises that outlive their rounds while standbys hand off hints."""
 
 import random
 
@@ -6,20 +6,20 @@ from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, PARTNER, STANDBY, Script
 
 _ONE, _OTHER = range(2)
-"""The gateways: the first reaches one home alone, the second the other one."""
+"""The gateways: the first reaches one home only, the second the other one."""
 _CYCLES = 6
 _RECORDS = 3
 
 
 def pledges(seed: int, rng: random.Random) -> Plan:
-    """A hint meets a promise: at the home it goes to, or at the standby that keeps it."""
-    return rng.choice((_far_ahead, _let_go, _overruled, _late_word))(seed, rng)
+    """Let a hint meet a promise, at its home or at its standby."""
+    return rng.choice((_far_ahead, _dropped_hint, _overruled, _late_answer))(seed, rng)
 
 
 def _far_ahead(seed: int, rng: random.Random) -> Plan:
-    """A home whose clock is hours ahead promises itself a round that reaches nobody.
+    """Let a home whose clock is far ahead promise itself a round that reaches no other node.
 
-    What the other two write meanwhile is far below that, and so is every round of theirs.
+    The ballots of the other two are far below that promise.
     """
     script = Script(rng)
     one = rng.choice((HOME, PARTNER, PARTNER))
@@ -37,7 +37,7 @@ def _far_ahead(seed: int, rng: random.Random) -> Plan:
         script.ask(0.035 + 0.01 * rng.random(), script.write(0.3), _ONE, number)
         script.ask(0.04 + 0.04 * rng.random(), script.write(0.3), _OTHER, number)
     script.route(((other, STANDBY), (one,)), 0.04 + lasts)
-    # It reaches nobody and does not vote, so its gateway asks the others first.
+    # This home reaches no peer and does not vote, so its gateway asks the others first.
     turned = {
         "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.006,
         "ddb.wire.timeouts.DEFAULT.request_s": 0.04,
@@ -45,11 +45,11 @@ def _far_ahead(seed: int, rng: random.Random) -> Plan:
     return _pledges(seed, script, turned, records=records)
 
 
-def _let_go(seed: int, rng: random.Random) -> Plan:
-    """The standby promises a round of one home, gives home what it has, and meets the other.
+def _dropped_hint(seed: int, rng: random.Random) -> Plan:
+    """Let the standby promise one home's round, hand its hint off, and meet the other home.
 
-    The homes are ahead of the hint and do not reach each other, and the first one's ballots are
-    the newer ones.
+    Both homes are ahead of the hint and do not reach each other. The first home's ballots are the
+    newer ones.
     """
     script = Script(rng)
     one, other = _apart(script)
@@ -61,7 +61,7 @@ def _let_go(seed: int, rng: random.Random) -> Plan:
         back = at + 0.052
         script.cause(at, FaultKind.CUT, one, STANDBY, lasts=back - at)
         script.cause(at + 0.045, FaultKind.CUT, one, other, lasts=0.06)
-        # The hint is let go of between the two messages of the first one's round.
+        # The standby drops the hint between the two messages of the first home's round.
         slow = ((STANDBY, one), (one, STANDBY))[: rng.choice((1, 2))]
         for way in slow:
             script.cause(back - 0.005, FaultKind.SLOW_WAY, *way, lasts=0.04)
@@ -75,9 +75,9 @@ def _let_go(seed: int, rng: random.Random) -> Plan:
 
 
 def _overruled(seed: int, rng: random.Random) -> Plan:
-    """A home that has just returned begins a round as the hint that it has missed comes home.
+    """Let a returning home begin a round while the standby hands off the hint for it.
 
-    Its proposal takes longer than the hint and the standby's letting go of it.
+    Its proposal takes longer than the handoff and the drop of the hint.
     """
     script = Script(rng)
     one, other = _apart(script)
@@ -91,7 +91,7 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
         script.cause(back - 0.005, FaultKind.SLOW_WAY, STANDBY, one, lasts=0.03, amount=amount)
         asked = back + 0.003 + 0.006 * rng.random()
         script.ask(asked, _change(script), _ONE)
-        # Only what is sent as the request arrives.
+        # Only messages sent as the request arrives are late.
         script.cause(asked + 0.0002, FaultKind.LAG, one, lasts=0.001)
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.09
@@ -99,28 +99,28 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
     return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.partner_s": 0.03}, lateness=0.02)
 
 
-def _late_word(seed: int, rng: random.Random) -> Plan:
-    """What a home answers the standby comes when the standby has let go of something newer.
+def _late_answer(seed: int, rng: random.Random) -> Plan:
+    """Let a home's reply reach the standby after the standby has dropped a newer hint.
 
-    The homes do not reach each other, and the other one decides with the standby meanwhile. What
-    the first one has stored, or tells of, is older than what both of them have by then.
+    The homes do not reach each other. The other home decides with the standby meanwhile. So the
+    first home's state is older than the state that both of them have by then.
     """
     script = Script(rng)
     at = 0.03
     for _ in range(_CYCLES):
-        # So that there is something to delete, or twice the same to create.
+        # Then a DELETE finds a record, and a POST finds an existing one.
         for number in range(_RECORDS):
             if rng.random() < 0.8:
                 script.ask(at, Action.POST, _OTHER, number)
         at += 0.025
         reads = rng.random() < 0.5
         for number in range(_RECORDS):
-            # What is read must not tell of what was answered before, and a change meets another.
+            # A read follows the other home's change by 3 to 4 ms; a change precedes it.
             before = 0.003 + 0.001 * rng.random() if reads else -0.003 * rng.random()
             script.ask(at, Action.GET if reads else script.write(0.1, 0.5), _ONE, number)
             script.ask(at - before, _change(script), _OTHER, number)
             script.ask(at + 0.035, Action.GET, rng.choice((_ONE, _OTHER)), number)
-        # Only that one answer is late: those to the hand-off must come before it.
+        # Only that reply is late: replies to the handoff must come before it.
         begin, end = (0.0006, 0.0018) if reads else rng.choice(((0.0006, 0.0022), (0.0014, 0.0036)))
         amount = 1.0 + rng.random()
         way = (HOME, STANDBY)
@@ -139,7 +139,7 @@ def _late_word(seed: int, rng: random.Random) -> Plan:
 
 
 def _apart(script: Script) -> tuple[int, int]:
-    """Two homes of which the first one's ballots are the newer ones, and a record."""
+    """Create a record and set one home's clock back; return both homes, that one last."""
     one = script.rng.choice((HOME, PARTNER))
     other = HOME + PARTNER - one
     script.ask(0.0, Action.POST, _ONE if one == HOME else _OTHER)

@@ -1,7 +1,7 @@
-"""Plans of disks that are put back as they were some time ago.
+"""Plans in which an older image replaces a node's disk.
 
-A node and one other decide something without the third. Then the node's disk is of a time before
-that, and the other one leaves: only the third can tell that the node must not vote.
+A node and one other decide a change without the third. Then the node gets an older image of its
+disk, and the other one leaves. Only the third can detect that the node must not vote.
 """
 
 import random
@@ -15,7 +15,7 @@ _WRITER, _READER = range(2)
 
 
 def images(seed: int, rng: random.Random) -> Plan:
-    """An image is taken, the node goes on, and the image comes back once or more often."""
+    """Take an image, let the node go on, then restore the image once or twice."""
     script = Script(rng)
     records = rng.choice((1, 3))
     for number in range(records):
@@ -26,7 +26,7 @@ def images(seed: int, rng: random.Random) -> Plan:
         old, behind, stays = rng.sample(NODES, len(NODES))
         script.cause(at, FaultKind.IMAGE, old, lasts=0.0)
         if rng.random() < 0.3:
-            # The machine that is restored has a clock of its own.
+            # The restored machine may have another clock.
             script.cause(at + 0.002, FaultKind.CLOCK, old, lasts=2.0, amount=rng.choice((0.0, 1.0)))
         written = way(script, at + 0.005, old, records)
         script.cause(written, FaultKind.ISOLATE, behind, lasts=0.05)
@@ -43,7 +43,7 @@ def images(seed: int, rng: random.Random) -> Plan:
             action = script.read(0.2) if rng.random() < 0.8 else script.write(0.2, 0.2)
             script.ask(moment, action, _READER, rng.randrange(records))
         if rng.random() < 0.3:
-            # The same image once more, perhaps before the refill is through.
+            # Restore the same image again, perhaps before the refill has ended.
             again = leaves + lasts + 0.05 * rng.random()
             script.cause(again, FaultKind.OLD_DISK, old, lasts=0.002)
         at = leaves + lasts + rng.choice((0.1, 0.2))
@@ -51,7 +51,7 @@ def images(seed: int, rng: random.Random) -> Plan:
 
 
 def _restarted(script: Script, at: float, old: int, _records: int) -> float:
-    """The node restarts once or several times after its image was taken; when that is over."""
+    """Restart the node one to three times; return when that is over."""
     rng = script.rng
     for _ in range(rng.choice((1, 1, 3))):
         script.cause(at, rng.choice((FaultKind.KILL, FaultKind.POWER)), old, lasts=0.002)
@@ -60,7 +60,7 @@ def _restarted(script: Script, at: float, old: int, _records: int) -> float:
 
 
 def _gone_on(script: Script, at: float, _old: int, records: int) -> float:
-    """The node runs on, and what it issues and accepts passes the ceiling of the image."""
+    """Let the node issue and accept ballots above the ceiling of the image."""
     rng = script.rng
     for _ in range(6):
         script.ask(at + 0.03 * rng.random(), Action.PUT, _WRITER, rng.randrange(records))
@@ -68,7 +68,7 @@ def _gone_on(script: Script, at: float, _old: int, records: int) -> float:
 
 
 def _replaced(script: Script, at: float, old: int, _records: int) -> float:
-    """The node gets a new disk and is refilled; then the old disk is found again."""
+    """Replace the node's disk and refill it, before the old disk returns."""
     script.cause(at, FaultKind.WIPE, old, lasts=0.002)
     return at + 0.12
 
