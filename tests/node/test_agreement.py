@@ -60,7 +60,7 @@ class Overtaking:
         match request:
             case ReadReplica():
                 if not self._before:
-                    self._decided.told(9, 0, 2 << 40)
+                    self._decided.advance(9, 0, 2 << 40)
                 asked.set_result(ReplicaState(OLD))
             case Accept():
                 self.pushed += 1
@@ -89,7 +89,7 @@ def test_word_that_comes_after_the_question_proves_nothing(tmp_path: Path, befor
         replica.offer(KEY, MINE)
         await replica.writes.all_durable()
         if before:
-            decided.told(9, 0, 2 << 40)
+            decided.advance(9, 0, 2 << 40)
         now = CLOCK.now()
         return await agreement.find(KEY, now + 5, now)
 
@@ -137,7 +137,7 @@ def test_partner_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: P
     async def scenario() -> Reply:
         await fast._ballots.issue(above=NEVER)
         request = CoordinateChange(KEY, Kind.CREATE, b"{}", (), b"%012d" % 1, b"", False, b"gw", 0)
-        handling = fast.do(request, CLOCK.now() + 60)
+        handling = fast.change(request, CLOCK.now() + 60)
         assert isinstance(handling, asyncio.Future)
         return await handling
 

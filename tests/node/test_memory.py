@@ -53,18 +53,18 @@ def full(ballot: Dot, count: int = MAX_KEYED_ENTRIES) -> State:
 def test_gateway_says_which_are_over() -> None:
     """A gateway's operations are forgettable once it has said so, those from `low` on are not."""
     memory = DedupWindow(SetClock())
-    memory.heard(SENDER, 5)
+    memory.record_low(SENDER, 5)
     assert memory.forgettable(entry(4))
     assert not memory.forgettable(entry(5))
-    memory.heard(SENDER, 6)
+    memory.record_low(SENDER, 6)
     assert memory.forgettable(entry(5))
 
 
 def test_late_word_of_a_gateway_takes_nothing_back() -> None:
     """An older request of a gateway, arriving late, does not make its operations live again."""
     memory = DedupWindow(SetClock())
-    memory.heard(SENDER, 9)
-    memory.heard(SENDER, 3)
+    memory.record_low(SENDER, 9)
+    memory.record_low(SENDER, 3)
     assert memory.forgettable(entry(8))
 
 
@@ -167,10 +167,10 @@ def test_memory_of_gateways_does_not_grow_without_bound() -> None:
     memory = DedupWindow(clock)
     for number in range(5_000):
         clock.at += 1
-        memory.heard(number.to_bytes(6, "big"), 1)
+        memory.record_low(number.to_bytes(6, "big"), 1)
         memory.forgettable(entry(number, b"G%05d" % number))
     assert repr(memory).startswith(
-        "<Memory 119 gateways, sequences <IssueLog 1024 issuers, 1024 marks>"
+        "<DedupWindow 119 gateways, sequences <IssueLog 1024 issuers, 1024 marks>"
     )
 
 
@@ -192,7 +192,7 @@ def test_never_forgets_early(steps: list[tuple[float, int, int, int]]) -> None:
         clock.at += passed
         name = bytes([issuer]) * 6
         if low >= 0:
-            memory.heard(name, low)
+            memory.record_low(name, low)
             lows[name] = max(low, lows.get(name, 0))
         sequences[issuer] += step
         number = sequences[issuer]

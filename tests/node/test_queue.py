@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.consensus.key_queue import Crowded, KeyQueue
+from ddb.node.consensus.key_queue import KeyQueue, TurnTooLate
 from ddb.record.state import State
 from ddb.record.version import Dot
 
@@ -213,10 +213,10 @@ def test_what_is_decided_answers_those_who_waited_to_read_since_before() -> None
         readers = [Reader(queue, since, log) for since in (1.0, 2.0, 3.0)]
         worker = Worker(queue, "change", log)
         await settle()
-        queue.tell(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
+        queue.resolve_reads(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
         await settle()
         assert log == ["1 decided"]
-        queue.tell(KEY, 2.0, State((Dot(2, 1),), True, b"decided again"))
+        queue.resolve_reads(KEY, 2.0, State((Dot(2, 1),), True, b"decided again"))
         queue.leave(KEY)
         await settle()
         assert log == ["1 decided", "2 has the turn", "3 has the turn", "change"]
@@ -254,7 +254,7 @@ def test_reader_that_gives_up_as_it_is_called_hands_on_only_what_it_has(told: bo
         worker = Worker(queue, "change", log)
         await settle()
         if told:
-            queue.tell(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
+            queue.resolve_reads(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
         else:
             queue.leave(KEY)
         gone.task.cancel()
@@ -282,7 +282,7 @@ def test_change_whose_turn_does_not_come_in_time_is_refused() -> None:
                 log.append("had a turn")
 
         late, kept = asyncio.ensure_future(change()), Worker(queue, "kept", log)
-        with pytest.raises(Crowded):
+        with pytest.raises(TurnTooLate):
             await late
         queue.leave(KEY)
         kept.go.set()
@@ -308,7 +308,7 @@ def test_change_that_would_wait_too_long_is_refused_at_once() -> None:
         holders = [asyncio.ensure_future(hold(0.002)) for _ in range(20)]
         await asyncio.sleep(0)
         began = asyncio.get_running_loop().time()
-        with pytest.raises(Crowded, match="20 operations"):
+        with pytest.raises(TurnTooLate, match="20 operations"):
             async with queue.turn(KEY, within_s=0.01):
                 pass
         assert asyncio.get_running_loop().time() - began < 0.01

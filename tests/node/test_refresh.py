@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_gossip import RECOVERY_BATCH_KEYS, CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
-from ddb.node.consensus.coordinator import Coordinator, Outrun
+from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.consensus.proposer import Outrun
+from ddb.node.repair.round_recovery import RECOVERY_BATCH_KEYS, RoundRecovery
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -138,14 +139,14 @@ def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
     ][: 3 * RECOVERY_BATCH_KEYS]
 
     async def scenario(together: Together, coordinator: Coordinator) -> None:
-        rounds = coordinator._rounds
+        rounds = coordinator._proposer.rounds
         for key in cell_mates:
-            rounds.end(key, rounds.begin(key), Fate.UNKNOWN)
-        settling = CommitGossip(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
+            rounds.begin(key).end(Fate.UNKNOWN)
+        recovery = RoundRecovery(rounds, coordinator, CLOCK)
         times = 1
-        while await settling._end():
+        while await recovery.recover_batch():
             times += 1
-        assert len(rounds.left(1)) == 0
+        assert len(rounds.interrupted(1)) == 0
         assert times == 4
         assert len(together.asked) == 3 * RECOVERY_BATCH_KEYS
 
@@ -158,14 +159,14 @@ def test_trying_in_vain_is_put_off(tmp_path: Path) -> None:
     """Where a round cannot be ended now, those left are not tried over and over."""
 
     async def scenario(together: Together, coordinator: Coordinator) -> None:
-        rounds = coordinator._rounds
+        rounds = coordinator._proposer.rounds
         await hold(together)
         for home in CELL.homes:
             together.replicas[home].promise(KEY, Dot(FAR, 7))
-        rounds.end(KEY, rounds.begin(KEY), Fate.UNKNOWN)
-        settling = CommitGossip(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
-        assert not await settling._end()
-        assert rounds.left(1) == [KEY]
+        rounds.begin(KEY).end(Fate.UNKNOWN)
+        recovery = RoundRecovery(rounds, coordinator, CLOCK)
+        assert not await recovery.recover_batch()
+        assert rounds.interrupted(1) == [KEY]
 
     with cell_at(tmp_path) as (together, coordinator):
         asyncio.run(scenario(together, coordinator))

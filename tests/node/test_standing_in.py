@@ -158,7 +158,7 @@ def test_read_is_answered_from_here_where_the_standby_has_nothing_newer(
                 on.offer(KEY, held)
                 await on.writes.all_durable()
         if known:
-            home.decided.told(ELSE, 0, 5 << 40)
+            home.decided.advance(ELSE, 0, 5 << 40)
         return await home.get()
 
     with standing_in(tmp_path) as home:
@@ -172,7 +172,7 @@ def test_read_that_is_overtaken_at_home_is_begun_again(tmp_path: Path) -> None:
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
         await home.replica.writes.all_durable()
-        home.decided.told(ELSE, 0, 2 << 40)
+        home.decided.advance(ELSE, 0, 2 << 40)
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
         assert home.standby.asked == [ReadReplica]
@@ -194,7 +194,7 @@ def test_read_takes_nothing_for_decided_that_it_hears_of_after_asking(tmp_path: 
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
         assert home.standby.asked == [ReadReplica]
-        home.decided.told(ELSE, 0, 5 << 40)
+        home.decided.advance(ELSE, 0, 5 << 40)
         return await reading
 
     with standing_in(tmp_path) as home:
@@ -224,7 +224,7 @@ def test_change_takes_one_message_where_the_standby_has_no_other_state(
         request = CoordinateChange(
             KEY, Kind.UPDATE, b'{"a":1}', (), b"%012d" % 1, b"", False, b"gw", 0
         )
-        handling = home.fast.do(request, FAR)
+        handling = home.fast.change(request, FAR)
         assert inspect.isawaitable(handling)
         return await handling
 

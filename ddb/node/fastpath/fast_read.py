@@ -12,7 +12,7 @@ from typing import Any
 
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.quorum_peers import Expired, others_of
+from ddb.node.consensus.quorum_peers import Expired, peers_by_partition
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Unreadable
@@ -49,7 +49,7 @@ class FastRead:
         self._transport = transport
         self._coordinator = coordinator
         self._counters = coordinator.counters
-        self._others = others_of(name, ring)
+        self._others = peers_by_partition(name, ring)
         self._passed_on = Fallback()
 
     def get(self, request: CoordinateGet, deadline: float) -> Handling:
@@ -105,8 +105,8 @@ class FastRead:
             self._replica.writes.tell(key, answer, found)
             return
         heard = isinstance(reply, SameVersion | ReplicaState)
-        since = self._coordinator.since(None if heard else standby)
-        agreeing = self._coordinator.agree(key, deadline, since)
+        since = self._coordinator.failure_time(None if heard else standby)
+        agreeing = self._coordinator.read_since(key, deadline, since)
         self._passed_on.start(answer, self._found(key, agreeing))
 
     async def _found(self, key: bytes, reading: Coroutine[Any, Any, State]) -> Reply:

@@ -9,10 +9,11 @@ coroutine, task and generator a change takes a node and its partner 40 CPU micro
 import asyncio
 from functools import partial
 
-from ddb.node.consensus.coordinator import Coordinator, KeyedLogFull
-from ddb.node.consensus.key_queue import Crowded
-from ddb.node.consensus.open_rounds import Fate, OpenRounds
-from ddb.node.consensus.quorum_peers import Expired, others_of
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.key_queue import TurnTooLate
+from ddb.node.consensus.open_rounds import Fate, OpenRounds, Round
+from ddb.node.consensus.proposer import KeyedLogFull
+from ddb.node.consensus.quorum_peers import Expired, peers_by_partition
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
 from ddb.node.replica.ballots import Ballots
@@ -69,15 +70,15 @@ class FastWrite:
         self._timeouts = coordinator.timeouts
         self._counters = coordinator.counters
         self._queue = coordinator.queue
-        self._others = others_of(name, ring)
+        self._others = peers_by_partition(name, ring)
         self._passed_on = Fallback()
 
-    def do(self, request: CoordinateChange, deadline: float) -> Handling:
+    def change(self, request: CoordinateChange, deadline: float) -> Handling:
         """Answer Do."""
         key = request.key
-        memory = self._coordinator.memory
-        memory.heard(request.sender, request.low)
-        if self._coordinator.begins_too_late(deadline, request.begin_ms):
+        memory = self._coordinator.dedup_window
+        memory.record_low(request.sender, request.low)
+        if self._coordinator.has_too_little_time(deadline, request.begin_ms):
             return Overloaded("it came too late to be begun")
         others = self._others[key[0] << 8 | key[1]]
         if (
@@ -94,7 +95,7 @@ class FastWrite:
         keyed = bool(request.fingerprint)
         if keyed and memory.full_for_s(own) is not None:
             return self._change(request, deadline)
-        first, proposed = self._rounds.begin(key), False
+        attempted, proposed = self._rounds.begin(key), False
         try:
             ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
             if ballot is None:
@@ -115,7 +116,7 @@ class FastWrite:
         finally:
             if not proposed:
                 # Or no later round of this node would ever be reported as ended.
-                self._rounds.end(key, first, Fate.NEVER_STORED)
+                attempted.end(Fate.NEVER_STORED)
         self._queue.enter(key)
         self._counters.operations += 1
         self._counters.rounds += 1
@@ -123,7 +124,7 @@ class FastWrite:
         answer: Answer = asking.get_loop().create_future()
         replica.watch(key)
         asking.add_done_callback(
-            partial(self._proposed, answer, request, partner, made, held, raw, first, deadline)
+            partial(self._proposed, answer, request, partner, made, held, raw, attempted, deadline)
         )
         return answer
 
@@ -135,14 +136,14 @@ class FastWrite:
         made: Step,
         held: bytes,
         raw: bytes,
-        first: bool,
+        attempted: Round,
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
         """The partner has answered, or has not: an error here ends the round and the turn."""
         key, over = request.key, False
         try:
-            self._answered(answer, request, partner, made, held, raw, first, deadline, asked)
+            self._answered(answer, request, partner, made, held, raw, attempted, deadline, asked)
             over = True
         except (DamagedState, StoreFailed, WrongCell) as error:
             self._coordinator.complaints.about(error, key)
@@ -151,7 +152,7 @@ class FastWrite:
         finally:
             if not over:
                 fate = Fate.NEVER_STORED if _only_promised(asked) else Fate.UNKNOWN
-                self._rounds.end(key, first, fate)
+                attempted.end(fate)
                 self._queue.leave(key)
 
     def _answered(
@@ -162,7 +163,7 @@ class FastWrite:
         made: Step,
         held: bytes,
         raw: bytes,
-        first: bool,
+        attempted: Round,
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
@@ -173,7 +174,7 @@ class FastWrite:
             held = replica.readable(key) or b""
         elif type(reply) is ReplicaState and peek(reply.state) < peek(held):
             self._bring_up(
-                answer, request, partner, made.state.newest, held, reply, first, deadline
+                answer, request, partner, made.state.newest, held, reply, attempted, deadline
             )
             return
         if (
@@ -182,18 +183,18 @@ class FastWrite:
         ):
             pending = replica.writes.durable(key)
             if pending is None:
-                self._done(answer, request, made)
+                self._done(answer, request, made, attempted)
             else:
-                pending.add_done_callback(partial(self._done, answer, request, made))
+                pending.add_done_callback(partial(self._done, answer, request, made, attempted))
             return
         if isinstance(reply, Rejected):
             self._ballots.observe(reply.promise.counter)
             self._counters.contended += 1
         # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
         doubt = reply is None or type(reply) is Accepted
-        self._rounds.end(key, first, Fate.UNKNOWN if doubt else Fate.NEVER_STORED)
+        attempted.end(Fate.UNKNOWN if doubt else Fate.NEVER_STORED)
         heard = isinstance(reply, Accepted | Rejected | ReplicaState)
-        since = self._coordinator.since(None if heard else partner)
+        since = self._coordinator.failure_time(None if heard else partner)
         self._passed_on.start(answer, self._change_in_turn(request, doubt, deadline, since))
 
     def _bring_up(
@@ -204,12 +205,12 @@ class FastWrite:
         ballot: Dot,
         held: bytes,
         reply: ReplicaState,
-        first: bool,
+        attempted: Round,
         deadline: float,
     ) -> None:
         """The partner is behind, as a home is that has just returned: it takes the new state."""
         key, own, theirs = request.key, decode(held), decode(reply.state)
-        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory)
+        made = step(own, theirs, _intent(request), ballot, self._coordinator.dedup_window)
         raw = encode(made.state)
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
@@ -218,7 +219,7 @@ class FastWrite:
         )
         self._replica.watch(key)
         asking.add_done_callback(
-            partial(self._proposed, answer, request, partner, made, held, raw, first, deadline)
+            partial(self._proposed, answer, request, partner, made, held, raw, attempted, deadline)
         )
 
     def _done(
@@ -226,11 +227,12 @@ class FastWrite:
         answer: Answer,
         request: CoordinateChange,
         made: Step,
+        attempted: Round,
         written: asyncio.Future[None] | None = None,
     ) -> None:
         failure = written.exception() if written is not None else None
         if failure is None:
-            self._rounds.end(request.key, True, Fate.DECIDED)
+            attempted.end(Fate.DECIDED)
         self._queue.leave(request.key)
         if answer.done():
             return
@@ -244,7 +246,7 @@ class FastWrite:
             outcome, state = await self._coordinator.change(
                 request.key, *_named(request), request.retry, deadline, request.begin_ms
             )
-        except Crowded as crowded:
+        except TurnTooLate as crowded:
             return Overloaded(str(crowded))
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))

@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _COORDINATOR = "ddb.node.consensus.coordinator"
+_PROPOSER = "ddb.node.consensus.proposer"
 _AGREEMENT = "ddb.node.consensus.quorum_read"
 _PARTNERS = "ddb.node.consensus.quorum_peers"
 _FAST = "ddb.node.fastpath.fast_write"
@@ -12,8 +13,8 @@ _ASKS_FAST = """            asking = self._transport.ask(
                 partner,
                 Propose(key, ballot"""
 
-_ASKS_SLOW = """            reply = await self._partners.ask(
-                partner, Propose("""
+_ASKS_SLOW = """            reply = await self.peers.ask(
+                peer, Propose("""
 
 COORDINATOR = (
     Mutant(
@@ -21,14 +22,14 @@ COORDINATOR = (
         "the coordinator stores its own copy before the partner has stored",
         (
             Patch(_FAST, _ASKS_FAST, "            self._replica.offer(key, raw)\n" + _ASKS_FAST),
-            Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
+            Patch(_PROPOSER, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
         ),
         family="bridge",
     ),
     Mutant(
         "own-copy-first-in-rounds",
         "the coordinator stores its own copy first where it takes more than one message",
-        (Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
+        (Patch(_PROPOSER, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
         family="bridge",
     ),
     Mutant(
@@ -53,7 +54,7 @@ COORDINATOR = (
                 "            replica.promise(key, ballot)\n            asking",
                 "            asking",
             ),
-            Patch(_COORDINATOR, "            replica.promise(key, ballot)\n", ""),
+            Patch(_PROPOSER, "            replica.promise(key, ballot)\n", ""),
         ),
         family="bridge",
     ),
@@ -67,7 +68,7 @@ COORDINATOR = (
                 "(replica.restore(key, raw) or True)",
             ),
             Patch(
-                _COORDINATOR,
+                _PROPOSER,
                 "if replica.offer(key, raw) is Verdict.STORED:",
                 "if replica.restore(key, raw) or True:",
             ),
@@ -127,9 +128,9 @@ COORDINATOR = (
         (
             Patch(
                 _COORDINATOR,
-                "        foreseen = remembered(own, operation)\n",
-                "        foreseen = remembered(own, operation)\n"
-                "        if foreseen is not None:\n            return foreseen, own\n",
+                "        own_outcome = remembered(own, operation)\n",
+                "        own_outcome = remembered(own, operation)\n"
+                "        if own_outcome is not None:\n            return own_outcome, own\n",
             ),
         ),
         family="volatile",
@@ -138,7 +139,7 @@ COORDINATOR = (
         "own-attempts-leave-no-doubt",
         "a coordinator forgets that its own unanswered proposal may still be stored",
         (
-            Patch(_COORDINATOR, "                doubt = doubt or reply is None\n", ""),
+            Patch(_PROPOSER, "                in_doubt = in_doubt or reply is None\n", ""),
             Patch(
                 _FAST,
                 "        doubt = reply is None or type(reply) is Accepted\n",
@@ -158,7 +159,7 @@ COORDINATOR = (
         "a coordinator takes a refusing partner for one that has stored",
         (
             Patch(
-                _COORDINATOR,
+                _PROPOSER,
                 "            if isinstance(reply, Accepted):\n                if replica",
                 "            if reply is not None:\n                if replica",
             ),
@@ -194,7 +195,7 @@ COORDINATOR = (
         "a round builds on the coordinator's state though the partner's is newer",
         (
             Patch(
-                _COORDINATOR,
+                _PROPOSER,
                 "(own, theirs) if own.newest >= theirs.newest else (theirs, own)",
                 "(own, theirs)",
             ),
@@ -244,14 +245,14 @@ COORDINATOR = (
         (
             Patch(
                 _PARTNERS,
-                "            tried[best] += 1\n",
-                "            best = next(iter(tried))\n            tried[best] += 1\n",
+                "            tries[best] += 1\n",
+                "            best = next(iter(tries))\n            tries[best] += 1\n",
             ),
             # Without a pause it would ask the same node for ever, in no time.
             Patch(
                 _PARTNERS,
-                "        if hopeful is Condition.DOWN or hopeful > ",
-                "        if True or hopeful > ",
+                "        if condition is Condition.DOWN or condition > ",
+                "        if True or condition > ",
             ),
         ),
         family="lone",
@@ -259,7 +260,13 @@ COORDINATOR = (
     Mutant(
         "never-gives-up",
         "a coordinator that reaches neither partner tries on until the client's time is over",
-        (Patch(_PARTNERS, "        if self.lost(key, since):\n", "        if False:\n"),),
+        (
+            Patch(
+                _PARTNERS,
+                "        if self.both_failed(key, failed_after):\n",
+                "        if False:\n",
+            ),
+        ),
         family="lone",
     ),
     Mutant(
@@ -268,8 +275,8 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "        except Crowded as crowded:\n",
-                "        except (Crowded, Expired) as crowded:\n",
+                "        except TurnTooLate as crowded:\n",
+                "        except (TurnTooLate, Expired) as crowded:\n",
             ),
         ),
         family="stubborn",

@@ -35,8 +35,8 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "        self.since = ballots.issued\n",
-                "        self.since = 0\n",
+                "        self.first_counter = ballots.issued\n",
+                "        self.first_counter = 0\n",
             ),
         ),
         family="hearsay",
@@ -47,11 +47,11 @@ ROUNDS = (
         (
             Patch(
                 "ddb.node.consensus.commit_index",
-                "            spans.append((since, upto))\n",
+                "            spans.append((first_counter, upto))\n",
                 "            if spans:\n"
                 "                spans[-1] = (spans[-1][0], upto)\n"
                 "            else:\n"
-                "                spans.append((since, upto))\n",
+                "                spans.append((first_counter, upto))\n",
             ),
         ),
         family="hearsay",
@@ -61,12 +61,12 @@ ROUNDS = (
         "a round whose partner was silent counts as one that nobody stored",
         (
             Patch(
-                "ddb.node.consensus.coordinator",
+                "ddb.node.consensus.proposer",
                 "            raw = encode(made.state)\n            fate = Fate.UNKNOWN\n",
                 "            raw = encode(made.state)\n            fate = Fate.NEVER_STORED\n",
             ),
             Patch(
-                "ddb.node.consensus.coordinator",
+                "ddb.node.consensus.proposer",
                 "                raw = encode(made.state)\n                fate = Fate.UNKNOWN\n",
                 "                raw = encode(made.state)\n",
             ),
@@ -84,7 +84,7 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "(fate is Fate.NEVER_STORED and first)",
+                "(fate is Fate.NEVER_STORED and self.is_only)",
                 "fate is Fate.NEVER_STORED",
             ),
         ),
