@@ -1,10 +1,10 @@
 """The commit index: tells which stored states are decided, by this node's and its peers' rounds.
 
 A coordinator stores its own copy after its peer has. So a state whose newest dot is this node's own
-is decided. A replica cannot tell the same of another node's states, and a read that finds no second
-copy would have to make one. Each node therefore sends its commit index to its peers ten times a
-second, as a Raft leader does (Ongaro and Ousterhout 2014). While a coordinator is down, its peers
-then read its older states without a write.
+is decided. Another node's state may be undecided, so a read without a second copy must write one.
+To avoid that write, each node sends its commit index to its peers ten times a second. A Raft leader
+does the same (Ongaro and Ousterhout 2014). While a coordinator is down, its peers then read its
+older states without a write.
 """
 
 import msgspec

@@ -92,8 +92,8 @@ class DedupWindow(Retention):
     def full_for_operation_s(self, state: State, operation: Operation | None) -> int | None:
         """Return the whole seconds until `state` has room for `operation`.
 
-        Returns None if it has room now, or needs none: for no operation, for one without a
-        fingerprint, and for one that the state remembers.
+        Returns None if it has room now or needs none. It needs none for no operation, for one
+        without a fingerprint, and for one that the state remembers.
         """
         if operation is None or not operation.fingerprint:
             return None

@@ -1,7 +1,7 @@
 """The key queue: one operation at a time per key, in order of arrival.
 
 The queue refuses a change whose turn would come too late. It refuses at once if the turns before it
-are likely to take longer than the change can wait, and otherwise when that time has passed.
+are likely to take longer than the change can wait. Otherwise it refuses once that time has passed.
 """
 
 import asyncio

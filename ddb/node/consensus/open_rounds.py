@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from enum import Enum
 from itertools import islice
 
+import msgspec
+
 from ddb.node.replica.ballots import Ballots
 
 
@@ -18,38 +20,27 @@ class Fate(Enum):
     """A peer may have stored the state, or may still store it."""
 
 
-class Round:
+class Round(msgspec.Struct, eq=False):
     """One round, from its begin to its end."""
 
-    __slots__ = ("_interrupted", "_key", "_open", "is_only")
-
-    def __init__(
-        self, key: bytes, is_only: bool, opened: dict[bytes, int], interrupted: dict[bytes, None]
-    ) -> None:
-        """Take a token that `OpenRounds.begin` returns.
-
-        Args:
-            key: the record.
-            is_only: True if no earlier round on the record is open. False if one is; then only a
-                decision ends both.
-            opened: the dict of open rounds to leave at the end.
-            interrupted: the dict to enter if the end is unknown.
-        """
-        self._key = key
-        self.is_only = is_only
-        self._open = opened
-        self._interrupted = interrupted
+    key: bytes
+    is_only: bool
+    """True if no earlier round on the record is open. False if one is: only a decision ends it."""
+    open_rounds: dict[bytes, int]
+    """The dict that a decided or void round leaves."""
+    interrupted: dict[bytes, None]
+    """The dict that a round with an unknown end enters."""
 
     def end(self, fate: Fate) -> None:
         """End the round. Each round ends exactly once."""
         if fate is Fate.DECIDED or (fate is Fate.NEVER_STORED and self.is_only):
-            self._open.pop(self._key, None)
-            self._interrupted.pop(self._key, None)
+            self.open_rounds.pop(self.key, None)
+            self.interrupted.pop(self.key, None)
         elif fate is Fate.UNKNOWN:
-            self._interrupted[self._key] = None
+            self.interrupted[self.key] = None
 
     def __repr__(self) -> str:
-        return f"<Round on {self._key!r}{'' if self.is_only else ', after an open one'}>"
+        return f"<Round on {self.key!r}{'' if self.is_only else ', after an open one'}>"
 
 
 class OpenRounds:

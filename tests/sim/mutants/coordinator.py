@@ -10,7 +10,7 @@ _FAST = "ddb.node.fastpath.fast_write"
 _LOOKUP = "ddb.node.fastpath.fast_read"
 
 _ASKS_FAST = """            asking = self._transport.ask(
-                partner,
+                peer,
                 Propose(key, ballot"""
 
 _ASKS_SLOW = """            reply = await self.peers.ask(
@@ -39,7 +39,7 @@ COORDINATOR = (
             Patch(
                 _FAST,
                 "        replica.watch(key)\n",
-                "        answer.set_result(_told(request.kind, made.outcome, made.state))\n"
+                "        answer.set_result(result_of(request.kind, made.outcome, made.state))\n"
                 "        replica.watch(key)\n",
             ),
         ),
@@ -64,8 +64,8 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "replica.replace(key, raw, made.state.newest, held) is Verdict.STORED",
-                "(replica.restore(key, raw) or True)",
+                "replica.replace(key, attempt.raw, newest, attempt.base) is Verdict.STORED",
+                "(replica.restore(key, attempt.raw) or True)",
             ),
             Patch(
                 _PROPOSER,
@@ -112,12 +112,14 @@ COORDINATOR = (
                 "        raw = self._replica.raw(key)\n        newest = peek(raw)\n",
             ),
             Patch(
-                _LOOKUP, "answer, key, standby, newest, known", "answer, key, standby, raw, known"
+                _LOOKUP,
+                "answer, key, standby, newest, decided",
+                "answer, key, standby, raw, decided",
             ),
             Patch(
                 _LOOKUP,
-                "        held = self._replica.readable(key)\n",
-                "        held, newest = newest, peek(newest)\n",
+                "        own = self._replica.readable(key)\n",
+                "        own, newest = newest, peek(newest)\n",
             ),
         ),
         family="homecoming",
@@ -142,8 +144,8 @@ COORDINATOR = (
             Patch(_PROPOSER, "                in_doubt = in_doubt or reply is None\n", ""),
             Patch(
                 _FAST,
-                "        doubt = reply is None or type(reply) is Accepted\n",
-                "        doubt = False\n",
+                "        in_doubt = reply is None or type(reply) is Accepted\n",
+                "        in_doubt = False\n",
             ),
         ),
         family="stubborn",
@@ -208,7 +210,7 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "type(reply) is ReplicaState and peek(reply.state) < peek(held)",
+                "type(reply) is ReplicaState and peek(reply.state) < peek(attempt.base)",
                 "type(reply) is ReplicaState",
             ),
         ),
@@ -275,8 +277,8 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "        except TurnTooLate as crowded:\n",
-                "        except (TurnTooLate, Expired) as crowded:\n",
+                "        except TurnTooLate as late:\n",
+                "        except (TurnTooLate, Expired) as late:\n",
             ),
         ),
         family="stubborn",
@@ -309,7 +311,7 @@ COORDINATOR = (
         (
             Patch(
                 _LOOKUP,
-                "(known and type(reply) is ReplicaState and peek",
+                "(decided and type(reply) is ReplicaState and peek",
                 "(type(reply) is ReplicaState and peek",
             ),
         ),
