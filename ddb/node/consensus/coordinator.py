@@ -200,7 +200,7 @@ class Coordinator:
         if self._clock.now() >= deadline:
             raise Expired(maybe, "its turn on this record came too late")
         if self._peers.both_failed(key, received_at):
-            raise Expired(maybe, "neither partner answered")
+            raise Expired(maybe, "neither peer replied")
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._name} {self.counters.operations} operations>"

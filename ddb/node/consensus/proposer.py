@@ -98,7 +98,7 @@ class Proposer:
         while True:
             began = self.clock.now()
             if began >= deadline:
-                raise Expired(in_doubt, "no partner answered in time")
+                raise Expired(in_doubt, "no peer replied in time")
             current = Intent(intent.change, intent.operation, in_doubt)
             try:
                 made, reply = await self._attempt(key, current, peer, deadline, cause, proposed)

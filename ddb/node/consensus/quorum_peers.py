@@ -155,7 +155,7 @@ class QuorumPeers:
         else:
             self._record_declined(peer, key)
         if self.both_failed(key, failed_after):
-            raise Expired(maybe, "neither partner answered")
+            raise Expired(maybe, "neither peer replied")
         (other,) = (name for name in self._ring.cell(key).nodes if name not in (self._name, peer))
         condition = self._transport.condition(other)
         if condition is Condition.DOWN or condition > self._transport.condition(peer):

@@ -44,12 +44,12 @@ class QuorumRead:
             failed_after: gives up once both peers have failed at or after this time, in seconds.
 
         Raises:
-            Expired: no partner answered in time, or both failed.
+            Expired: no peer replied in time, or both failed.
         """
         candidates = self._peers.by_preference(key, failed_after)
         while True:
             if self._clock.now() >= deadline:
-                raise Expired(False, "no partner answered in time")
+                raise Expired(False, "no peer replied in time")
             peer = next(candidates)
             asked = self._replica.newest(key)
             # Checked before the request: by the reply, a newer state may replace a decided one.

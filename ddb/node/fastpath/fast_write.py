@@ -67,7 +67,7 @@ class FastWrite:
         key = request.key
         self._dedup_window.record_low(request.sender, request.low)
         if self._coordinator.has_too_little_time(deadline, request.begin_ms):
-            return Overloaded("it came too late to be begun")
+            return Overloaded("it came with too little time left, so nothing was begun")
         peers = self._peers[key[0] << 8 | key[1]]
         if (
             peers is None
