@@ -23,6 +23,7 @@ from ddb.node.membership.outdated import outdate
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.rebuild import Rebuilder
 from ddb.node.repair.refill import Refiller, refill_rows
+from ddb.node.repair.round_recovery import RoundRecovery
 from ddb.node.replica.acceptor import Acceptor, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.scan import scan
@@ -160,15 +161,16 @@ class Node:
             self.confirmation,
             self.refiller.take_share,
         )
-        self.settling = CommitGossip(
+        self.commit_gossip = CommitGossip(
             identity.node_id,
             sorted({peer for peers in self._peers for peer in peers}),
             rounds,
             self.ballots,
-            self.coordinator,
+            self.coordinator.dedup_window,
             transport,
             clock,
         )
+        self.round_recovery = RoundRecovery(rounds, self.coordinator, clock)
         self.announce: Callable[[DiskNotice], None] = lambda _: None
         """Sends a notice to all callers; the process replaces it once it listens."""
         self.disk_monitor = DiskMonitor(
@@ -187,7 +189,7 @@ class Node:
             ReadVersion: lambda request, _: replica.peek(request, self.decided.covers),
             CoordinateGet: self.lookup.get,
             Propose: lambda request, _: replica.propose(request),
-            CoordinateChange: self.fast.do,
+            CoordinateChange: self.fast.change,
             Accept: lambda request, _: replica.accept(request),
             HandoffBatch: lambda request, _: replica.hand(request.states),
             CommitNotice: lambda request, _: self._noted(request),
@@ -232,8 +234,8 @@ class Node:
         if not self.formation.ready:
             return
         work = [
-            asyncio.ensure_future(each.run())
-            for each in (self.handoff, self.settling, self.rebuilder)
+            asyncio.ensure_future(each)
+            for each in (self.handoff.run(), self._end_rounds(), self.rebuilder.run())
         ]
         try:
             await asyncio.gather(*work)
@@ -241,9 +243,13 @@ class Node:
             for each in work:
                 each.cancel()
 
+    async def _end_rounds(self) -> None:
+        """Report ended rounds, and decide interrupted ones. Raises `StoreFailed`."""
+        await asyncio.gather(self.commit_gossip.run(), self.round_recovery.run())
+
     def _noted(self, word: CommitNotice) -> Reply:
-        self.decided.told(word.node_id, word.since, word.upto)
-        memory = self.coordinator.memory
+        self.decided.advance(word.node_id, word.since, word.upto)
+        memory = self.coordinator.dedup_window
         memory.issued(word.node_id, word.upto)
         self.peers.reached(word.node_id, word.reached)
         return CommitNoticeAck(memory.expired_ballots())

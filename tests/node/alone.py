@@ -1,4 +1,4 @@
-"""A node that votes, on a real store, of which the others look well and answer nothing."""
+"""A voting node on a real store whose peers are connected and fail every request."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ RING = Ring(NAMES)
 
 
 class Alone:
-    """A `Transport` to nodes that look well and fail every request."""
+    """A `Transport` to connected nodes that fail every request."""
 
     def __init__(self, failure: type[Silent | Unreachable]) -> None:
         self._failure = failure
@@ -31,9 +31,9 @@ class Alone:
         self, to: str, _request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
-        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        asked.set_exception(self._failure(to))
-        return asked
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        reply.set_exception(self._failure(to))
+        return reply
 
     def condition(self, _to: str) -> Condition:
         """As `Transport.condition`."""
@@ -44,7 +44,10 @@ class Alone:
 async def voting(
     path: Path, failure: type[Silent | Unreachable] = Unreachable
 ) -> AsyncIterator[tuple[Node, RocksStore]]:
-    """The first node by name."""
+    """Run the first node by name. Yield it with its store.
+
+    `failure`: the error of each request to a peer.
+    """
     store, rng = RocksStore(path, Fsync.OS), random.Random(1)
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:

@@ -1,4 +1,4 @@
-"""Agreement in the midst of what others are doing, a message at a time."""
+"""A quorum read and a change while other nodes act, message by message."""
 
 import asyncio
 import random
@@ -37,69 +37,72 @@ from ddb.wire.ports import Condition, Silent
 RING = Ring(("db-0", "db-1", "db-2"))
 KEY = key_of("ada")
 CELL = RING.cell(KEY)
-NAME, PARTNER = CELL.homes
+NAME, OTHER_HOME = CELL.homes
 OLD, MINE = (encode(State((Dot(counter << 40, 9),), True, b"{}")) for counter in (1, 2))
 LATER = Dot(3 << 40, 9)
 CLOCK = SystemClock()
 
 
-class Overtaking:
-    """A standby that answers a read, of what it had a moment before it heard of something newer."""
+class OvertakenStandby:
+    """A standby that answers a read from an old copy, then promises a newer ballot.
+
+    `before`: True if the commit notice arrives before the read. False if it arrives during it.
+    """
 
     def __init__(self, decided: CommitIndex, *, before: bool) -> None:
         self._decided = decided
         self._before = before
-        self.pushed = 0
+        self.repairs = 0
 
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
-        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         assert to == CELL.standby
         match request:
             case ReadReplica():
                 if not self._before:
-                    self._decided.told(9, 0, 2 << 40)
-                asked.set_result(ReplicaState(OLD))
+                    self._decided.advance(9, 0, 2 << 40)
+                reply.set_result(ReplicaState(OLD))
             case Accept():
-                self.pushed += 1
-                asked.set_result(Rejected(LATER, LATER))
+                self.repairs += 1
+                reply.set_result(Rejected(LATER, LATER))
             case _:
                 raise AssertionError(request)
-        return asked
+        return reply
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""
-        return Condition.DOWN if to == PARTNER else Condition.UP
+        return Condition.DOWN if to == OTHER_HOME else Condition.UP
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_word_that_comes_after_the_question_proves_nothing(tmp_path: Path, before: bool) -> None:
-    """What is known to be decided when another node is asked is so for its answer, no later."""
+def test_commit_notice_during_a_read_does_not_count(tmp_path: Path, before: bool) -> None:
+    """A quorum read uses only commit notices that arrived before its request."""
     store = RocksStore(tmp_path, Fsync.OS)
     decided = CommitIndex(1, store)
-    transport = Overtaking(decided, before=before)
+    transport = OvertakenStandby(decided, before=before)
     counters = NodeMetrics()
     replica = Acceptor(NAME, RING, store, Ballots(1, store, CLOCK))
-    partners = QuorumPeers(NAME, RING, transport, CLOCK, counters)
-    agreement = QuorumRead(RING, replica, decided, partners, CLOCK, counters)
+    peers = QuorumPeers(NAME, RING, transport, CLOCK, counters)
+    quorum_read = QuorumRead(RING, replica, decided, peers, CLOCK, counters)
 
     async def scenario() -> State | None:
         replica.offer(KEY, MINE)
         await replica.writes.all_durable()
         if before:
-            decided.told(9, 0, 2 << 40)
+            decided.advance(9, 0, 2 << 40)
         now = CLOCK.now()
-        return await agreement.find(KEY, now + 5, now)
+        return await quorum_read.find(KEY, now + 5, now)
 
     found = asyncio.run(scenario())
     store.close()
-    assert (found is None, transport.pushed) == ((False, 0) if before else (True, 1))
+    assert (found is None, transport.repairs) == ((False, 0) if before else (True, 1))
 
 
-class Mute:
-    """A `Transport` to nodes that look well and say nothing for as long as one is patient."""
+class SilentNodes:
+    """A `Transport` to nodes that are connected and silent until each request times out."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -110,47 +113,47 @@ class Mute:
         """As `Transport.ask`."""
         self.asked += 1
         loop = asyncio.get_running_loop()
-        asked: asyncio.Future[Reply] = loop.create_future()
-        loop.call_later(0.02, asked.set_exception, Silent(to))
-        return asked
+        reply: asyncio.Future[Reply] = loop.create_future()
+        loop.call_later(0.02, reply.set_exception, Silent(to))
+        return reply
 
     def condition(self, _to: str) -> Condition:
         """As `Transport.condition`."""
         return Condition.UP
 
 
-def cut_off(store: RocksStore, mute: Mute) -> tuple[Coordinator, FastWrite]:
-    """A home that hears from nobody."""
+def isolated_home(store: RocksStore, silent: SilentNodes) -> tuple[Coordinator, FastWrite]:
+    """A home that receives no replies."""
     ballots = Ballots(1, store, CLOCK)
     rounds, replica = OpenRounds(ballots), Acceptor(NAME, RING, store, ballots)
     coordinator = Coordinator(
-        NAME, RING, replica, ballots, rounds, CommitIndex(1, store), mute, CLOCK, random.Random(1)
+        NAME, RING, replica, ballots, rounds, CommitIndex(1, store), silent, CLOCK, random.Random(1)
     )
-    return coordinator, FastWrite(NAME, RING, replica, ballots, rounds, mute, coordinator)
+    return coordinator, FastWrite(NAME, RING, replica, ballots, rounds, silent, coordinator)
 
 
-def test_partner_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: Path) -> None:
-    """The standby's silence after it is the second, and leaves the time to another coordinator."""
-    store, mute = RocksStore(tmp_path, Fsync.OS), Mute()
-    _, fast = cut_off(store, mute)
+def test_peer_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: Path) -> None:
+    """After the home, the standby is silent too, and the node leaves its time to another node."""
+    store, silent = RocksStore(tmp_path, Fsync.OS), SilentNodes()
+    _, fast = isolated_home(store, silent)
 
     async def scenario() -> Reply:
         await fast._ballots.issue(above=NEVER)
         request = CoordinateChange(KEY, Kind.CREATE, b"{}", (), b"%012d" % 1, b"", False, b"gw", 0)
-        handling = fast.do(request, CLOCK.now() + 60)
+        handling = fast.change(request, CLOCK.now() + 60)
         assert isinstance(handling, asyncio.Future)
         return await handling
 
     reply = asyncio.run(scenario())
     store.close()
-    assert reply == Undecided(True, "neither partner answered")
-    assert mute.asked == 2
+    assert reply == Undecided(True, "neither peer replied")
+    assert silent.asked == 2
 
 
-def test_whoever_waited_does_not_ask_again_who_was_silent_meanwhile(tmp_path: Path) -> None:
-    """Operations that wait for one record's turn at a node cut off all learn it from the first."""
-    store, mute = RocksStore(tmp_path, Fsync.OS), Mute()
-    coordinator, _ = cut_off(store, mute)
+def test_queued_changes_do_not_ask_peers_that_were_silent_meanwhile(tmp_path: Path) -> None:
+    """At an isolated node the first of several queued changes finds out for all of them."""
+    store, silent = RocksStore(tmp_path, Fsync.OS), SilentNodes()
+    coordinator, _ = isolated_home(store, silent)
 
     async def change(number: int) -> bool:
         name = Operation(b"%012d" % number, b"")
@@ -164,4 +167,4 @@ def test_whoever_waited_does_not_ask_again_who_was_silent_meanwhile(tmp_path: Pa
     doubts = asyncio.run(scenario())
     store.close()
     assert doubts == [True, False, False, False, False]
-    assert mute.asked == 2
+    assert silent.asked == 2

@@ -1,4 +1,4 @@
-"""The coordinator where the simulation, which tests all of its decisions, looks no further."""
+"""The coordinator: counters, refusals and timing that the simulation does not check."""
 
 import asyncio
 from pathlib import Path
@@ -19,25 +19,25 @@ NAME, FINGERPRINT = b"client-named", b"abcd"
 KEY = next(key for key in map(key_of, map(str, range(99))) if "db-0" in RING.cell(key).homes)
 
 
-def test_full_record_is_no_refusal_of_a_single_node(tmp_path: Path) -> None:
-    """A node that reaches no partner does not refuse a keyed change for want of room."""
-    do = CoordinateChange(KEY, Kind.DELETE, b"", (), NAME, FINGERPRINT, True, b"sender", 0)
+def test_a_single_node_does_not_refuse_a_keyed_change(tmp_path: Path) -> None:
+    """A node without a peer does not refuse a keyed change because its copy is full."""
+    deletion = CoordinateChange(KEY, Kind.DELETE, b"", (), NAME, FINGERPRINT, True, b"sender", 0)
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
             node.replica.offer(KEY, encode(full(Dot(7, 1))))
-            handling = node.handle(do, node.coordinator._clock.now() + 0.05)
+            handling = node.handle(deletion, node.coordinator._clock.now() + 0.05)
             assert asyncio.iscoroutine(handling)
-            assert await handling == Undecided(True, "neither partner answered")
+            assert await handling == Undecided(True, "neither peer replied")
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("failure", [Silent, Unreachable])
-def test_what_brings_a_home_up_is_no_operation(
+def test_messages_of_a_repair_do_not_count_as_an_operation(
     tmp_path: Path, failure: type[Silent | Unreachable]
 ) -> None:
-    """Requests that were sent for a round of repair are counted as such, for a read as its own."""
+    """The node counts the messages of a repair and those of a read apart."""
 
     async def scenario() -> None:
         async with voting(tmp_path, failure) as (node, _):
@@ -58,20 +58,20 @@ def test_what_brings_a_home_up_is_no_operation(
 
 
 @pytest.mark.parametrize("failure", [Silent, Unreachable])
-def test_who_reaches_neither_partner_says_so_at_once(
+def test_a_node_without_peers_gives_up_at_once(
     tmp_path: Path, failure: type[Silent | Unreachable]
 ) -> None:
-    """A coordinator whose partners both fail leaves the time that remains to the third node."""
+    """A coordinator whose peers both fail leaves the remaining time to the third node."""
     create, operation = Change(Kind.CREATE, b"{}"), Operation(NAME, FINGERPRINT)
 
     async def scenario() -> None:
         async with voting(tmp_path, failure) as (node, _):
             coordinator, counters = node.coordinator, node.coordinator.counters
             began = coordinator._clock.now()
-            with pytest.raises(Expired, match="neither partner answered"):
+            with pytest.raises(Expired, match="neither peer replied"):
                 await coordinator.read(KEY, began + 60)
             assert counters.peer_requests == (2 if failure is Silent else 0)
-            with pytest.raises(Expired, match="neither partner answered") as expired:
+            with pytest.raises(Expired, match="neither peer replied") as expired:
                 await coordinator.change(KEY, create, operation, False, began + 60)
             assert expired.value.maybe is (failure is Silent)
             assert counters.peer_requests == (4 if failure is Silent else 0)
@@ -80,22 +80,22 @@ def test_who_reaches_neither_partner_says_so_at_once(
     asyncio.run(scenario())
 
 
-def test_change_that_comes_too_late_is_not_begun(tmp_path: Path) -> None:
-    """The node refuses a change with too little time left, and one that waits for too long."""
+def test_late_change_is_not_begun(tmp_path: Path) -> None:
+    """The node refuses a change with too little time left, and one that waits too long."""
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
             coordinator = node.coordinator
 
-            def asked(left_s: float) -> object:
-                do = CoordinateChange(
+            def reply(left_s: float) -> object:
+                deletion = CoordinateChange(
                     KEY, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0, 100
                 )
-                return node.handle(do, coordinator._clock.now() + left_s)
+                return node.handle(deletion, coordinator._clock.now() + left_s)
 
-            assert isinstance(asked(0.09), Overloaded)
+            assert isinstance(reply(0.09), Overloaded)
             coordinator.queue.enter(KEY)
-            waiting = asked(0.13)
+            waiting = reply(0.13)
             assert asyncio.iscoroutine(waiting)
             assert isinstance(await waiting, Overloaded)
             coordinator.queue.leave(KEY)

@@ -94,8 +94,8 @@ def test_a_body_that_is_no_json_costs_its_record_alone(
                 assert isinstance(refused, answer)
                 assert "is not JSON" in str(refused)
             assert node.coordinator.queue.free(KEY)
-            assert rounds_of(node).upto == node.ballots.issued
-            assert not rounds_of(node).left(9)
+            assert rounds_of(node).commit_index == node.ballots.issued
+            assert not rounds_of(node).interrupted(9)
             assert not isinstance(await raw.ask(9, ReadVersion(OTHER)), Failed)
 
     run(scenario())
@@ -118,6 +118,6 @@ def test_a_partner_whose_state_cannot_be_decoded_leaves_no_round_open(tmp_path: 
             assert isinstance(answer, Undecided)
             assert not answer.maybe
             assert node.coordinator.queue.free(OTHER)
-            assert rounds_of(node).upto == node.ballots.issued
+            assert rounds_of(node).commit_index == node.ballots.issued
 
     run(scenario())

@@ -1,4 +1,4 @@
-"""A request that a node cannot even begin, over real sockets: it alone is refused."""
+"""Requests that a node cannot begin, over real sockets: it refuses them alone."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,15 +32,15 @@ from tests.wire.serving import Node as Serving
 WHOLE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 KEYS = [key_of(f"user-{number}") for number in range(200)]
 MINE = [key for key in KEYS if "db-0" in RING.cell(key).homes]
-DAMAGED, HELD = MINE[:2]
+DAMAGED, STORED = MINE[:2]
 FOREIGN = next(key for key in KEYS if "db-0" not in RING.cell(key).nodes)
 
 
 @asynccontextmanager
 async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node, RocksStore]]:
-    """A real node with one good copy and one that nobody can read."""
+    """Run a real node with one good copy and one unreadable copy."""
     async with voting(path) as (node, store), Serving() as wire:
-        await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, HELD, WHOLE)])
+        await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, STORED, WHOLE)])
         wire.listener.handler = node.handle
         node.peers.greeted(HELLO.caller, Boot(1, 1, 1, 0))
         yield wire, node, store
@@ -55,10 +55,10 @@ def proposal(key: bytes) -> Request:
     [ReadReplica(DAMAGED, NEVER), ReadVersion(FOREIGN), proposal(DAMAGED), proposal(FOREIGN)],
     ids=["damaged read", "foreign peek", "damaged proposal", "foreign proposal"],
 )
-def test_what_cannot_be_begun_is_refused_alone(
+def test_request_that_cannot_begin_is_refused_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: Request
 ) -> None:
-    """A damaged or foreign record costs its request a refusal; others on the connection go on."""
+    """The node refuses a request for a damaged or foreign record, and answers all others."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node, store):
@@ -66,39 +66,39 @@ def test_what_cannot_be_begun_is_refused_alone(
             before = store.get(Family.RECORDS, DAMAGED)
             for number in range(3):
                 raw.say(2 * number, broken)
-                raw.say(2 * number + 1, ReadReplica(HELD, NEVER))
-            heard = [await raw.hear() for _ in range(6)]
-            for number, answer in enumerate(heard):
-                assert answer is not None, "the connection was cut"
-                assert answer[0] == number
-                assert isinstance(answer[1], Failed if number % 2 == 0 else ReplicaState)
-            refusal = heard[0]
+                raw.say(2 * number + 1, ReadReplica(STORED, NEVER))
+            replies = [await raw.hear() for _ in range(6)]
+            for number, reply in enumerate(replies):
+                assert reply is not None, "the connection was cut"
+                assert reply[0] == number
+                assert isinstance(reply[1], Failed if number % 2 == 0 else ReplicaState)
+            refusal = replies[0]
             assert refusal is not None
             assert "db-0" in str(refusal[1])
             assert store.get(Family.RECORDS, DAMAGED) == before
             assert node.replica.unfinished(DAMAGED) == NEVER
 
     run(scenario())
-    assert len(caplog.records) == 1, "said once, however often it is asked"
+    assert len(caplog.records) == 1, "logged once, for any number of requests"
     assert "nothing was done" in caplog.text or "rebuilds its copies" in caplog.text
 
 
 def test_damaged_copy_does_not_coordinate(tmp_path: Path) -> None:
-    """A change of a record whose own copy cannot be read is refused, and keeps nobody's turn."""
-    do = CoordinateChange(DAMAGED, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0)
+    """A node refuses to change a record with an unreadable copy, and frees the key's turn."""
+    deletion = CoordinateChange(DAMAGED, Kind.DELETE, b"", (), bytes(12), b"", False, b"sender", 0)
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node, _):
             raw = await Raw.to(wire)
-            assert isinstance(await raw.ask(1, do), Failed)
+            assert isinstance(await raw.ask(1, deletion), Failed)
             assert node.coordinator.queue.free(DAMAGED)
-            assert isinstance(await raw.ask(2, ReadVersion(HELD)), VersionOnly)
+            assert isinstance(await raw.ask(2, ReadVersion(STORED)), VersionOnly)
 
     run(scenario())
 
 
-def test_failed_disk_refuses_without_cutting_anyone_off(tmp_path: Path) -> None:
-    """Where the disk fails a read, that read is refused, and its connection stays."""
+def test_failed_read_of_the_disk_keeps_the_connection(tmp_path: Path) -> None:
+    """If the disk fails a read, the node refuses that read and keeps the connection."""
 
     def fail(*_: object) -> bytes:
         raise StoreFailed("the disk is gone")
@@ -108,25 +108,23 @@ def test_failed_disk_refuses_without_cutting_anyone_off(tmp_path: Path) -> None:
             raw = await Raw.to(wire)
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(store, "get", fail)
-                refused = await raw.ask(1, ReadVersion(HELD))
+                refused = await raw.ask(1, ReadVersion(STORED))
             assert isinstance(refused, Failed)
             assert "the disk is gone" in refused.reason
-            assert isinstance(await raw.ask(2, ReadVersion(HELD)), VersionOnly)
+            assert isinstance(await raw.ask(2, ReadVersion(STORED)), VersionOnly)
 
     run(scenario())
 
 
-def test_what_nobody_foresaw_ends_the_connection(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A defect in answering a request costs its connection, is logged, and leaves the others."""
+def test_defect_ends_the_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A defect ends the connection of its request, with a log line, and no other connection."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, _, _):
             bad, good = await Raw.to(wire), await Raw.to(wire)
             bad.say(1, ReadVersion(b"\xff\xff"))
             assert await bad.closed()
-            assert isinstance(await good.ask(1, ReadVersion(HELD)), VersionOnly)
+            assert isinstance(await good.ask(1, ReadVersion(STORED)), VersionOnly)
 
     run(scenario())
     assert "IndexError" in caplog.text

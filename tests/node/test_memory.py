@@ -1,4 +1,4 @@
-"""How long an operation is remembered."""
+"""The dedup window: how long a record remembers an operation."""
 
 from dataclasses import dataclass
 
@@ -25,16 +25,16 @@ A, B = 1, 2
 
 @dataclass(slots=True)
 class SetClock:
-    """A clock that stands where it is put."""
+    """A clock that the test sets."""
 
     at: float = 1000.0
 
     def now(self) -> float:
-        """Where it stands."""
+        """Return the set time, in seconds."""
         return self.at
 
     def wall_ms(self) -> int:
-        """Nothing here asks for it."""
+        """Return 0: the dedup window uses no wall clock."""
         return 0
 
 
@@ -43,83 +43,83 @@ def entry(sequence: int, sender: bytes = SENDER) -> Entry:
 
 
 def full(ballot: Dot, count: int = MAX_KEYED_ENTRIES) -> State:
-    """A state that remembers so many operations, all of one coordinator's rounds."""
+    """Return a state that remembers `count` operations under one ballot."""
     log = b""
     for number in range(count):
         log = appended(log, number.to_bytes(8, "big"), b"abcd", Outcome.DONE, ballot)
     return State((ballot,), True, b"{}", (), log)
 
 
-def test_gateway_says_which_are_over() -> None:
-    """A gateway's operations are forgettable once it has said so, those from `low` on are not."""
-    memory = DedupWindow(SetClock())
-    memory.heard(SENDER, 5)
-    assert memory.forgettable(entry(4))
-    assert not memory.forgettable(entry(5))
-    memory.heard(SENDER, 6)
-    assert memory.forgettable(entry(5))
+def test_operations_below_the_reported_low_are_forgettable() -> None:
+    """A node may forget a gateway's operations below its reported `low`, and no others."""
+    window = DedupWindow(SetClock())
+    window.record_low(SENDER, 5)
+    assert window.forgettable(entry(4))
+    assert not window.forgettable(entry(5))
+    window.record_low(SENDER, 6)
+    assert window.forgettable(entry(5))
 
 
-def test_late_word_of_a_gateway_takes_nothing_back() -> None:
-    """An older request of a gateway, arriving late, does not make its operations live again."""
-    memory = DedupWindow(SetClock())
-    memory.heard(SENDER, 9)
-    memory.heard(SENDER, 3)
-    assert memory.forgettable(entry(8))
+def test_late_report_does_not_lower_the_limit() -> None:
+    """An older report that arrives late does not make operations unforgettable again."""
+    window = DedupWindow(SetClock())
+    window.record_low(SENDER, 9)
+    window.record_low(SENDER, 3)
+    assert window.forgettable(entry(8))
 
 
-def test_silent_gateway_is_given_a_window() -> None:
-    """A silent gateway's operations are forgettable a whole window after a later one was seen."""
+def test_silent_gateways_operations_expire_after_a_window() -> None:
+    """A silent gateway's operation is forgettable a window after the node saw a later one."""
     clock = SetClock()
-    memory = DedupWindow(clock)
-    assert not memory.forgettable(entry(2))
+    window = DedupWindow(clock)
+    assert not window.forgettable(entry(2))
     clock.at += GATEWAY_WINDOW_S
-    assert not memory.forgettable(entry(2))
+    assert not window.forgettable(entry(2))
     clock.at += 0.01
-    assert memory.forgettable(entry(2))
-    assert memory.forgettable(entry(1))
-    assert not memory.forgettable(entry(3))
+    assert window.forgettable(entry(2))
+    assert window.forgettable(entry(1))
+    assert not window.forgettable(entry(3))
 
 
-def test_ballot_expires_a_window_after_it_was_seen() -> None:
-    """A coordinator's ballots expire a whole window after a later one was seen, and no other's."""
+def test_ballot_expires_a_window_after_the_node_saw_it() -> None:
+    """A ballot expires a window after the node saw a later one of the same coordinator."""
     clock = SetClock()
-    memory = DedupWindow(clock)
-    memory.saw((Dot(7, A),))
+    window = DedupWindow(clock)
+    window.saw((Dot(7, A),))
     clock.at += KEYED_WINDOW_S
-    assert not memory.expired(Dot(7, A))
+    assert not window.expired(Dot(7, A))
     clock.at += 0.01
-    assert memory.expired(Dot(7, A))
-    assert memory.expired(Dot(6, A))
-    assert not memory.expired(Dot(8, A))
-    assert not memory.expired(Dot(6, B))
+    assert window.expired(Dot(7, A))
+    assert window.expired(Dot(6, A))
+    assert not window.expired(Dot(8, A))
+    assert not window.expired(Dot(6, B))
 
 
 def test_key_used_again_through_another_coordinator_has_its_own_window() -> None:
-    """A second use of a key does not expire with the first, whoever coordinates either."""
+    """A second use of a key does not expire with the first, under another coordinator either."""
     clock = SetClock()
-    memory = DedupWindow(clock)
-    memory.saw((Dot(7, A),))
+    window = DedupWindow(clock)
+    window.saw((Dot(7, A),))
     clock.at += KEYED_WINDOW_S + 1
-    assert memory.expired(Dot(7, A))
+    assert window.expired(Dot(7, A))
     again = Dot(9, B)
-    memory.saw((again, Dot(7, A)))
+    window.saw((again, Dot(7, A)))
     clock.at += KEYED_WINDOW_S - 1
-    assert not memory.expired(again)
+    assert not window.expired(again)
     clock.at += 2
-    assert memory.expired(again)
+    assert window.expired(again)
 
 
-def test_restart_begins_the_watch_again() -> None:
-    """A node that has restarted has seen no ballot yet."""
+def test_restart_begins_the_window_again() -> None:
+    """A restarted node has seen no ballot yet."""
     clock = SetClock()
     DedupWindow(clock).saw((Dot(7, A),))
     clock.at += 2 * KEYED_WINDOW_S
     assert not DedupWindow(clock).expired(Dot(7, A))
 
 
-def test_peer_tells_a_restarted_node_what_has_expired() -> None:
-    """What expired at a peer has expired, and a later ballot has not."""
+def test_restarted_node_learns_expired_ballots_from_a_peer() -> None:
+    """A ballot that expired at a peer has expired; a later one has not."""
     clock = SetClock()
     peer, restarted = DedupWindow(clock), DedupWindow(clock)
     peer.issued(A, 7)
@@ -133,44 +133,44 @@ def test_peer_tells_a_restarted_node_what_has_expired() -> None:
     assert restarted.expired(Dot(7, A))
 
 
-def test_full_record_says_when_it_has_room() -> None:
-    """A record with all the operations it may remember has room once the oldest slice expires."""
+def test_full_record_has_room_once_its_oldest_slice_expires() -> None:
+    """The dedup window returns the seconds until a full record has room again."""
     clock = SetClock()
-    memory = DedupWindow(clock)
-    assert memory.full_for_s(full(Dot(7, A), MAX_KEYED_ENTRIES - 1)) is None
+    window = DedupWindow(clock)
+    assert window.full_for_s(full(Dot(7, A), MAX_KEYED_ENTRIES - 1)) is None
     state = full(Dot(7, A))
-    assert memory.full_for_s(state) == KEYED_WINDOW_S + 1
+    assert window.full_for_s(state) == KEYED_WINDOW_S + 1
     clock.at += 100
-    left = memory.full_for_s(state)
+    left = window.full_for_s(state)
     assert left == KEYED_WINDOW_S - 100 + 1
     clock.at += left
-    assert memory.full_for_s(state) is None
+    assert window.full_for_s(state) is None
 
 
-def test_what_one_issuer_takes_is_bounded() -> None:
-    """Ballots seen at every moment of an hour take no more marks than a window has grains."""
+def test_marks_of_one_issuer_are_bounded() -> None:
+    """A ballot each second for an hour leaves no more marks than a window has grains."""
     clock = SetClock()
-    memory = DedupWindow(clock)
+    window = DedupWindow(clock)
     for number in range(3600):
         clock.at += 1
-        memory.issued(A, number)
+        window.issued(A, number)
         due = number - int(KEYED_WINDOW_S + ISSUE_GRAIN_S) - 2
-        assert due < 0 or memory.expired(Dot(due, A))
-        assert not memory.expired(Dot(max(0, number - int(KEYED_WINDOW_S) + 1), A))
+        assert due < 0 or window.expired(Dot(due, A))
+        assert not window.expired(Dot(max(0, number - int(KEYED_WINDOW_S) + 1), A))
     marks = int(KEYED_WINDOW_S / ISSUE_GRAIN_S)
-    assert repr(memory).endswith(f"ballots <IssueLog 1 issuers, {marks} marks>>")
+    assert repr(window).endswith(f"ballots <IssueLog 1 issuers, {marks} marks>>")
 
 
-def test_memory_of_gateways_does_not_grow_without_bound() -> None:
-    """A gateway that is silent for a window takes no room but one issuer's, of so many at most."""
+def test_log_of_gateways_is_bounded() -> None:
+    """A gateway that is silent for a window takes no memory but one of 1024 issuers."""
     clock = SetClock()
-    memory = DedupWindow(clock)
+    window = DedupWindow(clock)
     for number in range(5_000):
         clock.at += 1
-        memory.heard(number.to_bytes(6, "big"), 1)
-        memory.forgettable(entry(number, b"G%05d" % number))
-    assert repr(memory).startswith(
-        "<Memory 119 gateways, sequences <IssueLog 1024 issuers, 1024 marks>"
+        window.record_low(number.to_bytes(6, "big"), 1)
+        window.forgettable(entry(number, b"G%05d" % number))
+    assert repr(window).startswith(
+        "<DedupWindow 119 gateways, sequences <IssueLog 1024 issuers, 1024 marks>"
     )
 
 
@@ -182,9 +182,9 @@ def test_memory_of_gateways_does_not_grow_without_bound() -> None:
     )
 )
 def test_never_forgets_early(steps: list[tuple[float, int, int, int]]) -> None:
-    """Nothing is forgotten before its gateway's word, or a window after it was issued."""
+    """No operation expires before its gateway reports it, or a window after its issue."""
     clock = SetClock()
-    memory = DedupWindow(clock)
+    window = DedupWindow(clock)
     issued: dict[tuple[bytes | int, int], float] = {}
     sequences = dict.fromkeys(range(4), 0)
     lows: dict[bytes, int] = {}
@@ -192,22 +192,22 @@ def test_never_forgets_early(steps: list[tuple[float, int, int, int]]) -> None:
         clock.at += passed
         name = bytes([issuer]) * 6
         if low >= 0:
-            memory.heard(name, low)
+            window.record_low(name, low)
             lows[name] = max(low, lows.get(name, 0))
         sequences[issuer] += step
         number = sequences[issuer]
         issued.setdefault((name, number), clock.at)
         issued.setdefault((issuer, number), clock.at)
         if step % 2:
-            memory.saw((Dot(number, issuer),))
+            window.saw((Dot(number, issuer),))
         for (source, counter), at in issued.items():
             if isinstance(source, int):
-                early = memory.expired(Dot(counter, source)) and clock.at - at <= KEYED_WINDOW_S
+                early = window.expired(Dot(counter, source)) and clock.at - at <= KEYED_WINDOW_S
             else:
-                told = lows.get(source, 0) > counter
+                reported = lows.get(source, 0) > counter
                 early = (
-                    memory.forgettable(entry(counter, source))
-                    and not told
+                    window.forgettable(entry(counter, source))
+                    and not reported
                     and clock.at - at <= GATEWAY_WINDOW_S
                 )
             assert not early

@@ -1,4 +1,4 @@
-"""One operation at a time per key."""
+"""The key queue: one operation at a time per key."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.consensus.key_queue import Crowded, KeyQueue
+from ddb.node.consensus.key_queue import KeyQueue, TurnTooLate
 from ddb.record.state import State
 from ddb.record.version import Dot
 
@@ -24,7 +24,7 @@ async def settle() -> None:
 
 
 class Worker:
-    """Takes a turn, says so, and keeps it until told to go."""
+    """Takes a turn, logs its name, and keeps the turn until `go` is set."""
 
     def __init__(self, queue: KeyQueue, name: str, log: list[str], key: bytes = KEY) -> None:
         self.go = asyncio.Event()
@@ -37,7 +37,7 @@ class Worker:
 
 
 def test_turns_come_in_order_of_arrival() -> None:
-    """Whoever asked first is served first, one at a time, and the last leaves nothing behind."""
+    """Operations have turns one at a time in order of arrival; the last leaves the key free."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
@@ -56,7 +56,7 @@ def test_turns_come_in_order_of_arrival() -> None:
 
 
 def test_keys_do_not_wait_for_each_other() -> None:
-    """A turn on one key holds up no other."""
+    """A turn on one key delays no operation on another."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
@@ -71,8 +71,8 @@ def test_keys_do_not_wait_for_each_other() -> None:
     run(scenario())
 
 
-def test_newcomer_does_not_overtake_whoever_was_called() -> None:
-    """A turn that was handed on but not yet taken is not free for a newcomer."""
+def test_newcomer_does_not_overtake_the_next_operation() -> None:
+    """A key whose turn has passed to a waiting operation is not free for a newcomer."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
@@ -94,7 +94,7 @@ def test_newcomer_does_not_overtake_whoever_was_called() -> None:
 
 @pytest.mark.parametrize("which", [1, 2, 3])
 def test_cancelled_waiter_is_passed_over(which: int) -> None:
-    """A waiter that gives up, first in line or last, holds up nobody behind it."""
+    """A cancelled waiter, first in line or last, delays no operation behind it."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
@@ -112,26 +112,26 @@ def test_cancelled_waiter_is_passed_over(which: int) -> None:
 
 
 def test_waiter_cancelled_as_its_turn_comes_hands_it_on() -> None:
-    """A turn that reaches a waiter together with its cancellation goes to the next."""
+    """A turn that comes together with the cancellation goes to the next waiter."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
         queue.enter(KEY)
-        gone, kept = Worker(queue, "gone", log), Worker(queue, "kept", log)
+        cancelled, waiting = Worker(queue, "cancelled", log), Worker(queue, "waiting", log)
         await settle()
         queue.leave(KEY)
-        gone.task.cancel()
-        kept.go.set()
-        await kept.task
-        assert log == ["kept"]
-        assert gone.task.cancelled()
+        cancelled.task.cancel()
+        waiting.go.set()
+        await waiting.task
+        assert log == ["waiting"]
+        assert cancelled.task.cancelled()
         assert queue.free(KEY)
 
     run(scenario())
 
 
-def test_turn_ends_however_its_holder_does() -> None:
-    """A holder that fails or is cancelled frees its key like one that is done."""
+def test_turn_ends_with_its_operation() -> None:
+    """An operation that fails or is cancelled frees its key like one that succeeds."""
 
     async def scenario() -> None:
         queue = KeyQueue()
@@ -153,8 +153,8 @@ def test_turn_ends_however_its_holder_does() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_mixture_of_comings_and_goings(seed: int) -> None:
-    """Under random holds and cancellations turns stay exclusive and in order, and none is lost."""
+def test_random_arrivals_and_cancellations(seed: int) -> None:
+    """Under random turns and cancellations, turns stay exclusive and in order, and none is lost."""
 
     async def scenario() -> None:
         rng, queue = random.Random(seed), KeyQueue()
@@ -185,8 +185,8 @@ def test_any_mixture_of_comings_and_goings(seed: int) -> None:
         assert {type(end) for end in ended} == {type(None), asyncio.CancelledError}
         for key in (KEY, OTHER):
             assert queue.free(key)
-            rest = iter(asked[key])
-            assert all(number in rest for number in served[key])
+            arrivals = iter(asked[key])
+            assert all(number in arrivals for number in served[key])
         finished = {number for number, end in enumerate(ended) if end is None}
         assert finished <= {*served[KEY], *served[OTHER]}
 
@@ -194,29 +194,30 @@ def test_any_mixture_of_comings_and_goings(seed: int) -> None:
 
 
 class Reader:
-    """Waits to read, and says what it got: a word, or the turn."""
+    """Waits to read, and logs its result: a decided state, or the turn."""
 
-    def __init__(self, queue: KeyQueue, since: float, log: list[str]) -> None:
-        self.task = asyncio.ensure_future(self._read(queue, since, log))
+    def __init__(self, queue: KeyQueue, received_at: float, log: list[str]) -> None:
+        self.task = asyncio.ensure_future(self._read(queue, received_at, log))
 
-    async def _read(self, queue: KeyQueue, since: float, log: list[str]) -> None:
-        async with queue.turn(KEY, since) as word:
-            log.append(f"{since:.0f} {'has the turn' if word is None else word.body.decode()}")
+    async def _read(self, queue: KeyQueue, received_at: float, log: list[str]) -> None:
+        async with queue.turn(KEY, received_at) as state:
+            result = "has the turn" if state is None else state.body.decode()
+            log.append(f"{received_at:.0f} {result}")
 
 
-def test_what_is_decided_answers_those_who_waited_to_read_since_before() -> None:
-    """A reader that came later, or in that moment, and a change have their turns all the same."""
+def test_decided_state_answers_reads_that_arrived_before_the_round() -> None:
+    """A read that arrived later or at the same time, and a change, still have their turns."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
         queue.enter(KEY)
-        readers = [Reader(queue, since, log) for since in (1.0, 2.0, 3.0)]
+        readers = [Reader(queue, received_at, log) for received_at in (1.0, 2.0, 3.0)]
         worker = Worker(queue, "change", log)
         await settle()
-        queue.tell(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
+        queue.resolve_reads(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
         await settle()
         assert log == ["1 decided"]
-        queue.tell(KEY, 2.0, State((Dot(2, 1),), True, b"decided again"))
+        queue.resolve_reads(KEY, 2.0, State((Dot(2, 1),), True, b"decided again"))
         queue.leave(KEY)
         await settle()
         assert log == ["1 decided", "2 has the turn", "3 has the turn", "change"]
@@ -228,12 +229,12 @@ def test_what_is_decided_answers_those_who_waited_to_read_since_before() -> None
 
 
 def test_reader_of_a_free_key_has_the_turn() -> None:
-    """Where nobody is there to tell it anything, it keeps others waiting as a change does."""
+    """A read of a free key takes the turn and delays others, as a change does."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
-        async with queue.turn(KEY, 1.0) as word:
-            assert word is None
+        async with queue.turn(KEY, 1.0) as state:
+            assert state is None
             worker = Worker(queue, "change", log)
             await settle()
             assert log == []
@@ -243,25 +244,25 @@ def test_reader_of_a_free_key_has_the_turn() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_reader_that_gives_up_as_it_is_called_hands_on_only_what_it_has(told: bool) -> None:
-    """A turn that comes together with the cancellation goes to the next; a word is no turn."""
+@pytest.mark.parametrize("answered", [False, True])
+def test_cancelled_read_passes_on_only_a_turn(answered: bool) -> None:
+    """A turn that comes together with the cancellation goes to the next; a state is no turn."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
         queue.enter(KEY)
-        gone = Reader(queue, 1.0, log)
+        cancelled = Reader(queue, 1.0, log)
         worker = Worker(queue, "change", log)
         await settle()
-        if told:
-            queue.tell(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
+        if answered:
+            queue.resolve_reads(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
         else:
             queue.leave(KEY)
-        gone.task.cancel()
+        cancelled.task.cancel()
         await settle()
-        assert gone.task.cancelled()
-        assert log == ([] if told else ["change"])
-        if told:
+        assert cancelled.task.cancelled()
+        assert log == ([] if answered else ["change"])
+        if answered:
             queue.leave(KEY)
         worker.go.set()
         await worker.task
@@ -270,8 +271,8 @@ def test_reader_that_gives_up_as_it_is_called_hands_on_only_what_it_has(told: bo
     run(scenario())
 
 
-def test_change_whose_turn_does_not_come_in_time_is_refused() -> None:
-    """It gets no turn any more, and the next in line does."""
+def test_change_without_a_turn_in_time_is_refused() -> None:
+    """The queue refuses the change, and its turn goes to the next operation."""
 
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
@@ -281,20 +282,20 @@ def test_change_whose_turn_does_not_come_in_time_is_refused() -> None:
             async with queue.turn(KEY, within_s=0.01):
                 log.append("had a turn")
 
-        late, kept = asyncio.ensure_future(change()), Worker(queue, "kept", log)
-        with pytest.raises(Crowded):
+        late, waiting = asyncio.ensure_future(change()), Worker(queue, "waiting", log)
+        with pytest.raises(TurnTooLate):
             await late
         queue.leave(KEY)
-        kept.go.set()
-        await kept.task
-        assert log == ["kept"]
+        waiting.go.set()
+        await waiting.task
+        assert log == ["waiting"]
         assert queue.free(KEY)
 
     run(scenario())
 
 
 def test_change_that_would_wait_too_long_is_refused_at_once() -> None:
-    """How long turns take, and how many wait, tells so; a short queue is joined."""
+    """The queue estimates the wait from its length and the mean turn; a short queue admits."""
 
     async def scenario() -> None:
         queue = KeyQueue()
@@ -308,7 +309,7 @@ def test_change_that_would_wait_too_long_is_refused_at_once() -> None:
         holders = [asyncio.ensure_future(hold(0.002)) for _ in range(20)]
         await asyncio.sleep(0)
         began = asyncio.get_running_loop().time()
-        with pytest.raises(Crowded, match="20 operations"):
+        with pytest.raises(TurnTooLate, match="20 operations"):
             async with queue.turn(KEY, within_s=0.01):
                 pass
         assert asyncio.get_running_loop().time() - began < 0.01
@@ -321,8 +322,8 @@ def test_change_that_would_wait_too_long_is_refused_at_once() -> None:
     run(scenario())
 
 
-def test_one_long_turn_hardly_counts() -> None:
-    """A turn that met a silent partner does not have those behind it refused."""
+def test_one_long_turn_hardly_raises_the_mean() -> None:
+    """After one turn with a silent peer the queue does not refuse the changes behind it."""
 
     async def scenario() -> None:
         queue = KeyQueue()

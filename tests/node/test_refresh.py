@@ -1,4 +1,4 @@
-"""Rounds that bring homes up, among real replicas one call apart."""
+"""Repair rounds among real replicas in one process."""
 
 import asyncio
 import inspect
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_gossip import RECOVERY_BATCH_KEYS, CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
-from ddb.node.consensus.coordinator import Coordinator, Outrun
+from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.consensus.proposer import Outrun
+from ddb.node.repair.round_recovery import RECOVERY_BATCH_KEYS, RoundRecovery
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -36,8 +37,8 @@ FAR = 1 << 60
 
 
 @dataclass(slots=True)
-class Together:
-    """A transport between the nodes of one process."""
+class LocalCell:
+    """A `Transport` between the replicas of one process."""
 
     replicas: dict[str, Acceptor] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -67,24 +68,24 @@ class Together:
 
 
 @contextmanager
-def cell_at(path: Path) -> Iterator[tuple[Together, Coordinator]]:
-    """The cell's three replicas, which hold the record, and the standby's coordinator."""
+def cell_at(path: Path) -> Iterator[tuple[LocalCell, Coordinator]]:
+    """Yield a transport to the cell's three replicas, and the standby's coordinator."""
     stores = {name: RocksStore(path / name, Fsync.OS) for name in NAMES}
-    together = Together()
+    cell = LocalCell()
     ballots = {name: Ballots(number, stores[name], CLOCK) for number, name in enumerate(NAMES, 1)}
     for name, store in stores.items():
-        together.replicas[name] = Acceptor(name, RING, store, ballots[name])
+        cell.replicas[name] = Acceptor(name, RING, store, ballots[name])
     standby = CELL.standby
     yield (
-        together,
+        cell,
         Coordinator(
             standby,
             RING,
-            together.replicas[standby],
+            cell.replicas[standby],
             ballots[standby],
             OpenRounds(ballots[standby]),
             CommitIndex(ballots[standby].node_id, stores[standby]),
-            together,
+            cell,
             CLOCK,
             random.Random(1),
         ),
@@ -93,96 +94,96 @@ def cell_at(path: Path) -> Iterator[tuple[Together, Coordinator]]:
         store.close()
 
 
-async def hold(together: Together) -> None:
-    """Let all of them hold the same record."""
-    for replica in together.replicas.values():
+async def store_everywhere(cell: LocalCell) -> None:
+    """Store the same state of the record on all three."""
+    for replica in cell.replicas.values():
         replica.offer(KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
         await replica.writes.all_durable()
 
 
 def test_refresh_gives_way_to_another_coordinator(tmp_path: Path) -> None:
-    """A round that only brings homes up does not fight a client's operation on the record."""
+    """A repair round gives way to a client's operation on the same record."""
 
-    async def scenario(together: Together, coordinator: Coordinator) -> None:
-        await hold(together)
+    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+        await store_everywhere(cell)
         for home in CELL.homes:
-            together.replicas[home].promise(KEY, Dot(FAR, 7))
+            cell.replicas[home].promise(KEY, Dot(FAR, 7))
         with pytest.raises(Outrun):
             await coordinator.refresh(KEY, CLOCK.now() + 1)
-        assert len(together.asked) == 1
-        assert all(together.replicas[home].promised(KEY) == Dot(FAR, 7) for home in CELL.homes)
-        # Next time it is above that: whoever promised it may be gone.
+        assert len(cell.asked) == 1
+        assert all(cell.replicas[home].promised(KEY) == Dot(FAR, 7) for home in CELL.homes)
+        # The next refresh uses a higher ballot: the other coordinator may have stopped.
         assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
 
-    with cell_at(tmp_path) as (together, coordinator):
-        asyncio.run(scenario(together, coordinator))
+    with cell_at(tmp_path) as (cell, coordinator):
+        asyncio.run(scenario(cell, coordinator))
 
 
 def test_refresh_does_not_give_way_to_a_floor(tmp_path: Path) -> None:
-    """A home that restarted refuses what is old, and nobody else is there to bring it up."""
+    """A repair round passes the floor of a restarted home: no other coordinator repairs it."""
 
-    async def scenario(together: Together, coordinator: Coordinator) -> None:
-        await hold(together)
+    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+        await store_everywhere(cell)
         for home in CELL.homes:
-            await together.replicas[home].raise_floor(FAR)
+            await cell.replicas[home].raise_floor(FAR)
         assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
 
-    with cell_at(tmp_path) as (together, coordinator):
-        asyncio.run(scenario(together, coordinator))
+    with cell_at(tmp_path) as (cell, coordinator):
+        asyncio.run(scenario(cell, coordinator))
 
 
-def test_all_rounds_left_open_are_ended_at_once(tmp_path: Path) -> None:
-    """Hundreds of them do not wait for one another's turn, some a second."""
-    cell_mates = [
+def test_all_interrupted_rounds_are_decided_in_one_pass(tmp_path: Path) -> None:
+    """Full batches follow each other without a pause."""
+    keys_of_cell = [
         key for key in (key_of(f"id{n}") for n in range(10_000)) if RING.cell(key) == CELL
     ][: 3 * RECOVERY_BATCH_KEYS]
 
-    async def scenario(together: Together, coordinator: Coordinator) -> None:
-        rounds = coordinator._rounds
-        for key in cell_mates:
-            rounds.end(key, rounds.begin(key), Fate.UNKNOWN)
-        settling = CommitGossip(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
+    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+        rounds = coordinator._proposer.rounds
+        for key in keys_of_cell:
+            rounds.begin(key).end(Fate.UNKNOWN)
+        recovery = RoundRecovery(rounds, coordinator, CLOCK)
         times = 1
-        while await settling._end():
+        while await recovery.recover_batch():
             times += 1
-        assert len(rounds.left(1)) == 0
+        assert len(rounds.interrupted(1)) == 0
         assert times == 4
-        assert len(together.asked) == 3 * RECOVERY_BATCH_KEYS
+        assert len(cell.asked) == 3 * RECOVERY_BATCH_KEYS
 
-    assert len(cell_mates) == 3 * RECOVERY_BATCH_KEYS
-    with cell_at(tmp_path) as (together, coordinator):
-        asyncio.run(scenario(together, coordinator))
+    assert len(keys_of_cell) == 3 * RECOVERY_BATCH_KEYS
+    with cell_at(tmp_path) as (cell, coordinator):
+        asyncio.run(scenario(cell, coordinator))
 
 
-def test_trying_in_vain_is_put_off(tmp_path: Path) -> None:
-    """Where a round cannot be ended now, those left are not tried over and over."""
+def test_failed_recovery_waits_for_the_next_pass(tmp_path: Path) -> None:
+    """After a failed recovery the pass ends, and the key stays interrupted."""
 
-    async def scenario(together: Together, coordinator: Coordinator) -> None:
-        rounds = coordinator._rounds
-        await hold(together)
+    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+        rounds = coordinator._proposer.rounds
+        await store_everywhere(cell)
         for home in CELL.homes:
-            together.replicas[home].promise(KEY, Dot(FAR, 7))
-        rounds.end(KEY, rounds.begin(KEY), Fate.UNKNOWN)
-        settling = CommitGossip(1, (), rounds, coordinator._ballots, coordinator, together, CLOCK)
-        assert not await settling._end()
-        assert rounds.left(1) == [KEY]
+            cell.replicas[home].promise(KEY, Dot(FAR, 7))
+        rounds.begin(KEY).end(Fate.UNKNOWN)
+        recovery = RoundRecovery(rounds, coordinator, CLOCK)
+        assert not await recovery.recover_batch()
+        assert rounds.interrupted(1) == [KEY]
 
-    with cell_at(tmp_path) as (together, coordinator):
-        asyncio.run(scenario(together, coordinator))
+    with cell_at(tmp_path) as (cell, coordinator):
+        asyncio.run(scenario(cell, coordinator))
 
 
-def test_refusal_is_answered_with_a_higher_ballot_to_the_same_partner(tmp_path: Path) -> None:
-    """Of a partner that answers one knows that it does, of the other one not."""
+def test_rejected_proposer_asks_the_same_peer_again(tmp_path: Path) -> None:
+    """After a rejection the proposer sends a higher ballot to the peer that replied."""
 
-    async def scenario(together: Together, coordinator: Coordinator) -> None:
-        await hold(together)
+    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+        await store_everywhere(cell)
         for home in CELL.homes:
-            together.replicas[home].promise(KEY, Dot(FAR, 7))
+            cell.replicas[home].promise(KEY, Dot(FAR, 7))
         change, operation = Change(Kind.UPDATE, b'{"a":1}'), Operation(b"%012d" % 1, b"")
         outcome, _ = await coordinator.change(KEY, change, operation, False, CLOCK.now() + 5)
         assert outcome is Outcome.DONE
-        assert len(together.asked) > 1
-        assert len(set(together.asked)) == 1
+        assert len(cell.asked) > 1
+        assert len(set(cell.asked)) == 1
 
-    with cell_at(tmp_path) as (together, coordinator):
-        asyncio.run(scenario(together, coordinator))
+    with cell_at(tmp_path) as (cell, coordinator):
+        asyncio.run(scenario(cell, coordinator))

@@ -1,4 +1,4 @@
-"""Up to where a node's rounds have ended, and what its peers know by that."""
+"""Open rounds of a node, and the commit indexes of its peers."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddb.node.consensus.commit_index import MAX_SPANS_PER_PEER, PERSIST_INTERVAL_MS, CommitIndex
-from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.consensus.open_rounds import Fate, OpenRounds, Round
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.hybrid_clock import at_millisecond
@@ -30,84 +30,84 @@ def on_a_store(path: Path, scenario: Callable[[RocksStore], None]) -> None:
     asyncio.run(whole())
 
 
-def began(rounds: OpenRounds, ballots: Ballots, key: bytes) -> tuple[bool, int]:
-    """What `begin` says, and the counter of the ballot issued for the round."""
-    first = rounds.begin(key)
+def began(rounds: OpenRounds, ballots: Ballots, key: bytes) -> tuple[Round, int]:
+    """Begin a round. Return it with the counter of the ballot issued for it."""
+    begun = rounds.begin(key)
     # As `issue` does once the ceiling on disk covers the counter.
     ballots.issued = ballots._hybrid.next(0, 0)
-    return first, ballots.issued
+    return begun, ballots.issued
 
 
 @pytest.fixture
 def ballots(tmp_path: Path) -> Ballots:
-    """Of a store that is closed: nothing here reserves a ceiling."""
+    """Ballots on a closed store, since no test here reserves a ceiling."""
     found: list[Ballots] = []
     on_a_store(tmp_path, lambda store: found.append(Ballots(ME, store, SystemClock())))
     return found[0]
 
 
-def test_a_round_holds_back_its_own_ballot_and_later_ones(ballots: Ballots) -> None:
-    """As long as a round is open nothing from its ballot on is said to have ended."""
+def test_an_open_round_limits_the_commit_index(ballots: Ballots) -> None:
+    """The commit index stays below the ballot of an open round, and so below later ones."""
     rounds = OpenRounds(ballots)
     first, early = began(rounds, ballots, ONE)
     second, late = began(rounds, ballots, TWO)
-    rounds.end(TWO, second, Fate.DECIDED)
-    assert rounds.since <= rounds.upto < early < late
-    rounds.end(ONE, first, Fate.DECIDED)
-    assert rounds.upto >= late
+    second.end(Fate.DECIDED)
+    assert rounds.first_counter <= rounds.commit_index < early < late
+    first.end(Fate.DECIDED)
+    assert rounds.commit_index >= late
 
 
-def test_a_round_without_an_end_stays_open_until_a_later_one_is_decided(ballots: Ballots) -> None:
-    """Where a partner may have stored the state only a decision on the same record ends it."""
+def test_an_interrupted_round_stays_open_until_a_later_one_is_decided(ballots: Ballots) -> None:
+    """If a peer may have stored the state, only a decision on the same record ends the round."""
     rounds = OpenRounds(ballots)
-    first, ballot = began(rounds, ballots, ONE)
-    rounds.end(ONE, first, Fate.UNKNOWN)
-    assert rounds.left(9) == [ONE]
+    interrupted, ballot = began(rounds, ballots, ONE)
+    interrupted.end(Fate.UNKNOWN)
+    assert rounds.interrupted(9) == [ONE]
     for fate in (Fate.NEVER_STORED, Fate.UNKNOWN):
-        first, _ = began(rounds, ballots, ONE)
-        assert not first
-        rounds.end(ONE, first, fate)
-        assert rounds.upto < ballot
-    first, last = began(rounds, ballots, ONE)
-    rounds.end(ONE, first, Fate.DECIDED)
-    assert rounds.upto >= last
-    assert not rounds.left(9)
+        later, _ = began(rounds, ballots, ONE)
+        assert not later.is_only
+        later.end(fate)
+        assert rounds.commit_index < ballot
+    decided, last = began(rounds, ballots, ONE)
+    decided.end(Fate.DECIDED)
+    assert rounds.commit_index >= last
+    assert not rounds.interrupted(9)
 
 
-def test_observed_counters_are_not_reported(ballots: Ballots) -> None:
-    """A node reports no counter that it observed and has not issued."""
+def test_the_commit_index_covers_no_observed_counter(ballots: Ballots) -> None:
+    """The commit index covers no counter that the node observed and has not issued."""
     rounds = OpenRounds(ballots)
-    _, issued = began(rounds, ballots, ONE)
-    rounds.end(ONE, True, Fate.DECIDED)
+    begun, issued = began(rounds, ballots, ONE)
+    begun.end(Fate.DECIDED)
     ballots.observe(issued + 1_000)
-    assert rounds.upto == issued
-    assert OpenRounds(ballots).since == issued
+    assert rounds.commit_index == issued
+    assert OpenRounds(ballots).first_counter == issued
 
 
-def test_a_round_that_nobody_stored_leaves_nothing(ballots: Ballots) -> None:
-    """A refused round holds nothing back."""
+def test_a_void_round_leaves_nothing(ballots: Ballots) -> None:
+    """A rejected round does not limit the commit index."""
     rounds = OpenRounds(ballots)
-    first, ballot = began(rounds, ballots, ONE)
-    rounds.end(ONE, first, Fate.NEVER_STORED)
-    assert rounds.upto >= ballot
-    assert not rounds.left(9)
+    begun, ballot = began(rounds, ballots, ONE)
+    begun.end(Fate.NEVER_STORED)
+    assert rounds.commit_index >= ballot
+    assert not rounds.interrupted(9)
 
 
-def test_ones_own_states_are_decided_and_others_as_far_as_told(tmp_path: Path) -> None:
-    """Of a peer's states those are decided that a span of its rounds covers."""
+def test_own_states_and_covered_states_of_peers_are_decided(tmp_path: Path) -> None:
+    """A peer's state is decided if a span of that peer's rounds covers it."""
 
     def scenario(store: RocksStore) -> None:
         decided = CommitIndex(ME, store)
         assert decided.covers(Dot(10**9, ME))
         assert not decided.covers(Dot(15, PEER))
-        decided.told(PEER, 10, 20)
+        decided.advance(PEER, 10, 20)
         assert [decided.covers(Dot(counter, PEER)) for counter in (10, 11, 20, 21)] == [
             False,
             True,
             True,
             False,
         ]
-        decided.told(PEER, 10, 15)
+        decided.advance(PEER, 10, 15)
         assert decided.covers(Dot(20, PEER))
         assert not decided.covers(Dot(15, OTHER))
         assert not decided.covers(NEVER)
@@ -115,13 +115,13 @@ def test_ones_own_states_are_decided_and_others_as_far_as_told(tmp_path: Path) -
     on_a_store(tmp_path, scenario)
 
 
-def test_between_two_lives_of_a_peer_nothing_is_decided(tmp_path: Path) -> None:
-    """What a crash interrupted is in no span, and old spans stay true."""
+def test_rounds_between_two_boots_of_a_peer_are_not_decided(tmp_path: Path) -> None:
+    """No span covers a round that a crash interrupted, and old spans stay valid."""
 
     def scenario(store: RocksStore) -> None:
         decided = CommitIndex(ME, store)
-        for life in range(MAX_SPANS_PER_PEER + 2):
-            decided.told(PEER, 100 * life, 100 * life + 50)
+        for boot in range(MAX_SPANS_PER_PEER + 2):
+            decided.advance(PEER, 100 * boot, 100 * boot + 50)
         latest = 100 * (MAX_SPANS_PER_PEER + 1)
         assert decided.covers(Dot(latest + 50, PEER))
         assert not decided.covers(Dot(latest - 20, PEER))
@@ -131,19 +131,19 @@ def test_between_two_lives_of_a_peer_nothing_is_decided(tmp_path: Path) -> None:
     on_a_store(tmp_path, scenario)
 
 
-def test_a_peers_word_outlives_a_restart(tmp_path: Path) -> None:
-    """What a node was told it knows again after a restart, but for the last moments."""
+def test_commit_indexes_survive_a_restart(tmp_path: Path) -> None:
+    """After a restart a node has its peers' commit indexes, except for the last second."""
     upto = at_millisecond(PERSIST_INTERVAL_MS)
 
     def scenario(store: RocksStore) -> None:
         decided = CommitIndex(ME, store)
-        decided.told(PEER, 1, upto)
-        decided.told(PEER, 1, upto + 1)
+        decided.advance(PEER, 1, upto)
+        decided.advance(PEER, 1, upto + 1)
 
-    def again(store: RocksStore) -> None:
+    def after_restart(store: RocksStore) -> None:
         decided = CommitIndex(ME, store)
         assert decided.covers(Dot(upto, PEER))
         assert not decided.covers(Dot(upto + 1, PEER))
 
     on_a_store(tmp_path, scenario)
-    on_a_store(tmp_path, again)
+    on_a_store(tmp_path, after_restart)

@@ -1,4 +1,4 @@
-"""A home and the standby while the other home is out: one message to the standby, if it will do."""
+"""A home and the standby while the other home is down: one message to the standby if possible."""
 
 import asyncio
 import inspect
@@ -40,16 +40,16 @@ from ddb.wire.ports import Condition
 RING = Ring(("db-0", "db-1", "db-2"))
 KEY = key_of("ada")
 CELL = RING.cell(KEY)
-NAME, AWAY = CELL.homes
-ELSE = 9
-"""The id of the node that coordinated what there is."""
+NAME, OTHER_HOME = CELL.homes
+COORDINATOR = 9
+"""The id of the node that coordinated the stored states."""
 CLOCK = SystemClock()
 FAR = CLOCK.now() + 600
 
 
 def state(counter: int, body: bytes | None) -> bytes:
-    """An encoded state that another node coordinated."""
-    return encode(State((Dot(counter << 40, ELSE),), body is not None, body or b""))
+    """Return an encoded state that another node coordinated."""
+    return encode(State((Dot(counter << 40, COORDINATOR),), body is not None, body or b""))
 
 
 ONE, TWO, THREE = b'{"n":1}', b'{"n":2}', b'{"n":3}'
@@ -57,7 +57,7 @@ OLD, MINE, NEWER = state(1, ONE), state(2, TWO), state(3, THREE)
 
 
 class Standby:
-    """A transport to a standby with a replica of its own; the other home is out."""
+    """A `Transport` to a standby with a real replica; the other home is down."""
 
     def __init__(self, replica: Acceptor) -> None:
         self.asked: list[type] = []
@@ -73,7 +73,7 @@ class Standby:
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""
-        return Condition.DOWN if to == AWAY else Condition.UP
+        return Condition.DOWN if to == OTHER_HOME else Condition.UP
 
     async def _answer(self, request: Request) -> Reply:
         match request:
@@ -100,15 +100,15 @@ class Home:
     standby: Standby
 
     async def get(self) -> Reply:
-        """What a GET is answered."""
+        """Return the reply to a GET."""
         handling = self.lookup.get(CoordinateGet(KEY), FAR)
         assert inspect.isawaitable(handling)
         return await handling
 
 
 @contextmanager
-def standing_in(path: Path) -> Iterator[Home]:
-    """A home whose other home is out."""
+def home_with_standby(path: Path) -> Iterator[Home]:
+    """Run a home whose other home is down."""
     stores = [RocksStore(path / name, Fsync.OS) for name in (NAME, CELL.standby)]
     ballots = [Ballots(number, store, CLOCK) for number, store in enumerate(stores, 1)]
     replica = Acceptor(NAME, RING, stores[0], ballots[0])
@@ -130,12 +130,12 @@ def standing_in(path: Path) -> Iterator[Home]:
 
 
 @pytest.mark.parametrize(
-    ("own", "its", "known", "told", "asked"),
+    ("own", "theirs", "decided", "body", "asked"),
     [
         pytest.param(b"", b"", False, None, [ReadReplica], id="no record"),
         pytest.param(MINE, MINE, False, TWO, [ReadReplica], id="on both"),
         pytest.param(
-            MINE, b"", True, TWO, [ReadReplica], id="decided before the other home went out"
+            MINE, b"", True, TWO, [ReadReplica], id="decided before the other home stopped"
         ),
         pytest.param(MINE, OLD, True, TWO, [ReadReplica], id="decided, and a hint that is older"),
         pytest.param(
@@ -147,46 +147,46 @@ def standing_in(path: Path) -> Iterator[Home]:
         pytest.param(MINE, NEWER, True, THREE, [ReadReplica, ReadReplica], id="overtaken"),
     ],
 )
-def test_read_is_answered_from_here_where_the_standby_has_nothing_newer(
-    tmp_path: Path, own: bytes, its: bytes, known: bool, told: bytes | None, asked: list[type]
+def test_home_answers_a_read_if_the_standby_has_nothing_newer(
+    tmp_path: Path, own: bytes, theirs: bytes, decided: bool, body: bytes | None, asked: list[type]
 ) -> None:
-    """Everything else is found out by the coordinator, which mends what is behind."""
+    """In every other case the coordinator reads and repairs the older copy."""
 
     async def scenario(home: Home) -> Reply:
-        for held, on in ((own, home.replica), (its, home.standby.replica)):
-            if held:
-                on.offer(KEY, held)
-                await on.writes.all_durable()
-        if known:
-            home.decided.told(ELSE, 0, 5 << 40)
+        for copy, replica in ((own, home.replica), (theirs, home.standby.replica)):
+            if copy:
+                replica.offer(KEY, copy)
+                await replica.writes.all_durable()
+        if decided:
+            home.decided.advance(COORDINATOR, 0, 5 << 40)
         return await home.get()
 
-    with standing_in(tmp_path) as home:
-        assert asyncio.run(scenario(home)) == GetResult(told)
+    with home_with_standby(tmp_path) as home:
+        assert asyncio.run(scenario(home)) == GetResult(body)
         assert home.standby.asked == asked
 
 
-def test_read_that_is_overtaken_at_home_is_begun_again(tmp_path: Path) -> None:
-    """What was known of the older state says nothing of the one that is here by then."""
+def test_read_with_a_newer_own_copy_starts_again(tmp_path: Path) -> None:
+    """A commit notice for the old own copy does not cover a newer one that arrives meanwhile."""
 
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
         await home.replica.writes.all_durable()
-        home.decided.told(ELSE, 0, 2 << 40)
+        home.decided.advance(COORDINATOR, 0, 2 << 40)
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
         assert home.standby.asked == [ReadReplica]
         home.replica.offer(KEY, NEWER)
         return await reading
 
-    with standing_in(tmp_path) as home:
+    with home_with_standby(tmp_path) as home:
         assert asyncio.run(scenario(home)) == GetResult(THREE)
         assert home.standby.asked == [ReadReplica, ReadReplica, Accept]
         assert decode(home.standby.replica.raw(KEY)) == decode(NEWER)
 
 
-def test_read_takes_nothing_for_decided_that_it_hears_of_after_asking(tmp_path: Path) -> None:
-    """By then the standby may have decided something newer with the home that is out."""
+def test_fast_read_ignores_a_commit_notice_during_the_read(tmp_path: Path) -> None:
+    """By then the standby may have decided a newer state with the other home."""
 
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
@@ -194,16 +194,16 @@ def test_read_takes_nothing_for_decided_that_it_hears_of_after_asking(tmp_path: 
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
         assert home.standby.asked == [ReadReplica]
-        home.decided.told(ELSE, 0, 5 << 40)
+        home.decided.advance(COORDINATOR, 0, 5 << 40)
         return await reading
 
-    with standing_in(tmp_path) as home:
+    with home_with_standby(tmp_path) as home:
         assert asyncio.run(scenario(home)) == GetResult(TWO)
         assert home.standby.asked[:2] == [ReadReplica, ReadReplica]
 
 
 @pytest.mark.parametrize(
-    ("its", "merged", "asked"),
+    ("theirs", "merged", "asked"),
     [
         pytest.param(b"", b'{"n":2,"a":1}', [Propose], id="nothing"),
         pytest.param(MINE, b'{"n":2,"a":1}', [Propose], id="the same"),
@@ -211,24 +211,24 @@ def test_read_takes_nothing_for_decided_that_it_hears_of_after_asking(tmp_path: 
         pytest.param(NEWER, b'{"n":3,"a":1}', [Propose, Propose, Accept], id="a newer hint"),
     ],
 )
-def test_change_takes_one_message_where_the_standby_has_no_other_state(
-    tmp_path: Path, its: bytes, merged: bytes, asked: list[type]
+def test_change_takes_one_message_if_the_standby_has_no_other_state(
+    tmp_path: Path, theirs: bytes, merged: bytes, asked: list[type]
 ) -> None:
-    """A standby that never heard of a record has no say in what follows from its state."""
+    """A standby without a copy accepts the home's proposal in one message."""
 
     async def scenario(home: Home) -> Reply:
         await home.ballots.issue(above=NEVER)
         home.replica.offer(KEY, MINE)
-        if its:
-            home.standby.replica.offer(KEY, its)
+        if theirs:
+            home.standby.replica.offer(KEY, theirs)
         request = CoordinateChange(
             KEY, Kind.UPDATE, b'{"a":1}', (), b"%012d" % 1, b"", False, b"gw", 0
         )
-        handling = home.fast.do(request, FAR)
+        handling = home.fast.change(request, FAR)
         assert inspect.isawaitable(handling)
         return await handling
 
-    with standing_in(tmp_path) as home:
+    with home_with_standby(tmp_path) as home:
         answer = asyncio.run(scenario(home))
         assert answer == ChangeResult(Outcome.DONE, merged)
         assert home.standby.asked == asked

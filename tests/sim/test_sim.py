@@ -166,14 +166,14 @@ def test_restarted_node_learns_the_age_of_keyed_operations() -> None:
         assert await _keyed(home, 0) == ChangeResult(Outcome.DONE, b'{"id":"u0"}')
         ballot = home.node.replica.newest(key)
         await asyncio.sleep(3)
-        memories = [m.node.coordinator.memory for m in world.machines.values() if m.node]
+        memories = [m.node.coordinator.dedup_window for m in world.machines.values() if m.node]
         assert all(memory.expired(ballot) for memory in memories)
         world.die(home, power=False, lasts=0.01)
         await asyncio.sleep(0.02)
-        assert not home.node.coordinator.memory.expired(ballot)
+        assert not home.node.coordinator.dedup_window.expired(ballot)
         assert await world.until(world.sees_all, 5)
         await asyncio.sleep(0.5)
-        assert home.node.coordinator.memory.expired(ballot)
+        assert home.node.coordinator.dedup_window.expired(ballot)
 
     _in_world(
         3,

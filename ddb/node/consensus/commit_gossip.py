@@ -1,27 +1,24 @@
-"""Settling: telling peers which rounds have ended, and ending those that were left open."""
+"""Commit gossip: sends this node's commit index to its peers."""
 
 import asyncio
 from collections.abc import Collection
 
-from ddb.node.consensus.coordinator import Coordinator, Outrun
+from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.open_rounds import OpenRounds
-from ddb.node.consensus.quorum_peers import Expired
 from ddb.node.replica.ballots import Ballots
-from ddb.record.state import DamagedState
 from ddb.wire.messages import CommitNotice, CommitNoticeAck
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 NOTICE_INTERVAL_S = 0.1
-"""Seconds between words to the peers."""
-RECOVERY_INTERVAL_S = 1.0
-"""Seconds between attempts to end what was left open."""
-RECOVERY_BUDGET_S = 1.0
-RECOVERY_BATCH_KEYS = 16
-"""Records at a time of which that is tried."""
+"""Seconds between two commit notices to a peer.
+
+Too low: an idle cluster spends CPU on notices. Too high: after a node fails, reads of its last
+changes cost a write each.
+"""
 
 
 class CommitGossip:
-    """Does both for one node, for as long as it runs."""
+    """Sends commit notices while the node runs."""
 
     def __init__(
         self,
@@ -29,7 +26,7 @@ class CommitGossip:
         peers: Collection[str],
         rounds: OpenRounds,
         ballots: Ballots,
-        coordinator: Coordinator,
+        dedup_window: DedupWindow,
         transport: Transport,
         clock: Clock,
     ) -> None:
@@ -37,75 +34,45 @@ class CommitGossip:
         self._peers = peers
         self._rounds = rounds
         self._ballots = ballots
-        self._coordinator = coordinator
+        self._dedup_window = dedup_window
         self._transport = transport
         self._clock = clock
-        self._told: dict[str, tuple[int, int]] = {}
+        self._acknowledged: dict[str, tuple[int, int]] = {}
+        """By peer: the commit index and the reached counter that it has acknowledged."""
 
     async def run(self) -> None:
-        """For ever. Raises `StoreFailed`."""
-        await asyncio.gather(self._telling(), self._ending())
-
-    async def _telling(self) -> None:
+        """Send notices until cancelled. Raises any error other than a missing reply."""
         while True:
             await asyncio.sleep(NOTICE_INTERVAL_S)
-            await self._tell()
+            await self._notify()
 
-    async def _ending(self) -> None:
-        while True:
-            await asyncio.sleep(RECOVERY_INTERVAL_S)
-            # They are hundreds where a disk or the network stood still under load, and each
-            # makes COUNT read its partition's records one by one.
-            while await self._end():
-                continue
-
-    async def _tell(self) -> None:
-        """Tell the peers that have not heard it yet. Raises what is no want of an answer."""
+    async def _notify(self) -> None:
+        """Send a notice to each reachable peer that has not acknowledged the current state."""
         condition = self._transport.condition
-        upto, reached = self._rounds.upto, self._ballots.reached
-        memory = self._coordinator.memory
-        memory.issued(self._node_id, upto)
+        current = commit_index, reached = self._rounds.commit_index, self._ballots.reached
+        self._dedup_window.issued(self._node_id, commit_index)
         for peer in self._peers:
             if condition(peer) > Condition.SLOW:
-                # It may come back without what it had heard last.
-                self._told.pop(peer, None)
+                # A peer that restarts may have lost the last notice.
+                self._acknowledged.pop(peer, None)
         peers = [
             peer
             for peer in self._peers
-            if condition(peer) <= Condition.SLOW and self._told.get(peer) != (upto, reached)
+            if condition(peer) <= Condition.SLOW and self._acknowledged.get(peer) != current
         ]
-        word = CommitNotice(self._node_id, self._rounds.since, upto, reached)
+        notice = CommitNotice(self._node_id, self._rounds.first_counter, commit_index, reached)
         deadline = self._clock.now() + NOTICE_INTERVAL_S
-        asked = [
-            self._transport.ask(peer, word, deadline=deadline, patience=NOTICE_INTERVAL_S)
+        requests = [
+            self._transport.ask(peer, notice, deadline=deadline, patience=NOTICE_INTERVAL_S)
             for peer in peers
         ]
-        for peer, reply in zip(
-            peers, await asyncio.gather(*asked, return_exceptions=True), strict=True
-        ):
+        replies = await asyncio.gather(*requests, return_exceptions=True)
+        for peer, reply in zip(peers, replies, strict=True):
             if isinstance(reply, CommitNoticeAck):
-                self._told[peer] = (upto, reached)
-                memory.learn_expired(reply.expired)
+                self._acknowledged[peer] = current
+                self._dedup_window.learn_expired(reply.expired)
             elif isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
                 raise reply
 
-    async def _end(self) -> bool:
-        """Decide the records of which a round was left open, one by one. Raises `StoreFailed`.
-
-        Whether there may be more of which it is worth trying now.
-        """
-        ended = 0
-        for key in self._rounds.left(RECOVERY_BATCH_KEYS):
-            try:
-                await self._coordinator.refresh(key, self._clock.now() + RECOVERY_BUDGET_S)
-                ended += 1
-            except (Expired, Outrun):
-                # Nobody waits for it: there is a next time.
-                continue
-            except DamagedState as damage:
-                # The other two of the cell decide the record without this copy.
-                self._coordinator.complaints.about(damage, key)
-        return ended == RECOVERY_BATCH_KEYS
-
     def __repr__(self) -> str:
-        return f"<Settling {self._rounds!r}>"
+        return f"<CommitGossip to {len(self._peers)} peers, {self._rounds!r}>"

@@ -1,10 +1,10 @@
-"""What is known to be decided of the states that this node holds.
+"""The commit index: tells which stored states are decided, by this node's and its peers' rounds.
 
-A node stores its own copy after its partner: a state whose newest dot is its own is decided. Of
-another node's states a replica cannot tell; a read that finds no second copy would have to make
-one. So nodes tell each other, some times a second, up to which counter all their rounds have ended
-(compare a leader's commit index, Ongaro and Ousterhout 2014): while a node is out, what it had
-coordinated until a moment before is read without a write.
+A coordinator stores its own copy after its peer has. So a state whose newest dot is this node's own
+is decided. Another node's state may be undecided, so a read without a second copy must write one.
+To avoid that write, each node sends its commit index to its peers ten times a second. A Raft leader
+does the same (Ongaro and Ousterhout 2014). While a coordinator is down, its peers then read its
+older states without a write.
 """
 
 import msgspec
@@ -15,48 +15,54 @@ from ddb.record.version import Dot
 
 SPANS_KEY = b"spans"
 PERSIST_INTERVAL_MS = 1_000
-"""Milliseconds of a peer's counter between what is kept of its word on disk."""
+"""Milliseconds of a peer's counter between two writes of its span to disk. Too low: each notice
+costs a write. Too high: after a restart, reads of that peer's last states cost a write."""
 MAX_SPANS_PER_PEER = 8
-"""Lives of one peer that are remembered."""
+"""Boots of one peer whose spans a node keeps. Too low: reads of its older states cost a write. Too
+high: LIST compares each row with more spans."""
 
 Span = tuple[int, int]
-"""All rounds of one life of a node with a counter above the first and up to the second."""
+"""All rounds of one boot of a node with a counter above the first and up to the second."""
 
 
 class CommitIndex:
-    """The node `node_id`'s knowledge of its own and its peers' rounds."""
+    """The ended rounds of the node `node_id` and of its peers."""
 
     def __init__(self, node_id: int, store: Store) -> None:
         self._node_id = node_id
         self._store = store
-        found = store.get(Family.META, SPANS_KEY)
+        stored = store.get(Family.META, SPANS_KEY)
         self._spans: dict[int, list[Span]] = (
-            msgspec.msgpack.decode(found, type=dict[int, list[Span]]) if found else {}
+            msgspec.msgpack.decode(stored, type=dict[int, list[Span]]) if stored else {}
         )
-        self._kept = {peer: spans[-1][1] for peer, spans in self._spans.items()}
+        self._persisted = {peer: spans[-1][1] for peer, spans in self._spans.items()}
 
-    def told(self, peer: int, since: int, upto: int) -> None:
-        """A peer said that its rounds in between have ended."""
+    def advance(self, peer: int, first_counter: int, upto: int) -> None:
+        """Record that all rounds of a peer above `first_counter` and up to `upto` have ended.
+
+        `peer` is a node id. `first_counter` is the same for all notices of one boot.
+        """
         spans = self._spans.setdefault(peer, [])
-        if spans and spans[-1][0] == since:
-            spans[-1] = (since, max(upto, spans[-1][1]))
+        if spans and spans[-1][0] == first_counter:
+            spans[-1] = (first_counter, max(upto, spans[-1][1]))
         else:
-            spans.append((since, upto))
+            spans.append((first_counter, upto))
             del spans[:-MAX_SPANS_PER_PEER]
-        if millisecond_of(upto) - millisecond_of(self._kept.get(peer, 0)) >= PERSIST_INTERVAL_MS:
-            self._kept[peer] = upto
-            # Whether it is kept matters only for speed: nobody waits for it.
+        last_ms = millisecond_of(self._persisted.get(peer, 0))
+        if millisecond_of(upto) - last_ms >= PERSIST_INTERVAL_MS:
+            self._persisted[peer] = upto
+            # The write saves later work only, so no caller waits for it.
             self._store.commit([(Family.META, SPANS_KEY, msgspec.msgpack.encode(self._spans))])
 
     def covers(self, dot: Dot) -> bool:
-        """Whether a state of which this is the newest dot is known to be decided."""
+        """Whether a state with this newest dot is decided. False if that is uncertain."""
         counter, node = dot
         if node == self._node_id:
             return True
-        for since, upto in self._spans.get(node, ()):  # noqa: SIM110 - asked of each row of a LIST
-            if since < counter <= upto:
+        for first_counter, upto in self._spans.get(node, ()):
+            if first_counter < counter <= upto:
                 return True
         return False
 
     def __repr__(self) -> str:
-        return f"<Decided {len(self._spans)} peers>"
+        return f"<CommitIndex of {len(self._spans)} peers>"

@@ -1,56 +1,60 @@
-"""How long a record remembers the operations behind it, without trusting any wall clock.
+"""The dedup window: how long a record remembers its operations, without any wall clock.
 
-A state carries the operations that may still be retried. A gateway reports which of its own are
-over (`Do.low`). Those of a silent gateway, and those that clients name, expire by this node's
-steady clock: a whole window after the node saw a later number of the same gateway, or a later
-ballot of the same coordinator (`issue_log`). A node that restarts learns from its peers what has
-expired. To forget late is harmless, to forget early is not.
+A state carries the operations that may still be retried. Each gateway reports the operations that
+it will not retry (`CoordinateChange.low`). Two kinds expire by this node's steady clock: those of a
+silent gateway, and those that clients name. The node first sees a later number of the same gateway,
+or a later ballot of the same coordinator (`issue_log`). A whole window after that, they expire. A
+restarted node learns from its peers which ones have expired. Late expiry costs only space. Early
+expiry would apply a retry twice.
 """
 
 import math
 
 from ddb.node.consensus.issue_log import IssueLog
 from ddb.record import keyed_log
-from ddb.record.state import Entry, Retention, State
+from ddb.record.state import Entry, Operation, Retention, State, remembered
 from ddb.record.version import Dot, Version
 from ddb.wire.ports import Clock
 
 KEYED_WINDOW_S = 600.0
-"""Seconds that a client's Idempotency-Key holds."""
+"""Seconds for which a client's Idempotency-Key is valid. Too low: a late retry takes effect twice.
+Too high: records carry more operations."""
 GATEWAY_WINDOW_S = 60.0
-"""Seconds after which the requests of a gateway not heard of are certainly dead."""
+"""Seconds of silence after which no request of a gateway can still arrive. Too low: a delayed one
+takes effect twice. Too high: records carry the operations of stopped gateways for longer."""
 ISSUE_GRAIN_S = 10.0
-"""Seconds between two marks of one issuer's counters. Lower: more memory than 60 marks apiece.
-Higher: records remember what has expired for so much longer."""
+"""Seconds between two marks of one issuer's counters. Lower: more than 60 marks of memory each.
+Higher: records remember expired operations for as much longer."""
 MAX_KEYED_ENTRIES = 4096
-"""Client-named operations that one record remembers; beyond that it refuses a new one. They take
-52 KiB of the state, which every change of the record sends and stores. Lower: the record takes
-fewer than 6 of them a second all day long. Higher: each of its changes costs more."""
+"""Client-named operations that one record remembers; it refuses one more. They take 52 KiB of the
+state, which every change of the record sends and stores. Lower: the record takes fewer than 6 of
+them a second all day long. Higher: each of its changes costs more."""
 SENDER_BYTES = 6
 
 
 class DedupWindow(Retention):
-    """What this node knows about the operations that can still come again."""
+    """This node's record of the operations that may still be retried."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._low: dict[bytes, tuple[int, float]] = {}
-        self._swept = clock.now()
+        """By gateway: its last reported `low`, and when a report last arrived."""
+        self._swept_at = clock.now()
         self._sequences = IssueLog[bytes](GATEWAY_WINDOW_S, ISSUE_GRAIN_S)
         self._ballots = IssueLog[int](KEYED_WINDOW_S, ISSUE_GRAIN_S)
 
-    def heard(self, sender: bytes, low: int) -> None:
-        """A gateway said that its operations below `low` are over."""
-        known = self._low.get(sender)
-        self._low[sender] = (max(low, known[0]) if known else low, self._clock.now())
+    def record_low(self, sender: bytes, low: int) -> None:
+        """Record the report of a gateway that it will not retry operations below `low`."""
+        last = self._low.get(sender)
+        self._low[sender] = (max(low, last[0]) if last else low, self._clock.now())
 
     def forgettable(self, entry: Entry) -> bool:
         """As `Retention.forgettable`."""
         name = entry.operation.id
         sequence = int.from_bytes(name[SENDER_BYTES:], "big")
-        known = self._low.get(name[:SENDER_BYTES])
-        if known is not None:
-            return sequence < known[0]
+        reported = self._low.get(name[:SENDER_BYTES])
+        if reported is not None:
+            return sequence < reported[0]
         sender, now = name[:SENDER_BYTES], self._clock.now()
         self._sweep(now)
         # A gateway numbers its operations as they begin.
@@ -58,7 +62,7 @@ class DedupWindow(Retention):
         return self._sequences.expired(sender, sequence, now)
 
     def issued(self, node_id: int, counter: int) -> None:
-        """A node, this one or a peer, has issued ballots up to `counter` by now."""
+        """Record that a node, this one or a peer, has issued ballots up to `counter`."""
         self._ballots.saw(node_id, counter, self._clock.now())
 
     def saw(self, version: Version) -> None:
@@ -72,7 +76,10 @@ class DedupWindow(Retention):
         return self._ballots.expired(ballot.node, ballot.counter, self._clock.now())
 
     def full_for_s(self, state: State) -> int | None:
-        """Whole seconds until `state` has room for one more keyed operation, None where it has."""
+        """Return the whole seconds until `state` has room for one more keyed operation.
+
+        Returns None if it has room now.
+        """
         if len(state.keyed) < MAX_KEYED_ENTRIES * keyed_log.ENTRY_BYTES:
             return None
         self.saw(state.version)
@@ -82,27 +89,39 @@ class DedupWindow(Retention):
         counter, node_id = keyed_log.oldest(keyed)
         return math.ceil(self._ballots.left_s(node_id, counter, self._clock.now()) + 0.001)
 
+    def full_for_operation_s(self, state: State, operation: Operation | None) -> int | None:
+        """Return the whole seconds until `state` has room for `operation`.
+
+        Returns None if it has room now or needs none. It needs none for no operation, for one
+        without a fingerprint, and for one that the state remembers.
+        """
+        if operation is None or not operation.fingerprint:
+            return None
+        full_for_s = self.full_for_s(state)
+        return full_for_s if full_for_s is None or remembered(state, operation) is None else None
+
     def expired_ballots(self) -> dict[int, int]:
-        """For each node id the greatest counter known to be older than a key's window."""
+        """Return by node id the greatest counter that is older than the window of a key."""
         return self._ballots.all_expired(self._clock.now())
 
     def learn_expired(self, ballots: dict[int, int]) -> None:
-        """A peer's `expired_ballots`: true at any node, and ever after."""
+        """Take over a peer's `expired_ballots`. Expiry holds on every node, for ever."""
         for node_id, counter in ballots.items():
             self._ballots.learn(node_id, counter)
 
     def _sweep(self, now: float) -> None:
-        if now - self._swept > GATEWAY_WINDOW_S:
-            self._swept = now
-            # All at once, as there are only ever a few gateways.
+        """Drop the gateways that have been silent for a window."""
+        if now - self._swept_at > GATEWAY_WINDOW_S:
+            self._swept_at = now
+            # All in one pass, since a cluster has only a few gateways.
             self._low = {
-                sender: known
-                for sender, known in self._low.items()
-                if now - known[1] < GATEWAY_WINDOW_S
+                sender: (low, reported_at)
+                for sender, (low, reported_at) in self._low.items()
+                if now - reported_at < GATEWAY_WINDOW_S
             }
 
     def __repr__(self) -> str:
         return (
-            f"<Memory {len(self._low)} gateways, sequences {self._sequences!r},"
+            f"<DedupWindow {len(self._low)} gateways, sequences {self._sequences!r},"
             f" ballots {self._ballots!r}>"
         )

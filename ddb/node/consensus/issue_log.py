@@ -1,8 +1,8 @@
-"""When counters were issued, at the latest, by this node's own steady clock.
+"""The issue log: the least age of counters, by this node's own steady clock.
 
-A node or a gateway issues its counters in order, and none of them twice. So one sighting of a
-counter proves that the issuer issued every smaller one before. A few such marks for each issuer
-give the age of everything that carries its counters. No record needs a watch of its own.
+A node or a gateway issues its counters in order, and none of them twice. So one observed counter
+proves that its issuer has issued every smaller one before. A few such marks per issuer give the
+least age of everything that carries its counters. No record needs a timer of its own.
 """
 
 from collections import OrderedDict, deque
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 MOST_ISSUERS = 1024
-"""Issuers remembered. Lower: the age of an evicted one starts again at its next sighting, so that
-records remember for longer. Higher: about 6 KiB of memory for each that is active."""
+"""Issuers in the log. Lower: the age of an evicted issuer's counters starts again when one is next
+observed, so records remember for longer. Higher: about 6 KiB of memory per active issuer."""
 
 I = TypeVar("I", int, bytes)  # noqa: E741 - the issuer's id
 
@@ -23,25 +23,25 @@ class _Issuer:
     expired: int = -1
     """Every counter up to here is older than the window."""
     marks: deque[tuple[float, int]] = field(default_factory=deque)
-    """(moment, counter), ascending: every counter up to that one was issued before the moment."""
+    """(time, counter), ascending: the issuer had issued all counters up to this one by then."""
 
 
 class IssueLog(Generic[I]):
-    """The marks of all issuers. Pure: the time is an argument."""
+    """The marks of all issuers. Pure: the time is an argument, in seconds."""
 
     def __init__(self, window_s: float, grain_s: float) -> None:
-        """Counters expire after `window_s`; an issuer gets one mark every `grain_s` at most."""
+        """Counters expire after `window_s`. An issuer gets at most one mark per `grain_s`."""
         self._window_s = window_s
         self._grain_s = grain_s
         self._issuers: OrderedDict[I, _Issuer] = OrderedDict()
 
     def saw(self, issuer: I, counter: int, now: float) -> None:
-        """Take note that `issuer` had issued `counter` by `now`."""
+        """Record that `issuer` has issued `counter` by `now`."""
         found = self._issuers.get(issuer) or self._new(issuer)
         marks = found.marks
         if marks:
-            moment, noted = marks[-1]
-            if counter <= noted or now - moment < self._grain_s:
+            marked_at, marked = marks[-1]
+            if counter <= marked or now - marked_at < self._grain_s:
                 return
         if counter <= found.expired:
             return
@@ -59,20 +59,20 @@ class IssueLog(Generic[I]):
         return counter <= found.expired
 
     def left_s(self, issuer: I, counter: int, now: float) -> float:
-        """Seconds until `counter` has expired, where it was sighted by `now`."""
+        """Return the seconds until `counter` expires, if it was observed by `now`."""
         found = self._issuers.get(issuer)
-        for moment, noted in found.marks if found else ():
-            if counter <= noted:
-                return max(0.0, moment + self._window_s - now)
+        for marked_at, marked in found.marks if found else ():
+            if counter <= marked:
+                return max(0.0, marked_at + self._window_s - now)
         return self._window_s + self._grain_s
 
     def learn(self, issuer: I, counter: int) -> None:
-        """Take over from a peer that every counter of `issuer` up to `counter` has expired."""
+        """Take over from a peer that all counters of `issuer` up to `counter` have expired."""
         found = self._issuers.get(issuer) or self._new(issuer)
         found.expired = max(found.expired, counter)
 
     def all_expired(self, now: float) -> dict[I, int]:
-        """For each issuer the greatest counter that has expired."""
+        """Return by issuer the greatest counter that has expired."""
         for found in self._issuers.values():
             self._expire(found, now)
         return {

@@ -1,7 +1,7 @@
-"""One operation at a time per key, in order of arrival.
+"""The key queue: one operation at a time per key, in order of arrival.
 
-A change whose turn would come too late is refused: at once where the turns before it are likely to
-take longer than it can wait, or when it has waited for so long.
+The queue refuses a change whose turn would come too late. It refuses at once if the turns before it
+are likely to take longer than the change can wait. Otherwise it refuses once that time has passed.
 """
 
 import asyncio
@@ -11,17 +11,25 @@ from contextlib import asynccontextmanager
 
 from ddb.record.state import State
 
-FALLS = 0.5
-RISES = 0.05
-"""How much one turn counts in the mean. It falls quickly and rises slowly, since a single long turn
-comes of one silent partner, and the turns behind it are short again."""
+TURN_FALL_WEIGHT = 0.5
+"""Weight in the mean turn of a turn that is shorter than the mean.
+
+Too low: the queue refuses changes long after one slow turn. Too high: one short turn hides a long
+queue.
+"""
+TURN_RISE_WEIGHT = 0.05
+"""Weight in the mean turn of a turn that is longer than the mean.
+
+Too high: a single silent peer makes one long turn, and the queue refuses the short ones behind it.
+Too low: the queue admits changes that it must refuse later.
+"""
 
 Turn = asyncio.Future[State | None]
-"""Done with None as the turn comes, or else with the state that is told instead."""
+"""Done with None once the turn has come, or with the state that answers a queued read instead."""
 
 
-class Crowded(Exception):
-    """The key's turn would come too late. Nothing was begun."""
+class TurnTooLate(Exception):
+    """The key's turn would come too late. The operation was not begun."""
 
 
 class KeyQueue:
@@ -29,11 +37,12 @@ class KeyQueue:
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, deque[tuple[float | None, Turn]]] = {}
-        self._handed_on: dict[bytes, float] = {}
-        self._turn_s = 0.0
+        """By key in use: the queued operations, with the arrival time of each read."""
+        self._turn_began_at: dict[bytes, float] = {}
+        self._mean_turn_s = 0.0
 
     def free(self, key: bytes) -> bool:
-        """Whether nobody has the key's turn, so that `enter` may be called."""
+        """Whether no operation has the key's turn, so that `enter` is allowed."""
         return key not in self._waiting
 
     def enter(self, key: bytes) -> None:
@@ -41,7 +50,7 @@ class KeyQueue:
         self._waiting[key] = deque()
 
     def leave(self, key: bytes) -> None:
-        """Give the turn to whoever has waited longest."""
+        """Give the turn to the operation that has waited longest."""
         queue = self._waiting[key]
         while queue:
             _, waiting = queue.popleft()
@@ -50,52 +59,67 @@ class KeyQueue:
                 waiting.set_result(None)
                 return
         del self._waiting[key]
-        self._handed_on.pop(key, None)
+        self._turn_began_at.pop(key, None)
 
     def expected_s(self, key: bytes) -> float:
-        """Seconds until a newcomer's turn, by how long turns take."""
-        return (self.length(key) + 1) * self._turn_s
+        """Return the likely seconds until the turn of one more operation."""
+        return (self.length(key) + 1) * self._mean_turn_s
 
-    def tell(self, key: bytes, since: float, state: State) -> None:
-        """Answer those who wait to read: a round begun at `since`, after them, decided `state`."""
-        for began, waiting in self._waiting[key]:
-            if began is not None and began < since and not waiting.done():
+    def resolve_reads(self, key: bytes, began: float, state: State) -> None:
+        """Answer queued reads with `state`, which a round has decided.
+
+        Only reads that arrived before the round `began` may see its result, in seconds by the
+        steady clock. Later ones keep their place.
+        """
+        for received_at, waiting in self._waiting[key]:
+            if received_at is not None and received_at < began and not waiting.done():
                 waiting.set_result(state)
 
     @asynccontextmanager
     async def turn(
-        self, key: bytes, since: float | None = None, within_s: float | None = None
+        self, key: bytes, received_at: float | None = None, within_s: float | None = None
     ) -> AsyncIterator[State | None]:
-        """Hold the key's turn inside the context.
+        """Have the key's turn inside the context.
 
-        Whoever merely reads, and has waited `since` then, may be told a state instead of it.
-        Raises `Crowded` where the turn does not come within `within_s` seconds.
+        Yields None with the turn, or without it the decided state that answers a read.
+
+        Args:
+            key: the record.
+            received_at: arrival of a read, by the steady clock in seconds; None for a change.
+            within_s: seconds to wait for the turn at most; None without limit.
+
+        Raises:
+            TurnTooLate: the turn does not come within `within_s`.
         """
-        word = None
+        state = None
         if self.free(key):
             self.enter(key)
         else:
-            word = await self._wait(key, since, within_s)
+            state = await self._wait(key, received_at, within_s)
         try:
-            yield word
+            yield state
         finally:
-            if word is None:
+            if state is None:
                 self.leave(key)
 
-    async def _wait(self, key: bytes, since: float | None, within_s: float | None) -> State | None:
+    async def _wait(
+        self, key: bytes, received_at: float | None, within_s: float | None
+    ) -> State | None:
         loop = asyncio.get_running_loop()
-        mine: Turn = loop.create_future()
+        turn: Turn = loop.create_future()
         timer = None
         if within_s is not None:
             if self.expected_s(key) > within_s:
-                raise Crowded(f"{self.length(key) + 1} operations on this record wait before it")
-            timer = loop.call_later(max(0.0, within_s), _expire, mine)
-        self._waiting[key].append((since, mine))
+                raise TurnTooLate(
+                    f"{self.length(key) + 1} operations on this record wait before it"
+                )
+            timer = loop.call_later(max(0.0, within_s), _expire, turn)
+        self._waiting[key].append((received_at, turn))
         try:
-            return await mine
+            return await turn
         except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled() and _is_turn(mine):
-                # The turn came, and with it the cancellation: it must not be lost.
+            if turn.done() and not turn.cancelled() and _is_turn(turn):
+                # The turn and the cancellation came together. The turn goes to the next operation.
                 self.leave(key)
             raise
         finally:
@@ -103,15 +127,15 @@ class KeyQueue:
                 timer.cancel()
 
     def _measure(self, key: bytes, now: float) -> None:
-        """A turn ended at `now` and the next began; how long it took counts in the mean."""
-        began = self._handed_on.get(key)
-        self._handed_on[key] = now
+        """Add the turn that ends at `now` to the mean. The next turn begins now."""
+        began = self._turn_began_at.get(key)
+        self._turn_began_at[key] = now
         if began is not None:
-            excess = now - began - self._turn_s
-            self._turn_s += excess * (FALLS if excess < 0 else RISES)
+            excess_s = now - began - self._mean_turn_s
+            self._mean_turn_s += excess_s * (TURN_FALL_WEIGHT if excess_s < 0 else TURN_RISE_WEIGHT)
 
     def length(self, key: bytes) -> int:
-        """How many operations wait behind the one whose turn it is."""
+        """Return the number of operations that wait for the key's turn."""
         return len(self._waiting.get(key, ()))
 
     def __repr__(self) -> str:
@@ -120,7 +144,7 @@ class KeyQueue:
 
 def _expire(waiting: Turn) -> None:
     if not waiting.done():
-        waiting.set_exception(Crowded("its turn on this record did not come in time"))
+        waiting.set_exception(TurnTooLate("its turn on this record did not come in time"))
 
 
 def _is_turn(waiting: Turn) -> bool:

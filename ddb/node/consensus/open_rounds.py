@@ -1,8 +1,10 @@
-"""The rounds of this node that have begun and not ended: what it cannot yet call decided."""
+"""Open rounds: this node's rounds that began and have no certain end, and its commit index."""
 
 from collections.abc import Sequence
 from enum import Enum
 from itertools import islice
+
+import msgspec
 
 from ddb.node.replica.ballots import Ballots
 
@@ -11,52 +13,70 @@ class Fate(Enum):
     """How a round ended."""
 
     DECIDED = "decided"
-    """This node has stored the state durably, after its partner."""
+    """This node has stored the state durably, after its peer."""
     NEVER_STORED = "void"
-    """Nobody has stored the state, nor will."""
+    """No node has stored the state, and none will."""
     UNKNOWN = "open"
-    """A partner may have stored it, or may yet."""
+    """A peer may have stored the state, or may still store it."""
+
+
+class Round(msgspec.Struct, eq=False):
+    """One round, from its begin to its end."""
+
+    key: bytes
+    is_only: bool
+    """True if no earlier round on the record is open. False if one is: only a decision ends it."""
+    open_rounds: dict[bytes, int]
+    """The dict that a decided or void round leaves."""
+    interrupted: dict[bytes, None]
+    """The dict that a round with an unknown end enters."""
+
+    def end(self, fate: Fate) -> None:
+        """End the round. Each round ends exactly once."""
+        if fate is Fate.DECIDED or (fate is Fate.NEVER_STORED and self.is_only):
+            self.open_rounds.pop(self.key, None)
+            self.interrupted.pop(self.key, None)
+        elif fate is Fate.UNKNOWN:
+            self.interrupted[self.key] = None
+
+    def __repr__(self) -> str:
+        return f"<Round on {self.key!r}{'' if self.is_only else ', after an open one'}>"
 
 
 class OpenRounds:
-    """At most one round per key runs at a time, in the key's turn. Pure, but for the ballots."""
+    """The open rounds of one process, at most one running per key.
+
+    Pure, except that it reads the last issued ballot.
+    """
 
     def __init__(self, ballots: Ballots) -> None:
         self._ballots = ballots
         self._open: dict[bytes, int] = {}
-        self._left: dict[bytes, None] = {}
-        self.since = ballots.issued
-        """Every ballot of this process is above, every one of its earlier processes is not."""
+        self._interrupted: dict[bytes, None] = {}
+        self.first_counter = ballots.issued
+        """Every ballot of this process is above it. No ballot of an earlier process is."""
 
     @property
-    def upto(self) -> int:
-        """Every round from `since` up to this counter is decided, void, or overtaken.
+    def commit_index(self) -> int:
+        """The counter up to which all rounds since `first_counter` have ended.
 
-        Overtaken: by a later round of this node on the same record, which was decided. A replica
-        that holds such a state alone may take it for decided: with any other one it has the later
-        state in sight.
+        Each such round is decided, void or overtaken. A later round of this node on the same record
+        overtakes it and is decided. A replica may call an overtaken state decided while it is
+        alone: any second replica then has the later state.
         """
         return next(iter(self._open.values()), self._ballots.issued)
 
-    def begin(self, key: bytes) -> bool:
-        """A round begins, whose ballot is not yet issued; whether no earlier one was left open."""
-        if key in self._open:
-            return False
-        # In order: the last counter issued never goes back.
-        self._open[key] = self._ballots.issued
-        return True
+    def begin(self, key: bytes) -> Round:
+        """Begin a round, before its ballot is issued. The caller has the key's turn."""
+        is_only = key not in self._open
+        if is_only:
+            # The dict stays in ascending order, since the last issued counter never goes back.
+            self._open[key] = self._ballots.issued
+        return Round(key, is_only, self._open, self._interrupted)
 
-    def end(self, key: bytes, first: bool, fate: Fate) -> None:
-        """The round has ended; `first` is what `begin` said of it."""
-        if fate is Fate.DECIDED or (fate is Fate.NEVER_STORED and first):
-            self._open.pop(key, None)
-            self._left.pop(key, None)
-        elif fate is Fate.UNKNOWN:
-            self._left[key] = None
-
-    def left(self, most: int) -> Sequence[bytes]:
-        """Records, `most` of them, of which a round was left open: another would decide it."""
-        return list(islice(self._left, most))
+    def interrupted(self, limit: int) -> Sequence[bytes]:
+        """Return up to `limit` keys whose last round has an unknown end. A new round decides it."""
+        return list(islice(self._interrupted, limit))
 
     def __repr__(self) -> str:
-        return f"<Rounds {len(self._open)} open, {len(self._left)} of them left so>"
+        return f"<OpenRounds {len(self._open)} open, {len(self._interrupted)} interrupted>"

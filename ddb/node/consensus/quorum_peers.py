@@ -1,4 +1,4 @@
-"""Partners: the two other nodes of a record's cell, with either of which it can be decided."""
+"""Quorum peers: the two other nodes of a record's cell; either completes a quorum."""
 
 import asyncio
 import math
@@ -11,25 +11,28 @@ from ddb.wire.messages import Failed, Reply, Request
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
-MOST_DECLINED = 1000
-"""Declined records remembered. With fewer than operations in progress, one that both partners
-decline is tried until its deadline; more only take memory."""
+MAX_DECLINED_RECORDS = 1000
+"""Declined records that a node remembers. Lower than the operations in progress: a record that both
+peers decline is tried until its deadline. Higher: more memory and no other effect."""
 
 
 class Expired(Exception):
-    """Not decided: no time is left, or no partner. `maybe`: the change may yet take effect."""
+    """The operation is undecided: its time is over, or both peers failed.
+
+    `maybe`: True if the change may still take effect. False if it never will.
+    """
 
     def __init__(self, maybe: bool, reason: str) -> None:
         super().__init__(reason)
         self.maybe = maybe
 
 
-Others = tuple[str, str]
+CellPeers = tuple[str, str]
 """The other home, and the standby."""
 
 
-def others_of(name: str, ring: Ring) -> tuple[Others | None, ...]:
-    """By partition: whom the node `name` decides with where it is a home."""
+def peers_by_partition(name: str, ring: Ring) -> tuple[CellPeers | None, ...]:
+    """Return by partition the peers of the node `name`; None where it is no home."""
     return tuple(
         (next(home for home in cell.homes if home != name), cell.standby)
         if name in cell.homes
@@ -39,7 +42,7 @@ def others_of(name: str, ring: Ring) -> tuple[Others | None, ...]:
 
 
 class QuorumPeers:
-    """Whom the node `name` decides with."""
+    """Chooses and asks the peers of the node `name`, and records their failures."""
 
     def __init__(
         self,
@@ -56,102 +59,107 @@ class QuorumPeers:
         self._clock = clock
         self._counters = counters
         self._timeouts = timeouts
-        self._failures: dict[str, float] = {}
-        self._declined: OrderedDict[tuple[str, bytes], float] = OrderedDict()
-        """When a partner last declined a record, as it does where its copy is damaged."""
+        self._failed_at: dict[str, float] = {}
+        """By peer: when it was last silent or unreachable. A later reply removes the entry."""
+        self._declined_at: OrderedDict[tuple[str, bytes], float] = OrderedDict()
+        """By peer and record: when the peer last declined, as with a damaged copy."""
 
-    def of(self, key: bytes, since: float) -> Iterator[str]:
-        """Whom to decide with, best first, each time in the light of what is known by then.
+    def by_preference(self, key: bytes, failed_after: float) -> Iterator[str]:
+        """Yield the next peer to ask, without end, by what is recorded at that moment.
 
-        Whoever was silent `since` then comes last, even if it was heard of: it may hear nothing.
+        Both peers take part before one repeats. A peer that failed at or after `failed_after`
+        comes last, even if it is connected: it may receive nothing.
         """
-        tried: dict[str, int] = {
+        tries: dict[str, int] = {
             name: 0 for name in self._ring.cell(key).nodes if name != self._name
         }
         while True:
             best = min(
-                tried,
+                tries,
                 key=lambda name: (
-                    tried[name],
-                    self._useless_since(name, key, since),
+                    tries[name],
+                    self._failed_since(name, key, failed_after),
                     self._transport.condition(name),
                 ),
             )
-            tried[best] += 1
+            tries[best] += 1
             yield best
-            if all(tried.values()):
-                tried = dict.fromkeys(tried, 0)
+            if all(tries.values()):
+                tries = dict.fromkeys(tries, 0)
 
     async def ask(
-        self, partner: str, request: Request, deadline: float, cause: Cause = Cause.OPERATION
+        self, peer: str, request: Request, deadline: float, cause: Cause = Cause.OPERATION
     ) -> Reply | None:
-        """The partner's reply; None where it may have acted without our knowing.
+        """Return the peer's reply, or None if it may have acted without one.
 
-        A partner that was not reached at all is as good as one that refused to begin.
+        Returns `Failed` for an unreachable peer: it did nothing, like a peer that declines.
         """
         self._counters.asked(cause)
         try:
             reply = await self._transport.ask(
-                partner, request, deadline=deadline, patience=self._timeouts.partner_s
+                peer, request, deadline=deadline, patience=self._timeouts.partner_s
             )
         except Silent:
-            self.silent(partner)
+            self.record_failure(peer)
             return None
         except Unreachable as unreachable:
-            self.silent(partner)
+            self.record_failure(peer)
             self._counters.asked(cause, -1)
             return Failed(str(unreachable))
-        self._failures.pop(partner, None)
+        self._failed_at.pop(peer, None)
         return reply
 
-    def silent(self, partner: str) -> float:
-        """Take note that a partner was silent, or not to be reached; the moment."""
-        self._failures[partner] = now = self._clock.now()
+    def record_failure(self, peer: str) -> float:
+        """Record that a peer is silent or unreachable now. Return the time."""
+        self._failed_at[peer] = now = self._clock.now()
         return now
 
-    def lost(self, key: bytes, since: float) -> bool:
-        """Whether both partners were last silent, not reached, or declined `key` after `since`."""
+    def both_failed(self, key: bytes, failed_after: float) -> bool:
+        """Whether both peers failed, or declined `key`, at or after `failed_after`."""
         return all(
-            self._useless_since(name, key, since)
+            self._failed_since(name, key, failed_after)
             for name in self._ring.cell(key).nodes
             if name != self._name
         )
 
-    def _useless_since(self, name: str, key: bytes, since: float) -> bool:
+    def _failed_since(self, name: str, key: bytes, failed_after: float) -> bool:
         return (
-            self._failures.get(name, -math.inf) >= since
-            or self._declined.get((name, key), -math.inf) >= since
+            self._failed_at.get(name, -math.inf) >= failed_after
+            or self._declined_at.get((name, key), -math.inf) >= failed_after
         )
 
-    def _decline(self, partner: str, key: bytes) -> None:
-        self._declined[partner, key] = self._clock.now()
-        self._declined.move_to_end((partner, key))
-        if len(self._declined) > MOST_DECLINED:
-            self._declined.popitem(last=False)
+    def _record_declined(self, peer: str, key: bytes) -> None:
+        self._declined_at[peer, key] = self._clock.now()
+        self._declined_at.move_to_end((peer, key))
+        if len(self._declined_at) > MAX_DECLINED_RECORDS:
+            self._declined_at.popitem(last=False)
 
-    async def failed(
-        self, partner: str, key: bytes, since: float, maybe: bool, reply: Reply | None
+    async def handle_failure(
+        self, peer: str, key: bytes, failed_after: float, maybe: bool, reply: Reply | None
     ) -> None:
-        """Take note that a partner gave no answer that helps, but `reply`.
+        """Record a useless reply, then pause if the other peer is in worse condition.
 
-        Where it answered, that concerns this record alone: it may be well for all others.
+        Args:
+            peer: the node that was asked.
+            key: the record. A reply concerns this record alone; no reply concerns all of them.
+            failed_after: the start of the operation, by the steady clock in seconds.
+            maybe: as in `Expired`.
+            reply: the reply, or None.
 
-        Raises `Expired` if neither has `since` then: whoever reaches neither may itself be the one
-        cut off, and there is a third node to ask. Waits a moment unless the other partner looks no
-        worse.
+        Raises:
+            Expired: both peers failed since `failed_after`. Then this node may itself be cut off,
+                and the caller has a third node to ask.
         """
         if reply is None:
-            self.silent(partner)
+            self.record_failure(peer)
         else:
-            self._decline(partner, key)
-        if self.lost(key, since):
-            raise Expired(maybe, "neither partner answered")
-        (other,) = (
-            name for name in self._ring.cell(key).nodes if name not in (self._name, partner)
-        )
-        hopeful = self._transport.condition(other)
-        if hopeful is Condition.DOWN or hopeful > self._transport.condition(partner):
+            self._record_declined(peer, key)
+        if self.both_failed(key, failed_after):
+            raise Expired(maybe, "neither peer replied")
+        (other,) = (name for name in self._ring.cell(key).nodes if name not in (self._name, peer))
+        condition = self._transport.condition(other)
+        if condition is Condition.DOWN or condition > self._transport.condition(peer):
             await asyncio.sleep(self._timeouts.hedge_s)
 
     def __repr__(self) -> str:
-        return f"<Partners of {self._name}>"
+        return f"<QuorumPeers of {self._name}, {len(self._failed_at)} failed>"

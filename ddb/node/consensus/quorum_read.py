@@ -1,4 +1,8 @@
-"""Agreement: which state of a record is decided, found out with any one other node of its cell."""
+"""The quorum read: finds a record's decided state with one peer, and repairs the older copy.
+
+The reader compares the peer's reply with its own copy as of the reply, not as of the request. Its
+own copy may have changed in between, and a comparison with the older one can return a stale state.
+"""
 
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
@@ -11,56 +15,62 @@ from ddb.wire.ports import Clock
 
 
 class QuorumRead:
-    """Reads for a coordinator, which mend the copies they find behind."""
+    """Reads for a coordinator, with read repair."""
 
     def __init__(
         self,
         ring: Ring,
         replica: Acceptor,
-        decided: CommitIndex,
-        partners: QuorumPeers,
+        commit_index: CommitIndex,
+        peers: QuorumPeers,
         clock: Clock,
         counters: NodeMetrics,
     ) -> None:
         self._ring = ring
         self._replica = replica
-        self._decided = decided
-        self._partners = partners
+        self._commit_index = commit_index
+        self._peers = peers
         self._clock = clock
         self._counters = counters
 
-    async def find(self, key: bytes, deadline: float, since: float) -> State | None:
-        """The state that two replicas hold, one of them repaired if need be. Raises `Expired`.
+    async def find(self, key: bytes, deadline: float, failed_after: float) -> State | None:
+        """Return the state that two replicas have, after repair if needed.
 
-        At once where both partners were silent `since` then.
+        Returns None if a replica refused the repair; only a round can decide then.
 
-        None where a replica refused to be repaired, which takes a full round.
+        Args:
+            key: the record.
+            deadline: by the steady clock, in seconds.
+            failed_after: gives up once both peers have failed at or after this time, in seconds.
+
+        Raises:
+            Expired: no peer replied in time, or both failed.
         """
-        partners = self._partners.of(key, since)
+        candidates = self._peers.by_preference(key, failed_after)
         while True:
             if self._clock.now() >= deadline:
-                raise Expired(False, "no partner answered in time")
-            partner = next(partners)
+                raise Expired(False, "no peer replied in time")
+            peer = next(candidates)
             asked = self._replica.newest(key)
-            # Before the other one's state is told: what is taken for decided may be overtaken.
-            decided = self._decided.covers(asked)
-            reply = await self._partners.ask(partner, ReadReplica(key, asked), deadline)
+            # Checked before the request: by the reply, a newer state may replace a decided one.
+            decided = self._commit_index.covers(asked)
+            reply = await self._peers.ask(peer, ReadReplica(key, asked), deadline)
             if not isinstance(reply, SameVersion | ReplicaState):
-                await self._partners.failed(partner, key, since, False, reply)
+                await self._peers.handle_failure(peer, key, failed_after, False, reply)
                 continue
             raw = self._replica.raw(key)
             own = peek(raw)
             theirs = asked if isinstance(reply, SameVersion) else peek(reply.state)
             if own < asked:
-                # Our own copy was a hint, handed off and dropped since: the answer may be older.
+                # The own copy was a hint, handed off and dropped since. The reply may be older.
                 continue
             if own == theirs:
                 await self._replica.writes.key_durable(key)
                 return decode(raw)
             if isinstance(reply, SameVersion) or own > theirs:
                 await self._replica.writes.key_durable(key)
-                known = decided and own == asked
-                if await self._push(key, partner, raw, reply, known, deadline):
+                still_decided = decided and own == asked
+                if await self._repair_peer(key, peer, raw, reply, still_decided, deadline):
                     return decode(raw)
                 return None
             if self._replica.offer(key, reply.state) is Verdict.REFUSED:
@@ -69,19 +79,23 @@ class QuorumRead:
             await self._replica.writes.key_durable(key)
             return decode(reply.state)
 
-    async def _push(
+    async def _repair_peer(
         self,
         key: bytes,
-        partner: str,
+        peer: str,
         raw: bytes,
         reply: SameVersion | ReplicaState,
         decided: bool,
         deadline: float,
     ) -> bool:
-        """Repair a partner that is behind our copy `raw`; whether that copy is now decided."""
-        if decided and partner not in self._ring.cell(key).homes:
+        """Send the own copy to a peer with an older one. Return whether it is decided now.
+
+        `decided`: True if the own copy was decided before; a standby then needs no copy. False if
+        only the peer's acceptance decides it.
+        """
+        if decided and peer not in self._ring.cell(key).homes:
             return True
-        stored = await self._partners.ask(partner, Accept(key, raw), deadline)
+        stored = await self._peers.ask(peer, Accept(key, raw), deadline)
         if isinstance(stored, Accepted):
             theirs = decode(reply.state) if isinstance(reply, ReplicaState) else State()
             self._counters.repaired(decode(raw), theirs)
@@ -89,4 +103,4 @@ class QuorumRead:
         return decided and not isinstance(stored, Rejected)
 
     def __repr__(self) -> str:
-        return f"<Agreement with {self._partners}>"
+        return f"<QuorumRead with {self._peers}>"

@@ -1,1 +1,1 @@
-"""The common case of a read and of a write, by callbacks; the rest goes to the coordinator."""
+"""The common case of a read and of a change, by callbacks; the coordinator does the others."""

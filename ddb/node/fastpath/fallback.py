@@ -1,4 +1,4 @@
-"""An answer that callbacks give, or the coordinator where they cannot."""
+"""The fallback: the coordinator answers a request that callbacks cannot."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,18 +12,18 @@ Answer = asyncio.Future[Reply]
 
 
 class Fallback:
-    """The answers that are left to the coordinator, a task each."""
+    """Runs one task per request that is left to the coordinator."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Reply]] = set()
 
     def start(self, answer: Answer, work: Coroutine[Any, Any, Reply]) -> None:
-        """Answer with what `work` comes to, its error included."""
+        """Answer with the result of `work`, or with its error."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._worked, answer))
+        task.add_done_callback(partial(self._finish, answer))
 
-    def _worked(self, answer: Answer, task: asyncio.Task[Reply]) -> None:
+    def _finish(self, answer: Answer, task: asyncio.Task[Reply]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             answer.cancel()
@@ -37,11 +37,14 @@ class Fallback:
             answer.set_result(task.result())
 
     def __repr__(self) -> str:
-        return f"<PassedOn {len(self._tasks)}>"
+        return f"<Fallback {len(self._tasks)} requests>"
 
 
 def reply_of(asked: asyncio.Future[Reply]) -> Reply | Unreachable | None:
-    """What came of a request; None where the partner may have acted without our knowing."""
+    """Return the result of a request, or None if the peer may have acted without a reply.
+
+    Raises any error other than `Silent` and `Unreachable`.
+    """
     if asked.cancelled():
         return None
     failure = asked.exception()

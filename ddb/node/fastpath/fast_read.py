@@ -1,8 +1,8 @@
-"""Lookup: what a node answers to a GET, which it gets where the homes do not agree or one is out.
+"""The fast path of a read that the gateway could not finish with the two homes.
 
-While the other home is out, its every GET comes here; they are answered by callbacks, and by the
-standby's first word wherever that will do. Everything else is found out by the coordinator, which
-also mends what is behind.
+While the other home is down, the gateway sends every GET of the partition here. The fast path
+answers by callbacks, with a single reply of the standby, if the standby has nothing newer. It
+leaves every other case to the coordinator, whose quorum read also repairs the older copy.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.quorum_peers import Expired, others_of
+from ddb.node.consensus.quorum_peers import Expired, peers_by_partition
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Unreadable
@@ -33,39 +33,39 @@ from ddb.wire.ports import Condition, Handling, Transport
 
 
 class FastRead:
-    """Answers Get on the node `name`."""
+    """Answers `CoordinateGet` on the node `name`."""
 
     def __init__(
         self,
         name: str,
         ring: Ring,
         replica: Acceptor,
-        decided: CommitIndex,
+        commit_index: CommitIndex,
         transport: Transport,
         coordinator: Coordinator,
     ) -> None:
         self._replica = replica
-        self._decided = decided
+        self._commit_index = commit_index
         self._transport = transport
         self._coordinator = coordinator
         self._counters = coordinator.counters
-        self._others = others_of(name, ring)
-        self._passed_on = Fallback()
+        self._peers = peers_by_partition(name, ring)
+        self._fallback = Fallback()
 
     def get(self, request: CoordinateGet, deadline: float) -> Handling:
-        """Answer Get."""
+        """Answer `CoordinateGet`; `deadline` is by the steady clock, in seconds."""
         key, condition = request.key, self._transport.condition
-        others = self._others[key[0] << 8 | key[1]]
+        peers = self._peers[key[0] << 8 | key[1]]
         if (
-            others is None
-            or condition(others[0]) is Condition.UP
-            or condition(others[1]) is not Condition.UP
+            peers is None
+            or condition(peers[0]) is Condition.UP
+            or condition(peers[1]) is not Condition.UP
         ):
-            return self._found(key, self._coordinator.read(key, deadline))
-        standby = others[1]
+            return self._coordinate(key, self._coordinator.read(key, deadline))
+        standby = peers[1]
         newest = peek(self._replica.raw(key))
-        # Before the standby's state is told: what is taken for decided may be overtaken.
-        known = self._decided.covers(newest)
+        # Checked before the request: by the reply, a newer state may replace a decided one.
+        decided = self._commit_index.covers(newest)
         self._counters.operations += 1
         self._counters.peer_requests += 1
         asking = self._transport.ask(
@@ -76,40 +76,52 @@ class FastRead:
         )
         answer: Answer = asking.get_loop().create_future()
         asking.add_done_callback(
-            partial(self._looked, answer, key, standby, newest, known, deadline)
+            partial(self._on_reply, answer, key, standby, newest, decided, deadline)
         )
         return answer
 
-    def _looked(
+    def _on_reply(
         self,
         answer: Answer,
         key: bytes,
         standby: str,
         newest: Dot,
-        known: bool,
+        decided: bool,
         deadline: float,
         asked: asyncio.Future[Reply],
     ) -> None:
-        """The standby's word on what this node holds: the same, or nothing as new."""
+        """Answer from the own copy if the standby has the same state or an older one.
+
+        Args:
+            answer: the future that the gateway waits for.
+            key: the record.
+            standby: the node that was asked.
+            newest: the version of the own copy, as of the request.
+            decided: True if that version was decided before the request; then an older reply is
+                enough. False if that is uncertain; then only an equal reply is.
+            deadline: by the steady clock, in seconds.
+            asked: the done request to the standby.
+        """
         reply = reply_of(asked)
-        held = self._replica.readable(key)
-        if held is None:
+        own = self._replica.readable(key)
+        if own is None:
             if not answer.done():
                 answer.set_result(Failed("its own copy is damaged"))
             return
-        if peek(held) == newest and (
+        if peek(own) == newest and (
             type(reply) is SameVersion
-            or (known and type(reply) is ReplicaState and peek(reply.state) < newest)
+            or (decided and type(reply) is ReplicaState and peek(reply.state) < newest)
         ):
-            found = GetResult(body_of(held) if is_live(held) else None)
-            self._replica.writes.tell(key, answer, found)
+            result = GetResult(body_of(own) if is_live(own) else None)
+            self._replica.writes.tell(key, answer, result)
             return
-        heard = isinstance(reply, SameVersion | ReplicaState)
-        since = self._coordinator.since(None if heard else standby)
-        agreeing = self._coordinator.agree(key, deadline, since)
-        self._passed_on.start(answer, self._found(key, agreeing))
+        replied = isinstance(reply, SameVersion | ReplicaState)
+        failed_after = self._coordinator.failure_time(None if replied else standby)
+        reading = self._coordinator.read_since(key, deadline, failed_after)
+        self._fallback.start(answer, self._coordinate(key, reading))
 
-    async def _found(self, key: bytes, reading: Coroutine[Any, Any, State]) -> Reply:
+    async def _coordinate(self, key: bytes, reading: Coroutine[Any, Any, State]) -> Reply:
+        """Answer with the result of the coordinator's `reading`."""
         try:
             state = await reading
         except Expired as expired:
@@ -122,4 +134,4 @@ class FastRead:
         return GetResult(state.value)
 
     def __repr__(self) -> str:
-        return f"<Lookup {self._passed_on!r}>"
+        return f"<FastRead {self._fallback!r}>"

@@ -1,40 +1,29 @@
-"""The node's message path: changes of records whose replicas agree, which are nearly all.
+"""The fast path of a change: two messages, by callbacks, while the replicas agree.
 
-What is decided here is what the coordinator decides, in its first two messages; anything out of
-the ordinary (a partner that is silent, behind or ahead, a refusal, a retry, a turn that is taken)
-is passed on to the coordinator. Written with callbacks because that is what it costs: through
-coroutine, task and generator a change takes a node and its partner 40 CPU microseconds more.
+The fast path decides exactly as the coordinator would with its first two messages. The
+coordinator takes every other case: a silent or newer peer, a refusal, a retry, a busy key.
+Callbacks save a node and its peer 40 us of CPU per change, compared with coroutines and tasks.
 """
 
 import asyncio
 from functools import partial
 
-from ddb.node.consensus.coordinator import Coordinator, KeyedLogFull
-from ddb.node.consensus.key_queue import Crowded
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.key_queue import TurnTooLate
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
-from ddb.node.consensus.quorum_peers import Expired, others_of
+from ddb.node.consensus.proposer import KeyedLogFull
+from ddb.node.consensus.quorum_peers import CellPeers, Expired, peers_by_partition
+from ddb.node.fastpath.attempt import Attempt, change_of, intent_of, result_of
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import StoreFailed, Unreadable
-from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import (
-    DamagedState,
-    Intent,
-    Operation,
-    State,
-    Step,
-    decode,
-    encode,
-    peek,
-    step,
-)
-from ddb.record.version import Dot
+from ddb.record.change import Outcome
+from ddb.record.state import DamagedState, decode, encode, peek, step
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     Accept,
     Accepted,
-    ChangeResult,
     CoordinateChange,
     Failed,
     LogFull,
@@ -49,7 +38,7 @@ from ddb.wire.ports import Condition, Handling, Transport
 
 
 class FastWrite:
-    """Answers Do on the node `name`."""
+    """Answers `CoordinateChange` on the node `name`."""
 
     def __init__(
         self,
@@ -68,45 +57,45 @@ class FastWrite:
         self._coordinator = coordinator
         self._timeouts = coordinator.timeouts
         self._counters = coordinator.counters
+        self._dedup_window = coordinator.dedup_window
         self._queue = coordinator.queue
-        self._others = others_of(name, ring)
-        self._passed_on = Fallback()
+        self._peers = peers_by_partition(name, ring)
+        self._fallback = Fallback()
 
-    def do(self, request: CoordinateChange, deadline: float) -> Handling:
-        """Answer Do."""
+    def change(self, request: CoordinateChange, deadline: float) -> Handling:
+        """Answer `CoordinateChange`; `deadline` is by the steady clock, in seconds."""
         key = request.key
-        memory = self._coordinator.memory
-        memory.heard(request.sender, request.low)
-        if self._coordinator.begins_too_late(deadline, request.begin_ms):
-            return Overloaded("it came too late to be begun")
-        others = self._others[key[0] << 8 | key[1]]
+        self._dedup_window.record_low(request.sender, request.low)
+        if self._coordinator.has_too_little_time(deadline, request.begin_ms):
+            return Overloaded("it came with too little time left, so nothing was begun")
+        peers = self._peers[key[0] << 8 | key[1]]
         if (
-            others is None
-            or (partner := self._partner(others)) is None
-            # A gateway's retry has met trouble. A client's may be any keyed request.
+            peers is None
+            or (peer := self._best_peer(peers)) is None
+            # A gateway retries after a failure. A client's retry may be any keyed request.
             or (request.retry and not request.fingerprint)
             or not self._queue.free(key)
         ):
-            return self._change(request, deadline)
+            return self._coordinate(request, deadline)
         replica = self._replica
-        held = replica.raw(key)
-        own = decode(held)
+        base = replica.raw(key)
+        own = decode(base)
         keyed = bool(request.fingerprint)
-        if keyed and memory.full_for_s(own) is not None:
-            return self._change(request, deadline)
-        first, proposed = self._rounds.begin(key), False
+        if keyed and self._dedup_window.full_for_s(own) is not None:
+            return self._coordinate(request, deadline)
+        begun, proposed = self._rounds.begin(key), False
         try:
             ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
             if ballot is None:
-                return self._change(request, deadline)
-            made = step(own, own, _intent(request), ballot, memory)
-            # A partner with an equal base remembers exactly the operations of the own copy.
+                return self._coordinate(request, deadline)
+            made = step(own, own, intent_of(request), ballot, self._dedup_window)
+            # A peer with an equal base remembers exactly the operations of the own copy.
             if made.recalled or (made.outcome is not Outcome.DONE and not keyed):
-                return self._change(request, deadline)
+                return self._coordinate(request, deadline)
             raw = encode(made.state)
             replica.promise(key, ballot)
             asking = self._transport.ask(
-                partner,
+                peer,
                 Propose(key, ballot, own.newest, raw),
                 deadline=deadline,
                 patience=self._timeouts.partner_s,
@@ -114,138 +103,112 @@ class FastWrite:
             proposed = True
         finally:
             if not proposed:
-                # Or no later round of this node would ever be reported as ended.
-                self._rounds.end(key, first, Fate.NEVER_STORED)
+                # A round without an end would limit the commit index until a restart.
+                begun.end(Fate.NEVER_STORED)
         self._queue.enter(key)
         self._counters.operations += 1
         self._counters.rounds += 1
         self._counters.peer_requests += 1
         answer: Answer = asking.get_loop().create_future()
+        attempt = Attempt(request, peer, deadline, answer, begun, base, made, raw)
         replica.watch(key)
-        asking.add_done_callback(
-            partial(self._proposed, answer, request, partner, made, held, raw, first, deadline)
-        )
+        asking.add_done_callback(partial(self._on_reply, attempt))
         return answer
 
-    def _proposed(
-        self,
-        answer: Answer,
-        request: CoordinateChange,
-        partner: str,
-        made: Step,
-        held: bytes,
-        raw: bytes,
-        first: bool,
-        deadline: float,
-        asked: asyncio.Future[Reply],
-    ) -> None:
-        """The partner has answered, or has not: an error here ends the round and the turn."""
-        key, over = request.key, False
+    def _on_reply(self, attempt: Attempt, asked: asyncio.Future[Reply]) -> None:
+        """Handle the peer's reply, or its absence. An error ends the round and the turn."""
+        key, handled = attempt.request.key, False
         try:
-            self._answered(answer, request, partner, made, held, raw, first, deadline, asked)
-            over = True
+            self._handle_reply(attempt, asked)
+            handled = True
         except (DamagedState, StoreFailed, WrongCell) as error:
             self._coordinator.complaints.about(error, key)
-            if not answer.done():
-                answer.set_result(Undecided(not _only_promised(asked), str(error)))
+            if not attempt.answer.done():
+                attempt.answer.set_result(Undecided(not _only_promised(asked), str(error)))
         finally:
-            if not over:
+            if not handled:
                 fate = Fate.NEVER_STORED if _only_promised(asked) else Fate.UNKNOWN
-                self._rounds.end(key, first, fate)
+                attempt.round.end(fate)
                 self._queue.leave(key)
 
-    def _answered(
-        self,
-        answer: Answer,
-        request: CoordinateChange,
-        partner: str,
-        made: Step,
-        held: bytes,
-        raw: bytes,
-        first: bool,
-        deadline: float,
-        asked: asyncio.Future[Reply],
-    ) -> None:
-        """The partner's answer to what was proposed; if it has stored it, so does this node."""
-        key, reply, replica = request.key, reply_of(asked), self._replica
+    def _handle_reply(self, attempt: Attempt, asked: asyncio.Future[Reply]) -> None:
+        """Store the proposal if the peer has; otherwise repair the peer or fall back."""
+        key, reply, replica = attempt.request.key, reply_of(asked), self._replica
         if not replica.unchanged(key):
-            # Where it cannot be read any more, what was proposed is not stored either.
-            held = replica.readable(key) or b""
-        elif type(reply) is ReplicaState and peek(reply.state) < peek(held):
-            self._bring_up(
-                answer, request, partner, made.state.newest, held, reply, first, deadline
-            )
+            # If the own copy is unreadable by now, `replace` refuses the proposal.
+            attempt.base = replica.readable(key) or b""
+        elif type(reply) is ReplicaState and peek(reply.state) < peek(attempt.base):
+            self._repair_peer(attempt, reply)
             return
+        newest = attempt.made.state.newest
         if (
             type(reply) is Accepted
-            and replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
+            and replica.replace(key, attempt.raw, newest, attempt.base) is Verdict.STORED
         ):
             pending = replica.writes.durable(key)
             if pending is None:
-                self._done(answer, request, made)
+                self._finish(attempt)
             else:
-                pending.add_done_callback(partial(self._done, answer, request, made))
+                pending.add_done_callback(partial(self._finish, attempt))
             return
         if isinstance(reply, Rejected):
             self._ballots.observe(reply.promise.counter)
             self._counters.contended += 1
-        # Unless the partner certainly has not stored it, the proposal may yet be found and decided.
-        doubt = reply is None or type(reply) is Accepted
-        self._rounds.end(key, first, Fate.UNKNOWN if doubt else Fate.NEVER_STORED)
-        heard = isinstance(reply, Accepted | Rejected | ReplicaState)
-        since = self._coordinator.since(None if heard else partner)
-        self._passed_on.start(answer, self._change_in_turn(request, doubt, deadline, since))
+        # Unless the peer has certainly not stored it, a later round may find the proposal.
+        in_doubt = reply is None or type(reply) is Accepted
+        attempt.round.end(Fate.UNKNOWN if in_doubt else Fate.NEVER_STORED)
+        replied = isinstance(reply, Accepted | Rejected | ReplicaState)
+        failed_after = self._coordinator.failure_time(None if replied else attempt.peer)
+        self._fallback.start(
+            attempt.answer, self._coordinate_in_turn(attempt, in_doubt, failed_after)
+        )
 
-    def _bring_up(
-        self,
-        answer: Answer,
-        request: CoordinateChange,
-        partner: str,
-        ballot: Dot,
-        held: bytes,
-        reply: ReplicaState,
-        first: bool,
-        deadline: float,
-    ) -> None:
-        """The partner is behind, as a home is that has just returned: it takes the new state."""
-        key, own, theirs = request.key, decode(held), decode(reply.state)
-        made = step(own, theirs, _intent(request), ballot, self._coordinator.memory)
-        raw = encode(made.state)
+    def _repair_peer(self, attempt: Attempt, reply: ReplicaState) -> None:
+        """Send the whole new state to a peer with an older one, such as a home that has returned.
+
+        The round goes on under the same ballot.
+        """
+        key, own, theirs = attempt.request.key, decode(attempt.base), decode(reply.state)
+        attempt.made = step(
+            own, theirs, intent_of(attempt.request), attempt.made.state.newest, self._dedup_window
+        )
+        attempt.raw = encode(attempt.made.state)
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
         asking = self._transport.ask(
-            partner, Accept(key, raw), deadline=deadline, patience=self._timeouts.partner_s
+            attempt.peer,
+            Accept(key, attempt.raw),
+            deadline=attempt.deadline,
+            patience=self._timeouts.partner_s,
         )
         self._replica.watch(key)
-        asking.add_done_callback(
-            partial(self._proposed, answer, request, partner, made, held, raw, first, deadline)
-        )
+        asking.add_done_callback(partial(self._on_reply, attempt))
 
-    def _done(
-        self,
-        answer: Answer,
-        request: CoordinateChange,
-        made: Step,
-        written: asyncio.Future[None] | None = None,
-    ) -> None:
-        failure = written.exception() if written is not None else None
+    def _finish(self, attempt: Attempt, flushed: asyncio.Future[None] | None = None) -> None:
+        """End the round and the turn, and answer.
+
+        `flushed`: done once the own copy is durable; None if it already is.
+        """
+        failure = flushed.exception() if flushed is not None else None
         if failure is None:
-            self._rounds.end(request.key, True, Fate.DECIDED)
+            attempt.round.end(Fate.DECIDED)
+        request, made, answer = attempt.request, attempt.made, attempt.answer
         self._queue.leave(request.key)
         if answer.done():
             return
         if failure is not None:
             answer.set_exception(failure)
         else:
-            answer.set_result(_told(request.kind, made.outcome, made.state))
+            answer.set_result(result_of(request.kind, made.outcome, made.state))
 
-    async def _change(self, request: CoordinateChange, deadline: float) -> Reply:
+    async def _coordinate(self, request: CoordinateChange, deadline: float) -> Reply:
+        """Let the coordinator decide a change that the fast path has not begun."""
         try:
             outcome, state = await self._coordinator.change(
-                request.key, *_named(request), request.retry, deadline, request.begin_ms
+                request.key, *change_of(request), request.retry, deadline, request.begin_ms
             )
-        except Crowded as crowded:
-            return Overloaded(str(crowded))
+        except TurnTooLate as late:
+            return Overloaded(str(late))
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
         except KeyedLogFull as full:
@@ -255,14 +218,22 @@ class FastWrite:
             return Undecided(request.retry, str(damage))
         except Unreadable as unreadable:
             return Failed(str(unreadable))
-        return _told(request.kind, outcome, state)
+        return result_of(request.kind, outcome, state)
 
-    async def _change_in_turn(
-        self, request: CoordinateChange, doubt: bool, deadline: float, since: float
+    async def _coordinate_in_turn(
+        self, attempt: Attempt, in_doubt: bool, failed_after: float
     ) -> Reply:
+        """Let the coordinator decide a change that has the key's turn, and end the turn.
+
+        Args:
+            attempt: the change; its own round has ended.
+            in_doubt: True if the peer may have stored the proposal. False if it certainly has not.
+            failed_after: gives up once both peers have failed at or after this time, in seconds.
+        """
+        request, retry = attempt.request, attempt.request.retry or in_doubt
         try:
             outcome, state = await self._coordinator.decide(
-                request.key, *_named(request), request.retry or doubt, deadline, since, doubt
+                request.key, *change_of(request), retry, attempt.deadline, failed_after, in_doubt
             )
         except Expired as expired:
             return Undecided(expired.maybe, str(expired))
@@ -270,49 +241,29 @@ class FastWrite:
             return LogFull(full.retry_after_s)
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
-            return Undecided(request.retry or doubt, str(damage))
+            return Undecided(retry, str(damage))
         except Unreadable as unreadable:
-            return Undecided(request.retry or doubt, str(unreadable))
+            return Undecided(retry, str(unreadable))
         finally:
             self._queue.leave(request.key)
-        return _told(request.kind, outcome, state)
+        return result_of(request.kind, outcome, state)
 
-    def _partner(self, others: tuple[str, str]) -> str | None:
-        """The other home or the standby, the better one; None where neither is up or slow."""
+    def _best_peer(self, peers: CellPeers) -> str | None:
+        """Return the peer in better condition, or None if neither is up or slow."""
         condition = self._transport.condition
-        home, standby = others
-        first = condition(home)
-        if first is Condition.UP:
+        home, standby = peers
+        of_home = condition(home)
+        if of_home is Condition.UP:
             return home
-        second = condition(standby)
-        best = min(first, second)
+        best = min(of_home, condition(standby))
         if best > Condition.SLOW:
             return None
-        return home if first is best else standby
+        return home if of_home is best else standby
 
     def __repr__(self) -> str:
-        return f"<FastPath {self._passed_on!r}>"
+        return f"<FastWrite {self._fallback!r}>"
 
 
 def _only_promised(asked: asyncio.Future[Reply]) -> bool:
-    """Whether the partner has certainly not stored what was proposed."""
+    """Whether the peer has certainly not stored the proposal."""
     return not asked.cancelled() and not asked.exception() and type(asked.result()) is ReplicaState
-
-
-def _named(request: CoordinateChange) -> tuple[Change, Operation]:
-    change = Change(request.kind, request.body, request.match)
-    return change, Operation(request.operation, request.fingerprint)
-
-
-def _intent(request: CoordinateChange) -> Intent:
-    # A client may have sent a keyed request before, so its refusal leaves a trace.
-    return Intent(*_named(request), bool(request.fingerprint))
-
-
-def _told(kind: Kind, outcome: Outcome, state: State) -> Reply:
-    if outcome is not Outcome.DONE:
-        return ChangeResult(outcome, state.value)
-    if kind is Kind.DELETE:
-        return ChangeResult(outcome, None)
-    # A tombstone tells a retried create or update what it was answered.
-    return ChangeResult(outcome, state.body or None)

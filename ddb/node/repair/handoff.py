@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
-from ddb.node.consensus.coordinator import Coordinator, Outrun
+from ddb.node.consensus.coordinator import Coordinator
+from ddb.node.consensus.proposer import Outrun
 from ddb.node.consensus.quorum_peers import Expired
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots

@@ -3,17 +3,18 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _COORDINATOR = "ddb.node.consensus.coordinator"
+_PROPOSER = "ddb.node.consensus.proposer"
 _AGREEMENT = "ddb.node.consensus.quorum_read"
 _PARTNERS = "ddb.node.consensus.quorum_peers"
 _FAST = "ddb.node.fastpath.fast_write"
 _LOOKUP = "ddb.node.fastpath.fast_read"
 
 _ASKS_FAST = """            asking = self._transport.ask(
-                partner,
+                peer,
                 Propose(key, ballot"""
 
-_ASKS_SLOW = """            reply = await self._partners.ask(
-                partner, Propose("""
+_ASKS_SLOW = """            reply = await self.peers.ask(
+                peer, Propose("""
 
 COORDINATOR = (
     Mutant(
@@ -21,14 +22,14 @@ COORDINATOR = (
         "the coordinator stores its own copy before the partner has stored",
         (
             Patch(_FAST, _ASKS_FAST, "            self._replica.offer(key, raw)\n" + _ASKS_FAST),
-            Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
+            Patch(_PROPOSER, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),
         ),
         family="bridge",
     ),
     Mutant(
         "own-copy-first-in-rounds",
-        "the coordinator stores its own copy first in rounds of more than one message",
-        (Patch(_COORDINATOR, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
+        "the coordinator stores its own copy first where it takes more than one message",
+        (Patch(_PROPOSER, _ASKS_SLOW, "            replica.offer(key, raw)\n" + _ASKS_SLOW),),
         family="bridge",
     ),
     Mutant(
@@ -38,7 +39,7 @@ COORDINATOR = (
             Patch(
                 _FAST,
                 "        replica.watch(key)\n",
-                "        answer.set_result(_told(request.kind, made.outcome, made.state))\n"
+                "        answer.set_result(result_of(request.kind, made.outcome, made.state))\n"
                 "        replica.watch(key)\n",
             ),
         ),
@@ -53,7 +54,7 @@ COORDINATOR = (
                 "            replica.promise(key, ballot)\n            asking",
                 "            asking",
             ),
-            Patch(_COORDINATOR, "            replica.promise(key, ballot)\n", ""),
+            Patch(_PROPOSER, "            replica.promise(key, ballot)\n", ""),
         ),
         family="bridge",
     ),
@@ -63,11 +64,11 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "replica.replace(key, raw, made.state.newest, held) is Verdict.STORED",
-                "(replica.restore(key, raw) or True)",
+                "replica.replace(key, attempt.raw, newest, attempt.base) is Verdict.STORED",
+                "(replica.restore(key, attempt.raw) or True)",
             ),
             Patch(
-                _COORDINATOR,
+                _PROPOSER,
                 "if replica.offer(key, raw) is Verdict.STORED:",
                 "if replica.restore(key, raw) or True:",
             ),
@@ -111,12 +112,14 @@ COORDINATOR = (
                 "        raw = self._replica.raw(key)\n        newest = peek(raw)\n",
             ),
             Patch(
-                _LOOKUP, "answer, key, standby, newest, known", "answer, key, standby, raw, known"
+                _LOOKUP,
+                "answer, key, standby, newest, decided",
+                "answer, key, standby, raw, decided",
             ),
             Patch(
                 _LOOKUP,
-                "        held = self._replica.readable(key)\n",
-                "        held, newest = newest, peek(newest)\n",
+                "        own = self._replica.readable(key)\n",
+                "        own, newest = newest, peek(newest)\n",
             ),
         ),
         family="homecoming",
@@ -127,9 +130,9 @@ COORDINATOR = (
         (
             Patch(
                 _COORDINATOR,
-                "        foreseen = remembered(own, operation)\n",
-                "        foreseen = remembered(own, operation)\n"
-                "        if foreseen is not None:\n            return foreseen, own\n",
+                "        own_outcome = remembered(own, operation)\n",
+                "        own_outcome = remembered(own, operation)\n"
+                "        if own_outcome is not None:\n            return own_outcome, own\n",
             ),
         ),
         family="volatile",
@@ -138,11 +141,11 @@ COORDINATOR = (
         "own-attempts-leave-no-doubt",
         "a coordinator forgets that a node may still store its own unanswered proposal",
         (
-            Patch(_COORDINATOR, "                doubt = doubt or reply is None\n", ""),
+            Patch(_PROPOSER, "                in_doubt = in_doubt or reply is None\n", ""),
             Patch(
                 _FAST,
-                "        doubt = reply is None or type(reply) is Accepted\n",
-                "        doubt = False\n",
+                "        in_doubt = reply is None or type(reply) is Accepted\n",
+                "        in_doubt = False\n",
             ),
         ),
         family="stubborn",
@@ -158,7 +161,7 @@ COORDINATOR = (
         "a coordinator counts a partner's refusal as an acceptance",
         (
             Patch(
-                _COORDINATOR,
+                _PROPOSER,
                 "            if isinstance(reply, Accepted):\n                if replica",
                 "            if reply is not None:\n                if replica",
             ),
@@ -194,7 +197,7 @@ COORDINATOR = (
         "a round builds on the coordinator's state although the partner's is newer",
         (
             Patch(
-                _COORDINATOR,
+                _PROPOSER,
                 "(own, theirs) if own.newest >= theirs.newest else (theirs, own)",
                 "(own, theirs)",
             ),
@@ -207,7 +210,7 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "type(reply) is ReplicaState and peek(reply.state) < peek(held)",
+                "type(reply) is ReplicaState and peek(reply.state) < peek(attempt.base)",
                 "type(reply) is ReplicaState",
             ),
         ),
@@ -244,22 +247,28 @@ COORDINATOR = (
         (
             Patch(
                 _PARTNERS,
-                "            tried[best] += 1\n",
-                "            best = next(iter(tried))\n            tried[best] += 1\n",
+                "            tries[best] += 1\n",
+                "            best = next(iter(tries))\n            tries[best] += 1\n",
             ),
             # Without a pause it would ask the same node for ever at one moment.
             Patch(
                 _PARTNERS,
-                "        if hopeful is Condition.DOWN or hopeful > ",
-                "        if True or hopeful > ",
+                "        if condition is Condition.DOWN or condition > ",
+                "        if True or condition > ",
             ),
         ),
         family="lone",
     ),
     Mutant(
         "never-gives-up",
-        "a coordinator that reaches no partner retries until the client's deadline",
-        (Patch(_PARTNERS, "        if self.lost(key, since):\n", "        if False:\n"),),
+        "a coordinator that reaches neither partner tries on until the client's time is over",
+        (
+            Patch(
+                _PARTNERS,
+                "        if self.both_failed(key, failed_after):\n",
+                "        if False:\n",
+            ),
+        ),
         family="lone",
     ),
     Mutant(
@@ -268,8 +277,8 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "        except Crowded as crowded:\n",
-                "        except (Crowded, Expired) as crowded:\n",
+                "        except TurnTooLate as late:\n",
+                "        except (TurnTooLate, Expired) as late:\n",
             ),
         ),
         family="stubborn",
@@ -302,7 +311,7 @@ COORDINATOR = (
         (
             Patch(
                 _LOOKUP,
-                "(known and type(reply) is ReplicaState and peek",
+                "(decided and type(reply) is ReplicaState and peek",
                 "(type(reply) is ReplicaState and peek",
             ),
         ),

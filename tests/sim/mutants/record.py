@@ -123,13 +123,13 @@ RECORD = (
         (
             Patch(
                 "ddb.node.fastpath.fast_write",
-                "request.retry or doubt, deadline",
-                "doubt, deadline",
+                "attempt.request, attempt.request.retry or in_doubt",
+                "attempt.request, in_doubt",
             ),
             Patch(
-                "ddb.node.fastpath.fast_write",
-                "Intent(*_named(request), bool(request.fingerprint))",
-                "Intent(*_named(request))",
+                "ddb.node.fastpath.attempt",
+                "Intent(*change_of(request), bool(request.fingerprint))",
+                "Intent(*change_of(request))",
             ),
         ),
         family="reuse",

@@ -35,8 +35,8 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "        self.since = ballots.issued\n",
-                "        self.since = 0\n",
+                "        self.first_counter = ballots.issued\n",
+                "        self.first_counter = 0\n",
             ),
         ),
         family="hearsay",
@@ -47,11 +47,11 @@ ROUNDS = (
         (
             Patch(
                 "ddb.node.consensus.commit_index",
-                "            spans.append((since, upto))\n",
+                "            spans.append((first_counter, upto))\n",
                 "            if spans:\n"
                 "                spans[-1] = (spans[-1][0], upto)\n"
                 "            else:\n"
-                "                spans.append((since, upto))\n",
+                "                spans.append((first_counter, upto))\n",
             ),
         ),
         family="hearsay",
@@ -61,18 +61,18 @@ ROUNDS = (
         "a coordinator counts a round with a silent partner as one that no node stored",
         (
             Patch(
-                "ddb.node.consensus.coordinator",
+                "ddb.node.consensus.proposer",
                 "            raw = encode(made.state)\n            fate = Fate.UNKNOWN\n",
                 "            raw = encode(made.state)\n            fate = Fate.NEVER_STORED\n",
             ),
             Patch(
-                "ddb.node.consensus.coordinator",
+                "ddb.node.consensus.proposer",
                 "                raw = encode(made.state)\n                fate = Fate.UNKNOWN\n",
                 "                raw = encode(made.state)\n",
             ),
             Patch(
                 "ddb.node.fastpath.fast_write",
-                "Fate.UNKNOWN if doubt else Fate.NEVER_STORED",
+                "Fate.UNKNOWN if in_doubt else Fate.NEVER_STORED",
                 "Fate.NEVER_STORED",
             ),
         ),
@@ -84,7 +84,7 @@ ROUNDS = (
         (
             Patch(
                 _ROUNDS,
-                "(fate is Fate.NEVER_STORED and first)",
+                "(fate is Fate.NEVER_STORED and self.is_only)",
                 "fate is Fate.NEVER_STORED",
             ),
         ),
