@@ -1,7 +1,6 @@
 """A whole node, on ports: everything but the process, the socket and the disk."""
 
 import asyncio
-import datetime as dt
 import logging
 import random
 from collections.abc import Callable
@@ -9,31 +8,33 @@ from typing import Any
 
 import msgspec
 
+from ddb.node.admission import Admission
 from ddb.node.consensus.commit_gossip import CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
-from ddb.node.membership.boots import Peers, outdated
+from ddb.node.membership.boots import Peers
 from ddb.node.membership.bootstrap import Bootstrap
 from ddb.node.membership.confirmation import Confirmation
 from ddb.node.membership.identity import Identity
 from ddb.node.membership.outdated import outdate
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.rebuild import Rebuilder
-from ddb.node.repair.refill import Refiller, refill_rows
+from ddb.node.repair.refill import Refiller
+from ddb.node.repair.refill_source import read_share
 from ddb.node.replica.acceptor import Acceptor, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.scan import scan
+from ddb.node.status import StatusReporter
 from ddb.node.storage.disk_health import DiskHealth
 from ddb.node.storage.disk_monitor import DiskMonitor
 from ddb.node.storage.disk_space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.storage.store import Store, StoreFailed, Unreadable, written
+from ddb.node.storage.store import Store, StoreFailed, Unreadable
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
-    PROTOCOL,
     Accept,
     Boot,
     CommitNotice,
@@ -60,8 +61,6 @@ from ddb.wire.messages import (
     Request,
     Scan,
     Status,
-    Unwelcome,
-    Welcome,
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
 from ddb.wire.timeouts import DEFAULT, Timeouts
@@ -96,8 +95,6 @@ class Node:
         self._life = rng.getrandbits(62)
         self._space = space or Unlimited()
         self.ring = ring
-        self.boot = boot
-        self.peers = Peers(ring.names, store)
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Acceptor(self.name, ring, store, self.ballots)
         self.decided = CommitIndex(identity.node_id, store)
@@ -150,6 +147,8 @@ class Node:
             if self.name in cell.nodes
         }
         self.confirmation = Confirmation(self._peers)
+        peers = Peers(ring.names, store)
+        self.admission = Admission(self.name, ring, boot, self.ballots, peers, self.confirmation)
         self.formation = Bootstrap(
             identity,
             store,
@@ -174,6 +173,18 @@ class Node:
         self.disk_monitor = DiskMonitor(
             self.name, store, clock, DiskHealth(timeouts), self._disk_changed
         )
+        self._status = StatusReporter(
+            self.name,
+            self.formation,
+            self.ballots,
+            self.replica,
+            self.handoff,
+            self.refiller,
+            store,
+            self._space,
+            self.disk_monitor,
+            self.coordinator.counters,
+        )
         self._answers = self._table()
 
     def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
@@ -195,7 +206,7 @@ class Node:
                 request, self.name, self.ring, replica, self.decided, self._life
             ),
             GetDigests: lambda _, __: self._tally(),
-            PullShare: lambda request, _: refill_rows(request, self.ring, replica),
+            PullShare: lambda request, _: read_share(request, self.ring, replica),
         }
 
     @property
@@ -245,7 +256,7 @@ class Node:
         self.decided.told(word.node_id, word.since, word.upto)
         memory = self.coordinator.memory
         memory.issued(word.node_id, word.upto)
-        self.peers.reached(word.node_id, word.reached)
+        self.admission.peers.reached(word.node_id, word.reached)
         return CommitNoticeAck(memory.expired_ballots())
 
     def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
@@ -266,52 +277,11 @@ class Node:
             any(condition(peer) is not Condition.DOWN for peer in peers) for peers in self._peers
         )
 
-    @property
-    def hello(self) -> Hello:
-        """How this start of the node introduces itself."""
-        return Hello(PROTOCOL, self.ring.digest, self.name, self.ballots.counter, self.boot)
-
-    async def greet(self, hello: Hello) -> Welcome | Unwelcome:
-        """Whether to talk to a caller at all. Raises `StoreFailed`."""
-        if hello.protocol != PROTOCOL:
-            return Unwelcome(
-                f"{self.name} speaks protocol {PROTOCOL}, the caller {hello.protocol}:"
-                " run the same version everywhere"
-            )
-        if hello.ring != self.ring.digest:
-            return Unwelcome(
-                f"{self.name} is configured with the nodes {', '.join(self.ring.names)},"
-                " the caller with others: give every process the same list"
-            )
-        if hello.boot is not None:
-            finding = self.peers.judge(hello.caller, hello.boot)
-            if finding is not None:
-                return Unwelcome(outdated(self.name, hello.caller, finding), True)
-            # Before anything is awaited: from here on the earlier id proposes nothing.
-            self.peers.greeted(hello.caller, hello.boot)
-            await written(self.peers.remember(hello.caller, hello.boot))
-        self.ballots.observe(hello.counter)
-        return Welcome(self.name, self.ballots.counter, self.boot)
-
-    def greeted(self, name: str, reply: Welcome | Unwelcome) -> str:
-        """A peer has answered this node's Hello; why not to talk to it, empty where one may."""
-        if isinstance(reply, Unwelcome):
-            if reply.outdated:
-                self.confirmation.refuse(reply.reason)
-            return reply.reason
-        if reply.boot is not None:
-            finding = self.peers.judge(name, reply.boot)
-            if finding is not None:
-                return outdated(self.name, name, finding)
-            self.peers.remember(name, reply.boot)
-        self.confirmation.confirm(name)
-        return ""
-
     def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
         """Answer one request, at once or by a coroutine; `caller` is None for a stranger."""
         kind = type(request)
         answer = self._answers.get(kind)
-        if kind is Propose and not self._proposes(request, caller):
+        if kind is Propose and not self.admission.proposes(request, caller):
             return Failed(f"{self.name} knows the proposer under another node id")
         # `votes`, without the cost of a property for each message.
         votes = self.confirmation.complete and self.formation.ready
@@ -336,14 +306,6 @@ class Node:
             return Failed(f"{self.name} waits until another node confirms its disk")
         return Failed(f"{self.name} is still joining the cluster")
 
-    def _proposes(self, request: Request, caller: Hello | None) -> bool:
-        """Whether the caller, by its latest Hello, may issue the ballot of a Propose."""
-        return (
-            caller is not None
-            and isinstance(request, Propose)
-            and self.peers.proposes(caller.caller, request.ballot.node)
-        )
-
     def _holds_malformed(self, request: Request) -> bool:
         """Whether it is this node's own state that is malformed; it is damaged from now on."""
         if not hasattr(request, "key"):
@@ -366,40 +328,7 @@ class Node:
 
     def status(self) -> dict[str, object]:
         """JSON-ready facts about this node."""
-        hints = self.replica.hints
-        waiting: dict[str, int] = {}
-        since: dict[str, int] = {}
-        for number, count in hints.counts.items():
-            target = self.handoff.target(number)
-            waiting[target] = waiting.get(target, 0) + count
-            since[target] = min(since.get(target, 1 << 62), hints.since_ms[number])
-        return {
-            "name": self.name,
-            "node_id": self.ballots.node_id,
-            "state": "ready" if self.votes else "joining",
-            "stage": self.formation.identity.stage.name.lower(),
-            "waits_for": list(self.formation.missing),
-            "refill": self.refiller.status(),
-            "room": self._space.room().name.lower(),
-            "scarcest": self._space.scarcest.value,
-            "disk": self.disk_monitor.state.name.lower(),
-            "damaged_partitions": len(self.replica.damage.partitions),
-            "records": self.replica.tallies.live,
-            "hints": [
-                {"for": target, "count": waiting[target], "since": _iso(since[target])}
-                for target in sorted(waiting)
-            ],
-            "disk_bytes": self.store.disk_bytes(),
-            "counters": {
-                field: getattr(self.coordinator.counters, field)
-                for field in self.coordinator.counters.__slots__
-            },
-        }
+        return self._status.document(self.votes)
 
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.formation!r} {self.replica!r}>"
-
-
-def _iso(milliseconds: int) -> str:
-    moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
-    return moment.isoformat(timespec="seconds")

@@ -152,16 +152,16 @@ async def _serve(
     boot = await begin_boot(store, identity.node_id, rng)
     space = Space(settings.data, clock)
     node = Node(identity, boot, ring, store, network, clock, rng, space, timeouts)
-    hello = node.hello
+    hello = node.admission.hello
     for member in settings.members:
         if member.name != settings.name:
-            judge = partial(node.greeted, member.name)
+            judge = partial(node.admission.greeted, member.name)
             network.links[member.name] = Link(
                 member.name, member.host, member.port, hello, clock, judge
             )
 
     async def greet(caller: Hello) -> Welcome | Unwelcome:
-        answer = await node.greet(caller)
+        answer = await node.admission.greet(caller)
         if isinstance(answer, Welcome) and caller.caller in network.links:
             network.links[caller.caller].nudge()
         return answer

@@ -138,14 +138,14 @@ def test_a_proposal_of_a_lost_disk_is_refused(tmp_path: Path) -> None:
             before, after = hello(OLD, 7), hello(NEW, 1)
             assert isinstance(propose(1, None), Failed)
             assert isinstance(propose(1, before), Failed), "it has not introduced itself"
-            assert isinstance(await node.greet(before), Welcome)
+            assert isinstance(await node.admission.greet(before), Welcome)
             stored = propose(1, before)
             assert isinstance(stored, asyncio.Future)
             assert isinstance(await stored, Accepted)
-            assert isinstance(await node.greet(after), Welcome)
+            assert isinstance(await node.admission.greet(after), Welcome)
             assert isinstance(propose(2, before), Failed)
             assert isinstance(propose(2, after), Failed)
-            refused = await node.greet(before)
+            refused = await node.admission.greet(before)
             assert isinstance(refused, Unwelcome)
             assert refused.outdated
 

@@ -12,7 +12,8 @@ import pytest
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
-from ddb.node.repair.handoff import IDLE_BATCHES_IN_FLIGHT, Handoff
+from ddb.node.repair.handoff import Handoff
+from ddb.node.repair.handoff_pacing import IDLE_BATCHES_IN_FLIGHT
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -122,10 +123,10 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddb.node.repair.handoff.IDLE_BATCH_HINTS", BATCH)
-    monkeypatch.setattr("ddb.node.repair.handoff.BUSY_BATCH_HINTS", BATCH)
-    monkeypatch.setattr("ddb.node.repair.handoff.CLIENT_QUIET_S", 0.0)
-    monkeypatch.setattr("ddb.node.repair.handoff.BUSY_PAUSE_FACTOR", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.IDLE_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR", 0.0)
 
 
 async def _turns() -> None:
@@ -159,7 +160,7 @@ def test_clients_who_ask_meet_one_batch_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While clients ask this node, a batch is taken before the next one goes out."""
-    monkeypatch.setattr("ddb.node.repair.handoff.CLIENT_QUIET_S", 60.0)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 60.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -197,7 +198,7 @@ def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -
 
 def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a batch is lost the sweep ends with the last answer, and rests for no silence."""
-    monkeypatch.setattr("ddb.node.repair.handoff.IDLE_PAUSE_FACTOR", 10_000.0)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.IDLE_PAUSE_FACTOR", 10_000.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):

@@ -126,12 +126,14 @@ class World:
             boot = await begin_boot(store, identity.node_id, rng)
             node = Node(identity, boot, self.ring, store, transport, machine.clock, rng)
             machine.node = node
-            hello = node.hello
+            hello = node.admission.hello
             if self.wires is not None:
-                wired = late.real = self._wired(name, process, hello, machine.clock, node.greeted)
+                wired = late.real = self._wired(
+                    name, process, hello, machine.clock, node.admission.greeted
+                )
 
                 async def greet(caller: Hello) -> Welcome | Unwelcome:
-                    answer = await node.greet(caller)
+                    answer = await node.admission.greet(caller)
                     if isinstance(answer, Welcome):
                         wired.nudge(caller.caller)
                     return answer
@@ -140,8 +142,10 @@ class World:
                 await listener.start(name, 0)
                 node.announce = listener.announce
             else:
-                host = Host(process, machine.clock, node.handle, node.greet, lambda: _pong(node))
-                direct.connections.judge = node.greeted
+                host = Host(
+                    process, machine.clock, node.handle, node.admission.greet, lambda: _pong(node)
+                )
+                direct.connections.judge = node.admission.greeted
                 self._attach(direct, hello, host)
                 node.announce = partial(self.network.announce, name)
             store.observe(node.disk_monitor)

@@ -13,6 +13,8 @@ from itertools import chain
 
 from ddb.node.consensus.coordinator import Coordinator, Outrun
 from ddb.node.consensus.quorum_peers import Expired
+from ddb.node.repair import handoff_pacing
+from ddb.node.repair.handoff_pacing import HandoffPacing
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.partition_digests import partition_rows
@@ -24,24 +26,6 @@ from ddb.wire.messages import HandoffBatch, HandoffResult
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
 BOTH = 2
-IDLE_BATCH_HINTS = 256
-BUSY_BATCH_HINTS = 16
-"""Hints handed over at once. Whoever asks a home meanwhile waits for all that have reached it."""
-MAX_BATCH_BYTES = 1024 * 1024
-IDLE_BATCHES_IN_FLIGHT = 3
-"""Batches on their way at a time while no client asks: as one is taken, the next is got ready. Of
-two standbys that is six batches, for which a home takes less than anybody's patience."""
-IDLE_SWEEP_INTERVAL_S = 0.1
-"""Seconds between looks at the hints when there is nothing to hand off."""
-BUSY_SWEEP_INTERVAL_S = 0.02
-"""The same while some are held here alone: COUNT has to walk the partitions of those."""
-IDLE_PAUSE_FACTOR = 0.1
-"""Seconds of rest per second of handing off while no client asks this node for anything; whatever
-else is on its way goes on."""
-BUSY_PAUSE_FACTOR = 4.0
-"""The same while clients do: at half of what a cluster can do, handing off may take no more."""
-CLIENT_QUIET_S = 0.2
-"""Seconds without any such question after which none is expected."""
 BATCH_BUDGET_S = 5.0
 HOME_TIMEOUT_S = 1.0
 ROUND_BUDGET_S = 1.0
@@ -72,8 +56,7 @@ class Handoff:
         self._transport = transport
         self._clock = clock
         self._targets: dict[int, str] = {}
-        self._asked = 0
-        self._busy_until = clock.now()
+        self._pacing = HandoffPacing(replica, coordinator.counters, clock)
 
     def target(self, number: int) -> str:
         """The home that the hints of a partition wait for, as far as this node can tell."""
@@ -96,11 +79,7 @@ class Handoff:
                 # Noted as damaged: the next sweep passes over it.
                 dropped = 0
             if not dropped:
-                await asyncio.sleep(
-                    BUSY_SWEEP_INTERVAL_S
-                    if self._replica.hints.any_alone
-                    else IDLE_SWEEP_INTERVAL_S
-                )
+                await asyncio.sleep(self._pacing.sweep_interval(self._replica.hints.any_alone))
 
     async def sweep(self) -> int:
         """One pass over all hints of which a home can be reached; how many were let go of."""
@@ -138,7 +117,7 @@ class Handoff:
         began = self._clock.now()
         try:
             while True:
-                room = len(under_way) < (1 if self._busy() else IDLE_BATCHES_IN_FLIGHT)
+                room = len(under_way) < self._pacing.batches_in_flight()
                 if room and not lost and (batch := self._batch(offered)):
                     under_way.append(asyncio.ensure_future(self._hand(homes, batch)))
                     continue
@@ -150,29 +129,21 @@ class Handoff:
                 if lost:
                     # After silence no rest: it would be for as long, and longer.
                     continue
-                rest = BUSY_PAUSE_FACTOR if self._busy() else IDLE_PAUSE_FACTOR
-                await asyncio.sleep(rest * (self._clock.now() - began))
+                await asyncio.sleep(self._pacing.pause_factor() * (self._clock.now() - began))
                 began = self._clock.now()
         finally:
             for each in under_way:
                 each.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _busy(self) -> bool:
-        """Whether clients have asked this node for anything lately."""
-        now, asked = self._clock.now(), self._coordinator.counters.operations + self._replica.reads
-        if asked != self._asked:
-            self._asked, self._busy_until = asked, now + CLIENT_QUIET_S
-        return now < self._busy_until
-
     def _batch(self, offered: Iterator[Hint]) -> list[Hint]:
         """The next hints to hand over together; empty at the end."""
         batch: list[Hint] = []
-        size, most = 0, BUSY_BATCH_HINTS if self._busy() else IDLE_BATCH_HINTS
+        size, most = 0, self._pacing.batch_hints()
         for key, raw in offered:
             batch.append((key, raw))
             size += len(raw)
-            if len(batch) >= most or size >= MAX_BATCH_BYTES:
+            if len(batch) >= most or size >= handoff_pacing.MAX_BATCH_BYTES:
                 break
         return batch
 

@@ -12,10 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from ddb.node.metrics import NodeMetrics
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
-from ddb.node.replica.damage import Range
 from ddb.node.storage.disk_space import Room
-from ddb.node.storage.store import Family, Unreadable
-from ddb.record.state import DamagedState, peek
+from ddb.node.storage.store import Unreadable
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
 from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
@@ -23,8 +21,6 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-PAGE_ROWS = 500
-PAGE_BYTES = 1024 * 1024
 SOURCE_TIMEOUT_S = 2.0
 PAGE_BUDGET_S = 10.0
 
@@ -170,34 +166,3 @@ class Refiller:
 
     def __repr__(self) -> str:
         return f"<Refiller {self._name} {self._counters.refilled} taken over>"
-
-
-async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Reply:
-    """Answer Refill with durable states, from where this node can read its own."""
-    # Durably: a late message must not find the fence gone, though this node has restarted.
-    await replica.raise_floor(request.floor)
-    family = Family.HINTS if request.share is Share.HINTS else Family.RECORDS
-    start = request.after + b"\x00" if request.after else b""
-    held, gaps = replica.damage.readable(family, start, request.until, PAGE_ROWS)
-    rows: list[tuple[bytes, Dot, bytes]] = []
-    size, after = 0, None
-    for key, raw in held:
-        try:
-            newest = peek(raw)
-        except DamagedState:
-            replica.damage.found_undecodable(family, key)
-            gaps.append(Range(key, key + b"\x00"))
-            continue
-        cell = ring.cell(key)
-        if request.share is Share.STANDBY:
-            if request.name == cell.standby:
-                rows.append((key, newest, b""))
-        elif request.name in cell.homes:
-            rows.append((key, newest, raw))
-            size += len(raw)
-        if size >= PAGE_BYTES or (key == held[-1][0] and len(held) == PAGE_ROWS):
-            after = key
-            break
-    for key, _, _ in rows:
-        await replica.writes.key_durable(key)
-    return SharePage(rows, after, [(gap.start, gap.stop) for gap in gaps])

@@ -5,6 +5,7 @@ from tests.sim.mutants.plant import Mutant, Patch
 _REPLICA = "ddb.node.replica.acceptor"
 _HANDOFF = "ddb.node.repair.handoff"
 _REFILL = "ddb.node.repair.refill"
+_REFILL_SOURCE = "ddb.node.repair.refill_source"
 
 REPAIR = (
     Mutant(
@@ -149,14 +150,14 @@ REPAIR = (
         (
             # Each of the two covers for the other.
             Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),
-            Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),
+            Patch(_REFILL_SOURCE, "    await replica.raise_floor(request.floor)\n", ""),
         ),
         family="amnesia",
     ),
     Mutant(
         "refill-without-fence",
         "a round that a lost disk had stored is decided after the disk that takes its place",
-        (Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),),
+        (Patch(_REFILL_SOURCE, "    await replica.raise_floor(request.floor)\n", ""),),
         family="amnesia",
     ),
     Mutant(
