@@ -1,4 +1,4 @@
-"""Hello checks: whom a node talks to, and which caller may propose."""
+"""Hello checks: which callers a node accepts, and which of them may propose."""
 
 from ddb.node.membership.boots import Peers, outdated
 from ddb.node.membership.confirmation import Confirmation
@@ -9,7 +9,7 @@ from ddb.wire.messages import PROTOCOL, Boot, Hello, Propose, Request, Unwelcome
 
 
 class Admission:
-    """Checks both sides of a connection's Hello for the node `name`."""
+    """Checks the Hello of callers and the Welcome of peers, for the node `name`."""
 
     def __init__(
         self,
@@ -29,33 +29,37 @@ class Admission:
 
     @property
     def hello(self) -> Hello:
-        """How this start of the node introduces itself."""
+        """The Hello that this start of the node sends."""
         return Hello(PROTOCOL, self._ring.digest, self._name, self._ballots.counter, self._boot)
 
     async def greet(self, hello: Hello) -> Welcome | Unwelcome:
-        """Whether to talk to a caller at all. Raises `StoreFailed`."""
+        """Accept or refuse a caller's Hello. Raises `StoreFailed`."""
         if hello.protocol != PROTOCOL:
             return Unwelcome(
-                f"{self._name} speaks protocol {PROTOCOL}, the caller {hello.protocol}:"
-                " run the same version everywhere"
+                f"{self._name} speaks protocol {PROTOCOL}, the caller {hello.protocol}."
+                " The two exchange no requests; run the same version everywhere"
             )
         if hello.ring != self._ring.digest:
             return Unwelcome(
                 f"{self._name} is configured with the nodes {', '.join(self._ring.names)},"
-                " the caller with others: give every process the same list"
+                " the caller with others. The two exchange no requests; give every process the"
+                " same list"
             )
         if hello.boot is not None:
             finding = self.peers.judge(hello.caller, hello.boot)
             if finding is not None:
                 return Unwelcome(outdated(self._name, hello.caller, finding), True)
-            # Before anything is awaited: from here on the earlier id proposes nothing.
+            # Before the first await, so that from here on the earlier id proposes nothing.
             self.peers.greeted(hello.caller, hello.boot)
             await written(self.peers.remember(hello.caller, hello.boot))
         self._ballots.observe(hello.counter)
         return Welcome(self._name, self._ballots.counter, self._boot)
 
-    def greeted(self, name: str, reply: Welcome | Unwelcome) -> str:
-        """A peer has answered this node's Hello; why not to talk to it, empty where one may."""
+    def check_welcome(self, name: str, reply: Welcome | Unwelcome) -> str:
+        """Check a peer's answer to this node's Hello.
+
+        Returns why this node refuses the peer, or "" where it accepts it.
+        """
         if isinstance(reply, Unwelcome):
             if reply.outdated:
                 self._confirmation.refuse(reply.reason)
@@ -68,8 +72,8 @@ class Admission:
         self._confirmation.confirm(name)
         return ""
 
-    def proposes(self, request: Request, caller: Hello | None) -> bool:
-        """Whether the caller, by its latest Hello, may issue the ballot of a Propose."""
+    def may_propose(self, request: Request, caller: Hello | None) -> bool:
+        """Whether the caller's latest Hello allows the ballot of its Propose."""
         return (
             caller is not None
             and isinstance(request, Propose)

@@ -19,7 +19,7 @@ class StatusReporter:
     """Composes the status document from the parts of one node."""
 
     name: str
-    formation: Bootstrap
+    bootstrap: Bootstrap
     ballots: Ballots
     replica: Acceptor
     handoff: Handoff
@@ -30,13 +30,17 @@ class StatusReporter:
     counters: NodeMetrics
 
     def document(self, votes: bool) -> dict[str, object]:
-        """JSON-ready facts about the node."""
+        """Return the document, ready for JSON.
+
+        Args:
+            votes: True where the node is ready; False where it is still joining.
+        """
         return {
             "name": self.name,
             "node_id": self.ballots.node_id,
             "state": "ready" if votes else "joining",
-            "stage": self.formation.identity.stage.name.lower(),
-            "waits_for": list(self.formation.missing),
+            "stage": self.bootstrap.identity.stage.name.lower(),
+            "waits_for": list(self.bootstrap.missing),
             "refill": self.refiller.status(),
             "room": self.space.room().name.lower(),
             "scarcest": self.space.scarcest.value,
@@ -51,7 +55,7 @@ class StatusReporter:
         }
 
     def _hints(self) -> list[dict[str, object]]:
-        """Return count and age of the hints, by the home that they wait for."""
+        """Return number and start of the hints, by the home that they wait for."""
         hints = self.replica.hints
         counts: dict[str, int] = {}
         since_ms: dict[str, int] = {}

@@ -129,7 +129,7 @@ class World:
             hello = node.admission.hello
             if self.wires is not None:
                 wired = late.real = self._wired(
-                    name, process, hello, machine.clock, node.admission.greeted
+                    name, process, hello, machine.clock, node.admission.check_welcome
                 )
 
                 async def greet(caller: Hello) -> Welcome | Unwelcome:
@@ -145,12 +145,12 @@ class World:
                 host = Host(
                     process, machine.clock, node.handle, node.admission.greet, lambda: _pong(node)
                 )
-                direct.connections.judge = node.admission.greeted
+                direct.connections.judge = node.admission.check_welcome
                 self._attach(direct, hello, host)
                 node.announce = partial(self.network.announce, name)
             store.observe(node.disk_monitor)
             await node.run()
-            self.note(f"{name} starts again: {node.formation!r} {node.confirmation!r}")
+            self.note(f"{name} starts again: {node.bootstrap!r} {node.confirmation!r}")
             self.loop.later_in(self.loop.root, 0.0, self._again, machine, process)
         except StoreFailed:
             self._broke(machine, process)

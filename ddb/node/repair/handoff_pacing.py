@@ -49,8 +49,8 @@ class HandoffPacing:
         """Return the seconds until the next pass.
 
         Args:
-            any_alone: True where no home stores the newest state of some hint; False where at
-                least one home stores each.
+            any_alone: True where some hint's newest state may be on no home. False where a home
+                stores each hint.
         """
         return BUSY_SWEEP_INTERVAL_S if any_alone else IDLE_SWEEP_INTERVAL_S
 

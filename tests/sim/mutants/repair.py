@@ -14,8 +14,8 @@ REPAIR = (
         (
             Patch(
                 _HANDOFF,
-                "if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):",
-                "if self._drop(key, newest, max(held)[0]):",
+                "if len(homes) == HOMES and self._drop(key, newest, min(readable)[0]):",
+                "if self._drop(key, newest, max(readable)[0]):",
             ),
         ),
         family="seesaw",
@@ -105,7 +105,7 @@ REPAIR = (
     Mutant(
         "held-back-for-ever",
         "a hint that a home refuses is offered again and again, never settled by a round",
-        (Patch(_HANDOFF, "                held_back.append(key)\n", "                pass\n"),),
+        (Patch(_HANDOFF, "                refused.append(key)\n", "                pass\n"),),
         family="seesaw",
     ),
     Mutant(
