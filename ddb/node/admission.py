@@ -46,11 +46,11 @@ class Admission:
                 " same list"
             )
         if hello.boot is not None:
-            finding = self.peers.judge(hello.caller, hello.boot)
+            finding = self.peers.check(hello.caller, hello.boot)
             if finding is not None:
                 return Unwelcome(outdated(self._name, hello.caller, finding), True)
             # Before the first await, so that from here on the earlier id proposes nothing.
-            self.peers.greeted(hello.caller, hello.boot)
+            self.peers.note_hello(hello.caller, hello.boot)
             await written(self.peers.remember(hello.caller, hello.boot))
         self._ballots.observe(hello.counter)
         return Welcome(self._name, self._ballots.counter, self._boot)
@@ -65,7 +65,7 @@ class Admission:
                 self._confirmation.refuse(reply.reason)
             return reply.reason
         if reply.boot is not None:
-            finding = self.peers.judge(name, reply.boot)
+            finding = self.peers.check(name, reply.boot)
             if finding is not None:
                 return outdated(self._name, name, finding)
             self.peers.remember(name, reply.boot)
@@ -77,7 +77,7 @@ class Admission:
         return (
             caller is not None
             and isinstance(request, Propose)
-            and self.peers.proposes(caller.caller, request.ballot.node)
+            and self.peers.may_propose(caller.caller, request.ballot.node)
         )
 
     def __repr__(self) -> str:

@@ -264,7 +264,7 @@ class Node:
         self.commit_index.told(notice.node_id, notice.since, notice.upto)
         memory = self.coordinator.memory
         memory.issued(notice.node_id, notice.upto)
-        self.admission.peers.reached(notice.node_id, notice.reached)
+        self.admission.peers.note_ceiling(notice.node_id, notice.reached)
         return CommitNoticeAck(memory.expired_ballots())
 
     def _disk_changed(self, disk: DiskState, give_up: bool) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from ddb.node.membership.boots import BOOT, PEERS, Standing
+from ddb.node.membership.boots import BOOT, PEERS, BootRecord
 from ddb.node.membership.identity import IDENTITY_KEY, Identity
 from ddb.node.replica.ballots import CEILING_KEY
 from ddb.node.storage.store import Family
@@ -153,7 +153,7 @@ class Deaths:
         ceiling = int.from_bytes(image[Family.META].get(CEILING_KEY, b""), "big")
         for other in others:
             found = other.disk.get(Family.META, PEERS)
-            known = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
+            known = msgspec.msgpack.decode(found, type=dict[str, BootRecord]) if found else {}
             if not _provable(known.get(machine.name), identity.node_id, number, ceiling):
                 return
         self._targets.fired(fault)
@@ -204,7 +204,7 @@ class Deaths:
         return f"<Deaths in {self._world!r}>"
 
 
-def _provable(known: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
+def _provable(known: BootRecord | None, node_id: int, number: int, ceiling: int) -> bool:
     """Whether what a peer remembers proves a disk old that starts as boot `number`.
 
     Not by the production's own rule, which may be what is wrong.

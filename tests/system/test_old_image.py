@@ -80,7 +80,7 @@ def test_an_old_image_has_no_vote_and_is_refilled(
         assert all_are(cluster, 1 + times)
         log = (cluster.data / f"{NAME}.log").read_text(encoding="utf-8")
         assert "is of an earlier time" in log
-        assert "refilled from the others" in log
+        assert "refills from the others" in log
 
 
 def test_an_old_image_waits_while_another_node_is_down(tmp_path: Path) -> None:

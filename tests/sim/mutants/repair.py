@@ -178,7 +178,7 @@ REPAIR = (
         (
             Patch(
                 "ddb.node.membership.boots",
-                "        return self._greeted.get(name) == node_id\n",
+                "        return self._hello_ids.get(name) == node_id\n",
                 "        return True\n",
             ),
         ),
