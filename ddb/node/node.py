@@ -224,7 +224,7 @@ class Node:
     async def run(self) -> None:
         """Work until the node has to start again. Raises `StoreFailed`.
 
-        It has to when a peer refuses this disk, and when it has to discard its rows.
+        That is when a peer refuses this disk, or when this node has to discard its rows.
         """
         work = asyncio.ensure_future(self._work())
         refused = asyncio.ensure_future(self.confirmation.refused.wait())

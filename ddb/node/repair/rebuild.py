@@ -120,6 +120,7 @@ class Rebuilder:
     def _rows(
         self, family: Family, start: bytes, limit: int
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Read up to `limit` readable rows; return them and the next start, None at the end."""
         rows, _ = self._damage.readable(family, start, END, limit)
         return rows, rows[-1][0] + b"\x00" if len(rows) == limit else None
 
@@ -134,28 +135,33 @@ class Rebuilder:
                 await self._clear(family, [damaged], rows)
 
     async def _clear(self, family: Family, damaged: list[Range], rows: list[Put]) -> None:
-        found = self._damage.found_ranges
+        """Store `rows` and end the damage of these ranges, in one write.
+
+        The ranges stay damaged where the store found further damage during the write.
+        """
+        found_before = self._damage.found_ranges
         puts = [*rows, (Family.META, DAMAGE, self._damage.without(family, *damaged))]
         await written(self._store.commit(puts))
-        if self._damage.found_ranges == found:
+        if self._damage.found_ranges == found_before:
             self._damage.heal(family, *damaged)
 
     async def _rebuild(self) -> None:
         """Rebuild each damaged range whose two peers both answer."""
         if self._fenced != self._damage.found_ranges:
             self._fenced = self._damage.found_ranges
+            # Each ballot that this node accepted in the new ranges is at most this counter.
             self._floor = self._ballots.reserved
         await self._ballots.raise_floor(self._floor)
         absent: set[str] = set()
         for family in COPIES:
             pieces = self._pieces(family)
-            elsewhere = [piece for number, piece in pieces if not self._keeps(family, number)]
+            elsewhere = [piece for number, piece in pieces if not self._stores(family, number)]
             if elsewhere:
                 # This node stores no copies in that range.
                 await self._clear(family, elsewhere, [])
             for number, piece in pieces:
-                if self._keeps(family, number):
-                    await self._take_back(family, number, piece, absent)
+                if self._stores(family, number):
+                    await self._rebuild_piece(family, number, piece, absent)
                     await asyncio.sleep(PIECE_PAUSE_S)
         if not self._damage.ranges:
             log.info("%s has rebuilt its damaged data: all its copies are readable", self._name)
@@ -169,12 +175,14 @@ class Rebuilder:
             if (piece := damaged.within(*bounds(number))) is not None
         ]
 
-    def _keeps(self, family: Family, number: int) -> bool:
+    def _stores(self, family: Family, number: int) -> bool:
         """Whether this node stores copies of a partition in that family."""
         cell = self._ring.cells[number]
         return self._name in (cell.homes if family is Family.RECORDS else (cell.standby,))
 
-    async def _take_back(self, family: Family, number: int, piece: Range, absent: set[str]) -> None:
+    async def _rebuild_piece(
+        self, family: Family, number: int, piece: Range, absent: set[str]
+    ) -> None:
         """Rebuild one piece, unless a peer in `absent` is needed; add a silent peer to it."""
         cell = self._ring.cells[number]
         peers = [peer for peer in cell.nodes if peer != self._name]
@@ -189,11 +197,11 @@ class Rebuilder:
         except NotNow as reason:
             absent.add(str(reason))
             return
-        whole = [piece]
+        readable = [piece]
         for gap in gaps:
-            whole = without(whole, gap)
+            readable = without(readable, gap)
             self._log_lost(gap, peers)
-        for part in whole:
+        for part in readable:
             inside = {key: raw for key, raw in rows.items() if part.covers(key)}
             if await self._replica.rebuild(number, part, inside):
                 self._counters.rebuilt += len(inside)
@@ -247,6 +255,7 @@ class Rebuilder:
         return rows
 
     async def _ask(self, peer: str, request: Request) -> Reply:
+        """Return the reply of a peer. Raises `NotNow` where it sends none."""
         self._counters.repair_requests += 1
         deadline = self._clock.now() + REQUEST_BUDGET_S
         try:
@@ -257,6 +266,7 @@ class Rebuilder:
             raise NotNow(peer) from error
 
     def _log_lost(self, gap: Range, peers: list[str]) -> None:
+        """Log once a range that this node and one of `peers` cannot read."""
         if gap in self._logged:
             return
         self._logged.add(gap)

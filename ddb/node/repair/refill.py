@@ -55,7 +55,7 @@ class Refiller:
         self._transport = transport
         self._clock = clock
         self._counters = counters
-        self._neighbours = sorted(
+        self._peers = sorted(
             {node for cell in ring.cells if name in cell.nodes for node in cell.nodes} - {name}
         )
         self._walks: int | None = None
@@ -70,7 +70,7 @@ class Refiller:
         """Return the fraction done and the records copied, or None outside of a refill."""
         if self._walks is None:
             return None
-        walks = len(self._neighbours) * len(Share)
+        walks = len(self._peers) * len(Share)
         fraction = (self._walks + self._partition / PARTITIONS) / walks
         return {"done": round(min(fraction, 1.0), 3), "records": self._counters.refilled}
 
@@ -92,10 +92,10 @@ class Refiller:
         self._gaps.clear()
         self._counters.refilled = 0
         try:
-            for neighbour in self._neighbours:
-                await self._take_homes(neighbour, Share.HOMES)
-                await self._take_homes(neighbour, Share.HINTS)
-            await self._take_standby()
+            for peer in self._peers:
+                await self._copy_home_share(peer, Share.HOMES)
+                await self._copy_home_share(peer, Share.HINTS)
+            await self._copy_standby_share()
         except (NotNow, Unreadable) as reason:
             log.warning(
                 "%s begins its refill again: %s. No record is affected: the other nodes serve them"
@@ -112,61 +112,61 @@ class Refiller:
         return True
 
     def _log_gaps(self) -> None:
-        for neighbour in self._neighbours:
-            ranges = sum(self._gaps.get((neighbour, share), 0) for share in Share)
+        """Log each peer that could not read some of its own keys."""
+        for peer in self._peers:
+            ranges = sum(self._gaps.get((peer, share), 0) for share in Share)
             if ranges:
                 log.error(
                     "%s could not read %d ranges of its keys during the refill of %s. In them this"
                     " node copied the third node's state of each record. A record is lost if its"
                     " two copies were on %s and on this node's lost disk; restore it from a backup",
-                    neighbour,
+                    peer,
                     ranges,
                     self._name,
-                    neighbour,
+                    peer,
                 )
 
-    async def _take_homes(self, neighbour: str, share: Share) -> None:
+    async def _copy_home_share(self, peer: str, share: Share) -> None:
         """Store a peer's states of the records for which this node is a home."""
-        async for reply in self._walk(neighbour, share):
+        async for reply in self._walk(peer, share):
             for key, _, raw in reply.rows:
                 self._replica.restore(key, raw)
                 self._counters.refilled += 1
             await self._replica.writes.all_durable()
 
-    async def _take_standby(self) -> None:
+    async def _copy_standby_share(self) -> None:
         """Store the newer state of each record on which its two homes differ."""
         unmatched: dict[bytes, tuple[Dot, str]] = {}
-        for neighbour in self._neighbours:
-            async for reply in self._walk(neighbour, Share.STANDBY):
+        for peer in self._peers:
+            async for reply in self._walk(peer, Share.STANDBY):
                 for key, dot, _ in reply.rows:
                     other = unmatched.pop(key, None)
                     if other is None:
-                        unmatched[key] = (dot, neighbour)
+                        unmatched[key] = (dot, peer)
                     elif other[0] != dot:
-                        await self._take_one(key, neighbour if dot > other[0] else other[1])
+                        await self._copy_one(key, peer if dot > other[0] else other[1])
         for key, (_, holder) in unmatched.items():
-            await self._take_one(key, holder)
+            await self._copy_one(key, holder)
 
-    async def _walk(self, neighbour: str, share: Share) -> AsyncIterator[SharePage]:
+    async def _walk(self, peer: str, share: Share) -> AsyncIterator[SharePage]:
         """Yield the pages of one share of a peer. Raises `NotNow`."""
         after: bytes | None = b""
         self._partition = 0
         while after is not None:
             if self._room() is not Room.AMPLE:
                 raise NotNow("its own disk is full")
-            reply = await self._ask(
-                neighbour, PullShare(self._name, share, after, self._floor, END)
-            )
+            reply = await self._ask(peer, PullShare(self._name, share, after, self._floor, END))
             if not isinstance(reply, SharePage):
-                raise NotNow(f"{neighbour} declined")
+                raise NotNow(f"{peer} declined")
             yield reply
-            self._gaps[neighbour, share] = self._gaps.get((neighbour, share), 0) + len(reply.gaps)
+            self._gaps[peer, share] = self._gaps.get((peer, share), 0) + len(reply.gaps)
             after = reply.after
             self._partition = partition_in(after) if after else PARTITIONS
         self._walks = (self._walks or 0) + 1
         self._partition = 0
 
-    async def _take_one(self, key: bytes, holder: str) -> None:
+    async def _copy_one(self, key: bytes, holder: str) -> None:
+        """Store the state that `holder` has of one record. Raises `NotNow`."""
         reply = await self._ask(holder, ReadReplica(key, NEVER))
         if not isinstance(reply, ReplicaState):
             raise NotNow(f"{holder} declined")
@@ -174,15 +174,15 @@ class Refiller:
             self._replica.restore(key, reply.state)
             self._counters.refilled += 1
 
-    async def _ask(self, neighbour: str, request: Request) -> Reply:
+    async def _ask(self, peer: str, request: Request) -> Reply:
         self._counters.repair_requests += 1
         deadline = self._clock.now() + PAGE_BUDGET_S
         try:
             return await self._transport.ask(
-                neighbour, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
+                peer, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
-            raise NotNow(f"{neighbour} did not answer") from error
+            raise NotNow(f"{peer} did not answer") from error
 
     def __repr__(self) -> str:
         return f"<Refiller {self._name} {self._counters.refilled} records>"

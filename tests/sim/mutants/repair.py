@@ -135,13 +135,13 @@ REPAIR = (
     Mutant(
         "refill-without-hints",
         "a node with a new disk takes over what homes have, not what standbys keep for it",
-        (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
+        (Patch(_REFILL, "                await self._copy_home_share(peer, Share.HINTS)\n", ""),),
         family="renewal",
     ),
     Mutant(
         "refill-without-standby",
         "a node with a new disk does not restore the hints that it lost",
-        (Patch(_REFILL, "            await self._take_standby()\n", ""),),
+        (Patch(_REFILL, "            await self._copy_standby_share()\n", ""),),
         family="renewal",
     ),
     Mutant(
