@@ -1,7 +1,9 @@
-"""A whole node, on ports: everything but the process, the socket and the disk."""
+"""A node: which part answers which request, and which work runs in the background.
+
+It has no process, socket or disk of its own. Those are ports, so the simulation runs this code.
+"""
 
 import asyncio
-import datetime as dt
 import logging
 import random
 from collections.abc import Callable
@@ -9,32 +11,34 @@ from typing import Any
 
 import msgspec
 
+from ddb.node.admission import Admission
 from ddb.node.consensus.commit_gossip import CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
-from ddb.node.membership.boots import Peers, outdated
+from ddb.node.membership.boots import Peers
 from ddb.node.membership.bootstrap import Bootstrap
 from ddb.node.membership.confirmation import Confirmation
 from ddb.node.membership.identity import Identity
 from ddb.node.membership.outdated import outdate
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.rebuild import Rebuilder
-from ddb.node.repair.refill import Refiller, refill_rows
+from ddb.node.repair.refill import Refiller
+from ddb.node.repair.refill_source import read_share
 from ddb.node.repair.round_recovery import RoundRecovery
 from ddb.node.replica.acceptor import Acceptor, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.scan import scan
+from ddb.node.status import StatusReporter
 from ddb.node.storage.disk_health import DiskHealth
 from ddb.node.storage.disk_monitor import DiskMonitor
 from ddb.node.storage.disk_space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.storage.store import Store, StoreFailed, Unreadable, written
+from ddb.node.storage.store import Store, StoreFailed, Unreadable
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
-    PROTOCOL,
     Accept,
     Boot,
     CommitNotice,
@@ -61,8 +65,6 @@ from ddb.wire.messages import (
     Request,
     Scan,
     Status,
-    Unwelcome,
-    Welcome,
 )
 from ddb.wire.ports import Clock, Condition, Handling, Transport
 from ddb.wire.timeouts import DEFAULT, Timeouts
@@ -70,11 +72,11 @@ from ddb.wire.timeouts import DEFAULT, Timeouts
 log = logging.getLogger(__name__)
 
 _ALWAYS = frozenset({Ping, Membership, Form, GetStatus})
-"""Answered before this node votes, too."""
+"""Requests that a node answers before it votes, too."""
 
 
 class Node:
-    """Answers every request, and runs handoff and formation in between."""
+    """Answers requests, and runs bootstrap, handoff, commit gossip and rebuild."""
 
     def __init__(
         self,
@@ -88,20 +90,20 @@ class Node:
         space: SpaceGuard | None = None,
         timeouts: Timeouts = DEFAULT,
     ) -> None:
-        """`boot` is this start of the node.
+        """Wire the parts together, without starting any work.
 
-        `space`: what is left on the disk under `store`; None: it never fills up.
+        Args:
+            boot: the number and nonce of this start of the node.
+            space: measures the free space under `store`; None means that the disk never fills up.
         """
         self.name = identity.name
         self.store = store
-        self._life = rng.getrandbits(62)
+        self._incarnation = rng.getrandbits(62)
         self._space = space or Unlimited()
         self.ring = ring
-        self.boot = boot
-        self.peers = Peers(ring.names, store)
         self.ballots = Ballots(identity.node_id, store, clock)
         self.replica = Acceptor(self.name, ring, store, self.ballots)
-        self.decided = CommitIndex(identity.node_id, store)
+        self.commit_index = CommitIndex(identity.node_id, store)
         rounds = OpenRounds(self.ballots)
         self.coordinator = Coordinator(
             self.name,
@@ -109,17 +111,17 @@ class Node:
             self.replica,
             self.ballots,
             rounds,
-            self.decided,
+            self.commit_index,
             transport,
             clock,
             rng,
             timeouts,
         )
-        self.fast = FastWrite(
+        self.fast_write = FastWrite(
             self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
         )
-        self.lookup = FastRead(
-            self.name, ring, self.replica, self.decided, transport, self.coordinator
+        self.fast_read = FastRead(
+            self.name, ring, self.replica, self.commit_index, transport, self.coordinator
         )
         self.handoff = Handoff(ring, self.replica, self.ballots, self.coordinator, transport, clock)
         self.refiller = Refiller(
@@ -145,13 +147,15 @@ class Node:
         )
         self._transport = transport
         self._rng = rng
-        self._peers = {
+        self._cell_peers = {
             tuple(sorted(name for name in cell.nodes if name != self.name))
             for cell in ring.cells
             if self.name in cell.nodes
         }
-        self.confirmation = Confirmation(self._peers)
-        self.formation = Bootstrap(
+        self.confirmation = Confirmation(self._cell_peers)
+        peers = Peers(ring.names, store)
+        self.admission = Admission(self.name, ring, boot, self.ballots, peers, self.confirmation)
+        self.bootstrap = Bootstrap(
             identity,
             store,
             transport,
@@ -163,7 +167,7 @@ class Node:
         )
         self.commit_gossip = CommitGossip(
             identity.node_id,
-            sorted({peer for peers in self._peers for peer in peers}),
+            sorted({peer for peers in self._cell_peers for peer in peers}),
             rounds,
             self.ballots,
             self.coordinator.dedup_window,
@@ -172,43 +176,57 @@ class Node:
         )
         self.round_recovery = RoundRecovery(rounds, self.coordinator, clock)
         self.announce: Callable[[DiskNotice], None] = lambda _: None
-        """Sends a notice to all callers; the process replaces it once it listens."""
+        """Sends a notice to all callers. The process sets it once it listens."""
         self.disk_monitor = DiskMonitor(
             self.name, store, clock, DiskHealth(timeouts), self._disk_changed
         )
-        self._answers = self._table()
+        self._status = StatusReporter(
+            self.name,
+            self.bootstrap,
+            self.ballots,
+            self.replica,
+            self.handoff,
+            self.refiller,
+            store,
+            self._space,
+            self.disk_monitor,
+            self.coordinator.counters,
+        )
+        self._handlers = self._handler_table()
 
-    def _table(self) -> dict[type, Callable[[Any, float], Handling]]:
+    def _handler_table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
         return {
-            Ping: lambda _, __: Pong(self.votes and self._in_company(), self.disk_monitor.state),
-            Membership: lambda _, __: self.formation.member(),
-            Form: lambda request, _: self.formation.form(request),
+            Ping: lambda _, __: Pong(
+                self.votes and self._reaches_each_cell(), self.disk_monitor.state
+            ),
+            Membership: lambda _, __: self.bootstrap.member(),
+            Form: lambda request, _: self.bootstrap.form(request),
             GetStatus: lambda _, __: Status(msgspec.json.encode(self.status())),
-            ReadReplica: lambda request, _: replica.read(request, self.decided.covers),
-            ReadVersion: lambda request, _: replica.peek(request, self.decided.covers),
-            CoordinateGet: self.lookup.get,
+            ReadReplica: lambda request, _: replica.read(request, self.commit_index.covers),
+            ReadVersion: lambda request, _: replica.peek(request, self.commit_index.covers),
+            CoordinateGet: self.fast_read.get,
             Propose: lambda request, _: replica.propose(request),
-            CoordinateChange: self.fast.change,
+            CoordinateChange: self.fast_write.change,
             Accept: lambda request, _: replica.accept(request),
             HandoffBatch: lambda request, _: replica.hand(request.states),
-            CommitNotice: lambda request, _: self._noted(request),
+            CommitNotice: lambda request, _: self._on_commit_notice(request),
             Scan: lambda request, _: scan(
-                request, self.name, self.ring, replica, self.decided, self._life
+                request, self.name, self.ring, replica, self.commit_index, self._incarnation
             ),
-            GetDigests: lambda _, __: self._tally(),
-            PullShare: lambda request, _: refill_rows(request, self.ring, replica),
+            GetDigests: lambda _, __: self._digests(),
+            PullShare: lambda request, _: read_share(request, self.ring, replica),
         }
 
     @property
     def votes(self) -> bool:
-        """Whether this node holds its share, and its peers have confirmed its disk."""
-        return self.confirmation.complete and self.formation.ready
+        """Whether this node has its share and its peers have confirmed its disk."""
+        return self.confirmation.complete and self.bootstrap.ready
 
     async def run(self) -> None:
-        """Work until this start of the node is over. Raises `StoreFailed`.
+        """Work until the node has to start again. Raises `StoreFailed`.
 
-        It is over where a peer has refused this disk, or its rows are to go: start again.
+        That is when a peer refuses this disk, or when this node has to discard its rows.
         """
         work = asyncio.ensure_future(self._work())
         refused = asyncio.ensure_future(self.confirmation.refused.wait())
@@ -221,17 +239,18 @@ class Node:
             for each in (work, refused):
                 each.cancel()
         log.error(
-            "%s. It gets a new node id and is refilled from the others as soon as all of them"
-            " vote; until then its rows stay. There is nothing to do. Next time do not put back"
-            " one node's directory: start the node with an empty one",
+            "%s. The node takes a new node id and refills from the others as soon as all of them"
+            " vote. Until then its rows stay on disk, and the other nodes serve the records. There"
+            " is nothing to do. Next time do not restore one node's directory: start the node with"
+            " an empty one",
             self.confirmation.reason,
         )
-        await outdate(self.store, self.formation.identity, self._rng)
+        await outdate(self.store, self.bootstrap.identity, self._rng)
 
     async def _work(self) -> None:
-        """Join the cluster, then hand off, settle and rebuild for ever. Raises `StoreFailed`."""
-        await self.formation.run()
-        if not self.formation.ready:
+        """Join the cluster, then run the background work for ever. Raises `StoreFailed`."""
+        await self.bootstrap.run()
+        if not self.bootstrap.ready:
             return
         work = [
             asyncio.ensure_future(each)
@@ -247,111 +266,75 @@ class Node:
         """Report ended rounds, and decide interrupted ones. Raises `StoreFailed`."""
         await asyncio.gather(self.commit_gossip.run(), self.round_recovery.run())
 
-    def _noted(self, word: CommitNotice) -> Reply:
-        self.decided.advance(word.node_id, word.since, word.upto)
+    def _on_commit_notice(self, notice: CommitNotice) -> Reply:
+        self.commit_index.advance(notice.node_id, notice.since, notice.upto)
         memory = self.coordinator.dedup_window
-        memory.issued(word.node_id, word.upto)
-        self.peers.reached(word.node_id, word.reached)
+        memory.issued(notice.node_id, notice.upto)
+        self.admission.peers.note_ceiling(notice.node_id, notice.reached)
         return CommitNoticeAck(memory.expired_ballots())
 
     def _disk_changed(self, disk: DiskState, give_up: bool) -> None:
-        """Report the disk's state to all callers at once.
+        """Send the disk's state to all callers.
 
-        Requests in flight go elsewhere only if all other nodes are there to take them.
+        Args:
+            give_up: True where callers shall send requests in flight to other nodes; False where
+                they shall wait. This node withdraws it unless all its peers are reachable.
         """
         condition = self._transport.condition
         give_up = give_up and all(
-            condition(peer) <= Condition.SLOW for peers in self._peers for peer in peers
+            condition(peer) <= Condition.SLOW for peers in self._cell_peers for peer in peers
         )
         self.announce(DiskNotice(disk, give_up))
 
-    def _in_company(self) -> bool:
-        """Whether it reaches a second node of each of its cells: alone it decides nothing."""
+    def _reaches_each_cell(self) -> bool:
+        """Whether a second node of each cell is connected: one node alone decides nothing."""
         condition = self._transport.condition
         return all(
-            any(condition(peer) is not Condition.DOWN for peer in peers) for peers in self._peers
+            any(condition(peer) is not Condition.DOWN for peer in peers)
+            for peers in self._cell_peers
         )
 
-    @property
-    def hello(self) -> Hello:
-        """How this start of the node introduces itself."""
-        return Hello(PROTOCOL, self.ring.digest, self.name, self.ballots.counter, self.boot)
-
-    async def greet(self, hello: Hello) -> Welcome | Unwelcome:
-        """Whether to talk to a caller at all. Raises `StoreFailed`."""
-        if hello.protocol != PROTOCOL:
-            return Unwelcome(
-                f"{self.name} speaks protocol {PROTOCOL}, the caller {hello.protocol}:"
-                " run the same version everywhere"
-            )
-        if hello.ring != self.ring.digest:
-            return Unwelcome(
-                f"{self.name} is configured with the nodes {', '.join(self.ring.names)},"
-                " the caller with others: give every process the same list"
-            )
-        if hello.boot is not None:
-            finding = self.peers.judge(hello.caller, hello.boot)
-            if finding is not None:
-                return Unwelcome(outdated(self.name, hello.caller, finding), True)
-            # Before anything is awaited: from here on the earlier id proposes nothing.
-            self.peers.greeted(hello.caller, hello.boot)
-            await written(self.peers.remember(hello.caller, hello.boot))
-        self.ballots.observe(hello.counter)
-        return Welcome(self.name, self.ballots.counter, self.boot)
-
-    def greeted(self, name: str, reply: Welcome | Unwelcome) -> str:
-        """A peer has answered this node's Hello; why not to talk to it, empty where one may."""
-        if isinstance(reply, Unwelcome):
-            if reply.outdated:
-                self.confirmation.refuse(reply.reason)
-            return reply.reason
-        if reply.boot is not None:
-            finding = self.peers.judge(name, reply.boot)
-            if finding is not None:
-                return outdated(self.name, name, finding)
-            self.peers.remember(name, reply.boot)
-        self.confirmation.confirm(name)
-        return ""
-
     def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
-        """Answer one request, at once or by a coroutine; `caller` is None for a stranger."""
+        """Answer one request, at once or by a coroutine.
+
+        Args:
+            deadline: seconds on this node's clock.
+            caller: the Hello of the connection; None where the caller has sent none.
+        """
         kind = type(request)
-        answer = self._answers.get(kind)
-        if kind is Propose and not self._proposes(request, caller):
-            return Failed(f"{self.name} knows the proposer under another node id")
-        # `votes`, without the cost of a property for each message.
-        votes = self.confirmation.complete and self.formation.ready
-        if answer is not None and (votes or kind in _ALWAYS):
+        handler = self._handlers.get(kind)
+        if kind is Propose and not self.admission.may_propose(request, caller):
+            return Failed(
+                f"{self.name} ignores the proposal: the proposer's latest Hello has another node id"
+            )
+        # Inlines `votes`, to save a property call per message.
+        votes = self.confirmation.complete and self.bootstrap.ready
+        if handler is not None and (votes or kind in _ALWAYS):
             if kind in WRITING and not takes(request, self._space.room()):
                 scarcest = self._space.scarcest.value
-                return Failed(f"the disk of {self.name} is full: it has too few free {scarcest}")
+                return Failed(
+                    f"the disk of {self.name} is full: it has too few free {scarcest}."
+                    " It has written nothing; make room on that disk"
+                )
             try:
-                return answer(request, deadline)
+                return handler(request, deadline)
             except Unreadable as unreadable:
-                # Of the data on disk: it was logged as it was found, and others have the record.
+                # The damage is in the log already, and other nodes store the record.
                 return Failed(f"{self.name}: {unreadable}")
             except (DamagedState, WrongCell, StoreFailed) as error:
-                # All three come of looking at what is held, before anything is done.
-                if isinstance(error, DamagedState) and self._holds_malformed(request):
+                # All three occur when the handler reads its own state, before it has any effect.
+                if isinstance(error, DamagedState) and self._own_state_is_malformed(request):
                     return Failed(f"{self.name}: {error}")
                 self.coordinator.complaints.about(error, getattr(request, "key", b""))
                 return Failed(f"{self.name}: {error}")
-        if answer is None:
+        if handler is None:
             return Failed(f"{type(request).__name__} is not a request to a node")
-        if self.formation.ready:
-            return Failed(f"{self.name} waits until another node confirms its disk")
-        return Failed(f"{self.name} is still joining the cluster")
+        if self.bootstrap.ready:
+            return Failed(f"{self.name} has done nothing: it waits for a peer to confirm its disk")
+        return Failed(f"{self.name} has done nothing: it is still joining the cluster")
 
-    def _proposes(self, request: Request, caller: Hello | None) -> bool:
-        """Whether the caller, by its latest Hello, may issue the ballot of a Propose."""
-        return (
-            caller is not None
-            and isinstance(request, Propose)
-            and self.peers.proposes(caller.caller, request.ballot.node)
-        )
-
-    def _holds_malformed(self, request: Request) -> bool:
-        """Whether it is this node's own state that is malformed; it is damaged from now on."""
+    def _own_state_is_malformed(self, request: Request) -> bool:
+        """Whether this node's own state cannot be decoded; reading it records the damage."""
         if not hasattr(request, "key"):
             return False
         try:
@@ -362,50 +345,17 @@ class Node:
             return False
         return False
 
-    async def _tally(self) -> Reply:
+    async def _digests(self) -> Reply:
         damaged = self.replica.damage.partitions
-        # Of hints that this node may have lost it cannot say who holds them.
+        # This node may have lost hints there, so it cannot name their keepers.
         hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
         reply = Digests(self.replica.tallies.packed(), hints, damaged)
         await self.replica.writes.all_durable()
         return reply
 
     def status(self) -> dict[str, object]:
-        """JSON-ready facts about this node."""
-        hints = self.replica.hints
-        waiting: dict[str, int] = {}
-        since: dict[str, int] = {}
-        for number, count in hints.counts.items():
-            target = self.handoff.target(number)
-            waiting[target] = waiting.get(target, 0) + count
-            since[target] = min(since.get(target, 1 << 62), hints.since_ms[number])
-        return {
-            "name": self.name,
-            "node_id": self.ballots.node_id,
-            "state": "ready" if self.votes else "joining",
-            "stage": self.formation.identity.stage.name.lower(),
-            "waits_for": list(self.formation.missing),
-            "refill": self.refiller.status(),
-            "room": self._space.room().name.lower(),
-            "scarcest": self._space.scarcest.value,
-            "disk": self.disk_monitor.state.name.lower(),
-            "damaged_partitions": len(self.replica.damage.partitions),
-            "records": self.replica.tallies.live,
-            "hints": [
-                {"for": target, "count": waiting[target], "since": _iso(since[target])}
-                for target in sorted(waiting)
-            ],
-            "disk_bytes": self.store.disk_bytes(),
-            "counters": {
-                field: getattr(self.coordinator.counters, field)
-                for field in self.coordinator.counters.__slots__
-            },
-        }
+        """Return the status document of this node, ready for JSON."""
+        return self._status.document(self.votes)
 
     def __repr__(self) -> str:
-        return f"<Node {self.name} {self.formation!r} {self.replica!r}>"
-
-
-def _iso(milliseconds: int) -> str:
-    moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
-    return moment.isoformat(timespec="seconds")
+        return f"<Node {self.name} {self.bootstrap!r} {self.replica!r}>"

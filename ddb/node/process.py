@@ -1,4 +1,4 @@
-"""A node as a process: its disk, its socket, its signals."""
+"""A node as a process: its data directory, its socket, its signals."""
 
 import asyncio
 import errno
@@ -40,9 +40,16 @@ from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
+ROOM_CHECK_INTERVAL_S = 1.0
+"""Seconds between checks of a full disk. Too low: needless system calls. Too high: the node stays
+down longer after an operator has made room."""
+
 
 def run(settings: NodeSettings) -> int:
-    """Run until told to stop; the exit code. What goes wrong is said on stderr."""
+    """Run a node until a signal stops it, and return the exit code.
+
+    A refusal to start or to continue goes to stderr, with exit code 1.
+    """
     try:
         logs = start_log(settings.log_file)
         shares = node_shares(raise_limit(), len(settings.members))
@@ -51,87 +58,97 @@ def run(settings: NodeSettings) -> int:
     in_batches()
     names = tuple(sorted(member.name for member in settings.members))
     try:
-        # Before the store is opened, which alone would change a directory that is not ours.
-        known = claimed(settings.data, settings.name, names)
+        # Before the store opens: to open it would change another node's directory.
+        is_claimed = claimed(settings.data, settings.name, names)
     except ForeignData as foreign:
         return _refuse(settings.name, str(foreign))
     if not uvloop.run(_room_to_open(settings)):
         return 0
     while True:
-        code = _start(settings, names, known, shares, logs)
+        code = _start(settings, names, is_claimed, shares, logs)
         if code is not None:
             return code
-        known = True
+        is_claimed = True
 
 
 def _start(
     settings: NodeSettings,
     names: tuple[str, ...],
-    known: bool,
+    is_claimed: bool,
     shares: NodeShares,
     logs: ProcessLog,
 ) -> int | None:
-    """One start of the node, on a store and a loop of its own; None where another must follow.
+    """Run one start of the node, on its own store and event loop.
 
-    `known`: the directory says that it belongs to this node.
+    Returns the exit code, or None where the node has to start again.
+
+    Args:
+        is_claimed: True where the owner file names this node; False where there is no such file.
     """
     try:
         store = RocksStore(settings.data, settings.fsync)
     except StoreRefused as refused:
         return _refuse(settings.name, str(refused))
     try:
-        return uvloop.run(_serve(settings, names, store, known, shares, logs))
+        return uvloop.run(_serve(settings, names, store, is_claimed, shares, logs))
     except (ForeignData, StoreRefused) as refused:
         return _refuse(settings.name, str(refused))
     except Unreadable as unreadable:
         return _refuse(
             settings.name,
-            f"{settings.data} cannot be used: {unreadable}. The node does not know any more who it"
-            " is and what it has promised; its records are safe on the others. Move it away and"
-            " start this node with an empty directory, and it is refilled from the others",
+            f"{settings.data} cannot be used: {unreadable}. The node has lost its identity or its"
+            " promises; its records are safe on the other nodes. Move it away and start this node"
+            " with an empty directory; it refills from the others",
         )
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        return _refuse(settings.name, f"{settings.host}:{settings.port} is already in use")
+        return _refuse(
+            settings.name,
+            f"{settings.host}:{settings.port} is already in use. The node has changed no record;"
+            " stop the other process or configure another port",
+        )
     except StoreFailed as failed:
         if exhausted(failed):
             return _refuse(
                 settings.name,
-                f"no file descriptor was left for the store: {failed}. Nothing unacknowledged was"
-                " answered as stored, and the disk is not damaged; raise the limit (`ulimit -n`,"
+                f"no file descriptor was left for the store: {failed}. The node has acknowledged"
+                " only what it stored, and the disk is not damaged. Raise the limit (`ulimit -n`,"
                 f" now {shares.limit}) and start the node again",
             )
         return _refuse(
             settings.name,
-            f"the disk failed: {failed}. Nothing unacknowledged was answered as stored;"
-            " the node stops, since what is left on the disk is not known",
+            f"the disk failed: {failed}. The node stops, because the disk may lack its latest"
+            " writes. It has acknowledged none of those. Check the disk, and start the node again",
         )
     finally:
         store.close()
 
 
 async def _room_to_open(settings: NodeSettings) -> bool:
-    """Wait until the disk has room to open the store; False when told to stop meanwhile.
+    """Wait until the disk has room to open the store.
 
-    On a full disk the attempt to open would itself write, and fail halfway.
+    To open the store writes to the disk; on a full disk it would fail halfway.
+
+    Returns:
+        True where the store may open; False where a signal stopped the wait.
     """
-    stopped = _when_told(settings.exit_with_parent)
-    said = False
+    stopped = _stop_signal(settings.exit_with_parent)
+    logged = False
     while settings.data.exists() and not stopped.done():
         lacking = shortfall(needed_to_open(settings.data), free_supply(settings.data))
         if lacking is None:
             break
-        if not said:
+        if not logged:
             log.error(
-                "%s waits: %s has %s. Its data is safe and the other nodes go on without it."
-                " Make room, and it starts by itself",
+                "%s waits: %s has %s. Its data is safe, and the other nodes work without it."
+                " Make room on the disk; then the node starts by itself",
                 settings.name,
                 settings.data,
                 lacking,
             )
-            said = True
-        await asyncio.wait((stopped,), timeout=1.0)
+            logged = True
+        await asyncio.wait((stopped,), timeout=ROOM_CHECK_INTERVAL_S)
     return not stopped.done()
 
 
@@ -139,32 +156,37 @@ async def _serve(
     settings: NodeSettings,
     names: tuple[str, ...],
     store: RocksStore,
-    known: bool,
+    is_claimed: bool,
     shares: NodeShares,
     logs: ProcessLog,
 ) -> int | None:
+    """Run the node until a signal or its own work ends it.
+
+    Returns 0 after a signal, None where the node has to start again.
+    """
     keep_counts(logs)
     clock, rng = SystemClock(), random.Random()
     ring = Ring(names)
-    identity = await _identify(settings, names, store, known, rng)
+    identity = await _identify(settings, names, store, is_claimed, rng)
     network = Network({})
     timeouts = Timeouts.of(settings.request_budget_ms / 1000)
     boot = await begin_boot(store, identity.node_id, rng)
     space = Space(settings.data, clock)
     node = Node(identity, boot, ring, store, network, clock, rng, space, timeouts)
-    hello = node.hello
+    hello = node.admission.hello
     for member in settings.members:
         if member.name != settings.name:
-            judge = partial(node.greeted, member.name)
+            check = partial(node.admission.check_welcome, member.name)
             network.links[member.name] = Link(
-                member.name, member.host, member.port, hello, clock, judge
+                member.name, member.host, member.port, hello, clock, check
             )
 
     async def greet(caller: Hello) -> Welcome | Unwelcome:
-        answer = await node.greet(caller)
-        if isinstance(answer, Welcome) and caller.caller in network.links:
+        """Answer a Hello. A peer that is back gets a connection at once."""
+        reply = await node.admission.greet(caller)
+        if isinstance(reply, Welcome) and caller.caller in network.links:
             network.links[caller.caller].nudge()
-        return answer
+        return reply
 
     limits = ConnectionLimits(shares.strangers, shares.gateways, frozenset(network.links))
     listener = Listener(node.handle, greet, clock, limits)
@@ -172,7 +194,7 @@ async def _serve(
     store.observe(node.disk_monitor)
     await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
-    stopped = _when_told(settings.exit_with_parent)
+    stopped = _stop_signal(settings.exit_with_parent)
     store.when_broken(lambda failed: None if stopped.done() else stopped.set_exception(failed))
     work = asyncio.ensure_future(node.run())
     await asyncio.wait((stopped, work), return_when=asyncio.FIRST_COMPLETED)
@@ -193,41 +215,53 @@ async def _identify(
     settings: NodeSettings,
     names: tuple[str, ...],
     store: RocksStore,
-    known: bool,
+    is_claimed: bool,
     rng: random.Random,
 ) -> Identity:
-    """Whose disk this is, minted where it is new. Raises `ForeignData`, `StoreRefused`."""
+    """Read the identity of the disk, or mint one for a new disk.
+
+    Raises:
+        ForeignData: the disk belongs to another node.
+        StoreRefused: the disk has lost its identity.
+    """
     identity = recall(store, settings.name, names)
-    if identity is None and known:
+    if identity is None and is_claimed:
         raise StoreRefused(
-            f"{settings.data} has lost the node's identity, and who knows what else: move it away"
-            " and start this node with an empty directory, and it is refilled from the others"
+            f"{settings.data} has lost the node's identity, and may have lost records too. The"
+            " other nodes have every record. Move it away and start this node with an empty"
+            " directory; it refills from the others"
         )
     if identity is None:
         identity = mint(settings.name, names, rng)
         await keep(store, identity)
-    if not known:
+    if not is_claimed:
         claim(settings.data, identity)
     if identity.discards:
         identity = await discard(store, identity)
     return identity
 
 
-def _when_told(exit_with_parent: bool) -> asyncio.Future[None]:
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[None] = loop.create_future()
+def _stop_signal(exit_with_parent: bool) -> asyncio.Future[None]:
+    """Return a future that SIGTERM, SIGINT or the parent's exit resolves.
 
-    def tell() -> None:
-        if not told.done():
-            told.set_result(None)
+    Args:
+        exit_with_parent: True to stop when the parent exits; False to outlive it.
+    """
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if not stopped.done():
+            stopped.set_result(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, tell)
+        loop.add_signal_handler(number, stop)
     if exit_with_parent:
-        gone(sys.stdin.fileno(), tell)
-    return told
+        gone(sys.stdin.fileno(), stop)
+    return stopped
 
 
 def _refuse(name: str, reason: str) -> int:
+    """Print why the node does not run, and return its exit code."""
     print(f"{name}: {reason}", file=sys.stderr, flush=True)
     return 1

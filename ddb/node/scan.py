@@ -1,4 +1,4 @@
-"""What a node contributes to LIST: its rows of a stretch of the key space, durable ones only."""
+"""A node's page of rows for LIST: one range of keys, durable rows only."""
 
 import heapq
 from collections.abc import Collection
@@ -11,7 +11,10 @@ from ddb.ring.ring import PARTITION_BYTES, Cell, Ring, partition_in
 from ddb.wire.messages import Reply, Scan, ScanPage
 
 MAX_PAGE_BODY_BYTES = 2 * 1024 * 1024
-"""Bodies per answer; a row is always answered, however large."""
+"""Body bytes after which a page is full; each page has at least one row.
+
+Too low: LIST needs more pages. Too high: one page delays other replies on the same link.
+"""
 
 
 async def scan(
@@ -20,60 +23,64 @@ async def scan(
     ring: Ring,
     replica: Acceptor,
     decided: CommitIndex,
-    life: int,
+    incarnation: int,
 ) -> Reply:
-    """Answer Scan from home copies and hints alike, in key order.
+    """Answer Scan from home copies and hints, in key order.
 
-    `life`: a number that no earlier process of this node is likely to have had.
+    Args:
+        name: this node.
+        incarnation: a random number of this process. A restart changes it, so that a caller
+            does not compare drop counts of two processes.
     """
     damage = replica.damage
     start = request.after + b"\x00" if request.after else b""
-    held = heapq.merge(
+    stored = heapq.merge(
         *(
             damage.readable(family, start, request.until, request.limit)[0]
             for family in (Family.RECORDS, Family.HINTS)
         )
     )
-    # What damage took from this node's hints, it has let go of.
-    let_go = life + replica.hints.let_go + damage.found_ranges
+    # A hint that damage took counts as dropped.
+    drops = incarnation + replica.hints.let_go + damage.found_ranges
     keys: list[bytes] = []
     heads: list[bytes] = []
     bodies: list[bytes] = []
-    known = bytearray()
-    partition, speaks = -1, False
+    is_decided = bytearray()
+    partition, sends_bodies = -1, False
     size, more = 0, False
-    for key, raw in held:
+    for key, raw in stored:
         if len(keys) >= request.limit or size >= MAX_PAGE_BODY_BYTES:
             more = True
             break
         if partition_in(key) != partition:
             partition = partition_in(key)
-            speaks = name == _speaker(ring.cells[partition], request.without)
+            sends_bodies = name == _body_source(ring.cells[partition], request.without)
         try:
             newest = peek(raw)
         except DamagedState:
             damage.found_undecodable(replica.family(key), key)
             continue
-        body = body_of(raw) if speaks and is_live(raw) else b""
+        body = body_of(raw) if sends_bodies and is_live(raw) else b""
         size += len(body) + len(key)
         keys.append(key)
         heads.append(raw[HEAD])
         bodies.append(body)
-        known.append(decided.covers(newest))
-    # Before anything is waited for: a range may be rebuilt meanwhile, and its rows are not here.
+        is_decided.append(decided.covers(newest))
+    # Before the await: a rebuild may end during it, and this page lacks the rebuilt rows.
     damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
     await replica.writes.keys_durable(keys)
     return ScanPage(
-        keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go, damaged
+        keys, heads, bodies, bytes(is_decided), more or len(keys) >= request.limit, drops, damaged
     )
 
 
 def _between(partitions: Collection[int], start: bytes, until: bytes) -> tuple[int, ...]:
+    """Return the `partitions` that overlap the keys from `start` to before `until`."""
     first = partition_in(start) if start else 0
     end = partition_in(until) + (len(until) > PARTITION_BYTES)
     return tuple(number for number in partitions if first <= number < end)
 
 
-def _speaker(cell: Cell, without: Collection[str]) -> str | None:
-    """Who tells the bodies of a cell's records: its first node that is not out."""
+def _body_source(cell: Cell, without: Collection[str]) -> str | None:
+    """Return the node that sends bodies for a cell: its first one not in `without`."""
     return next((node for node in cell.nodes if node not in without), None)

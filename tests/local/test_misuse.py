@@ -197,7 +197,7 @@ def test_taken_port(data: Path, tmp_path: Path) -> None:
     port = free_ports(3)
     with socket.create_server(("127.0.0.1", port)):
         said = refusal(node(tmp_path, data / "db-0", "db-0", port, NAMES))
-    assert said == f"db-0: 127.0.0.1:{port} is already in use"
+    assert f"db-0: 127.0.0.1:{port} is already in use. The node has changed no record;" in said
     with node(tmp_path, data / "db-0", "db-0", port, NAMES) as process:
         assert process.says("listens on")
 

@@ -1,4 +1,4 @@
-"""What nodes remember of each other's starts, and what an old disk is known by."""
+"""Nodes remember their peers' starts, and detect an outdated disk by them."""
 
 import asyncio
 import random
@@ -9,9 +9,9 @@ import pytest
 
 from ddb.node.membership.boots import (
     MOST_RETIRED,
+    BootRecord,
     Finding,
     Peers,
-    Standing,
     begin_boot,
     find,
     succeed,
@@ -29,12 +29,12 @@ from tests.loop import run
 from tests.node.alone import NAMES, RING, voting
 
 OLD, NEW = 11, 22
-MINE = next(
+KEY = next(
     key
     for key in (key_of(f"user-{number}") for number in range(200))
     if NAMES[0] in RING.cell(key).homes
 )
-SEEN = Standing(OLD, 5, 55, reached=1_000, retired=(3, 4))
+SEEN = BootRecord(OLD, 5, 55, reached=1_000, retired=(3, 4))
 
 
 def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) -> None:
@@ -71,32 +71,32 @@ def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) ->
         "a retired id",
     ],
 )
-def test_an_old_disk_is_known_by_its_boot(boot: Boot, finding: Finding | None) -> None:
-    """A start is refused exactly where it proves a disk older than what is remembered."""
+def test_an_outdated_disk_is_detected(boot: Boot, finding: Finding | None) -> None:
+    """`find` has evidence against a start exactly where its disk is outdated."""
     assert find(SEEN, boot) is finding
     assert find(None, boot) is None
 
 
-def test_a_new_id_starts_afresh_and_retires_the_old_one() -> None:
-    """What an old disk had reached is not held against the new one, and the old id is refused."""
+def test_a_new_id_retires_the_old_one() -> None:
+    """The ceiling of a lost disk does not bind its successor, and its node id is refused."""
     after = succeed(SEEN, Boot(NEW, 1, 1, 0))
-    assert after == Standing(NEW, 1, 1, 0, (3, 4, OLD))
+    assert after == BootRecord(NEW, 1, 1, 0, (3, 4, OLD))
     assert find(after, Boot(NEW, 2, 2, 0)) is None
     assert find(after, Boot(OLD, 6, 66, 9_000)) is Finding.RETIRED_ID
 
 
 def test_retired_ids_are_bounded() -> None:
-    """A node remembers the latest ids of a peer that changes its disk again and again."""
-    known = None
+    """A node remembers the latest `MOST_RETIRED` node ids of a peer."""
+    record = None
     for number in range(MOST_RETIRED + 5):
-        known = succeed(known, Boot(number + 1, 1, 1, 0))
-    assert known is not None
-    assert len(known.retired) == MOST_RETIRED
-    assert known.retired[-1] == MOST_RETIRED + 4
+        record = succeed(record, Boot(number + 1, 1, 1, 0))
+    assert record is not None
+    assert len(record.retired) == MOST_RETIRED
+    assert record.retired[-1] == MOST_RETIRED + 4
 
 
 def test_a_boot_number_is_used_once(tmp_path: Path) -> None:
-    """Each start of a disk has the next number and a nonce of its own."""
+    """Each start of a disk takes the next number and a new nonce."""
 
     async def scenario(store: RocksStore) -> None:
         boots = [await begin_boot(store, OLD, random.Random(seed)) for seed in range(3)]
@@ -106,23 +106,23 @@ def test_a_boot_number_is_used_once(tmp_path: Path) -> None:
     on_a_store(tmp_path, scenario)
 
 
-def test_what_is_known_of_a_peer_outlives_a_restart(tmp_path: Path) -> None:
-    """A node that restarts remembers how far its peers had come."""
+def test_records_of_peers_survive_a_restart(tmp_path: Path) -> None:
+    """A restarted node remembers the ceilings of its peers."""
 
     async def scenario(store: RocksStore) -> None:
         peers = Peers(NAMES, store)
         await written(peers.remember("db-1", Boot(OLD, 1, 1, 0)))
-        peers.reached(OLD, at_millisecond(5_000))
-        again = Peers(NAMES, store)
+        peers.note_ceiling(OLD, at_millisecond(5_000))
+        restarted = Peers(NAMES, store)
         lower = Boot(OLD, 2, 2, at_millisecond(4_000))
-        assert again.judge("db-1", lower) is Finding.LOWER_CEILING
-        assert again.judge("db-2", lower) is None
+        assert restarted.check("db-1", lower) is Finding.LOWER_CEILING
+        assert restarted.check("db-2", lower) is None
 
     on_a_store(tmp_path, scenario)
 
 
 def test_a_proposal_of_a_lost_disk_is_refused(tmp_path: Path) -> None:
-    """Once a peer has introduced itself under a new id, its earlier proposals count no more."""
+    """After a peer's Hello with a new node id, a node refuses proposals of the earlier id."""
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
@@ -133,19 +133,19 @@ def test_a_proposal_of_a_lost_disk_is_refused(tmp_path: Path) -> None:
             def propose(counter: int, caller: Hello | None) -> Handling:
                 ballot = Dot(at_millisecond(counter), OLD)
                 state = encode(State((ballot,), True, b"{}"))
-                return node.handle(Propose(MINE, ballot, NEVER, state), 1e12, caller)
+                return node.handle(Propose(KEY, ballot, NEVER, state), 1e12, caller)
 
             before, after = hello(OLD, 7), hello(NEW, 1)
             assert isinstance(propose(1, None), Failed)
-            assert isinstance(propose(1, before), Failed), "it has not introduced itself"
-            assert isinstance(await node.greet(before), Welcome)
+            assert isinstance(propose(1, before), Failed), "it has sent no Hello"
+            assert isinstance(await node.admission.greet(before), Welcome)
             stored = propose(1, before)
             assert isinstance(stored, asyncio.Future)
             assert isinstance(await stored, Accepted)
-            assert isinstance(await node.greet(after), Welcome)
+            assert isinstance(await node.admission.greet(after), Welcome)
             assert isinstance(propose(2, before), Failed)
             assert isinstance(propose(2, after), Failed)
-            refused = await node.greet(before)
+            refused = await node.admission.greet(before)
             assert isinstance(refused, Unwelcome)
             assert refused.outdated
 

@@ -75,7 +75,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node]]:
 
 
 def rounds_of(node: Node) -> OpenRounds:
-    return node.fast._rounds
+    return node.fast_write._rounds
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_partner_whose_state_cannot_be_decoded_leaves_no_round_open(tmp_path: 
         async with serving(tmp_path) as (wire, node):
             damaged = encode(State((Dot(5, 1),), True, b"{}"))[:-3]
             behind = Behind(damaged)
-            node.fast._transport = behind
+            node.fast_write._transport = behind
             held = encode(State((Dot(1 << 40, 1),), False))
             await node.store.commit([(Family.RECORDS, OTHER, held)])
             raw = await Raw.to(wire)

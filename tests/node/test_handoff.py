@@ -1,4 +1,4 @@
-"""Batches of hints on their way home: how many at a time, and what an unanswered one stops."""
+"""Handoff of batches: how many are in flight, and what a lost one stops."""
 
 import asyncio
 import random
@@ -12,7 +12,8 @@ import pytest
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
-from ddb.node.repair.handoff import IDLE_BATCHES_IN_FLIGHT, Handoff
+from ddb.node.repair.handoff import Handoff
+from ddb.node.repair.handoff_pacing import IDLE_BATCHES_IN_FLIGHT
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -33,70 +34,70 @@ PARTITION = next(n for n, cell in enumerate(RING.cells) if cell.homes == HOMES)
 KEYS = [
     key for key in (key_of(f"user-{n}") for n in range(40_000)) if partition_in(key) == PARTITION
 ][: 5 * BATCH]
-"""Of one partition, so that a pass over it takes several batches."""
+"""Keys of one partition, so that a pass over it takes several batches."""
 
-Waiting = tuple[tuple[str, HandoffBatch], asyncio.Future[Reply]]
-"""Whom what was handed, and its answer."""
+Sent = tuple[str, HandoffBatch]
+"""A home, and the batch that it got."""
 
 
 @dataclass(slots=True)
 class Homes:
-    """A transport to homes which take whatever they are handed once they are let."""
+    """A `Transport` to homes that confirm a batch when the test calls `take`."""
 
-    asked: list[tuple[str, HandoffBatch]] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     answers: list[asyncio.Future[Reply]] = field(default_factory=list)
-    out: set[str] = field(default_factory=set)
+    down: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
 
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+        """Like `Transport.ask`."""
         assert isinstance(request, HandoffBatch)
-        self.asked.append((to, request))
+        self.sent.append((to, request))
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
 
     def condition(self, to: str) -> Condition:
-        """As `Transport.condition`."""
-        if to in self.out:
+        """Like `Transport.condition`."""
+        if to in self.down:
             return Condition.DOWN
         return Condition.SLOW if to in self.slow else Condition.UP
 
     def take(self, count: int) -> None:
-        """Answer the oldest `count` requests that wait: all is held now."""
+        """Confirm the oldest `count` open requests: the home stores all states."""
         self._take(self._waiting()[:count])
 
     def take_newest(self, count: int) -> None:
-        """As `take`, the newest ones."""
+        """Like `take`, for the newest `count` open requests."""
         self._take(self._waiting()[-count:])
 
     def lose(self, count: int) -> None:
-        """Leave the oldest `count` requests that wait without an answer."""
+        """Fail the oldest `count` open requests as `Silent`."""
         for (to, _), answer in self._waiting()[:count]:
             answer.set_exception(Silent(to))
 
     def fail_newest(self, count: int, error: Exception) -> None:
-        """End the newest `count` requests that wait with an error that is no want of an answer."""
+        """Fail the newest `count` open requests with `error`."""
         for _, answer in self._waiting()[-count:]:
             answer.set_exception(error)
 
     def batches(self) -> int:
-        """How many batches were handed to all homes."""
-        return len(self.asked) // len(HOMES)
+        """Return the number of batches that all homes got."""
+        return len(self.sent) // len(HOMES)
 
-    def _take(self, waiting: list[Waiting]) -> None:
+    def _take(self, waiting: list[tuple[Sent, asyncio.Future[Reply]]]) -> None:
         for (_, request), answer in waiting:
             answer.set_result(HandoffResult([(peek(raw), NEVER) for _, raw in request.states]))
 
-    def _waiting(self) -> list[Waiting]:
-        pairs = zip(self.asked, self.answers, strict=True)
-        return [(asked, answer) for asked, answer in pairs if not answer.done()]
+    def _waiting(self) -> list[tuple[Sent, asyncio.Future[Reply]]]:
+        pairs = zip(self.sent, self.answers, strict=True)
+        return [(sent, answer) for sent, answer in pairs if not answer.done()]
 
 
 @asynccontextmanager
 async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
-    """A standby that holds a hint of every key, and no client asks it for anything."""
+    """Yield a standby with a hint of each key, without clients."""
     store, homes, clock = RocksStore(path, Fsync.OS), Homes(), SystemClock()
     ballots = Ballots(1, store, clock)
     replica = Acceptor(NAME, RING, store, ballots)
@@ -122,10 +123,10 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddb.node.repair.handoff.IDLE_BATCH_HINTS", BATCH)
-    monkeypatch.setattr("ddb.node.repair.handoff.BUSY_BATCH_HINTS", BATCH)
-    monkeypatch.setattr("ddb.node.repair.handoff.CLIENT_QUIET_S", 0.0)
-    monkeypatch.setattr("ddb.node.repair.handoff.BUSY_PAUSE_FACTOR", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.IDLE_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 0.0)
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR", 0.0)
 
 
 async def _turns() -> None:
@@ -133,8 +134,8 @@ async def _turns() -> None:
         await asyncio.sleep(0.001)
 
 
-def test_the_next_batch_is_on_its_way_while_one_is_taken(tmp_path: Path) -> None:
-    """While no client asks, so many batches are under way at a time; all hints come home."""
+def test_several_batches_are_in_flight_without_clients(tmp_path: Path) -> None:
+    """While no client asks, `IDLE_BATCHES_IN_FLIGHT` batches are in flight, and all succeed."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -142,24 +143,24 @@ def test_the_next_batch_is_on_its_way_while_one_is_taken(tmp_path: Path) -> None
             most = 0
             while not sweep.done():
                 await _turns()
-                under_way = sum(not answer.done() for answer in homes.answers) // len(HOMES)
-                most = max(most, under_way)
+                in_flight = sum(not answer.done() for answer in homes.answers) // len(HOMES)
+                most = max(most, in_flight)
                 homes.take(len(HOMES))
             assert await sweep == len(KEYS)
             assert replica.hints.total == 0
             assert most == IDLE_BATCHES_IN_FLIGHT > 1
-            assert {to for to, _ in homes.asked} == set(HOMES)
-            handed = [key for _, hand in homes.asked for key, _ in hand.states]
+            assert {to for to, _ in homes.sent} == set(HOMES)
+            handed = [key for _, hand in homes.sent for key, _ in hand.states]
             assert sorted(handed) == sorted([*KEYS, *KEYS])
 
     run(scenario())
 
 
-def test_clients_who_ask_meet_one_batch_at_a_time(
+def test_one_batch_is_in_flight_while_clients_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While clients ask this node, a batch is taken before the next one goes out."""
-    monkeypatch.setattr("ddb.node.repair.handoff.CLIENT_QUIET_S", 60.0)
+    """While clients ask, the standby sends a batch only after the reply to the last one."""
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 60.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -176,8 +177,8 @@ def test_clients_who_ask_meet_one_batch_at_a_time(
     run(scenario())
 
 
-def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -> None:
-    """A home that is silent is handed nothing more; what the other batches brought home is gone."""
+def test_a_lost_batch_ends_the_sweep(tmp_path: Path) -> None:
+    """After a silent home the sweep sends no batch, and drops the hints of confirmed ones."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -195,9 +196,9 @@ def test_an_unanswered_batch_stops_the_sweep_and_loses_nothing(tmp_path: Path) -
     run(scenario())
 
 
-def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once a batch is lost the sweep ends with the last answer, and rests for no silence."""
-    monkeypatch.setattr("ddb.node.repair.handoff.IDLE_PAUSE_FACTOR", 10_000.0)
+def test_no_pause_follows_a_lost_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a lost batch the sweep ends with the last reply, without a pause."""
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.IDLE_PAUSE_FACTOR", 10_000.0)
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):
@@ -211,8 +212,8 @@ def test_no_rest_follows_a_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run(scenario())
 
 
-def test_batches_taken_in_another_order_all_come_home(tmp_path: Path) -> None:
-    """What goes out first may be taken last."""
+def test_replies_may_come_in_another_order(tmp_path: Path) -> None:
+    """The sweep drops all hints when the newest batch is confirmed first."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -229,7 +230,7 @@ def test_batches_taken_in_another_order_all_come_home(tmp_path: Path) -> None:
 
 
 def test_an_error_ends_the_sweep(tmp_path: Path) -> None:
-    """What is no want of an answer is nothing to go on after, whichever batch meets it."""
+    """Any error other than a missing reply ends the sweep."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -245,8 +246,8 @@ def test_an_error_ends_the_sweep(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_a_home_that_missed_a_batch_does_not_hold_everything(tmp_path: Path) -> None:
-    """A pass of which one batch was not answered makes no keeper, though the next was taken."""
+def test_a_home_that_missed_a_batch_is_no_keeper(tmp_path: Path) -> None:
+    """A pass with one lost batch makes no keeper, although later batches succeed."""
 
     async def pass_over(handoff: Handoff, homes: Homes, missed: int) -> None:
         sweep = asyncio.ensure_future(handoff.sweep())
@@ -259,10 +260,10 @@ def test_a_home_that_missed_a_batch_does_not_hold_everything(tmp_path: Path) -> 
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
-            homes.out = {"db-2"}
+            homes.down = {"db-2"}
             await pass_over(handoff, homes, missed=0)
             assert replica.hints.keepers() == {PARTITION: ("db-1",)}
-            homes.out = {"db-1"}
+            homes.down = {"db-1"}
             await pass_over(handoff, homes, missed=1)
             assert replica.hints.keepers() == {PARTITION: ("db-1",)}
             await pass_over(handoff, homes, missed=0)
@@ -272,7 +273,7 @@ def test_a_home_that_missed_a_batch_does_not_hold_everything(tmp_path: Path) -> 
 
 
 def test_a_node_that_stops_leaves_no_batch_behind(tmp_path: Path) -> None:
-    """Whoever cancels the handing off ends all that is under way."""
+    """A cancelled sweep cancels all batches in flight."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
@@ -290,25 +291,25 @@ def test_a_node_that_stops_leaves_no_batch_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slow", "out", "asked"),
+    ("slow", "down", "receivers"),
     [
         ({"db-1"}, set(), {"db-2"}),
         (set(HOMES), set(), set(HOMES)),
         ({"db-1"}, {"db-2"}, {"db-1"}),
     ],
-    ids=["one slow", "both slow", "the other out"],
+    ids=["one slow", "both slow", "the other down"],
 )
-def test_slow_home_is_handed_hints_where_no_better_one_waits(
-    slow: set[str], out: set[str], asked: set[str], tmp_path: Path
+def test_a_slow_home_gets_hints_if_no_other_is_better(
+    slow: set[str], down: set[str], receivers: set[str], tmp_path: Path
 ) -> None:
-    """A slow home delays no other, and still gets its hints where all disks are slow."""
+    """A slow home gets no hints while the other is up, and gets them where both are slow."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):
-            homes.slow, homes.out = slow, out
+            homes.slow, homes.down = slow, down
             sweep = asyncio.ensure_future(handoff.sweep())
             await _turns()
-            assert {to for to, _ in homes.asked} == asked
+            assert {to for to, _ in homes.sent} == receivers
             sweep.cancel()
             await asyncio.gather(sweep, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""Whose data directory it is: a node that is given another's says so and touches nothing."""
+"""A node that is configured with another's data directory refuses it and changes nothing."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ NAMES = ("a", "b", "c")
 
 
 def made(path: Path) -> Identity:
-    """A directory such as node `a` of three leaves behind."""
+    """Make the directory of node `a` of three."""
     identity = mint("a", NAMES, random.Random(1))
     store = RocksStore(path, Fsync.ALWAYS)
     asyncio.run(keep(store, identity))
@@ -32,7 +32,7 @@ def made(path: Path) -> Identity:
 def start(
     path: Path, name: str, names: tuple[str, ...] = NAMES
 ) -> subprocess.CompletedProcess[str]:
-    """Run a node process on `path` that is expected to refuse."""
+    """Run a node process on `path` until it refuses."""
     port = free_ports(len(names))
     members = ",".join(f"{each}=127.0.0.1:{port + at}" for at, each in enumerate(names))
     return subprocess.run(
@@ -48,28 +48,28 @@ def start(
 
 
 @pytest.mark.parametrize(
-    ("name", "names", "said"),
+    ("name", "names", "reason"),
     [
         ("b", NAMES, "b: the data directory belongs to a, not to b"),
         ("a", ("a", "b", "d"), "was made for the nodes a, b, c, not for a, b, d"),
         ("a", (*NAMES, "d"), "the set of nodes cannot be changed by configuration"),
     ],
 )
-def test_foreign_directory_is_refused_and_not_touched(
-    tmp_path: Path, name: str, names: tuple[str, ...], said: str
+def test_foreign_directory_is_refused_and_unchanged(
+    tmp_path: Path, name: str, names: tuple[str, ...], reason: str
 ) -> None:
-    """A node started on another's data ends with a sentence and leaves every byte as it was."""
+    """A node on another node's directory exits with an error and changes no byte."""
     made(tmp_path)
     before = snapshot(tmp_path)
     ended = start(tmp_path, name, names)
     assert ended.returncode == 1
-    assert said in ended.stderr
+    assert reason in ended.stderr
     assert "Traceback" not in ended.stderr
     assert snapshot(tmp_path) == before
 
 
-def test_directory_in_use_is_refused_and_not_touched(tmp_path: Path) -> None:
-    """A node started on the data of one that runs ends with a sentence and changes nothing."""
+def test_directory_in_use_is_refused_and_unchanged(tmp_path: Path) -> None:
+    """A node on the directory of a running node exits with an error and changes no byte."""
     made(tmp_path)
     store = RocksStore(tmp_path, Fsync.ALWAYS)
     before = snapshot(tmp_path)
@@ -83,15 +83,15 @@ def test_directory_in_use_is_refused_and_not_touched(tmp_path: Path) -> None:
     "content", [b"", b"{}", b"[1]", b"\x00\xff", b'{"name":1,"names":[]}', b'{"name":"\xff"}']
 )
 def test_unreadable_owner_is_refused(tmp_path: Path, content: bytes) -> None:
-    """A directory whose owner cannot be read is nobody's to use."""
+    """A node refuses a directory whose owner file is unreadable."""
     made(tmp_path)
     (tmp_path / "owner.json").write_bytes(content)
-    with pytest.raises(ForeignData, match="Whose data this is cannot be told"):
+    with pytest.raises(ForeignData, match="The owner of this data is uncertain"):
         claimed(tmp_path, "a", NAMES)
 
 
 def test_lost_identity_is_refused(tmp_path: Path) -> None:
-    """A directory that was a node's, but whose store is empty, is not taken for a new one."""
+    """A node refuses its own directory when the store in it is empty."""
     made(tmp_path)
     shutil.rmtree(tmp_path / "rocks")
     (tmp_path / "mark.json").unlink()
@@ -102,7 +102,7 @@ def test_lost_identity_is_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_store_is_refused_by_the_process(tmp_path: Path) -> None:
-    """A node whose store is damaged ends with a sentence that says what to do."""
+    """A node with a damaged store exits with an error that names the remedy."""
     made(tmp_path)
     (tmp_path / "rocks" / "CURRENT").write_bytes(b"")
     ended = start(tmp_path, "a")
@@ -112,7 +112,7 @@ def test_damaged_store_is_refused_by_the_process(tmp_path: Path) -> None:
 
 
 def test_own_directory_is_recognised(tmp_path: Path) -> None:
-    """A directory is nobody's until it is claimed, and then its owner's."""
+    """A directory has no owner until a node claims it."""
     assert not claimed(tmp_path / "new", "a", NAMES)
     assert not (tmp_path / "new").exists()
     identity = made(tmp_path)
@@ -125,8 +125,8 @@ def test_own_directory_is_recognised(tmp_path: Path) -> None:
     store.close()
 
 
-def test_new_disk_is_nobodys(tmp_path: Path) -> None:
-    """An empty store has no identity; a minted one is blank, and of no other store's number."""
+def test_new_disk_has_no_identity(tmp_path: Path) -> None:
+    """An empty store has no identity; a minted identity is blank and has a node id of its own."""
     store = RocksStore(tmp_path, Fsync.ALWAYS)
     assert recall(store, "a", NAMES) is None
     store.close()

@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from ddb.node.membership.boots import BOOT, PEERS, Standing
+from ddb.node.membership.boots import BOOT, PEERS, BootRecord
 from ddb.node.membership.identity import IDENTITY_KEY, Identity
 from ddb.node.replica.ballots import CEILING_KEY
 from ddb.node.storage.store import Family
@@ -155,8 +155,8 @@ class Deaths:
         ceiling = int.from_bytes(image[Family.META].get(CEILING_KEY, b""), "big")
         for other in others:
             found = other.disk.get(Family.META, PEERS)
-            standings = msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
-            if not _provable(standings.get(machine.name), identity.node_id, number, ceiling):
+            records = msgspec.msgpack.decode(found, type=dict[str, BootRecord]) if found else {}
+            if not _provable(records.get(machine.name), identity.node_id, number, ceiling):
                 return
         self._targets.fired(fault)
         trouble = world.trouble()
@@ -206,7 +206,7 @@ class Deaths:
         return f"<Deaths in {self._world!r}>"
 
 
-def _provable(standing: Standing | None, node_id: int, number: int, ceiling: int) -> bool:
+def _provable(record: BootRecord | None, node_id: int, number: int, ceiling: int) -> bool:
     """Return whether a peer's record of a node proves its restored disk old.
 
     This does not use the rule of the production code, since that rule may have the bug.
@@ -215,8 +215,8 @@ def _provable(standing: Standing | None, node_id: int, number: int, ceiling: int
         number: the boot number with which the restored disk starts.
         ceiling: the counter that the restored disk has reserved.
     """
-    if standing is None:
+    if record is None:
         return False
-    if node_id != standing.node_id:
-        return node_id in standing.retired
-    return number <= standing.number or ceiling < standing.reached
+    if node_id != record.node_id:
+        return node_id in record.retired
+    return number <= record.number or ceiling < record.reached

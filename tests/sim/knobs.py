@@ -24,14 +24,14 @@ EVERYWHERE = "PARTITIONS"
 """Many modules import this constant by name, so a run sets it in each of them."""
 
 _SIZES: dict[str, tuple[float | int, ...]] = {
-    "ddb.node.repair.handoff.IDLE_BATCH_HINTS": (1, 2, 3),
-    "ddb.node.repair.handoff.BUSY_BATCH_HINTS": (1, 2),
-    "ddb.node.repair.handoff.MAX_BATCH_BYTES": (1, 200),
-    "ddb.node.repair.handoff.IDLE_BATCHES_IN_FLIGHT": (1, 2, 5),
+    "ddb.node.repair.handoff_pacing.IDLE_BATCH_HINTS": (1, 2, 3),
+    "ddb.node.repair.handoff_pacing.BUSY_BATCH_HINTS": (1, 2),
+    "ddb.node.repair.handoff_pacing.MAX_BATCH_BYTES": (1, 200),
+    "ddb.node.repair.handoff_pacing.IDLE_BATCHES_IN_FLIGHT": (1, 2, 5),
     # At 0 a node never expects a client, so it sends batches while clients ask.
-    "ddb.node.repair.handoff.CLIENT_QUIET_S": (0.0,),
-    "ddb.node.repair.refill.PAGE_ROWS": (1, 2, 3),
-    "ddb.node.repair.refill.PAGE_BYTES": (1, 200),
+    "ddb.node.repair.handoff_pacing.CLIENT_QUIET_S": (0.0,),
+    "ddb.node.repair.refill_source.PAGE_ROWS": (1, 2, 3),
+    "ddb.node.repair.refill_source.PAGE_BYTES": (1, 200),
     "ddb.node.replica.partition_digests._SCAN_ROWS": (1, 2),
     "ddb.node.repair.rebuild.CHECK_ROWS": (1, 2),
     "ddb.node.consensus.quorum_peers.MAX_DECLINED_RECORDS": (1, 2),
@@ -48,8 +48,8 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.gateway.listing.count.MAX_CONCURRENT_RANGE_READS": (1, 2),
 }
 _TIMES: dict[str, tuple[float | int, ...]] = {
-    "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": (0.005, 0.02, 0.5),
-    "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": (0.001, 0.3),
+    "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": (0.005, 0.02, 0.5),
+    "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": (0.001, 0.3),
     "ddb.node.repair.handoff.HOME_TIMEOUT_S": (0.002, 0.05),
     "ddb.node.membership.bootstrap.POLL_INTERVAL_S": (0.004, 0.5),
     "ddb.node.membership.bootstrap.PEER_TIMEOUT_S": (0.03,),

@@ -126,12 +126,14 @@ class World:
             boot = await begin_boot(store, identity.node_id, rng)
             node = Node(identity, boot, self.ring, store, transport, machine.clock, rng)
             machine.node = node
-            hello = node.hello
+            hello = node.admission.hello
             if self.wires is not None:
-                wired = late.real = self._wired(name, process, hello, machine.clock, node.greeted)
+                wired = late.real = self._wired(
+                    name, process, hello, machine.clock, node.admission.check_welcome
+                )
 
                 async def greet(caller: Hello) -> Welcome | Unwelcome:
-                    answer = await node.greet(caller)
+                    answer = await node.admission.greet(caller)
                     if isinstance(answer, Welcome):
                         wired.nudge(caller.caller)
                     return answer
@@ -140,13 +142,15 @@ class World:
                 await listener.start(name, 0)
                 node.announce = listener.announce
             else:
-                host = Host(process, machine.clock, node.handle, node.greet, lambda: _pong(node))
-                direct.connections.judge = node.greeted
+                host = Host(
+                    process, machine.clock, node.handle, node.admission.greet, lambda: _pong(node)
+                )
+                direct.connections.judge = node.admission.check_welcome
                 self._attach(direct, hello, host)
                 node.announce = partial(self.network.announce, name)
             store.observe(node.disk_monitor)
             await node.run()
-            self.note(f"{name} starts again: {node.formation!r} {node.confirmation!r}")
+            self.note(f"{name} starts again: {node.bootstrap!r} {node.confirmation!r}")
             self.loop.later_in(self.loop.root, 0.0, self._again, machine, process)
         except StoreFailed:
             self._broke(machine, process)

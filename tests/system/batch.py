@@ -1,4 +1,4 @@
-"""Many requests at once, for tests that need many records rather than their latencies."""
+"""Many concurrent requests, for tests that need many records."""
 
 import asyncio
 import time
@@ -10,9 +10,10 @@ import msgspec
 from tests.cluster import Cluster
 from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
 
-AT_ONCE = 16
-PATIENCE = 60.0
-"""Seconds for answers other than 503."""
+CONNECTIONS = 16
+DECISION_TIMEOUT_S = 60.0
+"""Seconds to repeat requests that get a 503. Too low: a loaded machine fails the test. Too high: a
+broken cluster fails it late."""
 PATH = "/api/users/"
 
 
@@ -26,7 +27,7 @@ class Call:
 
 
 def user(record_id: str, group: int = 0) -> dict[str, object]:
-    """A whole user."""
+    """Return a complete user."""
     return {
         "id": record_id,
         "name": f"name of {record_id}",
@@ -36,17 +37,17 @@ def user(record_id: str, group: int = 0) -> dict[str, object]:
 
 
 def create(ids: Iterable[str]) -> list[Call]:
-    """The creation of a user for each id."""
+    """Return one POST per id."""
     return [Call("POST", PATH, user(each)) for each in ids]
 
 
 def send(cluster: Cluster, calls: Iterable[Call]) -> list[Answer | None]:
-    """The answers, in order; None where a connection broke first."""
+    """Send all calls and return the answers, in order; None where a connection broke."""
     return asyncio.run(_send(cluster.port, list(calls)))
 
 
 def succeed(cluster: Cluster, calls: Iterable[Call]) -> None:
-    """Requests of which every one must be done. What was undecided is sent again."""
+    """Send all calls until each has succeeded; repeat those without a decision."""
     left = list(calls)
     done = {200, 201, 204}
     for _ in range(20):
@@ -60,28 +61,28 @@ def succeed(cluster: Cluster, calls: Iterable[Call]) -> None:
             assert answer is None or answer.status in done | {503}, (call, answer)
         if not undecided:
             return
-        # An attempt that was undecided may have taken effect: now it exists, or is gone.
+        # An undecided attempt may have succeeded, so its repetition gets a 404 or a 409.
         done |= {404, 409}
         left = undecided
     raise AssertionError(f"{len(left)} requests were not decided")
 
 
 def read(cluster: Cluster, ids: list[str]) -> list[Answer]:
-    """The answer to one GET of each id, 200 or 404; what was not decided is asked again."""
+    """Return the answer to one GET per id, 200 or 404; repeat those without a decision."""
     return _decided(cluster, [Call("GET", PATH + each) for each in ids])
 
 
 def get(cluster: Cluster, path: str) -> Answer:
-    """The answer to one GET, which must succeed; not decided, it is asked again."""
+    """Return the answer to one GET that must succeed; repeat it without a decision."""
     (answer,) = _decided(cluster, [Call("GET", path)])
     assert answer.status == 200, answer
     return answer
 
 
 def _decided(cluster: Cluster, calls: list[Call]) -> list[Answer]:
-    """How soon answers come is not asked here: of that there is a test of its own."""
+    """Send all calls until each has an answer other than 503. Other tests check latency."""
     decided: dict[int, Answer] = {}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DECISION_TIMEOUT_S
     while time.monotonic() < deadline:
         left = [number for number in range(len(calls)) if number not in decided]
         answers = send(cluster, [calls[number] for number in left])
@@ -99,7 +100,7 @@ async def _send(port: int, calls: list[Call]) -> list[Answer | None]:
     lateness = Lateness()
     answers: list[Answer | None] = [None] * len(calls)
     numbers = iter(range(len(calls)))
-    connections = [Connection(port, lateness) for _ in range(AT_ONCE)]
+    connections = [Connection(port, lateness) for _ in range(CONNECTIONS)]
 
     async def work(connection: Connection) -> None:
         for number in numbers:

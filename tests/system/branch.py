@@ -1,4 +1,4 @@
-"""What a coordinator leaves behind that is interrupted in the middle of a change."""
+"""Plants the state that an interrupted coordinator leaves on one home."""
 
 from ddb.record.change import Change, Kind
 from ddb.record.state import Intent, Operation, State, encode, step
@@ -9,7 +9,7 @@ from tests.system.homes import Homes
 
 
 def branch(homes: Homes, name: str, key: bytes, coordinator: int, group: int) -> State:
-    """Have one home store a change of `group` that no other node has heard of; the state."""
+    """Store a change of `group` on one home only, and return the state."""
     base = homes.state(name, key)
     with homes.peer(name, coordinator) as peer:
         counter = max(peer.welcome.counter, base.newest.counter) + 1 + coordinator

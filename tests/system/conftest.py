@@ -1,4 +1,4 @@
-"""Clusters for tests of the whole system: one for each module that asks for one."""
+"""Clusters for tests of the whole system, one per module."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.system.homes import Homes
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes, for tests that break them and put them together again."""
+    """Three nodes, for tests that stop and restart them."""
     with Cluster(tmp_path_factory.mktemp("trio")) as cluster:
         assert wait_for(Homes(cluster).settled, 20)
         yield cluster
@@ -20,7 +20,7 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def whole(trio: Cluster, homes: Homes) -> Iterator[Cluster]:
-    """The three nodes, all up before the test and, whatever it did to them, after it."""
+    """The three nodes; all are up before and after each test."""
     restore(trio)
     assert wait_for(homes.settled, 20)
     yield trio
@@ -28,7 +28,7 @@ def whole(trio: Cluster, homes: Homes) -> Iterator[Cluster]:
 
 
 def restore(cluster: Cluster) -> None:
-    """Start or wake up whatever does not run."""
+    """Start each stopped node and resume each paused one."""
     for name, found in ask(cluster.data, Request("list")).processes.items():
         if found.process == Process.PAUSED.value:
             cluster.do("resume", name)
@@ -38,5 +38,5 @@ def restore(cluster: Cluster) -> None:
 
 @pytest.fixture(scope="module")
 def homes(trio: Cluster) -> Homes:
-    """A look at what they hold."""
+    """Reads the copies of the three nodes."""
     return Homes(trio)

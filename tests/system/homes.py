@@ -1,4 +1,4 @@
-"""What the nodes of a running cluster hold, asked of the nodes themselves."""
+"""Reads the copies that the nodes of a running cluster store."""
 
 import struct
 from typing import Any
@@ -27,33 +27,33 @@ _ROWS = 2000
 
 
 class Homes:
-    """Looks at the copies of a cluster, which is up as far as it is looked at."""
+    """Reads the copies of a cluster. The nodes that a method reads must be up."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.ring = Ring(tuple(f"db-{number}" for number in range(cluster.nodes)))
         self._cluster = cluster
 
     def peer(self, name: str, node_id: int = NODE_ID) -> Peer:
-        """A connection to a node. Raises OSError where it does not run."""
+        """Connect to a node. Raises `OSError` where it does not run."""
         return Peer(self._cluster.port + 1 + int(name.removeprefix("db-")), self.ring, node_id)
 
     def facts(self, name: str) -> dict[str, Any]:
-        """A node's status by its own word. Raises OSError where it does not run."""
+        """Return a node's status document. Raises `OSError` where it does not run."""
         with self.peer(name) as peer:
             reply = peer.ask(GetStatus())
         assert isinstance(reply, Status), reply
         return msgspec.json.decode(reply.json, type=dict[str, Any])
 
     def counter(self, counter: str) -> int:
-        """A counter, summed over all nodes."""
+        """Return a counter, summed over all nodes."""
         return sum(self.facts(name)["counters"][counter] for name in self.ring.names)
 
     def hints(self) -> int:
-        """Hints that wait on all nodes together."""
+        """Return the number of hints on all nodes."""
         return sum(each["count"] for name in self.ring.names for each in self.facts(name)["hints"])
 
     def settled(self) -> bool:
-        """Whether every node takes part and no hint waits."""
+        """Whether every node is ready and none has a hint."""
         try:
             return self.hints() == 0 and all(
                 self.facts(name)["state"] == "ready" for name in self.ring.names
@@ -62,7 +62,7 @@ class Homes:
             return False
 
     def state(self, name: str, key: bytes) -> State:
-        """What a node holds of a record."""
+        """Return a node's state of a record."""
         with self.peer(name) as peer:
             reply = peer.ask(ReadReplica(key, NEVER))
         if isinstance(reply, SameVersion):
@@ -71,12 +71,12 @@ class Homes:
         return decode(reply.state)
 
     def states(self, key: bytes) -> tuple[State, State]:
-        """What both homes hold of a record."""
+        """Return the state of a record on each home."""
         first, second = self.ring.cell(key).homes
         return self.state(first, key), self.state(second, key)
 
     def unequal(self) -> set[int]:
-        """The partitions of which the two homes do not hold the same states."""
+        """Return the partitions whose digests differ between the homes."""
         tables = {name: self._tallies(name) for name in self.ring.names}
         return {
             number
@@ -85,7 +85,7 @@ class Homes:
         }
 
     def copies(self, name: str) -> dict[bytes, tuple[Dot, bool]]:
-        """Newest dot and liveness of everything that a node holds as a home, by key."""
+        """Return newest dot and liveness of each copy on a home, by key."""
         found: dict[bytes, tuple[Dot, bool]] = {}
         after: bytes | None = b""
         with self.peer(name) as peer:
@@ -99,18 +99,18 @@ class Homes:
         return found
 
     def differing(self) -> list[bytes]:
-        """The keys of which the two homes hold different states, record by record."""
-        held = {name: self.copies(name) for name in self.ring.names}
-        keys = {key for copies in held.values() for key in copies}
+        """Return the keys whose copies differ between the homes."""
+        stored = {name: self.copies(name) for name in self.ring.names}
+        keys = {key for copies in stored.values() for key in copies}
         return [
             key
             for key in sorted(keys)
             for cell in (self.ring.cell(key),)
-            if held[cell.home].get(key) != held[cell.partner].get(key)
+            if stored[cell.home].get(key) != stored[cell.partner].get(key)
         ]
 
     def ids(self, cell: tuple[str, str, str], count: int, stem: str) -> list[str]:
-        """Ids whose homes and standby are these."""
+        """Return `count` ids of records in `cell` (home, second home, standby)."""
         found: list[str] = []
         number = 0
         while len(found) < count:

@@ -1,4 +1,4 @@
-"""A caller of one node in a test's own hands: the wire protocol over a blocking socket."""
+"""A caller of one node: the wire protocol over a blocking socket."""
 
 import socket
 from types import TracebackType
@@ -9,19 +9,20 @@ from ddb.wire.frames import FrameReader, frame
 from ddb.wire.messages import PROTOCOL, Boot, Hello, Reply, Request, Welcome
 
 FAR = 2.0**40
-"""Seconds: a deadline that no clock has reached."""
+"""Seconds on the node's clock: a deadline that never passes."""
 TIMEOUT = 5.0
 NODE_ID = 1
-"""Of the ballots that a test proposes."""
+"""Node id in the ballots that a test proposes."""
 
 
 class Peer:
-    """A connection to the node on `port`, introduced as one of a cluster of `ring`."""
+    """A connection to the node on `port`, after the Hello of a peer in `ring`."""
 
     def __init__(self, port: int, ring: Ring, node_id: int = NODE_ID) -> None:
-        """`node_id` is of the ballots to propose.
+        """Connect and greet. Raises `OSError` where no process listens or the node refuses.
 
-        Raises OSError where nobody listens, or the node closes the connection.
+        Args:
+            node_id: the node id in the ballots to propose.
         """
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
@@ -35,7 +36,7 @@ class Peer:
         self.welcome = welcome
 
     def ask(self, request: Request) -> Reply:
-        """The node's reply. Raises OSError where the connection ends or TIMEOUT passes."""
+        """Return the reply. Raises `OSError` where the connection ends or `TIMEOUT` passes."""
         self._correlation += 1
         self.socket.sendall(frame(self._correlation, FAR, request))
         while data := self.socket.recv(1 << 20):
@@ -45,7 +46,7 @@ class Peer:
         raise ConnectionError("the node closed the connection")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.socket.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What an operation costs does not grow with the cluster."""
+"""The requests per operation do not grow with the cluster."""
 
 import time
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from tests.system.homes import Homes
 RECORDS = 60
 ATTEMPTS = 3
 TWO = 2.0
-TOLD = 0.5
-"""Seconds: nodes tell each other of their rounds ten times each."""
+GOSSIP_S = 0.5
+"""Seconds in which each node sends ten commit notices to each peer."""
 
 Round = tuple[str, list[Call], int]
-"""What is done, the same to each of RECORDS records, the status that each answers."""
+"""A name, one call per record, and the status of each answer."""
 
 
 @pytest.mark.parametrize("nodes", [3, 5, 9])
 def test_two_nodes_are_contacted_per_operation(tmp_path: Path, nodes: int) -> None:
-    """With no fault every read, write and refusal takes two requests, however many nodes."""
+    """Without faults each operation takes two requests, in clusters of any size."""
     with Cluster(tmp_path, nodes) as cluster:
         assert wait_for(Homes(cluster).settled, 20)
         assert wait_for(lambda: cluster.request("GET", "/readyz")[0] == 200, 10)
@@ -32,36 +32,36 @@ def test_two_nodes_are_contacted_per_operation(tmp_path: Path, nodes: int) -> No
         assert least == dict.fromkeys(least, TWO)
 
 
-def test_two_nodes_are_contacted_per_operation_while_a_third_is_out(tmp_path: Path) -> None:
-    """The standby takes part at once, in what it has never heard of, too."""
+def test_two_nodes_are_contacted_per_operation_while_a_third_is_down(tmp_path: Path) -> None:
+    """With a home down each operation takes two requests, old records included."""
     with Cluster(tmp_path) as cluster:
         homes = Homes(cluster)
         assert wait_for(homes.settled, 20)
         old = [[f"old-{attempt}-{number}" for number in range(RECORDS)] for attempt in range(3)]
         for ids in old:
             succeed(cluster, create(ids))
-        time.sleep(TOLD)
+        time.sleep(GOSSIP_S)
         cluster.do("kill", "db-0")
-        assert wait_for(lambda: noticed(cluster, "db-0"), 10)
+        assert wait_for(lambda: counts_as_down(cluster, "db-0"), 10)
         least = least_of(
             cluster, lambda attempt: [*of_old(old[attempt]), *rounds(f"cost-{attempt}")]
         )
-        print(f"a node out: {least}")
+        print(f"a node down: {least}")
         assert least == dict.fromkeys(least, TWO)
 
 
-def noticed(cluster: Cluster, name: str) -> bool:
-    """Whether the gateway knows that a node is out."""
+def counts_as_down(cluster: Cluster, name: str) -> bool:
+    """Whether the gateway counts a node as down."""
     gateway = cluster.status()["gateway"]
     assert isinstance(gateway, dict)
     return bool(gateway["nodes"][name]["state"] == "down")
 
 
 def least_of(cluster: Cluster, kinds: Callable[[int], list[Round]]) -> dict[str, float]:
-    """The requests that an operation of each kind takes.
+    """Return the least requests per operation of each kind, over `ATTEMPTS` attempts.
 
-    A machine that stands still for longer than a node is waited for makes for second attempts, so
-    the least of some is taken: what an operation needs it needs in all of them.
+    A machine that stalls for longer than a timeout causes retries. The least of some attempts
+    excludes them.
     """
     least: dict[str, float] = {}
     before = spent(cluster)
@@ -80,7 +80,7 @@ def least_of(cluster: Cluster, kinds: Callable[[int], list[Round]]) -> dict[str,
 
 
 def of_old(ids: list[str]) -> list[Round]:
-    """What is done to records that were there before the node went out."""
+    """Return the operations on records from before the node stopped."""
     return [
         ("read an old one", [Call("GET", PATH + each) for each in ids], 200),
         ("update an old one", [Call("PUT", PATH, {"id": each, "group": 7}) for each in ids], 200),
@@ -90,7 +90,7 @@ def of_old(ids: list[str]) -> list[Round]:
 
 
 def rounds(prefix: str) -> list[Round]:
-    """What is done to records that are not there yet."""
+    """Return the operations on new records."""
     ids = [f"{prefix}-{number}" for number in range(RECORDS)]
     get = [Call("GET", PATH + each) for each in ids]
     delete = [Call("DELETE", PATH + each) for each in ids]
@@ -108,14 +108,14 @@ def rounds(prefix: str) -> list[Round]:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Operations on single records, and the requests to nodes that they took, so far."""
+    """Operations on single records so far, and their requests to nodes."""
 
     operations: int
     requests: int
 
 
 def spent(cluster: Cluster) -> Spent:
-    """From the counters of the gateway and of every node."""
+    """Sum the counters of the gateway and of every node."""
     status = cluster.status()
     gateway, nodes = status["gateway"], status["nodes"]
     assert isinstance(gateway, dict)

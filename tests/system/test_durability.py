@@ -1,4 +1,4 @@
-"""What was acknowledged survives the end of every process at once, and is flushed before."""
+"""Acknowledged changes survive the death of all processes, since two nodes flush them first."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ POSTS = 20
 
 
 def test_kill_of_all_nodes_loses_nothing(whole: Cluster, homes: Homes) -> None:
-    """After kill -9 of all nodes amid writes every acknowledged one is there."""
+    """After kill -9 of all nodes during writes, each acknowledged write is readable."""
     pids = [whole.pids()[name] for name in homes.ring.names]
 
     def kill() -> None:
         time.sleep(0.7)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        # For requests that find nobody.
+        # Some requests must find no node.
         time.sleep(0.3)
 
     killer = threading.Thread(target=kill)
@@ -61,14 +61,14 @@ def test_kill_of_all_nodes_loses_nothing(whole: Cluster, homes: Homes) -> None:
     }
     assert {each for each in acknowledged if found.get(each) != user(each)} == set()
     assert refused & set(found) == set()
-    # A read may have been decided with a standby: it may then have a hint to give home, and what
-    # an interrupted write left on the other home is still there.
+    # A standby may have decided a read and have a hint to hand off. Until then the state of an
+    # interrupted write stays on the other home.
     assert wait_for(lambda: _equal_after(read(whole, ids), homes), 20)
 
 
 @pytest.mark.parametrize(("mode", "least"), [("always", 2), ("os", 0)])
 def test_two_nodes_flush_before_the_answer(tmp_path: Path, mode: str, least: int) -> None:
-    """Before an answer two nodes flush their logs, unless told to leave that to the system."""
+    """Two nodes flush their logs before an answer, unless `DDB_FSYNC` is `os`."""
     with Cluster(tmp_path, DDB_FSYNC=mode) as cluster:
         homes = Homes(cluster)
         assert wait_for(homes.settled, 20)
@@ -90,5 +90,5 @@ def _equal_after(_: object, homes: Homes) -> bool:
 
 
 def logs(flushes: Flushes) -> int:
-    """Flushes of the store's write-ahead logs."""
+    """Return the number of flushes of the store's write-ahead logs."""
     return sum(count for name, count in flushes.files.items() if name.endswith(".log"))

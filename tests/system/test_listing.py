@@ -1,4 +1,4 @@
-"""LIST and COUNT say exactly what is there, whatever is out or has just come back."""
+"""LIST and COUNT are exact while any one node is down or has just returned."""
 
 import itertools
 
@@ -13,12 +13,12 @@ from tests.system.homes import Homes
 SOME = 600
 MANY = 3000
 FEW = 150
-LOOKS = 4
-"""Looks that found hints still waiting afterwards."""
+CHECKS = 4
+"""Checks that must end while hints still exist."""
 
 
 class Expected:
-    """The ids that live, across the tests of this module."""
+    """The ids of existing records, across the tests of this module."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.live: set[str] = set()
@@ -26,7 +26,7 @@ class Expected:
         self._made = 0
 
     def change(self, count: int) -> None:
-        """Create `count` records; update some older ones and delete some of either."""
+        """Create `count` records, update some older ones, and delete some of both."""
         older = sorted(self.live)[: count // 4]
         made = [f"list-{number}" for number in range(self._made, self._made + count)]
         self._made += count
@@ -43,14 +43,14 @@ class Expected:
 
 @pytest.fixture(scope="module")
 def expected(trio: Cluster) -> Expected:
-    """What lives, and a way to change it."""
+    """The existing records, and a way to change them."""
     made = Expected(trio)
     made.change(SOME)
     return made
 
 
 def pages(cluster: Cluster, limit: int, by: str) -> list[str]:
-    """The ids of all pages, by "cursor" or by "offset"."""
+    """Return the ids of all pages, by "cursor" or by "offset"."""
     found: list[str] = []
     path = f"{PATH}?limit={limit}"
     while path:
@@ -65,8 +65,8 @@ def pages(cluster: Cluster, limit: int, by: str) -> list[str]:
     return found
 
 
-def exact(cluster: Cluster, live: set[str]) -> None:
-    """COUNT, and LIST both ways, say what is live: all of it, in order, and nothing twice."""
+def check_exact(cluster: Cluster, live: set[str]) -> None:
+    """Check that COUNT and both kinds of LIST have each record of `live` once, in order."""
     ordered = sorted(live, key=key_of)
     assert get(cluster, f"{PATH}count").json == {"count": len(live)}
     assert pages(cluster, 1000, "cursor") == ordered
@@ -75,32 +75,34 @@ def exact(cluster: Cluster, live: set[str]) -> None:
 
 def test_exact_with_all_nodes_up(whole: Cluster, expected: Expected) -> None:
     """With all nodes up LIST and COUNT are exact, and pages of any size agree."""
-    exact(whole, expected.live)
+    check_exact(whole, expected.live)
     assert pages(whole, 7, "cursor") == pages(whole, 500, "offset")
 
 
 @pytest.mark.parametrize("name", ["db-0", "db-1", "db-2"])
 @pytest.mark.parametrize("fault", ["kill", "pause"])
-def test_exact_with_one_node_out(whole: Cluster, expected: Expected, name: str, fault: str) -> None:
-    """With any node killed or paused they are exact, before and after writes that it misses."""
+def test_exact_with_one_node_down(
+    whole: Cluster, expected: Expected, name: str, fault: str
+) -> None:
+    """With any node killed or paused, LIST and COUNT are exact, before and after more writes."""
     whole.do(fault, name)
-    exact(whole, expected.live)
+    check_exact(whole, expected.live)
     expected.change(60)
-    exact(whole, expected.live)
+    check_exact(whole, expected.live)
 
 
 def test_exact_before_handoff_has_finished(
     whole: Cluster, homes: Homes, expected: Expected
 ) -> None:
-    """Right after a node's return, while thousands of hints wait for it, they are exact."""
-    looks = 0
-    while looks < LOOKS:
+    """LIST and COUNT are exact during the handoff of thousands of hints."""
+    checks = 0
+    while checks < CHECKS:
         whole.do("kill", "db-1")
         expected.change(MANY)
         whole.do("start", "db-1")
         assert wait_for(lambda: whole.request("GET", "/readyz")[0] == 200, 10)
         assert homes.hints() > MANY / 4
-        # How many looks fit into one hand-off depends on the machine, so each one is short.
+        # Each check is short: the machine decides how many fit into one handoff.
         ordered = sorted(expected.live, key=key_of)
         for start in itertools.cycle(range(0, len(ordered), 1000)):
             assert get(whole, f"{PATH}count").json == {"count": len(ordered)}
@@ -108,14 +110,12 @@ def test_exact_before_handoff_has_finished(
             assert [row["id"] for row in rows] == ordered[start : start + 1000]
             if not homes.hints():
                 break
-            looks += 1
-        exact(whole, expected.live)
+            checks += 1
+        check_exact(whole, expected.live)
 
 
-def test_what_a_listing_shows_two_nodes_hold(
-    whole: Cluster, homes: Homes, expected: Expected
-) -> None:
-    """A state that an interrupted coordinator left on one home is settled before it is shown."""
+def test_listed_states_are_on_two_nodes(whole: Cluster, homes: Homes, expected: Expected) -> None:
+    """LIST decides the state that an interrupted coordinator left on one home."""
     name = homes.ring.names[0]
     key = next(key_of(each) for each in expected.live if homes.ring.cell(key_of(each)).home == name)
     left = branch(homes, name, key, 1, 77)
@@ -131,18 +131,18 @@ def test_what_a_listing_shows_two_nodes_hold(
     first, second = homes.states(key)
     assert first == second
     assert [row["group"] for row in rows if key_of(row["id"]) == key] == [77]
-    exact(whole, expected.live)
+    check_exact(whole, expected.live)
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
-def test_exact_with_another_out_before_handoff(
+def test_exact_with_another_down_before_handoff(
     whole: Cluster, homes: Homes, expected: Expected, fault: str
 ) -> None:
-    """When a holder of its hints goes out as a node returns, they are exact all the same."""
+    """LIST and COUNT are exact when a standby stops before it hands off to a returned node."""
     whole.do("kill", "db-1")
-    # Few: the homes of those are compared record by record, and each answer has 250 ms for that.
+    # Few, since COUNT compares these homes by record and has 250 ms.
     expected.change(FEW)
     whole.do(fault, "db-2")
     whole.do("start", "db-1")
     for _ in range(3):
-        exact(whole, expected.live)
+        check_exact(whole, expected.live)

@@ -1,4 +1,4 @@
-"""A node whose data directory is put back as it was some time ago."""
+"""A node whose data directory is replaced by an older copy."""
 
 import shutil
 from functools import partial
@@ -16,14 +16,14 @@ NAME = "db-1"
 
 
 def take(cluster: Cluster, image: Path, ends: str) -> None:
-    """End the node and copy its data directory; then it goes on."""
+    """Stop the node, copy its data directory and start it again."""
     cluster.do(ends, NAME)
     shutil.copytree(cluster.data / NAME, image)
     cluster.do("start", NAME)
 
 
 def put_back(cluster: Cluster, image: Path, ends: str) -> None:
-    """End the node, and start it on what its directory was when the image was taken."""
+    """Stop the node, replace its data directory by the image and start it."""
     cluster.do(ends, NAME)
     shutil.rmtree(cluster.data / NAME)
     shutil.copytree(image, cluster.data / NAME)
@@ -36,7 +36,7 @@ def all_are(cluster: Cluster, group: int) -> bool:
 
 
 def fact(homes: Homes, name: str) -> object:
-    """A fact of the node's own status, None while it starts again."""
+    """Return a field of the node's status, None while it starts again."""
     try:
         return homes.facts(NAME)[name]
     except OSError:
@@ -59,7 +59,7 @@ def update(cluster: Cluster, group: int) -> None:
 def test_an_old_image_has_no_vote_and_is_refilled(
     tmp_path: Path, ends: str, boots: int, times: int
 ) -> None:
-    """No acknowledged change is missed, and the node has its copies again under a new id."""
+    """Reads find every acknowledged change, and the node refills under a new node id."""
     with Cluster(tmp_path) as cluster:
         homes, image = Homes(cluster), tmp_path / "image"
         assert wait_for(homes.settled, 20)
@@ -80,11 +80,11 @@ def test_an_old_image_has_no_vote_and_is_refilled(
         assert all_are(cluster, 1 + times)
         log = (cluster.data / f"{NAME}.log").read_text(encoding="utf-8")
         assert "is of an earlier time" in log
-        assert "refilled from the others" in log
+        assert "refills from the others" in log
 
 
 def test_an_old_image_waits_while_another_node_is_down(tmp_path: Path) -> None:
-    """It neither votes nor loses its rows until all others are there to refill it."""
+    """An outdated node keeps its rows and does not vote until all others are up."""
     with Cluster(tmp_path) as cluster:
         homes, image = Homes(cluster), tmp_path / "image"
         assert wait_for(homes.settled, 20)
@@ -97,7 +97,7 @@ def test_an_old_image_waits_while_another_node_is_down(tmp_path: Path) -> None:
         assert wait_for(lambda: fact(homes, "stage") == "outdated", 20)
         assert homes.facts(NAME)["state"] == "joining"
         assert homes.facts(NAME)["records"] > 0
-        # Two nodes of a cell are not there, and nobody pretends otherwise.
+        # Each cell has one voting node, so each GET gets a 503.
         assert {cluster.request("GET", PATH + each)[0] for each in IDS[:4]} == {503}
         cluster.do("start", "db-0")
         assert wait_for(homes.settled, 20)
@@ -105,7 +105,7 @@ def test_an_old_image_waits_while_another_node_is_down(tmp_path: Path) -> None:
 
 
 def test_a_cluster_restored_from_images_of_one_moment_starts(tmp_path: Path) -> None:
-    """All directories put back together serve what they held, even with one node missing."""
+    """Directories restored together serve their records, even with one node down."""
     with Cluster(tmp_path) as cluster:
         homes = Homes(cluster)
         assert wait_for(homes.settled, 20)

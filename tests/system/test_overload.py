@@ -9,16 +9,16 @@ from tests.cluster import Cluster
 SECONDS = 3.0
 HOST = "127.0.0.1"
 STALLS = 0.02
-"""Share of answers that a busy machine may spoil by standing still in the midst of changes."""
+"""Share of answers that may be uncertain, because a busy machine stalls during changes."""
 
 
 def measured(cluster: Cluster, workload: str, clients: int) -> dict[str, Seen]:
-    """What each kind of clients was answered."""
+    """Return the answers per kind of client."""
     return asyncio.run(loaded(HOST, cluster.port, SECONDS, WORKLOADS[workload](clients)))
 
 
 def test_overload_costs_neither_throughput_nor_certainty(tmp_path: Path) -> None:
-    """Beyond saturation successes stay, and every refusal says that nothing was done."""
+    """Beyond saturation, throughput stays, and each refusal states that nothing was done."""
     with Cluster(tmp_path) as cluster:
         asyncio.run(filled(HOST, cluster.port))
         few = measured(cluster, "hot PUT", 32)["PUT"]
@@ -29,8 +29,8 @@ def test_overload_costs_neither_throughput_nor_certainty(tmp_path: Path) -> None
         assert sorted(many.good)[len(many.good) * 9 // 10] < 0.4
 
 
-def test_scans_starve_nobody(tmp_path: Path) -> None:
-    """Beside endless large pages nearly every GET succeeds, and pages come, too."""
+def test_scans_starve_no_client(tmp_path: Path) -> None:
+    """During endless large pages nearly every GET succeeds, and some pages too."""
     with Cluster(tmp_path) as cluster:
         asyncio.run(filled(HOST, cluster.port))
         seen = measured(cluster, "LIST with GET", 16)

@@ -1,4 +1,4 @@
-"""Reads repair what an outage or an interrupted coordinator left behind."""
+"""Read repair after an outage or an interrupted coordinator."""
 
 import itertools
 
@@ -17,7 +17,7 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture
 def record_id(homes: Homes, whole: Cluster) -> str:
-    """The id of a record that both homes hold, all nodes being up."""
+    """The id of a record on both homes, while all nodes are up."""
     record_id = homes.ids(A_CELL, 1, f"repair{next(_NUMBERS)}")[0]
     assert whole.request("POST", "/api/users/", user(record_id, 1))[0] == 201
     return record_id
@@ -27,7 +27,7 @@ def record_id(homes: Homes, whole: Cluster) -> str:
 def test_one_read_repairs_a_stale_home(
     whole: Cluster, homes: Homes, record_id: str, stale: int
 ) -> None:
-    """A home that missed an update has it after one read through the gateway."""
+    """One read through the gateway brings a missed update to a stale home."""
     key = key_of(record_id)
     name, standby = A_CELL[stale], A_CELL[2]
     bystander = homes.ids(A_CELL, 1, f"bystander{stale}-")[0]
@@ -35,7 +35,7 @@ def test_one_read_repairs_a_stale_home(
     whole.do("kill", name)
     updated = user(record_id, 2)
     assert whole.request("PUT", "/api/users/", {"id": record_id, "group": 2}) == (200, updated)
-    # Nobody is left to hand the update off.
+    # The standby is down too, so no node can hand the update off.
     whole.do("kill", standby)
     whole.do("start", name)
     other = A_CELL[1 - stale]
@@ -45,7 +45,7 @@ def test_one_read_repairs_a_stale_home(
 
     assert whole.request("GET", f"/api/users/{record_id}") == (200, updated)
 
-    # The answer does not wait for it: two of the cell's three hold the update already.
+    # The answer precedes the repair: two of the cell's three nodes store the update already.
     assert wait_for(lambda: len(set(homes.states(key))) == 1, 5)
     assert homes.state(name, key).version == homes.state(other, key).version
     after = sum(homes.facts(each)["counters"]["stale_repairs"] for each in A_CELL[:2])
@@ -53,7 +53,7 @@ def test_one_read_repairs_a_stale_home(
 
 
 def test_one_read_settles_concurrent_versions(whole: Cluster, homes: Homes, record_id: str) -> None:
-    """Of two branches that interrupted coordinators left, one read leaves one, on both homes."""
+    """One read of two concurrent states leaves one of them, on both homes."""
     key = key_of(record_id)
     older = branch(homes, A_CELL[0], key, 1, 21)
     newer = branch(homes, A_CELL[1], key, 2, 22)
@@ -69,8 +69,10 @@ def test_one_read_settles_concurrent_versions(whole: Cluster, homes: Homes, reco
     assert whole.request("GET", f"/api/users/{record_id}") == (200, body)
 
 
-def test_a_write_takes_in_concurrent_versions(whole: Cluster, homes: Homes, record_id: str) -> None:
-    """An update over two branches dominates both, and both homes hold it."""
+def test_one_write_settles_concurrent_versions(
+    whole: Cluster, homes: Homes, record_id: str
+) -> None:
+    """An update of two concurrent states supersedes both, on both homes."""
     key = key_of(record_id)
     older = branch(homes, A_CELL[1], key, 1, 31)
     newer = branch(homes, A_CELL[0], key, 2, 32)
@@ -91,7 +93,7 @@ def test_a_write_takes_in_concurrent_versions(whole: Cluster, homes: Homes, reco
 
 
 def test_status_shows_the_repairs(whole: Cluster, homes: Homes) -> None:
-    """`ddb status --json` has the counters of both kinds of repair for every node."""
+    """`ddb status --json` has both repair counters of every node."""
     nodes = whole.status()["nodes"]
     assert isinstance(nodes, list)
     for node in nodes:
@@ -99,7 +101,7 @@ def test_status_shows_the_repairs(whole: Cluster, homes: Homes) -> None:
 
 
 def answers_at_once(cluster: Cluster, record_id: str) -> bool:
-    """Whether the first home answers for a record without the gateway trying another node."""
+    """Whether the gateway gets an answer for a record from the first node that it asks."""
     before = retries(cluster)
     return cluster.request("GET", f"/api/users/{record_id}")[0] == 200 and (
         retries(cluster) == before
@@ -107,7 +109,7 @@ def answers_at_once(cluster: Cluster, record_id: str) -> bool:
 
 
 def retries(cluster: Cluster) -> int:
-    """Second attempts that the gateway has made."""
+    """Return the number of the gateway's retries."""
     status, view = cluster.request("GET", "/statusz")
     assert status == 200
     assert isinstance(view, dict)

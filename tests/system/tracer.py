@@ -1,4 +1,4 @@
-"""Which system calls a running process makes, seen from outside through ptrace(2)."""
+"""Counts the flush calls of a running process through ptrace(2)."""
 
 import ctypes
 import os
@@ -38,15 +38,15 @@ class _Info(ctypes.Structure):
 
 
 class Flushes:
-    """Counts the calls by which a process has its files written to the disk, while entered."""
+    """Counts fsync and fdatasync of a process while the context is active."""
 
     def __init__(self, pid: int) -> None:
         self.files: Counter[str] = Counter()
-        """Flushes begun, by the name of the file."""
+        """Flushes begun, by file name."""
         self._pid = pid
         self._numbers = FLUSHES[platform.machine()]
         self._ready, self._over = threading.Event(), threading.Event()
-        # A tracer is a thread: the kernel lets go of what it traced when it ends.
+        # The tracer is a thread. When it ends, the kernel detaches it from the process.
         self._thread = threading.Thread(target=self._trace)
         self._error: OSError | None = None
 
@@ -76,14 +76,14 @@ class Flushes:
                 _ptrace(_INTERRUPT, task)
             self._ready.set()
             while not self._over.is_set():
-                if not any(self._look_at(task, tasks) for task in list(tasks)):
+                if not any(self._step(task, tasks) for task in list(tasks)):
                     time.sleep(_NAP)
         except OSError as error:
             self._error = error
             self._ready.set()
 
-    def _look_at(self, task: int, tasks: set[int]) -> bool:
-        """Whether the task had stopped; it runs on."""
+    def _step(self, task: int, tasks: set[int]) -> bool:
+        """Resume the task if it has stopped, and return whether it had."""
         try:
             stopped, status = os.waitpid(task, os.WNOHANG | _WALL)
         except ChildProcessError:

@@ -126,8 +126,8 @@ def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: s
         me, boot = mint("a", NAMES, rng), Boot(1, 1, 1, 0)
         real = RealNode(me, boot, ring, store, Network({}), SystemClock(), rng)
         greetings = [
-            await real.greet(hello),
-            await real.greet(Hello(PROTOCOL, ring.digest, "x", 1)),
+            await real.admission.greet(hello),
+            await real.admission.greet(Hello(PROTOCOL, ring.digest, "x", 1)),
         ]
         store.close()
         assert isinstance(greetings[0], Unwelcome)

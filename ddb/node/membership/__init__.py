@@ -1,1 +1,1 @@
-"""Who a node is, whose data directory it opens, and how blank nodes form a cluster."""
+"""The identity of a node, the owner of its data directory, and how blank nodes form a cluster."""

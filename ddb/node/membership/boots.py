@@ -1,8 +1,9 @@
-"""Boots: each start of a node uses a number once, and its peers remember that number.
+"""Boot numbers: how peers detect a data directory that is older than the node's latest.
 
-A data directory that is put back as it was some time ago brings back an old boot number, an old
-ceiling or a retired node id. Every copy in it is as old, and so are its promises: it must not vote.
-The node itself cannot see that, since the image restored everything that it knows. Its peers can.
+Each start of a node uses a boot number once, and its peers remember that number. A restored data
+directory brings back an old boot number, an old ceiling or a retired node id. All its copies and
+promises are as old, so it must not vote. The node itself cannot detect this, because the directory
+restores all that it remembers. Its peers can.
 """
 
 import asyncio
@@ -20,18 +21,22 @@ from ddb.wire.messages import Boot
 BOOT = b"boot"
 PEERS = b"peers"
 KEEP_EVERY_MS = 500
-"""Milliseconds of a peer's counter between writes of how far it has come.
+"""Milliseconds of a peer's counter between writes of that counter to disk.
 
-Too low: writes for nothing. Too high: an image that is older than half a second passes where this
-node restarts in between.
+Too low: needless writes. Too high: a restart of this node loses the newer counters, so it may
+accept a restored directory.
 """
 MOST_RETIRED = 64
-"""Earlier node ids of one peer that are remembered: one for each lost or outdated disk."""
+"""Earlier node ids that a node remembers of one peer: one for each lost or outdated disk.
+
+Too low: a disk returns unnoticed after that many replacements. Too high: the row grows.
+"""
 NONCE_BITS = 62
+"""Random bits that tell two starts with the same boot number apart. Too low: they may be equal."""
 
 
 class Finding(Enum):
-    """Why a peer's disk is of an earlier time than what this node remembers of it."""
+    """The evidence that a peer's disk is older than this node remembers."""
 
     RETIRED_ID = "its node id was replaced by a newer one"
     EARLIER_BOOT = "it has started more often than this disk counts"
@@ -39,21 +44,20 @@ class Finding(Enum):
     LOWER_CEILING = "its counters have come further than this disk reserves"
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """The newest that is known of one peer.
-
-    `reached`: a counter that its durable ceiling covered. `retired`: its earlier node ids.
-    """
+class BootRecord(msgspec.Struct, frozen=True):
+    """The latest start of one peer."""
 
     node_id: int
     number: int
     nonce: int
     reached: int = 0
+    """A counter that the peer's durable ceiling covered."""
     retired: tuple[int, ...] = ()
+    """The peer's earlier node ids."""
 
 
 def outdated(by: str, name: str, finding: Finding) -> str:
-    """What to tell the operator of a disk that `by` has found to be older than it remembers."""
+    """Return the error for the operator of `name`, whose disk the node `by` refuses."""
     return (
         f"the data directory of {name} is of an earlier time: {by} remembers that {finding.value}."
         f" Every copy in it may be stale, so {name} has no vote with it"
@@ -61,88 +65,92 @@ def outdated(by: str, name: str, finding: Finding) -> str:
 
 
 async def begin_boot(store: Store, node_id: int, rng: random.Random) -> Boot:
-    """Use up the next boot number of this disk, durably. Raises `StoreFailed`."""
+    """Take the next boot number of this disk, durably. Raises `StoreFailed`."""
     number = int.from_bytes(store.get(Family.META, BOOT) or b"", "big") + 1
     await store.commit([(Family.META, BOOT, number.to_bytes(8, "big"))])
     ceiling = int.from_bytes(store.get(Family.META, CEILING_KEY) or b"", "big")
     return Boot(node_id, number, rng.getrandbits(NONCE_BITS), ceiling)
 
 
-def find(known: Standing | None, boot: Boot) -> Finding | None:
-    """What proves that the disk behind `boot` is older than what is `known` of its node."""
-    if known is None:
+def find(recorded: BootRecord | None, boot: Boot) -> Finding | None:
+    """Return the evidence that the disk of `boot` is older than `recorded`, None without any."""
+    if recorded is None:
         return None
-    if boot.node_id != known.node_id:
-        return Finding.RETIRED_ID if boot.node_id in known.retired else None
-    if boot.number < known.number:
+    if boot.node_id != recorded.node_id:
+        return Finding.RETIRED_ID if boot.node_id in recorded.retired else None
+    if boot.number < recorded.number:
         return Finding.EARLIER_BOOT
-    if boot.number == known.number:
-        # The same start as before: its ceiling of then is no news.
-        return None if boot.nonce == known.nonce else Finding.USED_BOOT
-    return Finding.LOWER_CEILING if boot.ceiling < known.reached else None
+    if boot.number == recorded.number:
+        # The same start repeats its Hello, so its ceiling is older than its counters by now.
+        return None if boot.nonce == recorded.nonce else Finding.USED_BOOT
+    return Finding.LOWER_CEILING if boot.ceiling < recorded.reached else None
 
 
-def succeed(known: Standing | None, boot: Boot) -> Standing:
-    """What is known of a peer after `boot`, which `find` has nothing against."""
-    if known is None:
-        return Standing(boot.node_id, boot.number, boot.nonce)
-    if boot.node_id == known.node_id:
-        return Standing(boot.node_id, boot.number, boot.nonce, known.reached, known.retired)
-    # What the lost disk had reached is not held against the new one.
-    retired = (*known.retired, known.node_id)[-MOST_RETIRED:]
-    return Standing(boot.node_id, boot.number, boot.nonce, 0, retired)
+def succeed(recorded: BootRecord | None, boot: Boot) -> BootRecord:
+    """Return the record of a peer after `boot`, for which `find` returns None."""
+    if recorded is None:
+        return BootRecord(boot.node_id, boot.number, boot.nonce)
+    if boot.node_id == recorded.node_id:
+        return BootRecord(boot.node_id, boot.number, boot.nonce, recorded.reached, recorded.retired)
+    # The ceiling of the lost disk does not bind the new one.
+    retired = (*recorded.retired, recorded.node_id)[-MOST_RETIRED:]
+    return BootRecord(boot.node_id, boot.number, boot.nonce, 0, retired)
 
 
 class Peers:
-    """What one node remembers of the starts of the others, on its disk."""
+    """The starts of all peers that one node remembers on its disk."""
 
     def __init__(self, names: Collection[str], store: Store) -> None:
         self._names = names
         self._store = store
         found = store.get(Family.META, PEERS)
-        self._known: dict[str, Standing] = (
-            msgspec.msgpack.decode(found, type=dict[str, Standing]) if found else {}
+        self._records: dict[str, BootRecord] = (
+            msgspec.msgpack.decode(found, type=dict[str, BootRecord]) if found else {}
         )
-        self._greeted: dict[str, int] = {}
+        self._hello_ids: dict[str, int] = {}
+        """Node id in the latest Hello of each peer, since this node started."""
 
-    def judge(self, name: str, boot: Boot) -> Finding | None:
-        """What speaks against this start of a peer."""
-        return find(self._known.get(name), boot)
+    def check(self, name: str, boot: Boot) -> Finding | None:
+        """Return the evidence against this start of a peer, None without any."""
+        return find(self._records.get(name), boot)
 
     def remember(self, name: str, boot: Boot) -> asyncio.Future[None] | None:
-        """Remember a start, against which `judge` has nothing; what to wait for, if anything."""
-        known = self._known.get(name)
-        now = succeed(known, boot)
-        if now != known and name in self._names:
-            self._known[name] = now
+        """Remember a start for which `check` returns None.
+
+        Returns the write to wait for, or None where nothing changes.
+        """
+        recorded = self._records.get(name)
+        now = succeed(recorded, boot)
+        if now != recorded and name in self._names:
+            self._records[name] = now
             return self._keep()
         return None
 
-    def greeted(self, name: str, boot: Boot) -> None:
-        """A peer has introduced itself on a new connection."""
-        self._greeted[name] = boot.node_id
+    def note_hello(self, name: str, boot: Boot) -> None:
+        """Note the node id in a peer's Hello on a new connection."""
+        self._hello_ids[name] = boot.node_id
 
-    def proposes(self, name: str, node_id: int) -> bool:
-        """Whether a peer, by its latest Hello, issues ballots under `node_id`.
+    def may_propose(self, name: str, node_id: int) -> bool:
+        """Whether the latest Hello of a peer has the node id `node_id`.
 
-        A proposal under an earlier id was sent before a disk was lost. The refill of the new disk
-        cannot cover a ballot that no other node had seen by then.
+        A proposal under an earlier id is from before the peer lost a disk. The refill of the new
+        disk cannot cover a ballot that had reached no other node by then.
         """
-        return self._greeted.get(name) == node_id
+        return self._hello_ids.get(name) == node_id
 
-    def reached(self, node_id: int, counter: int) -> None:
-        """The durable ceiling of a peer covers `counter`."""
-        for name, known in self._known.items():
-            if known.node_id == node_id and (
-                millisecond_of(counter) - millisecond_of(known.reached) >= KEEP_EVERY_MS
+    def note_ceiling(self, node_id: int, counter: int) -> None:
+        """Note that the durable ceiling of a peer covers `counter`."""
+        for name, recorded in self._records.items():
+            if recorded.node_id == node_id and (
+                millisecond_of(counter) - millisecond_of(recorded.reached) >= KEEP_EVERY_MS
             ):
-                self._known[name] = msgspec.structs.replace(known, reached=counter)
-                # Nobody waits for it: a notice that is lost is repeated by the next one.
+                self._records[name] = msgspec.structs.replace(recorded, reached=counter)
+                # No caller waits for this write: the next notice repeats a lost one.
                 self._keep()
                 return
 
     def _keep(self) -> asyncio.Future[None]:
-        return self._store.commit([(Family.META, PEERS, msgspec.msgpack.encode(self._known))])
+        return self._store.commit([(Family.META, PEERS, msgspec.msgpack.encode(self._records))])
 
     def __repr__(self) -> str:
-        return f"<Peers {', '.join(f'{n} boot {k.number}' for n, k in self._known.items())}>"
+        return f"<Peers {', '.join(f'{n} boot {k.number}' for n, k in self._records.items())}>"

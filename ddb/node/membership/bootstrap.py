@@ -1,10 +1,14 @@
-"""Formation: how blank nodes become a cluster, and why a wiped one does not simply vote again.
+"""Bootstrap: how blank nodes form a cluster, and why a wiped node does not vote at once.
 
-A blank node knows nothing, and its "absent" must never count as half of a quorum unless the whole
-cluster is new. So the first node by name, the founder, waits until all others are blank too, has
-each write down that it belongs to the cluster about to be, and only then declares it ready; the
-others follow when they see any ready node of that cluster. A node that is blank while another is
-ready has lost its disk.
+A blank node has no copies. Its "absent" must not count as half of a quorum, unless the whole
+cluster is new. So the first node by name is the founder:
+
+1. The founder waits until all other nodes are blank too.
+2. It asks each to store the id of the new cluster.
+3. Once all have, it becomes ready.
+4. Each other node becomes ready when any node of that cluster is ready.
+
+A node that is blank while another is ready has lost its disk. It refills before it votes.
 """
 
 import asyncio
@@ -24,12 +28,17 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.1
+"""Seconds between surveys of the peers. Too low: needless messages. Too high: a node joins late."""
 PEER_TIMEOUT_S = 1.0
+"""Seconds without a reply after which a peer is silent. Too low: a slow flush delays the cluster.
+Too high: a dead peer does."""
 SURVEY_BUDGET_S = 2.0
+"""Seconds until the deadline of a survey's request. Too low: a slow peer drops it. Too high: a peer
+answers a survey that is over."""
 
 
 class Bootstrap:
-    """One node's way to READY."""
+    """Takes one node to the stage READY."""
 
     def __init__(
         self,
@@ -42,13 +51,15 @@ class Bootstrap:
         confirmation: Confirmation,
         refill: Callable[[int], Awaitable[bool]],
     ) -> None:
-        """`refill` takes over a blank node's share from the others; True once it has it all.
+        """Start from the stage that `identity` has.
 
-        It is given a counter above every ballot that this node's lost disk can have promised.
+        Args:
+            refill: copies a blank node's share from the others, and returns whether all of it is
+                here. Its argument is a counter above every promise of this node's lost disk.
         """
         self.identity = identity
         self.missing: tuple[str, ...] = ()
-        """Nodes that this one, not being ready, waits for: they do not answer."""
+        """Nodes without a reply, for which this node waits; empty once it is ready."""
         self._store = store
         self._transport = transport
         self._clock = clock
@@ -60,14 +71,14 @@ class Bootstrap:
 
     @property
     def ready(self) -> bool:
-        """Whether this node belongs to a cluster and holds its share."""
+        """Whether this node belongs to a cluster and has its share."""
         return self.identity.stage is Stage.READY
 
     async def run(self) -> None:
-        """Work towards READY until there, or until the rows are to go. Raises `StoreFailed`."""
+        """Work until READY, or until this node must discard its rows. Raises `StoreFailed`."""
         while not self.ready:
             members = dict(zip(self._others, await self._survey(), strict=True))
-            self._miss(tuple(name for name, member in members.items() if member is None))
+            self._note_missing(tuple(name for name, member in members.items() if member is None))
             established = [
                 member for member in members.values() if member and member.stage == Stage.READY
             ]
@@ -84,9 +95,9 @@ class Bootstrap:
         self.missing = ()
 
     async def form(self, request: Form) -> Reply:
-        """Answer the founder."""
-        joins = self.identity.stage in (Stage.BLANK, Stage.FOUNDING)
-        if joins and self.identity.cluster != request.cluster:
+        """Answer the Form of the founder."""
+        may_join = self.identity.stage in (Stage.BLANK, Stage.FOUNDING)
+        if may_join and self.identity.cluster != request.cluster:
             await self._become(Stage.FOUNDING, request.cluster)
         return self.member()
 
@@ -110,17 +121,17 @@ class Bootstrap:
         cluster = self.identity.cluster or self._rng.randbytes(CLUSTER_ID_BYTES)
         if self.identity.stage is Stage.BLANK:
             await self._become(Stage.FOUNDING, cluster)
-        agreed = await asyncio.gather(*(self._ask(name, Form(cluster)) for name in self._others))
+        answers = await asyncio.gather(*(self._ask(name, Form(cluster)) for name in self._others))
         if all(
             member and member.stage == Stage.FOUNDING and member.cluster == cluster
-            for member in agreed
+            for member in answers
         ):
             await self._become(Stage.READY, cluster)
 
     async def _survey(self) -> list[Member | None]:
         return await asyncio.gather(*(self._ask(name, Membership()) for name in self._others))
 
-    def _miss(self, missing: tuple[str, ...]) -> None:
+    def _note_missing(self, missing: tuple[str, ...]) -> None:
         if missing and missing != self.missing:
             log.info("%s waits for %s to join", self.identity.name, ", ".join(missing))
         self.missing = missing
@@ -146,4 +157,4 @@ class Bootstrap:
         self.identity = identity
 
     def __repr__(self) -> str:
-        return f"<Formation {self.identity.name} {self.identity.stage.name}>"
+        return f"<Bootstrap {self.identity.name} {self.identity.stage.name}>"

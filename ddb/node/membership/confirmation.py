@@ -1,7 +1,7 @@
-"""Confirmation: a node that has started votes only once its peers find nothing against its disk.
+"""Confirmation: after a start, a node votes only once its peers have accepted its disk.
 
-A node cannot see that its own disk is of an earlier time, and its peers can. A node alone decides
-nothing, so to wait for one other node of each cell costs no availability.
+A node cannot detect that its own disk is outdated; its peers can. One node alone decides nothing.
+So to wait for one other node of each cell costs no availability.
 """
 
 import asyncio
@@ -9,27 +9,27 @@ from collections.abc import Collection
 
 
 class Confirmation:
-    """Which peers have welcomed this start of the node, and whether one has refused it."""
+    """The peers that have accepted this start of the node, and the refusal of one."""
 
     def __init__(self, cells: Collection[tuple[str, ...]]) -> None:
-        """`cells` names the other nodes of each cell that this node belongs to."""
+        """`cells`: the other nodes of each cell that this node belongs to."""
         self.complete = False
         """Whether this start may vote."""
         self.reason = ""
-        """Why a peer has refused it."""
+        """Why a peer has refused this start; empty where none has."""
         self.refused = asyncio.Event()
         self._cells = cells
         self._confirmed: set[str] = set()
 
     def confirm(self, peer: str) -> None:
-        """A peer has welcomed this start."""
+        """Record that a peer has accepted this start."""
         self._confirmed.add(peer)
         self.complete = not self.refused.is_set() and all(
             not self._confirmed.isdisjoint(cell) for cell in self._cells
         )
 
     def refuse(self, reason: str) -> None:
-        """A peer remembers a later state of this disk: the vote is gone at once."""
+        """Record that a peer remembers a later state of this disk; end this node's vote."""
         self.complete = False
         self.reason = reason
         self.refused.set()

@@ -1,7 +1,7 @@
-"""Whose data directory this is, in a file beside the store that can be read without opening it.
+"""The owner file of a data directory, readable without opening the store.
 
-To open a store is to write to it, so a node that was given another's directory must find out
-before. The file is written once the store itself holds the identity, and never changes.
+To open a store is to write to it. So a node that is configured with another node's directory must
+detect that first. The node writes the file once its store has the identity, and never changes it.
 """
 
 from pathlib import Path
@@ -15,14 +15,18 @@ _NAME = "owner.json"
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The node that a directory belongs to, and the set of nodes it was made for."""
+    """The node that owns a directory, and the set of nodes in its cluster."""
 
     name: str
     names: tuple[str, ...]
 
 
 def claimed(directory: Path, name: str, names: tuple[str, ...]) -> bool:
-    """Whether `directory` already belongs to this node. Raises `ForeignData`; writes nothing."""
+    """Whether this node owns `directory`; False where it has no owner. Writes nothing.
+
+    Raises:
+        ForeignData: another node owns it, or the owner file is unreadable.
+    """
     path = directory / _NAME
     try:
         owner = msgspec.json.decode(path.read_bytes(), type=Owner)
@@ -30,14 +34,15 @@ def claimed(directory: Path, name: str, names: tuple[str, ...]) -> bool:
         return False
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ForeignData(
-            f"{path} cannot be read: {error}. Whose data this is cannot be told: give this node"
-            " its own directory, or an empty one, which is refilled from the others"
+            f"{path} cannot be read: {error}. The owner of this data is uncertain, and nothing in"
+            " the directory was changed. Give this node its own directory, or an empty one; it"
+            " refills from the others"
         ) from error
     check_owner(owner.name, owner.names, name, names)
     return True
 
 
 def claim(directory: Path, identity: Identity) -> None:
-    """Write down whose directory this is. Raises OSError."""
+    """Write the owner file. Raises `OSError`."""
     owner = Owner(identity.name, identity.names)
     replace_file(directory / _NAME, msgspec.json.encode(owner))

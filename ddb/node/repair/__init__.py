@@ -1,1 +1,1 @@
-"""How copies return to where they belong: handoff, rebuild, recovery of open rounds."""
+"""How copies return to their homes: handoff, refill and rebuild."""

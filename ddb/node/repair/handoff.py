@@ -1,9 +1,9 @@
-"""Hinted handoff: a standby gives home what it holds in a home's stead, and then lets go of it.
+"""Hinted handoff: a standby sends its hints to their homes, and drops them.
 
-A hint is dropped only when *both* homes durably hold a state at least as new as the hint and as
-any promise made on it: one home's word is not enough, since the hint may be one of the two copies
-that the record's quorum rests on. A home that refuses, because it promised something newer or has
-restarted, is brought up by a full round instead.
+The standby drops a hint only when *both* homes durably store a state that is new enough. It must be
+at least as new as the hint and as any promise on it. The answer of one home is not enough: the hint
+may be half of the record's quorum. A home refuses a hint below a newer promise, and after a restart
+one below its floor. For such a hint the standby runs a full round.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from itertools import chain
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.proposer import Outrun
 from ddb.node.consensus.quorum_peers import Expired
+from ddb.node.repair import handoff_pacing
+from ddb.node.repair.handoff_pacing import HandoffPacing
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.partition_digests import partition_rows
@@ -24,38 +26,28 @@ from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import HandoffBatch, HandoffResult
 from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 
-BOTH = 2
-IDLE_BATCH_HINTS = 256
-BUSY_BATCH_HINTS = 16
-"""Hints handed over at once. Whoever asks a home meanwhile waits for all that have reached it."""
-MAX_BATCH_BYTES = 1024 * 1024
-IDLE_BATCHES_IN_FLIGHT = 3
-"""Batches on their way at a time while no client asks: as one is taken, the next is got ready. Of
-two standbys that is six batches, for which a home takes less than anybody's patience."""
-IDLE_SWEEP_INTERVAL_S = 0.1
-"""Seconds between looks at the hints when there is nothing to hand off."""
-BUSY_SWEEP_INTERVAL_S = 0.02
-"""The same while some are held here alone: COUNT has to walk the partitions of those."""
-IDLE_PAUSE_FACTOR = 0.1
-"""Seconds of rest per second of handing off while no client asks this node for anything; whatever
-else is on its way goes on."""
-BUSY_PAUSE_FACTOR = 4.0
-"""The same while clients do: at half of what a cluster can do, handing off may take no more."""
-CLIENT_QUIET_S = 0.2
-"""Seconds without any such question after which none is expected."""
+HOMES = 2
+"""Homes of each record."""
 BATCH_BUDGET_S = 5.0
+"""Seconds until the deadline of a batch. Too low: a busy home drops batches that it could store.
+Too high: a home stores batches that the standby has given up."""
 HOME_TIMEOUT_S = 1.0
+"""Seconds without a reply after which a home is silent. Too low: a slow flush ends the pass. Too
+high: a dead home delays the pass."""
 ROUND_BUDGET_S = 1.0
+"""Seconds until the deadline of a round. Too low: rounds fail while a home flushes. Too high: one
+contended record delays the pass."""
 MAX_CONCURRENT_ROUNDS = 16
+"""Rounds in flight at a time. Too low: refused hints take long. Too high: they delay clients."""
 
 Hint = tuple[bytes, bytes]
 """A key and its encoded state."""
 Marks = list[tuple[Dot, Dot] | None]
-"""As `HandoffResult.marks`."""
+"""Newest dot and promise for each state of a batch, like `HandoffResult.marks`."""
 
 
 class Handoff:
-    """Hands off the hints of one node, for as long as it runs."""
+    """Hands off the hints of one node while it runs."""
 
     def __init__(
         self,
@@ -73,11 +65,10 @@ class Handoff:
         self._transport = transport
         self._clock = clock
         self._targets: dict[int, str] = {}
-        self._asked = 0
-        self._busy_until = clock.now()
+        self._pacing = HandoffPacing(replica, coordinator.counters, clock)
 
     def target(self, number: int) -> str:
-        """The home that the hints of a partition wait for, as far as this node can tell."""
+        """Return the home that the hints of partition `number` probably wait for."""
         homes = self._ring.cells[number].homes
         worst = max(homes, key=self._transport.condition)
         if self._transport.condition(worst) is not Condition.UP:
@@ -85,42 +76,38 @@ class Handoff:
         return self._targets.get(number, homes[1])
 
     async def run(self) -> None:
-        """Hand off whatever can be, for ever. Raises `StoreFailed`.
+        """Hand off hints for ever. Raises `StoreFailed`.
 
-        Looks at what is there rather than at events, so that a home that was up all along, and
-        hints found at start, are served like any other.
+        Each pass reads the stored hints instead of following events. So it also serves hints from
+        before a restart, and homes that were up all the time.
         """
         while True:
             try:
                 dropped = await self.sweep()
             except Unreadable:
-                # Noted as damaged: the next sweep passes over it.
+                # The damage is recorded now, so the next pass skips it.
                 dropped = 0
             if not dropped:
-                await asyncio.sleep(
-                    BUSY_SWEEP_INTERVAL_S
-                    if self._replica.hints.any_alone
-                    else IDLE_SWEEP_INTERVAL_S
-                )
+                await asyncio.sleep(self._pacing.sweep_interval(self._replica.hints.any_alone))
 
     async def sweep(self) -> int:
-        """One pass over all hints of which a home can be reached; how many were let go of."""
+        """Offer each hint to its reachable homes, and return how many hints were dropped."""
         dropped = 0
         for homes, partitions in self._reachable().items():
-            if len(homes) == BOTH:
+            if len(homes) == HOMES:
                 dropped += (
                     await self._offer(homes, chain.from_iterable(map(self._hints_of, partitions)))
                     or 0
                 )
             else:
-                await self._keep(homes[0], partitions)
+                await self._offer_to_one(homes[0], partitions)
         return dropped
 
-    async def _keep(self, home: str, partitions: list[int]) -> None:
-        """Bring the only home that is up to hold whatever is held here.
+    async def _offer_to_one(self, home: str, partitions: list[int]) -> None:
+        """Copy the hints of `partitions` to their only reachable home.
 
-        Nothing can be let go of. But COUNT has to walk each partition of which no home that is up
-        holds all, and with many hints that takes longer than anybody waits.
+        The standby drops none of them. But COUNT walks each partition that no reachable home
+        stores completely. With many hints that takes longer than COUNT's deadline.
         """
         hints = self._replica.hints
         caught_up = [number for number in partitions if not hints.missed(number, home)]
@@ -133,58 +120,54 @@ class Handoff:
             hints.end_pass(number, home)
 
     async def _offer(self, homes: tuple[str, ...], offered: Iterator[Hint]) -> int | None:
-        """Hand over batch by batch; how many were let go of, None where it did not get through."""
+        """Send hints in batches, and return how many were dropped.
+
+        Returns None after a batch without a reply; then it sends no further batch.
+        """
         dropped, lost = 0, False
-        under_way: deque[asyncio.Task[int | None]] = deque()
-        began = self._clock.now()
+        in_flight: deque[asyncio.Task[int | None]] = deque()
+        started = self._clock.now()
         try:
             while True:
-                room = len(under_way) < (1 if self._busy() else IDLE_BATCHES_IN_FLIGHT)
+                room = len(in_flight) < self._pacing.batches_in_flight()
                 if room and not lost and (batch := self._batch(offered)):
-                    under_way.append(asyncio.ensure_future(self._hand(homes, batch)))
+                    in_flight.append(asyncio.ensure_future(self._send(homes, batch)))
                     continue
-                if not under_way:
+                if not in_flight:
                     return None if lost else dropped
-                done = await under_way.popleft()
-                lost = lost or done is None
-                dropped += done or 0
+                batch_drops = await in_flight.popleft()
+                lost = lost or batch_drops is None
+                dropped += batch_drops or 0
                 if lost:
-                    # After silence no rest: it would be for as long, and longer.
+                    # No pause after a timeout: its length follows from the timeout itself.
                     continue
-                rest = BUSY_PAUSE_FACTOR if self._busy() else IDLE_PAUSE_FACTOR
-                await asyncio.sleep(rest * (self._clock.now() - began))
-                began = self._clock.now()
+                await asyncio.sleep(self._pacing.pause_factor() * (self._clock.now() - started))
+                started = self._clock.now()
         finally:
-            for each in under_way:
+            for each in in_flight:
                 each.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
-
-    def _busy(self) -> bool:
-        """Whether clients have asked this node for anything lately."""
-        now, asked = self._clock.now(), self._coordinator.counters.operations + self._replica.reads
-        if asked != self._asked:
-            self._asked, self._busy_until = asked, now + CLIENT_QUIET_S
-        return now < self._busy_until
+            await asyncio.gather(*in_flight, return_exceptions=True)
 
     def _batch(self, offered: Iterator[Hint]) -> list[Hint]:
-        """The next hints to hand over together; empty at the end."""
+        """Return the next batch of hints, empty at the end."""
         batch: list[Hint] = []
-        size, most = 0, BUSY_BATCH_HINTS if self._busy() else IDLE_BATCH_HINTS
+        size, max_hints = 0, self._pacing.batch_hints()
         for key, raw in offered:
             batch.append((key, raw))
             size += len(raw)
-            if len(batch) >= most or size >= MAX_BATCH_BYTES:
+            if len(batch) >= max_hints or size >= handoff_pacing.MAX_BATCH_BYTES:
                 break
         return batch
 
     def _reachable(self) -> dict[tuple[str, ...], list[int]]:
+        """Group the partitions that have hints by their reachable homes."""
         partitions: dict[tuple[str, ...], list[int]] = {}
         for number in sorted(self._replica.hints.counts):
             self.target(number)
             conditions = {
                 home: self._transport.condition(home) for home in self._ring.cells[number].homes
             }
-            # A slow home would keep the other one waiting, unless that is as slow.
+            # A slow home delays a batch to both, so it takes part only if both are slow.
             best = min(conditions.values())
             up = tuple(home for home, condition in conditions.items() if condition is best)
             if best <= Condition.SLOW:
@@ -192,6 +175,7 @@ class Handoff:
         return partitions
 
     def _alone_in(self, number: int) -> Iterator[Hint]:
+        """Yield the hints of a partition whose newest state no home is sure to store."""
         for key in self._replica.hints.alone(number):
             raw = self._replica.readable(key)
             if raw:
@@ -200,58 +184,63 @@ class Handoff:
     def _hints_of(self, number: int) -> Iterator[Hint]:
         return partition_rows(self._replica.damage, Family.HINTS, number)
 
-    async def _hand(
-        self, homes: tuple[str, ...], batch: list[Hint], *, anew: bool = False
+    async def _send(
+        self, homes: tuple[str, ...], batch: list[Hint], *, is_retry: bool = False
     ) -> int | None:
-        """Offer a batch to one home or both; how many were let go of, None without an answer.
+        """Send a batch to `homes`, and return how many hints were dropped.
 
-        `anew`: what was held back is offered for the second time.
+        Returns None where a home did not reply, or a round missed its deadline.
+
+        Args:
+            homes: one home or both. Only both together let a hint be dropped.
+            is_retry: False for a first offer: refused hints get a round each and a retry. True
+                for that retry: refused hints wait for the next pass.
         """
-        marks = await self._take(homes, batch)
+        marks = await self._request(homes, batch)
         if marks is None:
             return None
-        dropped, held_back = 0, []
+        dropped, refused = 0, []
         for (key, raw), *answers in zip(batch, *marks, strict=True):
             newest = peek(raw)
-            marked = {
+            stored = {
                 home: mark[0] if mark else NEVER for home, mark in zip(homes, answers, strict=True)
             }
-            self._replica.hints.kept(partition_in(key), key, newest, marked)
-            held = [mark for mark in answers if mark]
-            if len(held) < len(answers) or self._replica.damaged(key):
-                # A home, or this node, has no vote on this record until its range is rebuilt.
+            self._replica.hints.kept(partition_in(key), key, newest, stored)
+            readable = [mark for mark in answers if mark]
+            if len(readable) < len(answers) or self._replica.damaged(key):
+                # That home, or this node, has no vote on the record before a rebuild.
                 continue
-            for _, bar in held:
-                # Or the rounds of a clock that is behind would stay below it for ever.
+            for _, bar in readable:
+                # Otherwise a node with a slow clock issues ballots below it for ever.
                 self._ballots.observe(bar.counter)
-            if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):
+            if len(homes) == HOMES and self._drop(key, newest, min(readable)[0]):
                 dropped += 1
-            elif self._replica.newest(key) == newest and min(held)[0] < max(
+            elif self._replica.newest(key) == newest and min(readable)[0] < max(
                 newest, self._replica.unfinished(key)
             ):
-                held_back.append(key)
+                refused.append(key)
         self._coordinator.counters.handed_off += dropped
-        for start in range(0, len(held_back), MAX_CONCURRENT_ROUNDS):
-            if not await self._refresh(held_back[start : start + MAX_CONCURRENT_ROUNDS]):
+        for start in range(0, len(refused), MAX_CONCURRENT_ROUNDS):
+            if not await self._refresh(refused[start : start + MAX_CONCURRENT_ROUNDS]):
                 return None
-        refreshed = [(key, raw) for key in held_back if (raw := self._replica.raw(key))]
-        if anew or not refreshed:
+        refreshed = [(key, raw) for key in refused if (raw := self._replica.raw(key))]
+        if is_retry or not refreshed:
             return dropped
-        # At once: until a pass comes by again, they would be held by no home as far as is known.
-        more = await self._hand(homes, refreshed, anew=True)
+        # Retry at once: until then the hint index counts these hints as stored by no home.
+        more = await self._send(homes, refreshed, is_retry=True)
         return None if more is None else dropped + more
 
-    async def _take(self, homes: tuple[str, ...], batch: list[Hint]) -> list[Marks] | None:
-        """What each home says that it holds of a batch, in order; None where one does not."""
+    async def _request(self, homes: tuple[str, ...], batch: list[Hint]) -> list[Marks] | None:
+        """Send a batch and return the marks of each home, in order; None where one sent none."""
         deadline = self._clock.now() + BATCH_BUDGET_S
         self._coordinator.counters.repair_requests += len(homes)
-        asked = [
+        requests = [
             self._transport.ask(
                 home, HandoffBatch(batch), deadline=deadline, patience=HOME_TIMEOUT_S
             )
             for home in homes
         ]
-        replies = await asyncio.gather(*asked, return_exceptions=True)
+        replies = await asyncio.gather(*requests, return_exceptions=True)
         marks: list[Marks] = []
         for reply in replies:
             if isinstance(reply, BaseException) and not isinstance(reply, Silent | Unreachable):
@@ -262,25 +251,26 @@ class Handoff:
         return marks
 
     def _drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
-        """As `Acceptor.drop`, but for keys of which this node coordinates a round.
+        """Like `Acceptor.drop`, unless this node coordinates a round on the key.
 
-        With the hint the replica forgets what it had accepted. A round that began below that would
-        find nothing here that forbids its end, and be decided though the homes have moved on.
+        With the hint the acceptor forgets which ballot it accepted. Then it would accept an older
+        round of this node, although the homes store a newer state.
         """
         return self._coordinator.queue.free(key) and self._replica.drop(key, newest, confirmed)
 
     async def _refresh(self, keys: list[bytes]) -> bool:
-        """Bring homes up by full rounds, together; whether all were decided in time.
+        """Run a full round on each key, and return whether none missed its deadline.
 
-        Not by fighting a client's operation: that brings them up as well, or the next pass does.
+        A round gives way to a client's operation. That operation, or the next pass, updates the
+        homes too.
         """
         deadline = self._clock.now() + ROUND_BUDGET_S
         rounds = [self._coordinator.refresh(key, deadline) for key in keys]
-        for done in await asyncio.gather(*rounds, return_exceptions=True):
-            if isinstance(done, Expired):
+        for outcome in await asyncio.gather(*rounds, return_exceptions=True):
+            if isinstance(outcome, Expired):
                 return False
-            if isinstance(done, BaseException) and not isinstance(done, Outrun):
-                raise done
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Outrun):
+                raise outcome
         return True
 
     def __repr__(self) -> str:

@@ -1,12 +1,13 @@
-"""Rebuild: a node that cannot read some of its copies takes them again from its peers.
+"""Rebuild: a node replaces its unreadable copies by those of its peers.
 
-First the family is copied to new files without the damaged ranges, since RocksDB would meet a
-damaged block at each compaction. Then each range comes back from both other nodes of its cell. The
-node keeps its id and its promises; in the range it is as blank as a node with a new disk, and the
-same rules make it safe (see `refill`). All it had accepted there has a ballot up to `floor`, a
-counter that both peers refuse from the moment they are read. So a round that had its copy, and
-whose coordinator has not stored yet, ends nowhere any more; every other round left a copy on a
-peer.
+1. The store copies the readable part of the column family to new files. Otherwise RocksDB would
+   meet the damaged block at each compaction.
+2. Each damaged range comes back from both other nodes of its cell.
+
+The node keeps its id and its promises. In the range it is like a node with a new disk, so the rules
+of `refill` make it safe. Each ballot that it accepted there is at most `floor`. Both peers refuse
+ballots up to `floor` from the moment that the node reads their rows. So a round cannot end on the
+node's lost copy alone. Each other round has left a copy on a peer.
 """
 
 import asyncio
@@ -29,20 +30,23 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 log = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S = 0.2
-"""Seconds between looks for damage to repair. Longer, and records wait for their second copy;
-shorter costs an idle node processor time."""
+"""Seconds between checks for damage. Too low: an idle node spends CPU. Too high: records wait
+longer for their second copy."""
 PEER_TIMEOUT_S = 2.0
-"""Seconds of a peer's silence before its ranges are left for the next look."""
+"""Seconds without a reply after which a peer is silent until the next check. Too low: a slow flush
+delays the rebuild. Too high: a dead peer does."""
 REQUEST_BUDGET_S = 10.0
-"""Seconds that a peer may work on one request: far more than a page of rows takes."""
+"""Seconds until the deadline of a request. Too low: a busy peer drops it. Too high: a peer works on
+requests that nothing waits for."""
 CHECK_ROWS = 200
-"""Rows read at a time when all files are checked: about a millisecond of the loop."""
+"""Rows per read while the node checks all files. Too low: the check takes long. Too high: each read
+blocks the event loop for longer; 200 rows take about 1 ms."""
 CHECK_PAUSE_S = 0.005
-"""Seconds between those. Shorter, and requests share the loop with the check."""
-
+"""Seconds of pause between those reads. Too low: the check delays requests. Too high: it takes
+long."""
 PIECE_PAUSE_S = 0.005
-"""Seconds between partitions that are taken back. Shorter, and requests wait for it at both ends;
-longer, and a lost table of a thousand partitions takes more than some seconds."""
+"""Seconds of pause between partitions of a rebuild. Too low: requests wait on both nodes. Too high:
+a lost table of 1,000 partitions takes longer than 5 s."""
 
 
 class Rebuilder:
@@ -70,23 +74,24 @@ class Rebuilder:
         self._clock = clock
         self._counters = counters
         self._room = room
-        self._met = 0
+        self._reported = 0
+        """Damage reports of the store that a check of all files has covered."""
         self._floor = 0
         self._fenced = -1
-        """How many ranges had been found when `_floor` was taken."""
+        """Number of damaged ranges at the time of `_floor`."""
         self._logged: set[Range] = set()
 
     async def run(self) -> None:
-        """Rebuild whatever is damaged, for ever. Raises `StoreFailed`."""
+        """Find and rebuild damage for ever. Raises `StoreFailed`."""
         while True:
             await asyncio.sleep(CHECK_INTERVAL_S)
-            await self.look()
+            await self._check()
 
-    async def look(self) -> None:
-        """One pass over the damage. Raises `StoreFailed`."""
-        met = self._store.damage_met()
-        if met > self._met:
-            self._met = met
+    async def _check(self) -> None:
+        """Make one pass over the damage. Raises `StoreFailed`."""
+        reported = self._store.damage_met()
+        if reported > self._reported:
+            self._reported = reported
             await self._check_files()
         for family in sorted(self._damage.unwritten, key=lambda each: each.value):
             if self._room() is Room.AMPLE:
@@ -95,7 +100,7 @@ class Rebuilder:
             await self._rebuild()
 
     async def _check_files(self) -> None:
-        """Read everything: a compaction has met a block that no request has asked for yet."""
+        """Read all rows, to locate the damage that a compaction has met."""
         for family in Family:
             start: bytes | None = b""
             while start is not None:
@@ -104,8 +109,8 @@ class Rebuilder:
                 except Unreadable as unreadable:
                     log.error(
                         "%s has damage in its own settings: %s. No record is affected, but this"
-                        " node may not start again: replace its disk, or move its data away and"
-                        " start it with an empty directory, and it is refilled from the others",
+                        " node may be unable to start again. Replace its disk, or move its data"
+                        " away and start it with an empty directory; it refills from the others",
                         self._name,
                         unreadable,
                     )
@@ -115,13 +120,14 @@ class Rebuilder:
     def _rows(
         self, family: Family, start: bytes, limit: int
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Read up to `limit` readable rows; return them and the next start, None at the end."""
         rows, _ = self._damage.readable(family, start, END, limit)
         return rows, rows[-1][0] + b"\x00" if len(rows) == limit else None
 
     async def _rewrite(self, family: Family) -> None:
-        """Copy what is readable of a family to new files."""
+        """Copy the readable rows of a column family to new files."""
         await self._store.rewrite(family, lambda start, limit: self._rows(family, start, limit))
-        # Whatever was found while it was copied was in the files that are gone.
+        # Damage that the copying met was in the old files, which no longer exist.
         self._damage.unwritten.discard(family)
         if family is Family.TALLIES:
             for damaged in list(self._damage.ranges.get(family, ())):
@@ -129,34 +135,39 @@ class Rebuilder:
                 await self._clear(family, [damaged], rows)
 
     async def _clear(self, family: Family, damaged: list[Range], rows: list[Put]) -> None:
-        found = self._damage.found_ranges
+        """Store `rows` and end the damage of these ranges, in one write.
+
+        The ranges stay damaged where the store found further damage during the write.
+        """
+        found_before = self._damage.found_ranges
         puts = [*rows, (Family.META, DAMAGE, self._damage.without(family, *damaged))]
         await written(self._store.commit(puts))
-        if self._damage.found_ranges == found:
+        if self._damage.found_ranges == found_before:
             self._damage.heal(family, *damaged)
 
     async def _rebuild(self) -> None:
-        """Take back every range of which both peers answer."""
+        """Rebuild each damaged range whose two peers both answer."""
         if self._fenced != self._damage.found_ranges:
             self._fenced = self._damage.found_ranges
+            # Each ballot that this node accepted in the new ranges is at most this counter.
             self._floor = self._ballots.reserved
         await self._ballots.raise_floor(self._floor)
         absent: set[str] = set()
         for family in COPIES:
             pieces = self._pieces(family)
-            elsewhere = [piece for number, piece in pieces if not self._keeps(family, number)]
+            elsewhere = [piece for number, piece in pieces if not self._stores(family, number)]
             if elsewhere:
-                # No copy can have been there.
+                # This node stores no copies in that range.
                 await self._clear(family, elsewhere, [])
             for number, piece in pieces:
-                if self._keeps(family, number):
-                    await self._take_back(family, number, piece, absent)
+                if self._stores(family, number):
+                    await self._rebuild_piece(family, number, piece, absent)
                     await asyncio.sleep(PIECE_PAUSE_S)
         if not self._damage.ranges:
-            log.info("%s has rebuilt its damaged data: every copy is whole again", self._name)
+            log.info("%s has rebuilt its damaged data: all its copies are readable", self._name)
 
     def _pieces(self, family: Family) -> list[tuple[int, Range]]:
-        """The damaged ranges of a family, cut at partitions, each with its number."""
+        """Cut the damaged ranges of a family at partitions; return each with its partition."""
         return [
             (number, piece)
             for damaged in self._damage.ranges.get(family, ())
@@ -164,12 +175,15 @@ class Rebuilder:
             if (piece := damaged.within(*bounds(number))) is not None
         ]
 
-    def _keeps(self, family: Family, number: int) -> bool:
-        """Whether this node keeps copies of a partition in that family."""
+    def _stores(self, family: Family, number: int) -> bool:
+        """Whether this node stores copies of a partition in that family."""
         cell = self._ring.cells[number]
         return self._name in (cell.homes if family is Family.RECORDS else (cell.standby,))
 
-    async def _take_back(self, family: Family, number: int, piece: Range, absent: set[str]) -> None:
+    async def _rebuild_piece(
+        self, family: Family, number: int, piece: Range, absent: set[str]
+    ) -> None:
+        """Rebuild one piece, unless a peer in `absent` is needed; add a silent peer to it."""
         cell = self._ring.cells[number]
         peers = [peer for peer in cell.nodes if peer != self._name]
         if absent.intersection(peers):
@@ -183,11 +197,11 @@ class Rebuilder:
         except NotNow as reason:
             absent.add(str(reason))
             return
-        whole = [piece]
+        readable = [piece]
         for gap in gaps:
-            whole = without(whole, gap)
+            readable = without(readable, gap)
             self._log_lost(gap, peers)
-        for part in whole:
+        for part in readable:
             inside = {key: raw for key, raw in rows.items() if part.covers(key)}
             if await self._replica.rebuild(number, part, inside):
                 self._counters.rebuilt += len(inside)
@@ -195,7 +209,7 @@ class Rebuilder:
     async def _as_home(
         self, peers: list[str], homes: tuple[str, str], piece: Range, gaps: list[Range]
     ) -> dict[bytes, bytes]:
-        """The newer state of each record: every decided one is on one of the peers."""
+        """Return the newer state of each record: one of the peers has the decided one."""
         rows: dict[bytes, bytes] = {}
         for peer in peers:
             share = Share.HOMES if peer in homes else Share.HINTS
@@ -207,7 +221,7 @@ class Rebuilder:
     async def _as_standby(
         self, peers: list[str], piece: Range, gaps: list[Range]
     ) -> dict[bytes, bytes]:
-        """The states on which the homes differ: the lost hint may be the second copy of these."""
+        """Return the newer states where the homes differ: the lost hint may be a second copy."""
         first, second = [
             {key: dot for key, dot, _ in await self._pull(peer, Share.STANDBY, piece, gaps)}
             for peer in peers
@@ -226,7 +240,7 @@ class Rebuilder:
     async def _pull(
         self, peer: str, share: Share, piece: Range, gaps: list[Range]
     ) -> list[tuple[bytes, Dot, bytes]]:
-        """A peer's rows of a piece; what it cannot read itself joins `gaps`."""
+        """Return a peer's rows of a piece, and add the ranges that it cannot read to `gaps`."""
         rows: list[tuple[bytes, Dot, bytes]] = []
         after: bytes | None = _before(piece.start)
         while after is not None:
@@ -241,6 +255,7 @@ class Rebuilder:
         return rows
 
     async def _ask(self, peer: str, request: Request) -> Reply:
+        """Return the reply of a peer. Raises `NotNow` where it sends none."""
         self._counters.repair_requests += 1
         deadline = self._clock.now() + REQUEST_BUDGET_S
         try:
@@ -251,14 +266,15 @@ class Rebuilder:
             raise NotNow(peer) from error
 
     def _log_lost(self, gap: Range, peers: list[str]) -> None:
+        """Log once a range that this node and one of `peers` cannot read."""
         if gap in self._logged:
             return
         self._logged.add(gap)
         log.error(
             "the keys from %r to before %r are damaged on %s and on one of %s. Requests for them"
-            " are answered by 503 until one of the two copies is read again. To go on with the"
-            " third node's copy alone, move the data of one of the two away and start that node"
-            " with an empty directory: what that copy lacks is lost",
+            " get a 503 until one of the two copies is readable again. To continue with the third"
+            " node's copy alone, move the data of one of the two away and start that node with an"
+            " empty directory. A change that the third node lacks is then lost",
             gap.start,
             gap.stop,
             self._name,
@@ -270,12 +286,12 @@ class Rebuilder:
 
 
 def _before(key: bytes) -> bytes:
-    """A key below `key` with no record in between, or few."""
+    """Return a key below `key`, with few records or none in between."""
     last = key[-1]
     return key[:-1] + (bytes((last - 1,)) + b"\xff" if last else b"")
 
 
 def bounds(number: int) -> tuple[bytes, bytes]:
-    """The first possible key of a partition, and the first one after it."""
+    """Return the first key of partition `number`, and the first key after it."""
     start = number.to_bytes(PARTITION_BYTES, "big")
     return start, (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else END

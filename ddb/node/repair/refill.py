@@ -1,9 +1,9 @@
-"""Refill: a node whose disk is new takes over what its cells hold, before it votes.
+"""Refill: a node with a new disk copies its share from its peers before it votes.
 
-Whatever was decided with the lost copy has its other copy on one of the two other nodes of the
-cell, so the newer of their states is at least as new as what was lost. As a home the node takes
-the states; as a standby it need hold only the records on which the two homes differ, since those
-may be decided by the home that is ahead and the lost hint.
+A decided state on the lost disk has its other copy on one of the two other nodes of the cell. So
+the newer of their two states is at least as new as the lost one. As a home, the node stores that
+state. As the standby, it needs only the records on which the homes differ. The lost hint may be one
+of the two copies that decided such a record.
 """
 
 import logging
@@ -12,10 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from ddb.node.metrics import NodeMetrics
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
-from ddb.node.replica.damage import Range
 from ddb.node.storage.disk_space import Room
-from ddb.node.storage.store import Family, Unreadable
-from ddb.record.state import DamagedState, peek
+from ddb.node.storage.store import Unreadable
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
 from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
@@ -23,18 +21,20 @@ from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-PAGE_ROWS = 500
-PAGE_BYTES = 1024 * 1024
 SOURCE_TIMEOUT_S = 2.0
+"""Seconds without a reply after which a peer is silent. Too low: a slow flush restarts the refill.
+Too high: a dead peer delays the next attempt."""
 PAGE_BUDGET_S = 10.0
+"""Seconds until the deadline of a page. Too low: a busy peer drops the request. Too high: a peer
+works on requests of a refill that has ended."""
 
 
 class NotNow(Exception):
-    """What is needed is not to be had now; what was taken over stays, and is not yet enough."""
+    """A peer or the disk prevents a refill or rebuild now. Copied states stay on disk."""
 
 
 class Refiller:
-    """Takes over the share of the node `name`."""
+    """Copies the share of the node `name` from its peers."""
 
     def __init__(
         self,
@@ -55,41 +55,54 @@ class Refiller:
         self._transport = transport
         self._clock = clock
         self._counters = counters
-        self._neighbours = sorted(
+        self._peers = sorted(
             {node for cell in ring.cells if name in cell.nodes for node in cell.nodes} - {name}
         )
         self._walks: int | None = None
-        """Walks over a neighbour's keys that this refill has finished; None outside of one."""
+        """Walks over a peer's keys that this refill has finished; None outside of a refill."""
         self._partition = 0
+        """Partition that the current walk has reached."""
         self._floor = 0
         self._gaps: dict[tuple[str, Share], int] = {}
-        """Ranges of its keys that a neighbour could not read itself."""
+        """Number of ranges that a peer cannot read itself, by peer and share."""
 
     def status(self) -> dict[str, object] | None:
-        """How far this refill has come, None outside of one: the part done, of 1, and records."""
+        """Return the fraction done and the records copied, or None outside of a refill."""
         if self._walks is None:
             return None
-        walks = len(self._neighbours) * len(Share)
-        done = (self._walks + self._partition / PARTITIONS) / walks
-        return {"done": round(min(done, 1.0), 3), "records": self._counters.refilled}
+        walks = len(self._peers) * len(Share)
+        fraction = (self._walks + self._partition / PARTITIONS) / walks
+        return {"done": round(min(fraction, 1.0), 3), "records": self._counters.refilled}
 
     async def take_share(self, floor: int) -> bool:
-        """Take over everything, from all nodes that share a cell with this one.
+        """Copy this node's share from all nodes that share a cell with it.
 
-        `floor`: a counter at or above every ballot that the lost disk can have accepted. False
-        where one of them did not answer, or the disk is too small. Raises `StoreFailed`.
+        Args:
+            floor: a counter at or above every ballot that the lost disk can have accepted.
+
+        Returns:
+            True once the whole share is durable. False where a peer did not answer, or the disk
+            is too small.
+
+        Raises:
+            StoreFailed: the disk of this node failed.
         """
         self._walks = 0
         self._floor = floor
         self._gaps.clear()
         self._counters.refilled = 0
         try:
-            for neighbour in self._neighbours:
-                await self._take_homes(neighbour, Share.HOMES)
-                await self._take_homes(neighbour, Share.HINTS)
-            await self._take_standby()
+            for peer in self._peers:
+                await self._copy_home_share(peer, Share.HOMES)
+                await self._copy_home_share(peer, Share.HINTS)
+            await self._copy_standby_share()
         except (NotNow, Unreadable) as reason:
-            log.warning("%s begins its refill again: %s", self._name, reason)
+            log.warning(
+                "%s begins its refill again: %s. No record is affected: the other nodes serve them"
+                " until the refill succeeds. It tries again by itself",
+                self._name,
+                reason,
+            )
             return False
         finally:
             self._walks = None
@@ -99,105 +112,77 @@ class Refiller:
         return True
 
     def _log_gaps(self) -> None:
-        for neighbour in self._neighbours:
-            ranges = sum(self._gaps.get((neighbour, share), 0) for share in Share)
+        """Log each peer that could not read some of its own keys."""
+        for peer in self._peers:
+            ranges = sum(self._gaps.get((peer, share), 0) for share in Share)
             if ranges:
                 log.error(
-                    "%s could not read %d ranges of its keys while %s was refilled from it. There"
-                    " this node took the only other copy of each record. A record whose two copies"
-                    " were on %s and on this node's lost disk is lost; restore it from elsewhere",
-                    neighbour,
+                    "%s could not read %d ranges of its keys during the refill of %s. In them this"
+                    " node copied the third node's state of each record. A record is lost if its"
+                    " two copies were on %s and on this node's lost disk; restore it from a backup",
+                    peer,
                     ranges,
                     self._name,
-                    neighbour,
+                    peer,
                 )
 
-    async def _take_homes(self, neighbour: str, share: Share) -> None:
-        async for reply in self._walk(neighbour, share):
+    async def _copy_home_share(self, peer: str, share: Share) -> None:
+        """Store a peer's states of the records for which this node is a home."""
+        async for reply in self._walk(peer, share):
             for key, _, raw in reply.rows:
                 self._replica.restore(key, raw)
                 self._counters.refilled += 1
             await self._replica.writes.all_durable()
 
-    async def _take_standby(self) -> None:
-        seen: dict[bytes, tuple[Dot, str]] = {}
-        for neighbour in self._neighbours:
-            async for reply in self._walk(neighbour, Share.STANDBY):
+    async def _copy_standby_share(self) -> None:
+        """Store the newer state of each record on which its two homes differ."""
+        unmatched: dict[bytes, tuple[Dot, str]] = {}
+        for peer in self._peers:
+            async for reply in self._walk(peer, Share.STANDBY):
                 for key, dot, _ in reply.rows:
-                    other = seen.pop(key, None)
+                    other = unmatched.pop(key, None)
                     if other is None:
-                        seen[key] = (dot, neighbour)
+                        unmatched[key] = (dot, peer)
                     elif other[0] != dot:
-                        await self._take_one(key, neighbour if dot > other[0] else other[1])
-        for key, (_, only) in seen.items():
-            await self._take_one(key, only)
+                        await self._copy_one(key, peer if dot > other[0] else other[1])
+        for key, (_, holder) in unmatched.items():
+            await self._copy_one(key, holder)
 
-    async def _walk(self, neighbour: str, share: Share) -> AsyncIterator[SharePage]:
+    async def _walk(self, peer: str, share: Share) -> AsyncIterator[SharePage]:
+        """Yield the pages of one share of a peer. Raises `NotNow`."""
         after: bytes | None = b""
         self._partition = 0
         while after is not None:
             if self._room() is not Room.AMPLE:
                 raise NotNow("its own disk is full")
-            reply = await self._tell(
-                neighbour, PullShare(self._name, share, after, self._floor, END)
-            )
+            reply = await self._ask(peer, PullShare(self._name, share, after, self._floor, END))
             if not isinstance(reply, SharePage):
-                raise NotNow(f"{neighbour} declined")
+                raise NotNow(f"{peer} declined")
             yield reply
-            self._gaps[neighbour, share] = self._gaps.get((neighbour, share), 0) + len(reply.gaps)
+            self._gaps[peer, share] = self._gaps.get((peer, share), 0) + len(reply.gaps)
             after = reply.after
             self._partition = partition_in(after) if after else PARTITIONS
         self._walks = (self._walks or 0) + 1
         self._partition = 0
 
-    async def _take_one(self, key: bytes, holder: str) -> None:
-        reply = await self._tell(holder, ReadReplica(key, NEVER))
+    async def _copy_one(self, key: bytes, holder: str) -> None:
+        """Store the state that `holder` has of one record. Raises `NotNow`."""
+        reply = await self._ask(holder, ReadReplica(key, NEVER))
         if not isinstance(reply, ReplicaState):
             raise NotNow(f"{holder} declined")
         if reply.state:
             self._replica.restore(key, reply.state)
             self._counters.refilled += 1
 
-    async def _tell(self, neighbour: str, request: Request) -> Reply:
+    async def _ask(self, peer: str, request: Request) -> Reply:
         self._counters.repair_requests += 1
         deadline = self._clock.now() + PAGE_BUDGET_S
         try:
             return await self._transport.ask(
-                neighbour, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
+                peer, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
-            raise NotNow(f"{neighbour} did not answer") from error
+            raise NotNow(f"{peer} did not answer") from error
 
     def __repr__(self) -> str:
-        return f"<Refiller {self._name} {self._counters.refilled} taken over>"
-
-
-async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Reply:
-    """Answer Refill with durable states, from where this node can read its own."""
-    # Durably: a late message must not find the fence gone, though this node has restarted.
-    await replica.raise_floor(request.floor)
-    family = Family.HINTS if request.share is Share.HINTS else Family.RECORDS
-    start = request.after + b"\x00" if request.after else b""
-    held, gaps = replica.damage.readable(family, start, request.until, PAGE_ROWS)
-    rows: list[tuple[bytes, Dot, bytes]] = []
-    size, after = 0, None
-    for key, raw in held:
-        try:
-            newest = peek(raw)
-        except DamagedState:
-            replica.damage.found_undecodable(family, key)
-            gaps.append(Range(key, key + b"\x00"))
-            continue
-        cell = ring.cell(key)
-        if request.share is Share.STANDBY:
-            if request.name == cell.standby:
-                rows.append((key, newest, b""))
-        elif request.name in cell.homes:
-            rows.append((key, newest, raw))
-            size += len(raw)
-        if size >= PAGE_BYTES or (key == held[-1][0] and len(held) == PAGE_ROWS):
-            after = key
-            break
-    for key, _, _ in rows:
-        await replica.writes.key_durable(key)
-    return SharePage(rows, after, [(gap.start, gap.stop) for gap in gaps])
+        return f"<Refiller {self._name} {self._counters.refilled} records>"

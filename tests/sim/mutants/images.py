@@ -11,7 +11,7 @@ IMAGES = (
         (
             Patch(
                 _BOOTS,
-                "        return find(self._known.get(name), boot)\n",
+                "        return find(self._records.get(name), boot)\n",
                 "        return None\n",
             ),
         ),
@@ -23,12 +23,12 @@ IMAGES = (
         (
             Patch(
                 _BOOTS,
-                "    if boot.number < known.number:\n        return Finding.EARLIER_BOOT\n",
+                "    if boot.number < recorded.number:\n        return Finding.EARLIER_BOOT\n",
                 "",
             ),
             Patch(
                 _BOOTS,
-                "None if boot.nonce == known.nonce else Finding.USED_BOOT",
+                "None if boot.nonce == recorded.nonce else Finding.USED_BOOT",
                 "None",
             ),
         ),
@@ -37,13 +37,21 @@ IMAGES = (
     Mutant(
         "ceiling-not-compared",
         "a node does not compare a peer's ceiling with the counters that it has seen of it",
-        (Patch(_BOOTS, "Finding.LOWER_CEILING if boot.ceiling < known.reached else None", "None"),),
+        (
+            Patch(
+                _BOOTS, "Finding.LOWER_CEILING if boot.ceiling < recorded.reached else None", "None"
+            ),
+        ),
         family="images",
     ),
     Mutant(
         "retired-id-returns",
         "a replaced disk votes again under its retired node id",
-        (Patch(_BOOTS, "Finding.RETIRED_ID if boot.node_id in known.retired else None", "None"),),
+        (
+            Patch(
+                _BOOTS, "Finding.RETIRED_ID if boot.node_id in recorded.retired else None", "None"
+            ),
+        ),
         family="images",
     ),
     Mutant(

@@ -5,6 +5,7 @@ from tests.sim.mutants.plant import Mutant, Patch
 _REPLICA = "ddb.node.replica.acceptor"
 _HANDOFF = "ddb.node.repair.handoff"
 _REFILL = "ddb.node.repair.refill"
+_REFILL_SOURCE = "ddb.node.repair.refill_source"
 
 REPAIR = (
     Mutant(
@@ -13,8 +14,8 @@ REPAIR = (
         (
             Patch(
                 _HANDOFF,
-                "if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):",
-                "if self._drop(key, newest, max(held)[0]):",
+                "if len(homes) == HOMES and self._drop(key, newest, min(readable)[0]):",
+                "if self._drop(key, newest, max(readable)[0]):",
             ),
         ),
         family="seesaw",
@@ -104,7 +105,7 @@ REPAIR = (
     Mutant(
         "held-back-for-ever",
         "a standby offers a refused hint again and again, and never settles it by a round",
-        (Patch(_HANDOFF, "                held_back.append(key)\n", "                pass\n"),),
+        (Patch(_HANDOFF, "                refused.append(key)\n", "                pass\n"),),
         family="seesaw",
     ),
     Mutant(
@@ -134,13 +135,13 @@ REPAIR = (
     Mutant(
         "refill-without-hints",
         "a node with a new disk copies the homes' records, but not the standbys' hints",
-        (Patch(_REFILL, "                await self._take_homes(neighbour, Share.HINTS)\n", ""),),
+        (Patch(_REFILL, "                await self._copy_home_share(peer, Share.HINTS)\n", ""),),
         family="renewal",
     ),
     Mutant(
         "refill-without-standby",
         "a node with a new disk does not restore its lost hints",
-        (Patch(_REFILL, "            await self._take_standby()\n", ""),),
+        (Patch(_REFILL, "            await self._copy_standby_share()\n", ""),),
         family="renewal",
     ),
     Mutant(
@@ -149,14 +150,14 @@ REPAIR = (
         (
             # Each of the two covers for the other.
             Patch(_REFILL, "        await self._ballots.raise_floor(floor)\n", ""),
-            Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),
+            Patch(_REFILL_SOURCE, "    await replica.raise_floor(request.floor)\n", ""),
         ),
         family="amnesia",
     ),
     Mutant(
         "refill-without-fence",
         "a round that a lost disk had stored ends after the new disk has replaced it",
-        (Patch(_REFILL, "    await replica.raise_floor(request.floor)\n", ""),),
+        (Patch(_REFILL_SOURCE, "    await replica.raise_floor(request.floor)\n", ""),),
         family="amnesia",
     ),
     Mutant(
@@ -177,7 +178,7 @@ REPAIR = (
         (
             Patch(
                 "ddb.node.membership.boots",
-                "        return self._greeted.get(name) == node_id\n",
+                "        return self._hello_ids.get(name) == node_id\n",
                 "        return True\n",
             ),
         ),

@@ -56,8 +56,8 @@ def bridge(seed: int, rng: random.Random) -> Plan:
         turned={
             "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((2.0, 4.0)),
-            "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
-            "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
+            "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
+            "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
             "ddb.wire.link.PING_INTERVAL_S": 0.01,
         },
         datagrams=rng.random() < 0.7,

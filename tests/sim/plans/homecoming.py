@@ -137,13 +137,13 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
             "ddb.gateway.listing.count.MAX_RANGE_READS": rng.choice((0, 0, 48)),
             # Below 0, COUNT takes all tallies before it reads any range.
             "ddb.gateway.listing.count.CHEAP_RANGE_READ_ROWS": rng.choice((-1, -1, 2000)),
-            "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": pace,
-            "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": pace,
+            "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": pace,
+            "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": pace,
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.006,
-            "ddb.node.repair.handoff.IDLE_BATCH_HINTS": batch,
-            "ddb.node.repair.handoff.BUSY_BATCH_HINTS": batch,
+            "ddb.node.repair.handoff_pacing.IDLE_BATCH_HINTS": batch,
+            "ddb.node.repair.handoff_pacing.BUSY_BATCH_HINTS": batch,
             # Otherwise the standby hands off long after the reads.
-            "ddb.node.repair.handoff.BUSY_PAUSE_FACTOR": 0.1,
+            "ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
             "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.03,

@@ -89,7 +89,7 @@ def duel(seed: int, rng: random.Random) -> Plan:
         knobs.EVERYWHERE: 2,
         "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
         "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((1.5, 3.0)),
-        "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": rng.choice((0.005, 0.02, 0.1)),
+        "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": rng.choice((0.005, 0.02, 0.1)),
         "ddb.wire.link.PING_INTERVAL_S": 0.01,
     }
     datagrams = reboots or rng.random() < 0.6

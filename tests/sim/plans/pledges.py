@@ -131,8 +131,8 @@ def _late_answer(seed: int, rng: random.Random) -> Plan:
     pace = rng.choice((0.004, 0.008))
     turned = {
         "ddb.wire.timeouts.DEFAULT.partner_s": 0.03,
-        "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": pace,
-        "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": pace,
+        "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": pace,
+        "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": pace,
         "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.004,
     }
     return _pledges(seed, script, turned, records=_RECORDS)
@@ -170,10 +170,10 @@ def _pledges(
         fsync=0.0002,
         turned={
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.1,
-            "ddb.node.repair.handoff.IDLE_SWEEP_INTERVAL_S": pace,
-            "ddb.node.repair.handoff.BUSY_SWEEP_INTERVAL_S": pace,
+            "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": pace,
+            "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": pace,
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.04,
-            "ddb.node.repair.handoff.BUSY_PAUSE_FACTOR": 0.1,
+            "ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.003,
             "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.006,
