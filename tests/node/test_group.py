@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from ddb.node.storage.group_commit import (
+from ddb.node.storage.flush_policy import (
     MIN_CROWD_COMMITS,
     QUICK_FLUSH_S,
     THREAD_FLUSH_PERIOD_S,
-    Fresh,
-    GroupCommit,
 )
+from ddb.node.storage.group_commit import Fresh, GroupCommit
 from ddb.node.storage.store import Family, StoreFailed
 
 

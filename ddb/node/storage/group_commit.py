@@ -18,19 +18,9 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ddb.node.storage.flush_policy import MAX_GATHER_S, FlushPolicy, Place
 from ddb.node.storage.flush_thread import Flusher, attempt
 from ddb.node.storage.store import Family, FlushObserver, Put, StoreFailed
-
-MAX_GATHER_S = 0.003
-"""Seconds that commits gather before a flush, at most, where the last one covered a crowd."""
-MIN_CROWD_COMMITS = 1
-"""Commits that are none yet."""
-QUICK_FLUSH_S = 0.005
-"""Seconds that a flush on the loop may take for the next one to be done there, too."""
-SLOW_FLUSH_S = 4 * QUICK_FLUSH_S
-"""The same in the thread, where some of it is waiting for the interpreter."""
-THREAD_FLUSH_PERIOD_S = 0.5
-"""Seconds after a slow one during which flushes are left to the thread."""
 
 Fresh = dict[Family, dict[bytes, bytes | None]]
 """The newest value of each key committed but not yet written; None: deleted."""
@@ -58,14 +48,12 @@ class GroupCommit:
         self._flush = flush
         self._failed = failed
         self._now = now
-        # A disk of which nothing is known is not waited for.
-        self._wary_until = now() + THREAD_FLUSH_PERIOD_S
+        self._policy = FlushPolicy(now())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Future[None] | None = None
         self._flushing = False
         self._flushed_at = 0.0
         self._size = 0
-        self._crowd = 0
         self._gathering: asyncio.TimerHandle | None = None
         self._broken: StoreFailed | None = None
 
@@ -85,7 +73,7 @@ class GroupCommit:
             if not self._flushing:
                 self._schedule(loop)
         self._size += 1
-        if self._gathering is not None and self._size >= self._crowd:
+        if self._gathering is not None and self._size >= self._policy.crowd:
             self._gathering.cancel()
             self._gathering = None
             durable.get_loop().call_soon(self._begin)
@@ -120,7 +108,7 @@ class GroupCommit:
         self.flusher.close()
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._size < self._crowd:
+        if self._size < self._policy.crowd:
             self._gathering = loop.call_later(MAX_GATHER_S, self._begin)
         else:
             loop.call_soon(self._begin)
@@ -129,24 +117,26 @@ class GroupCommit:
         self._gathering = None
         self.write_out()
         waiting, self._next = self._next, None
-        crowd, self._size = self._size, 0
-        self._crowd = crowd if crowd > MIN_CROWD_COMMITS and self._flush is not None else 0
+        commits, self._size = self._size, 0
+        if self._flush is not None:
+            self._policy.cover(commits)
         if waiting is None:
             return
         if self._flush is None:
             self._settle(waiting, None)
             return
         began = self._now()
-        if began < self._wary_until:
+        place = self._policy.place(began)
+        if place is Place.THREAD:
             self._flushing = True
             if self.observer is not None:
                 self.observer.flush_began()
             self.flusher.run(
                 partial(self._timed, self._flush),
-                partial(self._ended, waiting, began, SLOW_FLUSH_S),
+                partial(self._ended, waiting, began, place),
             )
         else:
-            self._ended(waiting, began, QUICK_FLUSH_S, attempt(partial(self._timed, self._flush)))
+            self._ended(waiting, began, place, attempt(partial(self._timed, self._flush)))
 
     def _timed(self, flush: Callable[[], None]) -> None:
         """Flush, and note when that ended: the loop may hear of it much later."""
@@ -156,12 +146,11 @@ class GroupCommit:
             self._flushed_at = self._now()
 
     def _ended(
-        self, waiting: asyncio.Future[None], began: float, most: float, error: Exception | None
+        self, waiting: asyncio.Future[None], began: float, place: Place, error: Exception | None
     ) -> None:
         self._flushing = False
         ended = self._flushed_at
-        if ended - began > most:
-            self._wary_until = ended + THREAD_FLUSH_PERIOD_S
+        self._policy.end(place, began, ended)
         if self.observer is not None:
             self.observer.flush_ended(ended - began)
         self._settle(waiting, error)
