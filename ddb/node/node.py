@@ -25,6 +25,7 @@ from ddb.node.repair.rebuild import Rebuilder
 from ddb.node.repair.refill import Refiller, refill_rows
 from ddb.node.replica.acceptor import Acceptor, WrongCell
 from ddb.node.replica.ballots import Ballots
+from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.scan import scan
 from ddb.node.storage.disk_health import DiskHealth
 from ddb.node.storage.disk_monitor import DiskMonitor
@@ -189,7 +190,7 @@ class Node:
             Propose: lambda request, _: replica.propose(request),
             CoordinateChange: self.fast.do,
             Accept: lambda request, _: replica.accept(request),
-            HandoffBatch: lambda request, _: replica.hand(request.states),
+            HandoffBatch: lambda request, _: accept_handoff(replica, request.states),
             CommitNotice: lambda request, _: self._noted(request),
             Scan: lambda request, _: scan(
                 request, self.name, self.ring, replica, self.decided, self._life

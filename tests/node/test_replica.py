@@ -9,6 +9,7 @@ import pytest
 
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
+from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import StoreFailed
 from ddb.record.state import State, encode
@@ -55,7 +56,9 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
     [
         pytest.param(lambda replica: replica.writes.key_durable(KEY), id="for a key"),
         pytest.param(lambda replica: replica.writes.all_durable(), id="for everything"),
-        pytest.param(lambda replica: replica.hand([(KEY, STATE)]), id="to say what it holds"),
+        pytest.param(
+            lambda replica: accept_handoff(replica, [(KEY, STATE)]), id="to say what it holds"
+        ),
     ],
 )
 def test_one_that_gives_up_waiting_leaves_the_others_waiting(

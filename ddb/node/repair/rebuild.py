@@ -18,6 +18,7 @@ from ddb.node.repair.refill import NotNow
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
+from ddb.node.replica.range_rebuild import rebuild_range
 from ddb.node.storage.disk_space import Room
 from ddb.node.storage.store import Family, Put, Store, Unreadable, written
 from ddb.record.state import peek
@@ -189,7 +190,7 @@ class Rebuilder:
             self._log_lost(gap, peers)
         for part in whole:
             inside = {key: raw for key, raw in rows.items() if part.covers(key)}
-            if await self._replica.rebuild(number, part, inside):
+            if await rebuild_range(self._replica, self._store, number, part, inside):
                 self._counters.rebuilt += len(inside)
 
     async def _as_home(

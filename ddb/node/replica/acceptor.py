@@ -5,15 +5,15 @@ in memory and is implied by the accepted state unless a newer one was made. Noth
 replica to another process depends on a write that is not yet durable.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from ddb.node.replica.ballots import Ballots
-from ddb.node.replica.damage import DAMAGE, DamageBook, Range
+from ddb.node.replica.damage import DamageBook
 from ddb.node.replica.hint_index import HintIndex
-from ddb.node.replica.partition_digests import PartitionDigests, added_up, partition_rows, walk
+from ddb.node.replica.partition_digests import PartitionDigests, walk
 from ddb.node.replica.pending_writes import PendingWrites
-from ddb.node.storage.store import Family, Put, Store, Unreadable, written
+from ddb.node.storage.store import Family, Put, Store, Unreadable
 from ddb.record.hybrid_clock import millisecond_of
 from ddb.record.state import DamagedState, State, decode, peek, without_log
 from ddb.record.version import NEVER, Dot
@@ -21,8 +21,6 @@ from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import (
     Accept,
     Accepted,
-    Failed,
-    HandoffResult,
     Propose,
     ReadReplica,
     ReadVersion,
@@ -71,7 +69,7 @@ class Acceptor:
         self.damage = DamageBook(store, self._families)
         self.tallies = PartitionDigests(store, self.damage)
         for key, raw in walk(self.damage, Family.HINTS):
-            self._hinted(key, raw, True)
+            self.index_hint(key, raw, True)
 
     # What it holds.
 
@@ -132,6 +130,10 @@ class Acceptor:
         """The promise made for a round that has not been accepted here, or `NEVER`."""
         return self._promises.get(key, NEVER)
 
+    def bar(self, key: bytes) -> Dot:
+        """The ballot below which a promise or the floor refuses a state of the key."""
+        return max(self._promises.get(key, NEVER), Dot(self._ballots.floor, 0))
+
     # What it is asked.
 
     def read(self, request: ReadReplica, decided: Callable[[Dot], bool]) -> Handling:
@@ -177,24 +179,11 @@ class Acceptor:
             return self.writes.said(request.key, Accepted())
         return self.writes.said(request.key, self._refusal(request.key))
 
-    async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
-        """Answer Hand: take home what may be taken, and say durably what is held of each."""
-        marks: list[tuple[Dot, Dot] | None] = []
-        for key, raw in states:
-            if self.family(key) is not Family.RECORDS:
-                return Failed(f"{self.name} is not a home of a key handed to it")
-            ballot = peek(raw)
-            self._ballots.observe(ballot.counter)
-            held = self.readable(key)
-            if held is None:
-                marks.append(None)
-                continue
-            taken = self.replace(key, raw, ballot, held) is Verdict.STORED
-            marks.append((ballot if taken else peek(held), self._bar(key)))
-        await self.writes.keys_durable(key for key, _ in states)
-        return HandoffResult(marks)
-
     # What it does.
+
+    def observe(self, ballot: Dot) -> None:
+        """Make this node's next ballots greater than `ballot`."""
+        self._ballots.observe(ballot.counter)
 
     async def raise_floor(self, counter: int) -> None:
         """Refuse every ballot up to `counter`, of rounds under way too, and after a restart."""
@@ -237,32 +226,10 @@ class Acceptor:
         if ballot > peek(held):
             self._put(key, raw, ballot, held)
 
-    async def rebuild(self, number: int, healed: Range, rows: Mapping[bytes, bytes]) -> bool:
-        """Vouch again for a range of partition `number`, of which peers hold `rows`.
-
-        The blocks that held it are gone by now. False where more damage was found meanwhile.
-        Raises `StoreFailed`.
-        """
-        family, found = self.family(healed.start), self.damage.found_ranges
-        await written(self._store.commit([(family, at, raw) for at, raw in rows.items()]))
-        # Below, nothing waits until the tally or the hints of memory are as the rows are.
-        restored = [*partition_rows(self.damage, family, number), *rows.items()]
-        if self.damage.found_ranges != found:
-            return False
-        puts: list[Put] = [(Family.META, DAMAGE, self.damage.without(family, healed))]
-        if family is Family.RECORDS:
-            tally = added_up(number, restored)
-            puts.append(tally)
-            self.tallies.taken(tally)
-        else:
-            self.hints.forget(number)
-            for at, raw in restored:
-                self._hinted(at, raw, True)
-        await written(self._store.commit(puts))
-        if self.damage.found_ranges != found:
-            return False
-        self.damage.heal(family, healed)
-        return True
+    def index_hint(self, key: bytes, raw: bytes, new: bool) -> None:
+        """Note in `hints` that the store took a hint; `new`: it took none for the key before."""
+        newest = peek(raw)
+        self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
     def watch(self, key: bytes) -> None:
         """Remember whether what is held of `key` changes until `unchanged` is asked."""
@@ -299,12 +266,9 @@ class Acceptor:
             or (bool(self.damage.ranges) and self.damaged(key))
         )
 
-    def _bar(self, key: bytes) -> Dot:
-        return max(self._promises.get(key, NEVER), Dot(self._ballots.floor, 0))
-
     def _refusal(self, key: bytes) -> Reply:
         newest = self.newest(key)
-        return Rejected(max(self._bar(key), newest), newest)
+        return Rejected(max(self.bar(key), newest), newest)
 
     def _put(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> None:
         family = self.family(key)
@@ -318,15 +282,11 @@ class Acceptor:
             if self._commit(key, ((family, key, raw), tally)):
                 self.tallies.taken(tally)
         elif self._commit(key, ((family, key, raw),)):
-            self._hinted(key, raw, not held)
+            self.index_hint(key, raw, not held)
 
     def _commit(self, key: bytes, puts: Sequence[Put]) -> bool:
         self._watched.discard(key)
         return self.writes.commit(key, puts)
-
-    def _hinted(self, key: bytes, raw: bytes, new: bool) -> None:
-        newest = peek(raw)
-        self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
     def __repr__(self) -> str:
         return (

@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _REPLICA = "ddb.node.replica.acceptor"
+_ACCEPTANCE = "ddb.node.replica.handoff_acceptance"
 _HANDOFF = "ddb.node.repair.handoff"
 _REFILL = "ddb.node.repair.refill"
 
@@ -36,9 +37,9 @@ REPAIR = (
         "a home takes a handed-off state below its promise or floor",
         (
             Patch(
-                _REPLICA,
-                "            taken = self.replace(key, raw, ballot, held) is Verdict.STORED\n",
-                "            self.restore(key, raw)\n            taken = ballot >= peek(held)\n",
+                _ACCEPTANCE,
+                "        accepted = acceptor.replace(key, raw, ballot, stored) is Verdict.STORED\n",
+                "        acceptor.restore(key, raw)\n        accepted = ballot >= peek(stored)\n",
             ),
         ),
         family="pledges",
@@ -48,8 +49,8 @@ REPAIR = (
         "a home confirms a handed-off state before its disk has it",
         (
             Patch(
-                _REPLICA,
-                "        await self.writes.keys_durable(key for key, _ in states)\n",
+                _ACCEPTANCE,
+                "    await acceptor.writes.keys_durable(key for key, _ in states)\n",
                 "",
             ),
         ),
@@ -83,7 +84,7 @@ REPAIR = (
     Mutant(
         "hints-not-scanned-at-boot",
         "a standby that restarts knows nothing of its hints",
-        (Patch(_REPLICA, "            self._hinted(key, raw, True)\n", "            pass\n"),),
+        (Patch(_REPLICA, "            self.index_hint(key, raw, True)\n", "            pass\n"),),
         family="seesaw",
     ),
     Mutant(
