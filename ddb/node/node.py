@@ -361,8 +361,8 @@ class Node:
         damaged = self.replica.damage.partitions
         # Of hints that this node may have lost it cannot say who holds them.
         hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
-        reply = Digests(self.replica.tallies.packed(), hints, damaged)
-        await self.replica.writes.all_durable()
+        reply = Digests(self.replica.digests.packed(), hints, damaged)
+        await self.replica.writes.wait_all()
         return reply
 
     def status(self) -> dict[str, object]:
@@ -385,7 +385,7 @@ class Node:
             "scarcest": self._space.scarcest.value,
             "disk": self.disk_monitor.state.name.lower(),
             "damaged_partitions": len(self.replica.damage.partitions),
-            "records": self.replica.tallies.live,
+            "records": self.replica.digests.live,
             "hints": [
                 {"for": target, "count": waiting[target], "since": _iso(since[target])}
                 for target in sorted(waiting)

@@ -35,7 +35,7 @@ async def scan(
         )
     )
     # What damage took from this node's hints, it has let go of.
-    let_go = life + replica.hints.let_go + damage.found_ranges
+    let_go = life + replica.hints.drops + damage.found_ranges
     keys: list[bytes] = []
     heads: list[bytes] = []
     bodies: list[bytes] = []
@@ -52,7 +52,7 @@ async def scan(
         try:
             newest = peek(raw)
         except DamagedState:
-            damage.found_undecodable(replica.family(key), key)
+            damage.note_undecodable(replica.family(key), key)
             continue
         body = body_of(raw) if speaks and is_live(raw) else b""
         size += len(body) + len(key)
@@ -62,7 +62,7 @@ async def scan(
         known.append(decided.covers(newest))
     # Before anything is waited for: a range may be rebuilt meanwhile, and its rows are not here.
     damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
-    await replica.writes.keys_durable(keys)
+    await replica.writes.wait_keys(keys)
     return ScanPage(
         keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go, damaged
     )

@@ -39,7 +39,7 @@ async def commit(store: RocksStore, number: int) -> None:
         [
             (Family.RECORDS, key, body_of(number)),
             (Family.HINTS, key, key),
-            (Family.TALLIES, b"count", b"%d" % (number + 1)),
+            (Family.DIGESTS, b"count", b"%d" % (number + 1)),
         ]
     )
 

@@ -87,7 +87,7 @@ def test_word_that_comes_after_the_question_proves_nothing(tmp_path: Path, befor
 
     async def scenario() -> State | None:
         replica.offer(KEY, MINE)
-        await replica.writes.all_durable()
+        await replica.writes.wait_all()
         if before:
             decided.told(9, 0, 2 << 40)
         now = CLOCK.now()

@@ -50,7 +50,7 @@ def test_damaged_range_has_no_vote_and_all_others_do(
     async def scenario() -> None:
         async with voting(tmp_path) as (node, store):
             await store.commit([(family, key, WHOLE), (Family.RECORDS, OTHER, WHOLE)])
-            node.replica.damage.found_undecodable(family, key)
+            node.replica.damage.note_undecodable(family, key)
 
             async def ask(request: Request) -> Reply:
                 handling = node.handle(request, 1e12)

@@ -76,7 +76,7 @@ def test_what_cannot_be_begun_is_refused_alone(
             assert refusal is not None
             assert "db-0" in str(refusal[1])
             assert store.get(Family.RECORDS, DAMAGED) == before
-            assert node.replica.unfinished(DAMAGED) == NEVER
+            assert node.replica.open_promise(DAMAGED) == NEVER
 
     run(scenario())
     assert len(caplog.records) == 1, "said once, however often it is asked"

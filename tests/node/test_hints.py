@@ -204,7 +204,7 @@ def test_drained_partition_is_forgotten() -> None:
     book.accepted(7, b"k", Dot(1, 1), True, 5)
     book.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
     book.dropped(7, b"k")
-    assert repr(book) == "<HintBook 0 hints in 0 partitions, 0 alone>"
+    assert repr(book) == "<HintIndex 0 hints in 0 partitions, 0 alone>"
     book.accepted(7, b"k", Dot(2, 1), True, 9)
     book.kept(7, b"k", Dot(2, 1), {"partner": Dot(2, 1)})
     assert (book.keepers(), book.since_ms) == ({7: ("partner",)}, {7: 9})

@@ -97,7 +97,7 @@ async def hold(together: Together) -> None:
     """Let all of them hold the same record."""
     for replica in together.replicas.values():
         replica.offer(KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
-        await replica.writes.all_durable()
+        await replica.writes.wait_all()
 
 
 def test_refresh_gives_way_to_another_coordinator(tmp_path: Path) -> None:

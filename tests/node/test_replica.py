@@ -32,18 +32,18 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
     async def scenario(store: RocksStore, name: str) -> None:
         replica = Acceptor(name, ring, store, Ballots(1, store, SystemClock()))
         replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
-        await replica.writes.all_durable()
-        before = (replica.tallies.packed(), replica.hints.total)
+        await replica.writes.wait_all()
+        before = (replica.digests.packed(), replica.hints.total)
         store._group.fail(StoreFailed("the disk is gone"))
         for counter in (2 << 40, 3 << 40):
             replica.offer(key, encode(State((Dot(counter, 1),), False)))
-            pending = replica.writes.durable(key)
+            pending = replica.writes.in_flight(key)
             assert pending is not None
             with pytest.raises(StoreFailed, match="the disk is gone"):
                 await pending
         if name == cell.standby:
             assert not replica.drop(key, Dot(1 << 40, 1), Dot(4 << 40, 1))
-        assert (replica.tallies.packed(), replica.hints.total) == before
+        assert (replica.digests.packed(), replica.hints.total) == before
 
     for name in NAMES:
         store = RocksStore(tmp_path / name, Fsync.OS)
@@ -54,8 +54,8 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wait",
     [
-        pytest.param(lambda replica: replica.writes.key_durable(KEY), id="for a key"),
-        pytest.param(lambda replica: replica.writes.all_durable(), id="for everything"),
+        pytest.param(lambda replica: replica.writes.wait_key(KEY), id="for a key"),
+        pytest.param(lambda replica: replica.writes.wait_all(), id="for everything"),
         pytest.param(
             lambda replica: accept_handoff(replica, [(KEY, STATE)]), id="to say what it holds"
         ),
@@ -74,7 +74,7 @@ def test_one_that_gives_up_waiting_leaves_the_others_waiting(
         await asyncio.sleep(0)
         assert impatient.cancel()
         await patient
-        assert replica.writes.durable(KEY) is None
+        assert replica.writes.in_flight(KEY) is None
 
     store = RocksStore(tmp_path / "home", Fsync.ALWAYS)
     asyncio.run(scenario(store))

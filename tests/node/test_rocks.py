@@ -215,7 +215,7 @@ def test_killed_again_and_again(tmp_path: Path, fsync: Fsync) -> None:
             assert len(records) > most
             hints = store.scan(Family.HINTS, b"", TOP, 10**6)
             assert [key for key, _ in hints] == [key for key, _ in records]
-            last = store.get(Family.TALLIES, b"count")
+            last = store.get(Family.DIGESTS, b"count")
             assert last is not None
             assert acknowledged < int(last) <= acknowledged + 2
         finally:

@@ -156,7 +156,7 @@ def test_read_is_answered_from_here_where_the_standby_has_nothing_newer(
         for held, on in ((own, home.replica), (its, home.standby.replica)):
             if held:
                 on.offer(KEY, held)
-                await on.writes.all_durable()
+                await on.writes.wait_all()
         if known:
             home.decided.told(ELSE, 0, 5 << 40)
         return await home.get()
@@ -171,7 +171,7 @@ def test_read_that_is_overtaken_at_home_is_begun_again(tmp_path: Path) -> None:
 
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
-        await home.replica.writes.all_durable()
+        await home.replica.writes.wait_all()
         home.decided.told(ELSE, 0, 2 << 40)
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
@@ -190,7 +190,7 @@ def test_read_takes_nothing_for_decided_that_it_hears_of_after_asking(tmp_path: 
 
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
-        await home.replica.writes.all_durable()
+        await home.replica.writes.wait_all()
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
         assert home.standby.asked == [ReadReplica]

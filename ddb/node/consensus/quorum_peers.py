@@ -89,7 +89,7 @@ class QuorumPeers:
 
         A partner that was not reached at all is as good as one that refused to begin.
         """
-        self._counters.asked(cause)
+        self._counters.count_requests(cause)
         try:
             reply = await self._transport.ask(
                 partner, request, deadline=deadline, patience=self._timeouts.partner_s
@@ -99,7 +99,7 @@ class QuorumPeers:
             return None
         except Unreachable as unreachable:
             self.silent(partner)
-            self._counters.asked(cause, -1)
+            self._counters.count_requests(cause, -1)
             return Failed(str(unreachable))
         self._failures.pop(partner, None)
         return reply

@@ -102,7 +102,7 @@ class FastRead:
             or (known and type(reply) is ReplicaState and peek(reply.state) < newest)
         ):
             found = GetResult(body_of(held) if is_live(held) else None)
-            self._replica.writes.tell(key, answer, found)
+            self._replica.writes.answer_when_durable(key, answer, found)
             return
         heard = isinstance(reply, SameVersion | ReplicaState)
         since = self._coordinator.since(None if heard else standby)

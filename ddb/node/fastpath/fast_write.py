@@ -96,7 +96,7 @@ class FastWrite:
             return self._change(request, deadline)
         first, proposed = self._rounds.begin(key), False
         try:
-            ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
+            ballot = self._ballots.issue_now(max(own.newest, replica.open_promise(key)))
             if ballot is None:
                 return self._change(request, deadline)
             made = step(own, own, _intent(request), ballot, memory)
@@ -180,7 +180,7 @@ class FastWrite:
             type(reply) is Accepted
             and replica.replace(key, raw, made.state.newest, held) is Verdict.STORED
         ):
-            pending = replica.writes.durable(key)
+            pending = replica.writes.in_flight(key)
             if pending is None:
                 self._done(answer, request, made)
             else:
@@ -212,7 +212,7 @@ class FastWrite:
         made = step(own, theirs, _intent(request), ballot, self._coordinator.memory)
         raw = encode(made.state)
         self._counters.peer_requests += 1
-        self._counters.repaired(own, theirs)
+        self._counters.count_repair(own, theirs)
         asking = self._transport.ask(
             partner, Accept(key, raw), deadline=deadline, patience=self._timeouts.partner_s
         )

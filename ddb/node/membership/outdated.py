@@ -30,7 +30,7 @@ async def discard(store: Store, identity: Identity) -> Identity:
 
     An old row must not meet the refill: the newer of both would stay, decided or not.
     """
-    for family in (Family.RECORDS, Family.HINTS, Family.TALLIES):
+    for family in (Family.RECORDS, Family.HINTS, Family.DIGESTS):
         while rows := store.scan(family, b"", END, BATCH):
             await store.commit([(family, key, None) for key, _ in rows])
     blank = msgspec.structs.replace(identity, discards=False)

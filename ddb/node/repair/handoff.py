@@ -226,7 +226,7 @@ class Handoff:
             if len(homes) == BOTH and self._drop(key, newest, min(held)[0]):
                 dropped += 1
             elif self._replica.newest(key) == newest and min(held)[0] < max(
-                newest, self._replica.unfinished(key)
+                newest, self._replica.open_promise(key)
             ):
                 held_back.append(key)
         self._coordinator.counters.handed_off += dropped

@@ -124,9 +124,9 @@ class Rebuilder:
         await self._store.rewrite(family, lambda start, limit: self._rows(family, start, limit))
         # Whatever was found while it was copied was in the files that are gone.
         self._damage.unwritten.discard(family)
-        if family is Family.TALLIES:
+        if family is Family.DIGESTS:
             for damaged in list(self._damage.ranges.get(family, ())):
-                rows = [self._replica.tallies.stored(number) for number in damaged.partitions()]
+                rows = [self._replica.digests.current(number) for number in damaged.partitions()]
                 await self._clear(family, [damaged], rows)
 
     async def _clear(self, family: Family, damaged: list[Range], rows: list[Put]) -> None:

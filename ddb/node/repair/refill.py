@@ -94,7 +94,7 @@ class Refiller:
         finally:
             self._walks = None
         await self._ballots.raise_floor(floor)
-        await self._replica.writes.all_durable()
+        await self._replica.writes.wait_all()
         self._log_gaps()
         return True
 
@@ -117,7 +117,7 @@ class Refiller:
             for key, _, raw in reply.rows:
                 self._replica.restore(key, raw)
                 self._counters.refilled += 1
-            await self._replica.writes.all_durable()
+            await self._replica.writes.wait_all()
 
     async def _take_standby(self) -> None:
         seen: dict[bytes, tuple[Dot, str]] = {}
@@ -185,7 +185,7 @@ async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Repl
         try:
             newest = peek(raw)
         except DamagedState:
-            replica.damage.found_undecodable(family, key)
+            replica.damage.note_undecodable(family, key)
             gaps.append(Range(key, key + b"\x00"))
             continue
         cell = ring.cell(key)
@@ -199,5 +199,5 @@ async def refill_rows(request: PullShare, ring: Ring, replica: Acceptor) -> Repl
             after = key
             break
     for key, _, _ in rows:
-        await replica.writes.key_durable(key)
+        await replica.writes.wait_key(key)
     return SharePage(rows, after, [(gap.start, gap.stop) for gap in gaps])

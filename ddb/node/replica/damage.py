@@ -116,7 +116,7 @@ class DamageBook:
         parts = (each.within(start, stop) for each in self.ranges.get(family, ()))
         return next((part for part in parts if part is not None), None)
 
-    def found(self, unreadable: Unreadable) -> None:
+    def note_unreadable(self, unreadable: Unreadable) -> None:
         """Note a read that failed, and how far the keys around it cannot be read."""
         family, key = unreadable.family, max(unreadable.key, _LEAST)
         if family is Family.META:
@@ -128,7 +128,7 @@ class DamageBook:
             start, stop = min(max(start, _LEAST), key), max(stop, key + b"\x00")
             self._note(family, Range(start, stop), str(unreadable))
 
-    def found_undecodable(self, family: Family, key: bytes) -> None:
+    def note_undecodable(self, family: Family, key: bytes) -> None:
         """Note a row whose bytes are no state; as lost as one that cannot be read."""
         self.unwritten.add(family)
         if not self.covers(family, key):
@@ -148,7 +148,7 @@ class DamageBook:
                 if start < until:
                     rows += self._store.scan(family, start, until, limit - len(rows))
             except Unreadable as unreadable:
-                self.found(unreadable)
+                self.note_unreadable(unreadable)
                 continue
             if gap is None or len(rows) >= limit:
                 return rows, gaps

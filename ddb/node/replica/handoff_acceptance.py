@@ -28,5 +28,5 @@ async def accept_handoff(acceptor: Acceptor, states: list[tuple[bytes, bytes]]) 
             continue
         accepted = acceptor.replace(key, raw, ballot, stored) is Verdict.STORED
         marks.append((ballot if accepted else peek(stored), acceptor.bar(key)))
-    await acceptor.writes.keys_durable(key for key, _ in states)
+    await acceptor.writes.wait_keys(key for key, _ in states)
     return HandoffResult(marks)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.damage import DAMAGE, Range
-from ddb.node.replica.partition_digests import added_up, partition_rows
+from ddb.node.replica.partition_digests import computed, partition_rows
 from ddb.node.storage.store import Family, Put, Store, written
 
 
@@ -35,9 +35,9 @@ async def rebuild_range(
         return False
     puts: list[Put] = [(Family.META, DAMAGE, damage.without(family, healed))]
     if family is Family.RECORDS:
-        tally = added_up(number, restored)
-        puts.append(tally)
-        acceptor.tallies.taken(tally)
+        digest = computed(number, restored)
+        puts.append(digest)
+        acceptor.digests.apply(digest)
     else:
         acceptor.hints.forget(number)
         for at, raw in restored:

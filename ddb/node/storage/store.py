@@ -13,7 +13,7 @@ class Family(Enum):
     """Home copies, by key."""
     HINTS = "hints"
     """Copies held in a home's stead, by key."""
-    TALLIES = "tallies"
+    DIGESTS = "tallies"
     """Per partition, by its two bytes: live count and digest of the home copies."""
     META = "meta"
     """What the node knows of itself."""

@@ -23,13 +23,13 @@ REPAIR = (
     Mutant(
         "drops-below-its-promise",
         "the standby drops its copy though it has promised something newer",
-        (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
+        (Patch(_REPLICA, "max(newest, self.open_promise(key)) > confirmed", "newest > confirmed"),),
         family="pledges",
     ),
     Mutant(
         "drops-what-changed",
         "the standby drops its copy though it has changed since it was sent",
-        (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
+        (Patch(_REPLICA, "peek(stored) != newest or max(", "max("),),
         family="bridge",
     ),
     Mutant(
@@ -50,7 +50,7 @@ REPAIR = (
         (
             Patch(
                 _ACCEPTANCE,
-                "    await acceptor.writes.keys_durable(key for key, _ in states)\n",
+                "    await acceptor.writes.wait_keys(key for key, _ in states)\n",
                 "",
             ),
         ),
@@ -190,7 +190,7 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "((family, key, raw), tally)",
+                "((family, key, raw), digest)",
                 "((family, key, raw),)",
             ),
         ),
@@ -202,9 +202,9 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "            if self._commit(key, ((family, key, raw), tally)):\n",
+                "            if self._commit(key, ((family, key, raw), digest)):\n",
                 "            self._commit(key, ((family, key, raw),))\n"
-                "            if self._commit(key, (tally,)):\n",
+                "            if self._commit(key, (digest,)):\n",
             ),
         ),
         family="volatile",
