@@ -1,4 +1,4 @@
-"""A node that votes, on a real store, of which the others look well and answer nothing."""
+"""A voting node on a real store; its peers appear healthy and answer no request."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ RING = Ring(NAMES)
 
 
 class Alone:
-    """A `Transport` to nodes that look well and fail every request."""
+    """A `Transport` to nodes that appear healthy and fail every request."""
 
     def __init__(self, failure: type[Silent | Unreachable]) -> None:
         self._failure = failure
@@ -44,7 +44,7 @@ class Alone:
 async def voting(
     path: Path, failure: type[Silent | Unreachable] = Unreachable
 ) -> AsyncIterator[tuple[Node, RocksStore]]:
-    """The first node by name."""
+    """Run the first node by name. Yields the node and its store."""
     store, rng = RocksStore(path, Fsync.OS), random.Random(1)
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:

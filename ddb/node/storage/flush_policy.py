@@ -1,7 +1,7 @@
 """When the next flush starts, and on which thread it runs.
 
 A node flushes thousands of times a second. A flush costs a few hundred microseconds of CPU time
-wherever it runs, so the policy saves flushes and switches between threads.
+wherever it runs. So the policy avoids flushes, and it avoids switches between threads.
 
 The last flush decides when the next one starts:
 
@@ -40,8 +40,8 @@ Too low: a single writer waits `MAX_GATHER_S` for company. Too high: few writers
 QUICK_FLUSH_S = 0.005
 """Seconds that a flush on the loop may take until flushes move to the thread.
 
-Too low: a quick disk pays for three switches between threads and five system calls per flush, as
-much CPU time as the flush itself. Too high: every request waits while the loop flushes.
+Too low: a quick disk pays three switches between threads and five system calls per flush. They cost
+as much CPU time as the flush itself. Too high: every request waits while the loop flushes.
 """
 SLOW_FLUSH_S = 4 * QUICK_FLUSH_S
 """Seconds that a flush in the thread may take before the thread keeps the flushes for longer.

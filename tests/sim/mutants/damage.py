@@ -74,8 +74,8 @@ DAMAGE = (
         (
             Patch(
                 "ddb.node.replica.damage",
-                "        found = store.get(Family.META, DAMAGE)\n",
-                "        found = None\n",
+                "        stored = store.get(Family.META, DAMAGE)\n",
+                "        stored = None\n",
             ),
         ),
         family=_FAMILY,
