@@ -56,9 +56,7 @@ def test_refused_writes_do_not_count(tmp_path: Path) -> None:
     [
         pytest.param(lambda acceptor: acceptor.writes.wait_key(KEY), id="for a key"),
         pytest.param(lambda acceptor: acceptor.writes.wait_all(), id="for all keys"),
-        pytest.param(
-            lambda acceptor: accept_handoff(acceptor, [(KEY, STATE)]), id="to say what it holds"
-        ),
+        pytest.param(lambda acceptor: accept_handoff(acceptor, [(KEY, STATE)]), id="for a handoff"),
     ],
 )
 def test_a_cancelled_waiter_leaves_the_others_waiting(
