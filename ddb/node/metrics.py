@@ -1,4 +1,4 @@
-"""What a node has done, counted since it started."""
+"""Metrics: what a node has done since its process started."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,52 +8,52 @@ from ddb.record.version import Order, compare
 
 
 class Cause(Enum):
-    """Why another node is asked for something."""
+    """Why a node sends a request to a peer."""
 
     OPERATION = "operation"
-    """For a gateway, which waits for it."""
+    """A gateway waits for the result."""
     REPAIR = "repair"
-    """For the sake of copies that are not where they belong."""
+    """A copy is missing, outdated or on the wrong node."""
 
 
 @dataclass(slots=True)
 class NodeMetrics:
-    """Plain counts; exposed by name in the node's status."""
+    """Counters; the node's status shows each under its name here."""
 
     operations: int = 0
-    """Operations coordinated for gateways."""
+    """Operations that this node coordinated for gateways."""
     peer_requests: int = 0
-    """Requests sent to other nodes in order to decide operations."""
+    """Requests to peers that decide operations."""
     repair_requests: int = 0
-    """Requests sent to other nodes in order to hand off and refill."""
+    """Requests to peers for handoff, rebuild and refill."""
     rounds: int = 0
     """Ballots issued."""
     contended: int = 0
-    """Ballots that met a newer promise."""
+    """Ballots that a peer rejected for a newer promise."""
     stale_repairs: int = 0
-    """Replicas found behind another and brought up to it."""
+    """Replicas that had an older state and received the newer one."""
     filled: int = 0
-    """Replicas found without the record and given it."""
+    """Replicas that had no state of the record and received one."""
     concurrent_repairs: int = 0
-    """Replicas found on a branch that an interrupted coordinator left, and settled."""
+    """Replicas that had a concurrent state, from an interrupted round, and received the winner."""
     handed_off: int = 0
-    """Hints that both homes confirmed and this node let go of."""
+    """Hints that this node dropped after both homes confirmed them."""
     refilled: int = 0
-    """Records taken over from others onto a new disk."""
+    """Records that this node copied from peers to a new disk."""
     rebuilt: int = 0
-    """Records taken back from others in place of damaged copies."""
+    """Records that this node copied from peers in place of damaged ones."""
 
-    def asked(self, cause: Cause, requests: int = 1) -> None:
-        """Count requests to other nodes; fewer than none where they were not sent after all."""
+    def count_requests(self, cause: Cause, requests: int = 1) -> None:
+        """Count requests to peers; a negative number takes back requests that were not sent."""
         if cause is Cause.REPAIR:
             self.repair_requests += requests
         else:
             self.peer_requests += requests
 
-    def repaired(self, winner: State, loser: State) -> None:
-        """Count a replica that was found behind `winner`, and how."""
+    def count_repair(self, winner: State, loser: State) -> None:
+        """Count a replica that had `loser` and receives `winner`."""
         if not loser.version:
-            # A standby beginning a hint, or a home that missed the record's beginning.
+            # A standby that begins a hint, or a home that missed the record's creation.
             self.filled += 1
         elif compare(winner.version, loser.version) is Order.CONCURRENT:
             self.concurrent_repairs += 1

@@ -30,6 +30,7 @@ from ddb.node.repair.refill_source import read_share
 from ddb.node.repair.round_recovery import RoundRecovery
 from ddb.node.replica.acceptor import Acceptor, WrongCell
 from ddb.node.replica.ballots import Ballots
+from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.scan import scan
 from ddb.node.status import StatusReporter
 from ddb.node.storage.disk_health import DiskHealth
@@ -209,7 +210,7 @@ class Node:
             Propose: lambda request, _: replica.propose(request),
             CoordinateChange: self.fast_write.change,
             Accept: lambda request, _: replica.accept(request),
-            HandoffBatch: lambda request, _: replica.hand(request.states),
+            HandoffBatch: lambda request, _: accept_handoff(replica, request.states),
             CommitNotice: lambda request, _: self._on_commit_notice(request),
             Scan: lambda request, _: scan(
                 request, self.name, self.ring, replica, self.commit_index, self._incarnation
@@ -349,8 +350,8 @@ class Node:
         damaged = self.replica.damage.partitions
         # This node may have lost hints there, so it cannot name their keepers.
         hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
-        reply = Digests(self.replica.tallies.packed(), hints, damaged)
-        await self.replica.writes.all_durable()
+        reply = Digests(self.replica.digests.packed(), hints, damaged)
+        await self.replica.writes.wait_all()
         return reply
 
     def status(self) -> dict[str, object]:

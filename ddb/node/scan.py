@@ -41,7 +41,7 @@ async def scan(
         )
     )
     # A hint that damage took counts as dropped.
-    drops = incarnation + replica.hints.let_go + damage.found_ranges
+    drops = incarnation + replica.hints.drops + damage.found_ranges
     keys: list[bytes] = []
     heads: list[bytes] = []
     bodies: list[bytes] = []
@@ -58,7 +58,7 @@ async def scan(
         try:
             newest = peek(raw)
         except DamagedState:
-            damage.found_undecodable(replica.family(key), key)
+            damage.note_undecodable(replica.family(key), key)
             continue
         body = body_of(raw) if sends_bodies and is_live(raw) else b""
         size += len(body) + len(key)
@@ -68,7 +68,7 @@ async def scan(
         is_decided.append(decided.covers(newest))
     # Before the await: a rebuild may end during it, and this page lacks the rebuilt rows.
     damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
-    await replica.writes.keys_durable(keys)
+    await replica.writes.wait_keys(keys)
     return ScanPage(
         keys, heads, bodies, bytes(is_decided), more or len(keys) >= request.limit, drops, damaged
     )

@@ -46,7 +46,7 @@ class StatusReporter:
             "scarcest": self.space.scarcest.value,
             "disk": self.disk_monitor.state.name.lower(),
             "damaged_partitions": len(self.replica.damage.partitions),
-            "records": self.replica.tallies.live,
+            "records": self.replica.digests.live,
             "hints": self._hints(),
             "disk_bytes": self.store.disk_bytes(),
             "counters": {

@@ -1,9 +1,9 @@
-"""A process of its own that commits to a store for ever, and says what was acknowledged.
+"""A separate process that commits to a store until it is killed.
 
     python -m tests.node.committer DIRECTORY always|os [FILE_LIMIT]
 
-Each batch n writes the same number into three families. One line per acknowledged batch; with a
-limit on the size of files, a line of JSON once the store has broken.
+Batch n writes the number n into three families. The process prints one line per acknowledged batch.
+With a limit on the size of files it prints a line of JSON once the store has failed.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ BATCHES = 200_000
 
 
 def key_of(number: int) -> bytes:
-    """Batch `number`'s key."""
+    """Return the key of batch `number`."""
     return b"%08d" % number
 
 
 def body_of(number: int) -> bytes:
-    """Batch `number`'s record: bytes that no compression makes smaller."""
+    """Return the record of batch `number`: bytes that cannot be compressed."""
     return random.Random(number).randbytes(256)
 
 
@@ -39,15 +39,15 @@ async def commit(store: RocksStore, number: int) -> None:
         [
             (Family.RECORDS, key, body_of(number)),
             (Family.HINTS, key, key),
-            (Family.TALLIES, b"count", b"%d" % (number + 1)),
+            (Family.DIGESTS, b"count", b"%d" % (number + 1)),
         ]
     )
 
 
 async def main(store: RocksStore, limit: int) -> None:
-    """Commit until killed, or until the store breaks."""
-    told: list[str] = []
-    store.when_broken(lambda failed: told.append(str(failed)))
+    """Commit until killed, or until the store fails."""
+    reports: list[str] = []
+    store.when_broken(lambda failed: reports.append(str(failed)))
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -64,7 +64,9 @@ async def main(store: RocksStore, limit: int) -> None:
                     await commit(store, number + 1 + again)
                 except StoreFailed as refusal:
                     later.append(str(refusal))
-            print(json.dumps({"failed": str(failed), "later": later, "told": told}), flush=True)
+            print(
+                json.dumps({"failed": str(failed), "later": later, "reports": reports}), flush=True
+            )
             return
         print(number, flush=True)
 

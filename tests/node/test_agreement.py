@@ -90,7 +90,7 @@ def test_commit_notice_during_a_read_does_not_count(tmp_path: Path, before: bool
 
     async def scenario() -> State | None:
         replica.offer(KEY, MINE)
-        await replica.writes.all_durable()
+        await replica.writes.wait_all()
         if before:
             decided.advance(9, 0, 2 << 40)
         now = CLOCK.now()

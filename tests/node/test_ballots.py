@@ -1,4 +1,4 @@
-"""Which counters a node issues, and what is on disk by then."""
+"""The counters that a node issues, and the ceiling on its disk."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from ddb.settings import Fsync
 
 ME = 1
 AHEAD = 1 << 60
-"""Above every counter that a clock of today gives."""
+"""A counter above every one from the present wall clock."""
 
 
 def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) -> None:
@@ -32,7 +32,7 @@ def ceiling(store: RocksStore) -> int:
 
 
 def test_the_last_counter_issued_is_covered_by_the_disk(tmp_path: Path) -> None:
-    """A node never takes a counter above its durable ceiling for issued."""
+    """The last counter issued is never above the durable ceiling."""
 
     async def scenario(store: RocksStore) -> None:
         ballots = Ballots(ME, store, SystemClock())
@@ -49,7 +49,7 @@ def test_the_last_counter_issued_is_covered_by_the_disk(tmp_path: Path) -> None:
 
 
 def test_an_observed_counter_is_not_issued(tmp_path: Path) -> None:
-    """An observed counter raises the next ballots, and not the last one issued."""
+    """An observed counter raises the next ballots, but not the last one issued."""
 
     async def scenario(store: RocksStore) -> None:
         ballots = Ballots(ME, store, SystemClock())

@@ -1,4 +1,4 @@
-"""Damaged ranges: how far they reach, what is read around them, and how their files go."""
+"""Damaged ranges: their extent, reads around them, and the removal of their files."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ def value_of(number: int) -> bytes:
 
 
 def filled(path: Path) -> None:
-    """Make a store whose rows lie in one table."""
+    """Create a store whose rows lie in one table."""
 
     async def scenario() -> None:
         store = RocksStore(path, Fsync.ALWAYS)
@@ -79,8 +79,8 @@ def copier(
 
 
 @given(st.lists(_RANGES, max_size=5), _RANGES)
-def test_ranges_cover_what_they_are_made_of(made: list[Range], less: Range) -> None:
-    """Joined ranges are sorted, disjoint, and cover the same keys; `without` takes keys away."""
+def test_ranges_cover_their_parts(made: list[Range], less: Range) -> None:
+    """Joined ranges are sorted, disjoint and cover the same keys; `without` removes keys."""
     ranges: list[Range] = []
     for each in made:
         ranges = joined(ranges, each)
@@ -97,7 +97,7 @@ def test_ranges_cover_what_they_are_made_of(made: list[Range], less: Range) -> N
 def test_damage_reaches_from_one_readable_key_to_the_next(
     tmp_path: Path, places: tuple[float, ...]
 ) -> None:
-    """The ranges found hold every unreadable key, and all other keys are read around them."""
+    """The ranges contain every unreadable key, and a scan returns all keys outside them."""
     filled(tmp_path)
     flip(tmp_path, *places)
 
@@ -110,10 +110,10 @@ def test_damage_reaches_from_one_readable_key_to_the_next(
         assert len(gaps) == len(places)
         covered = {n for n in range(ROWS) if book.covers(Family.RECORDS, key_of(n))}
         assert {key for key, _ in rows} == {key_of(n) for n in range(ROWS) if n not in covered}
-        # Going backwards RocksDB cannot give the first key behind a damaged block.
+        # Backwards, RocksDB does not return the first key after a damaged block.
         assert lost <= covered
         assert len(covered) <= len(lost) + len(places)
-        # A restart knows them before anything is read.
+        # After a restart the ranges are there before any read.
         await store.commit([])
         store.close()
         again = RocksStore(tmp_path, Fsync.ALWAYS)
@@ -124,7 +124,7 @@ def test_damage_reaches_from_one_readable_key_to_the_next(
 
 
 def test_rewrite_leaves_the_damage_behind(tmp_path: Path) -> None:
-    """A rewritten family has all that was readable, and what was written meanwhile."""
+    """A rewritten family has all readable rows, and the writes made meanwhile."""
     filled(tmp_path)
     flip(tmp_path, 0.4)
 
@@ -155,7 +155,7 @@ def test_rewrite_leaves_the_damage_behind(tmp_path: Path) -> None:
 
 
 def test_rewrite_cut_short_leaves_the_family_as_it_was(tmp_path: Path) -> None:
-    """What a rewrite had copied when its process ended is gone, and the next one begins again."""
+    """A restart removes the copy of an interrupted rewrite, and the next rewrite starts over."""
     filled(tmp_path / "data")
 
     async def scenario() -> None:
@@ -165,7 +165,7 @@ def test_rewrite_cut_short_leaves_the_family_as_it_was(tmp_path: Path) -> None:
         )
         await asyncio.sleep(0.003)
         assert not rewriting.done()
-        # What a killed process leaves.
+        # A copy of the files as a killed process would leave them.
         shutil.copytree(tmp_path / "data", tmp_path / "killed")
         await rewriting
         store.close()
@@ -178,14 +178,14 @@ def test_rewrite_cut_short_leaves_the_family_as_it_was(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_compaction_that_meets_a_block_stops_no_write(tmp_path: Path) -> None:
-    """RocksDB's background work tells of the damage, and commits go on."""
+def test_compaction_of_a_damaged_block_stops_no_write(tmp_path: Path) -> None:
+    """RocksDB's background work reports the damage, and commits still succeed."""
     filled(tmp_path)
     flip(tmp_path, 0.4)
 
     async def scenario() -> None:
         store = RocksStore(tmp_path, Fsync.ALWAYS)
-        # Enough tables for a compaction, each of them from a start.
+        # Each start writes a table; six are enough for a compaction.
         for number in range(6):
             await store.commit([(Family.RECORDS, key_of(number), b"new")])
             store.close()
@@ -200,8 +200,8 @@ def test_compaction_that_meets_a_block_stops_no_write(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_damaged_log_is_told_from_a_torn_one(tmp_path: Path) -> None:
-    """A record that is there as a whole and changed is damage; a cut last one is a crash's."""
+def test_damaged_log_differs_from_a_torn_one(tmp_path: Path) -> None:
+    """A complete record with a flipped bit is damage; an incomplete last record is not."""
 
     async def scenario() -> None:
         store = RocksStore(tmp_path / "data", Fsync.ALWAYS)
@@ -224,7 +224,7 @@ def test_damaged_log_is_told_from_a_torn_one(tmp_path: Path) -> None:
 
 
 def test_damaged_settings_refuse_the_start(tmp_path: Path) -> None:
-    """Where the node's own settings are gone with a table, the store is refused with a remedy."""
+    """A store whose META table is lost is refused with a remedy."""
     filled(tmp_path)
     for file in (tmp_path / "rocks").glob("*.sst"):
         file.write_bytes(bytes(file.stat().st_size))

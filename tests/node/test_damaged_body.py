@@ -1,4 +1,4 @@
-"""A copy whose body cannot be decoded: it costs operations on that record, and nothing else."""
+"""A copy whose body cannot be decoded: only operations on that record fail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ CREATE = CoordinateChange(OTHER, Kind.CREATE, b"{}", (), bytes(12), b"", False, 
 
 
 class Behind(Alone):
-    """A `Transport` to nodes that answer every proposal with an old state."""
+    """A `Transport` to nodes that answer every proposal with one old state."""
 
     def __init__(self, state: bytes) -> None:
         self._state = state
@@ -65,10 +65,10 @@ class Behind(Alone):
 
 @asynccontextmanager
 async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node]]:
-    """A real node with one copy whose body is no JSON."""
+    """Run a real node with one copy whose body is not JSON."""
     async with voting(path) as (node, store), Serving() as wire:
         await store.commit([(Family.RECORDS, KEY, NO_JSON)])
-        # So that its ceiling covers the ballots to come.
+        # Raise its ceiling above the ballots of this test.
         await node.ballots.issue(Dot(2 << 40, 1))
         wire.listener.handler = node.handle
         yield wire, node
@@ -81,10 +81,10 @@ def rounds_of(node: Node) -> OpenRounds:
 @pytest.mark.parametrize(
     ("change", "answer"), [(UPDATE, Failed), (RETRY, Undecided)], ids=["fast path", "coordinator"]
 )
-def test_a_body_that_is_no_json_costs_its_record_alone(
+def test_a_body_that_is_not_json_fails_its_record_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, change: CoordinateChange, answer: type[Reply]
 ) -> None:
-    """The operation is refused with a reason, its round ends, and the connection stays."""
+    """The node refuses the operation with a reason, ends its round and keeps the connection."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node):
@@ -99,12 +99,12 @@ def test_a_body_that_is_no_json_costs_its_record_alone(
             assert not isinstance(await raw.ask(9, ReadVersion(OTHER)), Failed)
 
     run(scenario())
-    assert len(caplog.records) == 1, "logged once, however often it is asked"
+    assert len(caplog.records) == 1, "logged once for several requests"
     assert "is refilled from them" in caplog.text
 
 
-def test_a_partner_whose_state_cannot_be_decoded_leaves_no_round_open(tmp_path: Path) -> None:
-    """A partner's damaged state costs the operation; its round and its turn end."""
+def test_a_peer_with_an_undecodable_state_leaves_no_round_open(tmp_path: Path) -> None:
+    """A peer's damaged state fails the operation; its round and its turn in the queue end."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node):

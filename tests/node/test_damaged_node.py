@@ -1,4 +1,4 @@
-"""What a node answers while it cannot read some of its copies."""
+"""Replies of a node that cannot read some of its copies."""
 
 import asyncio
 from pathlib import Path
@@ -42,15 +42,13 @@ KEYS = [(Family.RECORDS, HOME), (Family.HINTS, HINT)]
 
 
 @pytest.mark.parametrize(("family", "key"), KEYS, ids=["home", "standby"])
-def test_damaged_range_has_no_vote_and_all_others_do(
-    tmp_path: Path, family: Family, key: bytes
-) -> None:
-    """A node declines records in a damaged range, and tells readers of many what may be missing."""
+def test_node_votes_outside_damaged_ranges_only(tmp_path: Path, family: Family, key: bytes) -> None:
+    """A node refuses records in a damaged range, and its scans name the partitions affected."""
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, store):
             await store.commit([(family, key, WHOLE), (Family.RECORDS, OTHER, WHOLE)])
-            node.replica.damage.found_undecodable(family, key)
+            node.replica.damage.note_undecodable(family, key)
 
             async def ask(request: Request) -> Reply:
                 handling = node.handle(request, 1e12)
@@ -65,10 +63,10 @@ def test_damaged_range_has_no_vote_and_all_others_do(
                 assert isinstance(await ask(request), Failed)
             assert store.get(family, key) == WHOLE
             assert isinstance(await ask(ReadVersion(OTHER)), VersionOnly)
-            tallies = await ask(GetDigests())
-            assert isinstance(tallies, Digests)
-            assert tallies.damaged == (partition_in(key),)
-            assert tallies.hints[partition_in(key)] == ()
+            digests = await ask(GetDigests())
+            assert isinstance(digests, Digests)
+            assert digests.damaged == (partition_in(key),)
+            assert digests.hints[partition_in(key)] == ()
             rows = await ask(Scan(b"", END, 1000, ()))
             assert isinstance(rows, ScanPage)
             assert (rows.damaged, rows.keys) == ((partition_in(key),), [OTHER])

@@ -76,7 +76,7 @@ def test_request_that_cannot_begin_is_refused_alone(
             assert refusal is not None
             assert "db-0" in str(refusal[1])
             assert store.get(Family.RECORDS, DAMAGED) == before
-            assert node.replica.unfinished(DAMAGED) == NEVER
+            assert node.replica.open_promise(DAMAGED) == NEVER
 
     run(scenario())
     assert len(caplog.records) == 1, "logged once, for any number of requests"

@@ -1,4 +1,4 @@
-"""What flushes tell of a disk, as values."""
+"""The state of a disk, judged by its flushes."""
 
 import pytest
 
@@ -18,12 +18,12 @@ QUICK = 0.001
 
 
 def state_of(health: DiskHealth) -> DiskState:
-    """Its state, which for a type checker may have changed since it was last asked for."""
+    """Return the state; a function, since mypy narrows the attribute after an assertion."""
     return health.state
 
 
 def slow_disk() -> DiskHealth:
-    """A disk whose last two flushes were overdue, until time 0."""
+    """Return a disk whose last two flushes were overdue, the last one at time 0."""
     health = DiskHealth()
     health.ended(-1.0, LIMIT)
     health.ended(0.0, LIMIT)
@@ -32,13 +32,13 @@ def slow_disk() -> DiskHealth:
 
 
 def quick(health: DiskHealth, first: float, last: float, number: int = QUICK_FLUSHES) -> None:
-    """So many quick flushes, the first and the last at these times."""
+    """End `number` quick flushes at equal intervals from `first` to `last`."""
     for at in range(number):
         health.ended(first + (last - first) * at / (number - 1), QUICK)
 
 
 def test_quick_flushes_leave_a_disk_healthy() -> None:
-    """A flush below the limit changes nothing, however often one comes."""
+    """Any number of flushes below the limit leave the disk healthy."""
     health = DiskHealth()
     for number in range(100):
         health.began(float(number))
@@ -48,15 +48,15 @@ def test_quick_flushes_leave_a_disk_healthy() -> None:
 
 
 def test_flush_in_flight_is_judged_by_its_age() -> None:
-    """A flush becomes overdue, then costs its requests, then counts as one that never ends."""
+    """A flush becomes overdue; then its requests move; then the disk counts as stalled."""
     health = DiskHealth()
     health.began(10.0)
-    seen = []
+    steps = []
     now = 10.0
     while (due := health.due(now)) is not None:
         now += due + 1e-6
-        seen.append((round((now - 10.0) / LIMIT), health.check(now), health.state))
-    assert seen == [
+        steps.append((round((now - 10.0) / LIMIT), health.check(now), health.state))
+    assert steps == [
         (1, False, DiskState.SLOW),
         (GIVE_UP_AFTER, True, DiskState.SLOW),
         (STALLED_AFTER, False, DiskState.STALLED),
@@ -64,7 +64,7 @@ def test_flush_in_flight_is_judged_by_its_age() -> None:
 
 
 def test_nothing_in_flight_is_never_overdue() -> None:
-    """An idle disk is not slow, however long ago it flushed."""
+    """An idle disk stays healthy, however long ago its last flush was."""
     health = DiskHealth()
     health.began(0.0)
     health.ended(QUICK, QUICK)
@@ -73,8 +73,8 @@ def test_nothing_in_flight_is_never_overdue() -> None:
     assert state_of(health) is DiskState.HEALTHY
 
 
-def test_requests_are_sent_elsewhere_once_until_the_disk_is_healthy() -> None:
-    """Where a disk stays slow, requests that reach it are its last choice, and wait."""
+def test_requests_move_once_until_the_disk_is_healthy() -> None:
+    """While a disk stays slow, requests move from it only once; later ones wait."""
     health = DiskHealth()
     late = 1.01 * GIVE_UP_AFTER * LIMIT
     for begin, expected in ((0.0, True), (1.0, False)):
@@ -88,7 +88,7 @@ def test_requests_are_sent_elsewhere_once_until_the_disk_is_healthy() -> None:
 
 
 def test_stalled_disk_is_slow_once_its_flush_ends() -> None:
-    """The end of the flush proves that the disk stores, and not that it is quick."""
+    """The end of the flush proves that the disk works, but not that it is quick."""
     health = DiskHealth()
     health.began(0.0)
     health.check(1.01 * STALLED_AFTER * LIMIT)
@@ -122,7 +122,7 @@ def test_one_late_flush_is_a_hiccup(late: tuple[float, ...], state: DiskState) -
 
 
 def test_recovery_takes_quick_flushes_over_a_while() -> None:
-    """Neither enough flushes in too short a time nor too few over a long time will do."""
+    """Recovery needs enough quick flushes, and enough time between first and last."""
     health = slow_disk()
     quick(health, 1.0, 1.0 + 0.9 * RECOVERY_S, 3 * QUICK_FLUSHES)
     assert state_of(health) is DiskState.SLOW
@@ -134,7 +134,7 @@ def test_recovery_takes_quick_flushes_over_a_while() -> None:
 
 
 def test_late_flush_begins_recovery_again() -> None:
-    """A disk whose stalls come and go stays slow."""
+    """A disk with intermittent stalls stays slow."""
     health = slow_disk()
     quick(health, 1.0, 1.0 + 0.9 * RECOVERY_S)
     health.ended(1.0 + 0.95 * RECOVERY_S, LIMIT)
@@ -145,7 +145,7 @@ def test_late_flush_begins_recovery_again() -> None:
 
 
 def test_flush_that_is_neither_quick_nor_late_does_not_count() -> None:
-    """A disk near the limit never recovers by such flushes, and is not kept from it by one."""
+    """Flushes near the limit neither recover a disk nor reset its recovery."""
     neither = QUICK_SHARE * LIMIT * 1.01
     health = slow_disk()
     for at in range(100):

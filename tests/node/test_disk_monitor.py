@@ -1,4 +1,4 @@
-"""The disk monitor on a real loop: it notices in time, and probes a disk that is idle."""
+"""The disk monitor on a real loop: it reports in time, and probes an idle disk."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -24,7 +24,7 @@ NOTICED = 0.2
 
 @dataclass(slots=True)
 class Disk:
-    """A store whose flushes a test ends, and all that a monitor reports of it."""
+    """A store whose flushes a test ends, with all reports of its monitor."""
 
     seconds: float = 0.0
     committed: list[Put] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Disk:
         return None
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
-        """As `Store.commit`, with a flush of `seconds` as the clock tells them."""
+        """As `Store.commit`, with a flush that takes `seconds`."""
         self.committed += puts
         self.monitor.flush_ended(self.seconds)
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -73,7 +73,7 @@ def run(scenario: Callable[[Disk, DiskMonitor], Coroutine[Any, Any, None]]) -> D
 
 
 def test_a_flush_that_does_not_end_is_reported_while_it_is_in_flight() -> None:
-    """Callers learn of it within the limit, and later that requests had better go elsewhere."""
+    """The monitor reports the flush within the limit, and later that its requests should move."""
 
     async def scenario(disk: Disk, monitor: DiskMonitor) -> None:
         monitor.flush_began()
@@ -90,7 +90,7 @@ def test_a_flush_that_does_not_end_is_reported_while_it_is_in_flight() -> None:
 
 
 def test_quick_flushes_are_not_reported() -> None:
-    """A timer that one flush has armed does not judge the next ones."""
+    """A timer that one flush has armed does not judge the next flushes."""
 
     async def scenario(_: Disk, monitor: DiskMonitor) -> None:
         for _number in range(10):
@@ -101,8 +101,8 @@ def test_quick_flushes_are_not_reported() -> None:
     assert run(scenario).reports == []
 
 
-def test_a_loop_that_stood_still_does_not_blame_the_disk() -> None:
-    """The end of a flush that waits in the loop's queue is taken note of first."""
+def test_a_blocked_loop_does_not_blame_the_disk() -> None:
+    """The monitor first handles the end of a flush that is queued in the loop."""
 
     async def scenario(_: Disk, monitor: DiskMonitor) -> None:
         monitor.flush_began()
@@ -111,7 +111,7 @@ def test_a_loop_that_stood_still_does_not_blame_the_disk() -> None:
         end = clock.now() + 2 * LIMIT
         while clock.now() < end:
             pass
-        # The flush ended long ago; the loop learns of it behind the monitor's timer.
+        # The flush ended long ago; its notice is queued after the monitor's timer.
         asyncio.get_running_loop().call_later(0.002, monitor.flush_ended, QUICK)
         await asyncio.sleep(LIMIT)
 
@@ -119,7 +119,7 @@ def test_a_loop_that_stood_still_does_not_blame_the_disk() -> None:
 
 
 def test_an_idle_slow_disk_is_probed_until_it_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a client the node itself finds out that its disk is well again, and stops probing."""
+    """Without clients, probes show that the disk has recovered, and then stop."""
     monkeypatch.setattr("ddb.node.storage.disk_monitor.PROBE_INTERVAL_S", 0.01)
     monkeypatch.setattr("ddb.node.storage.disk_health.RECOVERY_S", 0.1)
 
@@ -140,7 +140,7 @@ def test_an_idle_slow_disk_is_probed_until_it_is_healthy(monkeypatch: pytest.Mon
 
 
 def test_a_stalled_disk_gets_no_probes() -> None:
-    """A flush in flight is the probe: more of them would only wait behind it."""
+    """A flush in flight is the probe; another would only wait for it."""
 
     async def scenario(disk: Disk, monitor: DiskMonitor) -> None:
         monitor.flush_began()

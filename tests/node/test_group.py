@@ -1,4 +1,4 @@
-"""Group commit: what is flushed together, where, and what becomes of failures."""
+"""Group commit: which commits share a flush, where it runs, and how failures end."""
 
 import asyncio
 import threading
@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from ddb.node.storage.group_commit import (
+from ddb.node.storage.flush_policy import (
     MIN_CROWD_COMMITS,
     QUICK_FLUSH_S,
     THREAD_FLUSH_PERIOD_S,
-    Fresh,
-    GroupCommit,
 )
+from ddb.node.storage.group_commit import Fresh, GroupCommit
 from ddb.node.storage.store import Family, StoreFailed
 
 
 class Disk:
-    """Records what is done to it, and by which thread; `seconds` is how long a flush takes."""
+    """A disk that records each write and flush, and the thread of each.
+
+    `seconds` is the duration of a flush.
+    """
 
     def __init__(self) -> None:
         self.written: list[dict[bytes, bytes | None]] = []
@@ -30,15 +32,15 @@ class Disk:
         self._home = threading.get_ident()
 
     def group(self) -> GroupCommit:
-        """What commits to this disk."""
+        """Return a group that commits to this disk."""
         return GroupCommit(self.write, self.flush, self.failures.append, lambda: self.time)
 
     def write(self, fresh: Fresh) -> None:
-        """One batch."""
+        """Write one batch."""
         self.written.append(dict(fresh[Family.RECORDS]))
 
     def flush(self) -> None:
-        """Everything written so far. Raises OSError where broken."""
+        """Flush everything written so far. Raises OSError where broken."""
         if self.broken:
             raise OSError("the disk is gone")
         self.time += self.seconds
@@ -62,8 +64,8 @@ def commit(group: GroupCommit, number: int) -> asyncio.Future[None]:
     return group.commit([(Family.RECORDS, b"%d" % number, b"value")])
 
 
-def test_what_came_together_is_written_and_flushed_once() -> None:
-    """Commits of one tick share a write and a flush, and all are durable by it."""
+def test_commits_of_one_turn_share_a_flush() -> None:
+    """Commits of one turn of the loop share a write and a flush, which makes all durable."""
 
     async def scenario(_: Disk, group: GroupCommit) -> None:
         await asyncio.gather(*{commit(group, number) for number in range(10)})
@@ -73,8 +75,8 @@ def test_what_came_together_is_written_and_flushed_once() -> None:
     assert len(disk.flushed) == 1
 
 
-def test_a_flush_covers_only_what_was_written_before_it() -> None:
-    """What is committed while a flush runs is durable by the next one and not before."""
+def test_a_flush_covers_only_earlier_writes() -> None:
+    """A commit during a flush is durable after the next flush and not before."""
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         began, go_on = threading.Event(), threading.Event()
@@ -100,7 +102,7 @@ def test_a_flush_covers_only_what_was_written_before_it() -> None:
 
 
 def test_the_loop_waits_for_a_quick_disk_only() -> None:
-    """Flushes are done on the loop until one is slow, and for a while after it in the thread."""
+    """Flushes run on the loop until one is slow, and for a period after it in the thread."""
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         await commit(group, 1)
@@ -118,7 +120,7 @@ def test_the_loop_waits_for_a_quick_disk_only() -> None:
 
 
 def test_a_crowd_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a crowd the next flush waits a moment, and takes what came meanwhile with it."""
+    """After a crowd the next flush waits, and covers the commits that arrive meanwhile."""
     monkeypatch.setattr("ddb.node.storage.group_commit.MAX_GATHER_S", 0.5)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
@@ -133,17 +135,15 @@ def test_a_crowd_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("on_loop", [True, False])
-def test_a_crowd_that_is_complete_is_not_kept_waiting(
-    on_loop: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many commits as the last flush covered are flushed at once, however they came."""
+def test_a_complete_crowd_does_not_wait(on_loop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush starts at once when as many commits wait as the last one covered."""
     monkeypatch.setattr("ddb.node.storage.group_commit.MAX_GATHER_S", 60.0)
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         disk.time += THREAD_FLUSH_PERIOD_S if on_loop else 0.0
         first = [commit(group, number) for number in range(MIN_CROWD_COMMITS + 1)]
         await asyncio.sleep(0)
-        # In the thread, the first flush is still under way.
+        # In the thread, the first flush is still in flight.
         second = [commit(group, 10 + number) for number in range(MIN_CROWD_COMMITS + 1)]
         await asyncio.gather(*{*first, *second})
         third = [commit(group, 20 + number) for number in range(MIN_CROWD_COMMITS)]
@@ -156,8 +156,8 @@ def test_a_crowd_that_is_complete_is_not_kept_waiting(
 
 
 @pytest.mark.parametrize("on_loop", [True, False])
-def test_after_a_failed_flush_nothing_is_durable_any_more(on_loop: bool) -> None:
-    """Whoever waits for a flush that fails is told, and whoever commits later, too."""
+def test_a_failed_flush_fails_all_later_commits(on_loop: bool) -> None:
+    """Commits that wait for a failed flush fail, and so do all later ones."""
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:
         if on_loop:
@@ -176,7 +176,7 @@ def test_after_a_failed_flush_nothing_is_durable_any_more(on_loop: bool) -> None
 
 
 class Flushes:
-    """Notes what a store reports of its flushes."""
+    """A `FlushObserver` that records all reports."""
 
     def __init__(self) -> None:
         self.seen: list[str | float] = []
@@ -191,7 +191,7 @@ class Flushes:
 
 
 def test_flushes_are_reported() -> None:
-    """A flush in the thread is reported as it begins, and every flush with what it took."""
+    """A flush in the thread is reported at its start, and every flush with its duration."""
     flushes = Flushes()
 
     async def scenario(disk: Disk, group: GroupCommit) -> None:

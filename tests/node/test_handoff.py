@@ -114,7 +114,7 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
     )
     for number, key in enumerate(KEYS):
         replica.offer(key, encode(State((Dot((1 << 40) + number, 9),), True, b"{}")))
-    await replica.writes.all_durable()
+    await replica.writes.wait_all()
     try:
         yield Handoff(RING, replica, ballots, coordinator, homes, clock), replica, homes
     finally:

@@ -1,4 +1,4 @@
-"""Bookkeeping of hints, against a model that remembers everything."""
+"""The hint index, compared with a model that stores everything."""
 
 from dataclasses import dataclass, field
 
@@ -16,29 +16,29 @@ from ddb.record.version import Dot
 
 PARTITIONS = st.integers(0, 2)
 KEYS = st.sampled_from([b"k", b"l", b"m"])
-HOMES = st.sampled_from(["home", "partner"])
+HOMES = st.sampled_from(["home", "other"])
 
 
 @dataclass(slots=True)
 class Hint:
-    """One hint: its newest dot, and up to where each home is known to hold it."""
+    """One hint: its newest dot, and the newest dot that each home has confirmed."""
 
     newest: Dot
-    held: dict[str, Dot] = field(default_factory=dict)
+    confirmed: dict[str, Dot] = field(default_factory=dict)
 
 
-class HintBookMachine(RuleBasedStateMachine):
-    """Hints begin, change, are kept by homes and let go of, in any order; passes come and go."""
+class HintIndexMachine(RuleBasedStateMachine):
+    """Hints begin, change, reach homes and are dropped, in any order, during passes too."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = HintIndex()
+        self.index = HintIndex()
         self.hints: dict[int, dict[bytes, Hint]] = {}
         self.began: dict[int, int] = {}
         self.clock = 0
 
     def tick(self) -> Dot:
-        """A newer dot."""
+        """Return a newer dot."""
         self.clock += 1
         return Dot(self.clock, 1)
 
@@ -50,25 +50,25 @@ class HintBookMachine(RuleBasedStateMachine):
         new = key not in hints
         if not hints:
             self.began[partition] = dot.counter
-        self.book.accepted(partition, key, dot, new, dot.counter)
-        hints[key] = Hint(dot, {} if new else hints[key].held)
+        self.index.accepted(partition, key, dot, new, dot.counter)
+        hints[key] = Hint(dot, {} if new else hints[key].confirmed)
 
     @rule(
         partition=PARTITIONS,
         key=KEYS,
-        held=st.dictionaries(HOMES, st.integers(0, 3), min_size=1),
+        marks=st.dictionaries(HOMES, st.integers(0, 3), min_size=1),
         late=st.integers(0, 1),
     )
-    def keep(self, partition: int, key: bytes, held: dict[str, int], late: int) -> None:
-        """Homes say how far they hold a key, which may have changed since it was offered."""
+    def keep(self, partition: int, key: bytes, marks: dict[str, int], late: int) -> None:
+        """Homes confirm a key up to a dot; the hint may have changed since the offer."""
         hint = self.hints.get(partition, {}).get(key)
         if hint is not None:
-            said = {
-                home: Dot(max(1, hint.newest.counter - behind), 1) for home, behind in held.items()
+            dots = {
+                home: Dot(max(1, hint.newest.counter - behind), 1) for home, behind in marks.items()
             }
-            for home, dot in said.items():
-                hint.held[home] = max(dot, hint.held.get(home, dot))
-            self.book.kept(partition, key, Dot(hint.newest.counter - late, 1), said)
+            for home, dot in dots.items():
+                hint.confirmed[home] = max(dot, hint.confirmed.get(home, dot))
+            self.index.kept(partition, key, Dot(hint.newest.counter - late, 1), dots)
 
     @rule(
         partition=PARTITIONS,
@@ -87,124 +87,124 @@ class HintBookMachine(RuleBasedStateMachine):
         other: bool,
         ends: bool,
     ) -> None:
-        """A home is offered every hint; one changes meanwhile, and another home may take that."""
-        self.book.begin_pass(partition, home)
+        """The standby offers every hint; one changes meanwhile, and the other home may store it."""
+        self.index.begin_pass(partition, home)
         for (key, hint), taken in zip(
             list(self.hints.get(partition, {}).items()), takes, strict=False
         ):
             if taken:
-                hint.held[home] = hint.newest
-            said = {home: hint.held.get(home, Dot(0, 0))}
-            self.book.kept(partition, key, hint.newest, said)
+                hint.confirmed[home] = hint.newest
+            marks = {home: hint.confirmed.get(home, Dot(0, 0))}
+            self.index.kept(partition, key, hint.newest, marks)
             if key == changed:
                 self.accept(partition, key)
                 if other:
-                    mate = "partner" if home == "home" else "home"
+                    mate = "other" if home == "home" else "home"
                     newest = self.hints[partition][key].newest
-                    self.hints[partition][key].held[mate] = newest
-                    self.book.kept(partition, key, newest, {mate: newest})
+                    self.hints[partition][key].confirmed[mate] = newest
+                    self.index.kept(partition, key, newest, {mate: newest})
         if ends:
-            self.book.end_pass(partition, home)
+            self.index.end_pass(partition, home)
 
     @rule(partition=PARTITIONS, key=KEYS)
     def drop(self, partition: int, key: bytes) -> None:
-        """A hint is let go of."""
+        """The standby drops a hint."""
         if self.hints.get(partition, {}).pop(key, None):
-            self.book.dropped(partition, key)
+            self.index.dropped(partition, key)
 
     @invariant()
     def counts_agree(self) -> None:
-        """How many there are, and since when."""
-        held = {partition: len(hints) for partition, hints in self.hints.items() if hints}
-        assert self.book.counts == held
-        assert self.book.total == sum(held.values())
-        assert self.book.since_ms == {partition: self.began[partition] for partition in held}
+        """The number and the age of the hints are exact."""
+        counts = {partition: len(hints) for partition, hints in self.hints.items() if hints}
+        assert self.index.counts == counts
+        assert self.index.total == sum(counts.values())
+        assert self.index.since_ms == {partition: self.began[partition] for partition in counts}
 
     @invariant()
-    def keepers_hold_everything(self) -> None:
-        """What COUNT rests on."""
-        assert set(self.book.keepers()) == {part for part, hints in self.hints.items() if hints}
-        for partition, keepers in self.book.keepers().items():
+    def keepers_have_everything(self) -> None:
+        """Each keeper has every hint in its newest state: COUNT relies on that."""
+        assert set(self.index.keepers()) == {part for part, hints in self.hints.items() if hints}
+        for partition, keepers in self.index.keepers().items():
             for keeper in keepers:
                 for hint in self.hints[partition].values():
-                    assert hint.held.get(keeper, Dot(0, 0)) >= hint.newest
+                    assert hint.confirmed.get(keeper, Dot(0, 0)) >= hint.newest
 
     @invariant()
-    def others_than_the_lonely_are_held(self) -> None:
-        """Whoever has not missed a partition holds each of its hints that is not alone."""
+    def hints_that_are_not_alone_are_confirmed(self) -> None:
+        """A home that has not missed a partition has each of its hints that is not alone."""
         for partition, hints in self.hints.items():
-            alone = set(self.book.alone(partition))
+            alone = set(self.index.alone(partition))
             assert alone <= set(hints)
-            for home in ("home", "partner"):
-                if not self.book.missed(partition, home):
+            for home in ("home", "other"):
+                if not self.index.missed(partition, home):
                     for key in set(hints) - alone:
-                        assert hints[key].held.get(home, Dot(0, 0)) >= hints[key].newest
+                        assert hints[key].confirmed.get(home, Dot(0, 0)) >= hints[key].newest
 
 
-def test_books_agree_with_the_model() -> None:
-    """Whatever happens, counts and ages are exact, and each named keeper holds all."""
+def test_the_index_agrees_with_the_model() -> None:
+    """In any order of events counts and ages are exact, and each keeper has all hints."""
     steady = settings(deadline=None, max_examples=100, stateful_step_count=25)
-    run_state_machine_as_test(HintBookMachine, settings=steady)
+    run_state_machine_as_test(HintIndexMachine, settings=steady)
 
 
-def test_home_that_took_everything_is_the_keeper() -> None:
-    """A home is named as keeper once it holds each hint of the partition in its newest state."""
-    book = HintIndex()
-    book.accepted(7, b"k", Dot(1, 1), True, 5)
-    book.accepted(7, b"l", Dot(2, 1), True, 4)
-    assert book.keepers() == {7: ()}
-    book.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
-    assert (book.keepers(), book.alone(7)) == ({7: ()}, [b"l"])
-    book.kept(7, b"l", Dot(2, 1), {"home": Dot(1, 9)})
-    assert book.keepers() == {7: ()}
-    book.kept(7, b"l", Dot(2, 1), {"home": Dot(2, 1)})
-    assert book.keepers() == {7: ("home",)}
-    assert book.since_ms == {7: 4}
+def test_home_that_stores_everything_is_the_keeper() -> None:
+    """A home is a keeper once it has each hint of the partition in its newest state."""
+    index = HintIndex()
+    index.accepted(7, b"k", Dot(1, 1), True, 5)
+    index.accepted(7, b"l", Dot(2, 1), True, 4)
+    assert index.keepers() == {7: ()}
+    index.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
+    assert (index.keepers(), index.alone(7)) == ({7: ()}, [b"l"])
+    index.kept(7, b"l", Dot(2, 1), {"home": Dot(1, 9)})
+    assert index.keepers() == {7: ()}
+    index.kept(7, b"l", Dot(2, 1), {"home": Dot(2, 1)})
+    assert index.keepers() == {7: ("home",)}
+    assert index.since_ms == {7: 4}
 
 
 def test_changed_hint_is_alone_again() -> None:
-    """A hint that changes after a home took it is held here alone until it is taken again."""
-    book = HintIndex()
-    book.accepted(7, b"k", Dot(1, 1), True, 5)
-    book.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
-    book.accepted(7, b"k", Dot(3, 1), False, 6)
-    book.kept(7, b"k", Dot(1, 1), {"home": Dot(2, 1)})
-    assert (book.keepers(), book.alone(7), book.total) == ({7: ()}, [b"k"], 1)
+    """A hint that changes after a home stored it is alone until the home stores it again."""
+    index = HintIndex()
+    index.accepted(7, b"k", Dot(1, 1), True, 5)
+    index.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
+    index.accepted(7, b"k", Dot(3, 1), False, 6)
+    index.kept(7, b"k", Dot(1, 1), {"home": Dot(2, 1)})
+    assert (index.keepers(), index.alone(7), index.total) == ({7: ()}, [b"k"], 1)
 
 
-def test_home_that_was_away_becomes_a_keeper_by_one_pass() -> None:
-    """A home that returns is a keeper, too, once it has taken every hint that it missed."""
-    book = HintIndex()
+def test_home_that_returns_becomes_a_keeper_by_one_pass() -> None:
+    """A home that returns is a keeper, too, once it has stored every hint that it missed."""
+    index = HintIndex()
     for number, key in enumerate((b"k", b"l"), 1):
-        book.accepted(7, key, Dot(number, 1), True, 5)
-        book.kept(7, key, Dot(number, 1), {"home": Dot(number, 1)})
-    assert (book.missed(7, "home"), book.missed(7, "partner")) == (False, True)
-    book.begin_pass(7, "partner")
-    book.kept(7, b"k", Dot(1, 1), {"partner": Dot(1, 1)})
-    assert book.keepers() == {7: ("home",)}
-    book.kept(7, b"l", Dot(2, 1), {"partner": Dot(2, 1)})
-    book.end_pass(7, "partner")
-    assert book.keepers() == {7: ("home", "partner")}
+        index.accepted(7, key, Dot(number, 1), True, 5)
+        index.kept(7, key, Dot(number, 1), {"home": Dot(number, 1)})
+    assert (index.missed(7, "home"), index.missed(7, "other")) == (False, True)
+    index.begin_pass(7, "other")
+    index.kept(7, b"k", Dot(1, 1), {"other": Dot(1, 1)})
+    assert index.keepers() == {7: ("home",)}
+    index.kept(7, b"l", Dot(2, 1), {"other": Dot(2, 1)})
+    index.end_pass(7, "other")
+    assert index.keepers() == {7: ("home", "other")}
 
 
 def test_pass_with_a_refusal_makes_no_keeper() -> None:
-    """A home that did not take one of the hints offered to it holds not everything."""
-    book = HintIndex()
-    book.accepted(7, b"k", Dot(2, 1), True, 5)
-    book.kept(7, b"k", Dot(2, 1), {"home": Dot(2, 1)})
-    book.begin_pass(7, "partner")
-    book.kept(7, b"k", Dot(2, 1), {"partner": Dot(1, 1)})
-    book.end_pass(7, "partner")
-    assert book.keepers() == {7: ("home",)}
+    """A home that refuses one of the hints is not a keeper after the pass."""
+    index = HintIndex()
+    index.accepted(7, b"k", Dot(2, 1), True, 5)
+    index.kept(7, b"k", Dot(2, 1), {"home": Dot(2, 1)})
+    index.begin_pass(7, "other")
+    index.kept(7, b"k", Dot(2, 1), {"other": Dot(1, 1)})
+    index.end_pass(7, "other")
+    assert index.keepers() == {7: ("home",)}
 
 
 def test_drained_partition_is_forgotten() -> None:
-    """When its last hint is let go of, nothing is left of a partition, keeper included."""
-    book = HintIndex()
-    book.accepted(7, b"k", Dot(1, 1), True, 5)
-    book.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
-    book.dropped(7, b"k")
-    assert repr(book) == "<HintBook 0 hints in 0 partitions, 0 alone>"
-    book.accepted(7, b"k", Dot(2, 1), True, 9)
-    book.kept(7, b"k", Dot(2, 1), {"partner": Dot(2, 1)})
-    assert (book.keepers(), book.since_ms) == ({7: ("partner",)}, {7: 9})
+    """After the drop of its last hint a partition has no entry, and no keeper."""
+    index = HintIndex()
+    index.accepted(7, b"k", Dot(1, 1), True, 5)
+    index.kept(7, b"k", Dot(1, 1), {"home": Dot(1, 1)})
+    index.dropped(7, b"k")
+    assert repr(index) == "<HintIndex 0 hints in 0 partitions, 0 alone>"
+    index.accepted(7, b"k", Dot(2, 1), True, 9)
+    index.kept(7, b"k", Dot(2, 1), {"other": Dot(2, 1)})
+    assert (index.keepers(), index.since_ms) == ({7: ("other",)}, {7: 9})

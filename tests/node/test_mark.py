@@ -1,4 +1,4 @@
-"""Damage to a store's files: refused, or found when it is met, and never taken for the end."""
+"""Damage to a store's files: refused at the start, or found by the read that meets it."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ LOG, MANIFEST, TABLE = "*.log", "MANIFEST-*", "*.sst"
 
 
 def filled(path: Path) -> None:
-    """Make a store and close it."""
+    """Create a store with `BATCHES` batches and close it."""
 
     async def fill(store: RocksStore) -> None:
         for number in range(BATCHES):
@@ -35,13 +35,13 @@ def filled(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with tables and a log, whose process was killed a moment after its last mark."""
+    """A store with tables and a log, whose process was killed just after its last mark."""
     path = tmp_path_factory.mktemp("killed")
 
     filled(path)
-    # Opening moves the log into tables; the process then begins a log of its own.
-    with committer(path, Fsync.ALWAYS) as (_, said):
-        for line in said:
+    # Opening moves the log into tables; the process then starts another log.
+    with committer(path, Fsync.ALWAYS) as (_, output):
+        for line in output:
             mark = read(path) if int(line) > BATCHES else None
             if mark is not None and any(map(mark.files.get, logs(mark))):
                 break
@@ -92,7 +92,7 @@ def overwrite(file: Path) -> None:
 
 
 def test_undamaged_store_opens(copy: Path) -> None:
-    """The store of a killed process opens with all it had, and again after that."""
+    """The store of a killed process opens with all records, twice in a row."""
     for _ in range(2):
         store = RocksStore(copy, Fsync.ALWAYS)
         assert len(store.scan(Family.RECORDS, b"", TOP, 10**6)) > BATCHES
@@ -110,7 +110,7 @@ DAMAGES = (flip_near_the_end, cut_in_half, cut_to_nothing, overwrite, Path.unlin
     ],
 )
 def test_damaged_file_is_refused(copy: Path, pattern: str, damage: Callable[[Path], None]) -> None:
-    """A file that was changed, cut short or removed is refused each time, with what to do."""
+    """A changed, truncated or missing file is refused at each start, with the remedy."""
     damage(largest(copy, pattern))
     for _ in range(2):
         with pytest.raises(StoreRefused) as refused:
@@ -121,7 +121,7 @@ def test_damaged_file_is_refused(copy: Path, pattern: str, damage: Callable[[Pat
 
 @pytest.fixture(scope="module")
 def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store as a killed process leaves it, with several logs that are all still needed."""
+    """The store of a killed process, with several logs that are all still needed."""
     path = tmp_path_factory.mktemp("with-logs")
     killed = path / "killed"
 
@@ -133,7 +133,7 @@ def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(path / "data", killed)
 
     with pytest.MonkeyPatch.context() as patched:
-        # Full memtables begin new logs, and the half empty ones of the other families keep the old.
+        # A full memtable starts a new log; half empty ones of other families need the old log.
         patched.setattr(rocks_open, "WRITE_BUFFER_BYTES", 64 * 1024)
         patched.setattr(rocks_open, "MAX_LOG_BYTES", 1024 * 1024 * 1024)
         store = RocksStore(path / "data", Fsync.ALWAYS)
@@ -143,7 +143,7 @@ def with_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_log_missing_before_others_is_refused(with_logs: Path, tmp_path: Path) -> None:
-    """Where any log that is still needed is gone the store is refused, and nothing is dropped."""
+    """A store without one of its needed logs is refused, and no other file changes."""
     needed = sorted(log.name for log in (with_logs / "rocks").glob(LOG))
     assert len(needed) > 1
     for number, name in enumerate(needed):
@@ -159,10 +159,8 @@ def test_log_missing_before_others_is_refused(with_logs: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", [flip_in_the_middle, *DAMAGES])
-def test_damaged_table_costs_only_what_it_holds(
-    tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    """A table that cannot be read fails the reads that need it, and no write and no opening."""
+def test_damaged_table_fails_only_its_reads(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """A damaged table fails the reads that need it, and no write and no start."""
     filled(tmp_path)
     RocksStore(tmp_path, Fsync.ALWAYS).close()
     damage(largest(tmp_path, TABLE))
@@ -187,8 +185,8 @@ def test_damaged_table_costs_only_what_it_holds(
         store.close()
 
 
-def test_damaged_log_beside_a_damaged_table_is_refused(killed: Path, tmp_path: Path) -> None:
-    """A damaged table does not let damaged log records pass for ones that were never written."""
+def test_damaged_log_with_a_damaged_table_is_refused(killed: Path, tmp_path: Path) -> None:
+    """A damaged table does not make RocksDB skip damaged log records."""
     for number, damage in enumerate((flip_in_the_middle, flip_near_the_end)):
         copy = Path(shutil.copytree(killed, tmp_path / str(number)))
         cut_in_half(largest(copy, TABLE))
@@ -198,8 +196,8 @@ def test_damaged_log_beside_a_damaged_table_is_refused(killed: Path, tmp_path: P
                 RocksStore(copy, Fsync.ALWAYS)
 
 
-def test_torn_tail_behind_the_mark_is_what_a_crash_leaves(killed: Path, tmp_path: Path) -> None:
-    """Half a record at the log's very end, never acknowledged, is dropped without complaint."""
+def test_torn_tail_behind_the_mark_is_accepted(killed: Path, tmp_path: Path) -> None:
+    """RocksDB drops an incomplete last record, which was never acknowledged."""
     copy = Path(shutil.copytree(killed, tmp_path / "copy"))
     log = largest(copy, LOG)
     whole = log.read_bytes()
@@ -209,8 +207,8 @@ def test_torn_tail_behind_the_mark_is_what_a_crash_leaves(killed: Path, tmp_path
     store.close()
 
 
-def test_store_without_a_mark_is_not_begun_anew(copy: Path) -> None:
-    """Where tables are but nothing says which, no new store is begun over them."""
+def test_tables_without_a_mark_are_not_overwritten(copy: Path) -> None:
+    """A directory with tables but without CURRENT is refused, and its files stay."""
     (copy / "mark.json").unlink()
     (copy / "rocks" / "CURRENT").unlink()
     for log in (copy / "rocks").glob(LOG):
@@ -223,14 +221,14 @@ def test_store_without_a_mark_is_not_begun_anew(copy: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sequence":"x"}', b"\xff", b'{"\xff":1}'])
 def test_unreadable_mark_is_refused(copy: Path, content: bytes) -> None:
-    """A mark that cannot be understood is damage like any other."""
+    """A store with a malformed mark is refused."""
     (copy / "mark.json").write_bytes(content)
     with pytest.raises(StoreRefused, match=r"mark\.json cannot be read"):
         RocksStore(copy, Fsync.ALWAYS)
 
 
 def test_mark_reads_as_written(tmp_path: Path) -> None:
-    """A mark names every growing file with its size, and replaces the one before it."""
+    """A mark records the size of every growing file, and replaces the mark before it."""
     assert read(tmp_path) is None
     (tmp_path / "000004.log").write_bytes(b"12345")
     (tmp_path / "MANIFEST-000001").write_bytes(b"1")
@@ -245,6 +243,6 @@ def test_mark_reads_as_written(tmp_path: Path) -> None:
 def test_mark_that_cannot_be_written_stays_behind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the disk has no room for a mark the store goes on, and that is said."""
+    """A failed update of the mark is logged and fails no write."""
     write(tmp_path / "absent", measure(tmp_path, 1))
-    assert "stays behind" in caplog.text
+    assert "cannot update the durable mark" in caplog.text

@@ -1,4 +1,4 @@
-"""A store whose process has no file descriptor left: not a failed disk."""
+"""A store whose process has no free file descriptor; the disk has not failed."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ MEGABYTE = random.Random(1).randbytes(1 << 20)
 
 
 def test_mark_stays_behind_and_the_store_goes_on(tmp_path: Path) -> None:
-    """A mark that cannot be measured for want of descriptors fails no write, then or later."""
+    """A mark that cannot be measured for lack of descriptors fails no write, now or later."""
 
     async def scenario() -> None:
         store = RocksStore(tmp_path, Fsync.ALWAYS)
@@ -66,7 +66,7 @@ def test_read_without_a_descriptor_fails_alone(tmp_path: Path) -> None:
 
 
 def test_write_without_a_descriptor_is_not_called_a_failed_disk(tmp_path: Path) -> None:
-    """A log that RocksDB cannot follow by a new one fails writes, and the failure names why."""
+    """Writes fail where RocksDB cannot create its next log, and the failure names the cause."""
 
     async def scenario() -> None:
         store = RocksStore(tmp_path / "a", Fsync.ALWAYS)
@@ -74,8 +74,8 @@ def test_write_without_a_descriptor_is_not_called_a_failed_disk(tmp_path: Path) 
             await outgrow_log(store)
         store.close()
         assert exhausted(failed.value)
-        # The store is whole: a process that has descriptors goes on with all that was answered.
-        # RocksDB opens a failed store only once per process, hence the copy.
+        # A process with descriptors opens the store with all acknowledged writes. It opens a copy,
+        # since RocksDB opens a failed store only once per process.
         again = RocksStore(shutil.copytree(tmp_path / "a", tmp_path / "b"), Fsync.ALWAYS)
         assert again.get(Family.RECORDS, b"0") == MEGABYTE
         again.close()

@@ -98,7 +98,7 @@ async def store_everywhere(cell: LocalCell) -> None:
     """Store the same state of the record on all three."""
     for replica in cell.replicas.values():
         replica.offer(KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
-        await replica.writes.all_durable()
+        await replica.writes.wait_all()
 
 
 def test_refresh_gives_way_to_another_coordinator(tmp_path: Path) -> None:

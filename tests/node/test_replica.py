@@ -1,4 +1,4 @@
-"""The replica on a real store, where the simulation cannot tell what is seen from outside."""
+"""The acceptor on a real store: failures and cancellations beyond the simulation."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,6 +9,7 @@ import pytest
 
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
+from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import StoreFailed
 from ddb.record.state import State, encode
@@ -22,27 +23,27 @@ KEY = key_of("ada")
 STATE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 
 
-def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
-    """Once the disk has failed neither tallies nor hints change, and whoever waits is told."""
+def test_refused_writes_do_not_count(tmp_path: Path) -> None:
+    """After the disk has failed, digests and hints stay the same, and all waiters fail."""
     ring = Ring(NAMES)
     key = key_of("ada")
     cell = ring.cell(key)
 
     async def scenario(store: RocksStore, name: str) -> None:
-        replica = Acceptor(name, ring, store, Ballots(1, store, SystemClock()))
-        replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
-        await replica.writes.all_durable()
-        before = (replica.tallies.packed(), replica.hints.total)
+        acceptor = Acceptor(name, ring, store, Ballots(1, store, SystemClock()))
+        acceptor.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
+        await acceptor.writes.wait_all()
+        before = (acceptor.digests.packed(), acceptor.hints.total)
         store._group.fail(StoreFailed("the disk is gone"))
         for counter in (2 << 40, 3 << 40):
-            replica.offer(key, encode(State((Dot(counter, 1),), False)))
-            pending = replica.writes.durable(key)
+            acceptor.offer(key, encode(State((Dot(counter, 1),), False)))
+            pending = acceptor.writes.in_flight(key)
             assert pending is not None
             with pytest.raises(StoreFailed, match="the disk is gone"):
                 await pending
         if name == cell.standby:
-            assert not replica.drop(key, Dot(1 << 40, 1), Dot(4 << 40, 1))
-        assert (replica.tallies.packed(), replica.hints.total) == before
+            assert not acceptor.drop(key, Dot(1 << 40, 1), Dot(4 << 40, 1))
+        assert (acceptor.digests.packed(), acceptor.hints.total) == before
 
     for name in NAMES:
         store = RocksStore(tmp_path / name, Fsync.OS)
@@ -53,25 +54,25 @@ def test_what_a_failed_store_refuses_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wait",
     [
-        pytest.param(lambda replica: replica.writes.key_durable(KEY), id="for a key"),
-        pytest.param(lambda replica: replica.writes.all_durable(), id="for everything"),
-        pytest.param(lambda replica: replica.hand([(KEY, STATE)]), id="to say what it holds"),
+        pytest.param(lambda acceptor: acceptor.writes.wait_key(KEY), id="for a key"),
+        pytest.param(lambda acceptor: acceptor.writes.wait_all(), id="for all keys"),
+        pytest.param(lambda acceptor: accept_handoff(acceptor, [(KEY, STATE)]), id="for a handoff"),
     ],
 )
-def test_one_that_gives_up_waiting_leaves_the_others_waiting(
+def test_a_cancelled_waiter_leaves_the_others_waiting(
     tmp_path: Path, wait: Callable[[Acceptor], Coroutine[Any, Any, object]]
 ) -> None:
-    """Of several that wait for the same write one may be cancelled, as when a node stops."""
+    """Several callers wait for one write, and cancelling one affects no other."""
     ring = Ring(NAMES)
 
     async def scenario(store: RocksStore) -> None:
-        replica = Acceptor(ring.cell(KEY).home, ring, store, Ballots(1, store, SystemClock()))
-        replica.offer(KEY, STATE)
-        impatient, patient = (asyncio.ensure_future(wait(replica)) for _ in range(2))
+        acceptor = Acceptor(ring.cell(KEY).home, ring, store, Ballots(1, store, SystemClock()))
+        acceptor.offer(KEY, STATE)
+        cancelled, other = (asyncio.ensure_future(wait(acceptor)) for _ in range(2))
         await asyncio.sleep(0)
-        assert impatient.cancel()
-        await patient
-        assert replica.writes.durable(KEY) is None
+        assert cancelled.cancel()
+        await other
+        assert acceptor.writes.in_flight(KEY) is None
 
     store = RocksStore(tmp_path / "home", Fsync.ALWAYS)
     asyncio.run(scenario(store))

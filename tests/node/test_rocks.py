@@ -1,4 +1,4 @@
-"""The store on RocksDB, for real."""
+"""The store on RocksDB: batches, scans, durability and refusals."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[RocksStore]:
 def committer(
     path: Path, fsync: Fsync, *limit: str
 ) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """A process that commits and what it says; it is killed with -9 behind the context."""
+    """Run a committing process. Yields it and its output; kills it with -9 at the end."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.node.committer", str(path), fsync.value, *limit],
         cwd=ROOT,
@@ -56,7 +56,7 @@ def committer(
 
 
 def snapshot(path: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file's bytes and time of change."""
+    """Return the content and the change time of every file."""
     return {
         str(file.relative_to(path)): (file.read_bytes(), file.stat().st_mtime_ns)
         for file in path.rglob("*")
@@ -68,7 +68,7 @@ def snapshot(path: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_batches_are_visible_at_once_and_all_or_nothing(store: RocksStore) -> None:
-    """What was committed is there before it is durable, deletions and all."""
+    """Reads see a commit before it is durable, deletions included."""
 
     async def scenario() -> None:
         store.commit([(Family.RECORDS, b"a", b"1"), (Family.HINTS, b"a", b"2")])
@@ -83,7 +83,7 @@ def test_batches_are_visible_at_once_and_all_or_nothing(store: RocksStore) -> No
 
 
 def test_scan_is_a_slice_in_key_order(store: RocksStore) -> None:
-    """A scan gives the pairs from its start to before its stop, at most as many as asked for."""
+    """A scan returns at most `limit` pairs from its start to before its stop."""
     rng = random.Random(4)
     model: dict[bytes, bytes] = {}
 
@@ -107,7 +107,7 @@ def test_scan_is_a_slice_in_key_order(store: RocksStore) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_compaction_leaves_the_processor_to_requests() -> None:
-    """The threads that compact run when nothing else wants to, unlike the one that answers."""
+    """Compaction threads run only on an idle processor, unlike the thread of the loop."""
     tasks = list(Path("/proc/self/task").iterdir())
     compacting = [
         task for task in tasks if (task / "comm").read_text().strip() == COMPACTION_THREAD_NAME
@@ -119,7 +119,7 @@ def test_compaction_leaves_the_processor_to_requests() -> None:
 
 
 def test_durable_in_the_order_written(store: RocksStore) -> None:
-    """Commits become durable in their order, many by one flush."""
+    """Commits become durable in their order, many with one flush."""
 
     async def scenario() -> None:
         done: list[int] = []
@@ -144,7 +144,7 @@ def test_durable_in_the_order_written(store: RocksStore) -> None:
 
 
 def test_closed_and_opened_again(tmp_path: Path) -> None:
-    """What was written is there after closing, whether anyone waited for it or not."""
+    """All commits are there after closing, awaited or not."""
 
     async def scenario(store: RocksStore) -> None:
         store.commit([(Family.META, b"a", b"1")])
@@ -159,11 +159,11 @@ def test_closed_and_opened_again(tmp_path: Path) -> None:
     again.close()
 
 
-# Whose directory.
+# Refusals.
 
 
-def test_second_opening_is_refused_and_touches_nothing(tmp_path: Path) -> None:
-    """A directory in use is refused with a sentence, and neither store notices."""
+def test_second_opening_is_refused_and_changes_no_file(tmp_path: Path) -> None:
+    """A directory in use is refused, and the open store still works."""
 
     async def scenario(store: RocksStore) -> None:
         await store.commit([(Family.META, b"a", b"1")])
@@ -180,7 +180,7 @@ def test_second_opening_is_refused_and_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
-    """Where no directory can be, the sentence names the path."""
+    """The refusal of a path that is a file names the path."""
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StoreRefused, match="file cannot be written"):
         RocksStore(tmp_path / "file", Fsync.ALWAYS)
@@ -192,21 +192,21 @@ def test_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fsync", Fsync)
 def test_killed_again_and_again(tmp_path: Path, fsync: Fsync) -> None:
-    """After kill -9 at any moment everything acknowledged is there, and no batch is there by half.
+    """After kill -9 all acknowledged batches are there, and every batch is complete.
 
-    Each life of the process starts over from batch 0 in the same directory.
+    Each process starts over from batch 0 in the same directory.
     """
     rng = random.Random(5)
     most = 0
     for _ in range(KILLS):
         acknowledged = -1
-        with committer(tmp_path, fsync) as (process, said):
-            for line in said:
+        with committer(tmp_path, fsync) as (process, output):
+            for line in output:
                 acknowledged = int(line)
                 if acknowledged >= 100 and rng.random() < 0.005:
                     break
             process.kill()
-            acknowledged = max([acknowledged, *map(int, said.read().split())])
+            acknowledged = max([acknowledged, *map(int, output.read().split())])
         most = max(most, acknowledged)
         store = RocksStore(tmp_path, fsync)
         try:
@@ -215,29 +215,29 @@ def test_killed_again_and_again(tmp_path: Path, fsync: Fsync) -> None:
             assert len(records) > most
             hints = store.scan(Family.HINTS, b"", TOP, 10**6)
             assert [key for key, _ in hints] == [key for key, _ in records]
-            last = store.get(Family.TALLIES, b"count")
+            last = store.get(Family.DIGESTS, b"count")
             assert last is not None
             assert acknowledged < int(last) <= acknowledged + 2
         finally:
             store.close()
 
 
-def test_failed_write_breaks_the_store_for_good(tmp_path: Path) -> None:
-    """Once the disk refused a write, all later ones fail too, and what was acknowledged stays."""
+def test_failed_write_fails_all_later_ones(tmp_path: Path) -> None:
+    """After a refused write all later ones fail, and acknowledged batches stay."""
     with committer(tmp_path, Fsync.ALWAYS, str(200_000)) as (_, output):
-        acknowledged, _, rest = output.read().partition("{")
-    said = json.loads("{" + rest.splitlines()[0])
-    assert "File too large" in said["failed"]
-    assert said["later"] == [said["failed"]] * 3
-    assert set(said["told"]) == {said["failed"]}
+        acknowledged, _, failure = output.read().partition("{")
+    report = json.loads("{" + failure.splitlines()[0])
+    assert "File too large" in report["failed"]
+    assert report["later"] == [report["failed"]] * 3
+    assert set(report["reports"]) == {report["failed"]}
     store = RocksStore(tmp_path, Fsync.ALWAYS)
     records = store.scan(Family.RECORDS, b"", TOP, 10**6)
     store.close()
     assert len(records) >= len(acknowledged.splitlines()) > 100
 
 
-def test_refused_opening_gives_everything_back(tmp_path: Path) -> None:
-    """A refused opening leaves no file open behind it."""
+def test_refused_opening_closes_all_files(tmp_path: Path) -> None:
+    """A refused opening leaves no file open."""
     first = RocksStore(tmp_path, Fsync.ALWAYS)
     before = set(Path("/proc/self/fd").iterdir())
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""What a node takes while its disk fills up."""
+"""Which requests a node accepts while its disk fills up."""
 
 import os
 from pathlib import Path
@@ -64,13 +64,13 @@ READS = (CoordinateGet(KEY), ReadReplica(KEY, NEVER))
     ],
 )
 def test_room(free: Supply, room: Room, scarcest: Resource) -> None:
-    """The scarcest resource decides what is taken, and each bound belongs to the better side."""
+    """The scarcest resource decides the room, and each bound belongs to the better side."""
     assert free.scarcest is scarcest
     assert free.room(free.scarcest) is room
 
 
 def test_space_of_this_machine(tmp_path: Path) -> None:
-    """The room is what the file system has left that the directory is on."""
+    """The room is that of the file system that the directory is on."""
     space = Space(tmp_path, SystemClock())
     free = free_supply(tmp_path)
     assert free.bytes > 0
@@ -84,18 +84,18 @@ def test_space_of_this_machine(tmp_path: Path) -> None:
 def test_inodes_are_limited_only_where_the_file_system_has_a_number_of_them(
     files: int, available: int, inodes: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file system that reports no inodes in total makes them as it needs them."""
-    facts = os.statvfs_result((4096, 4096, 100, 50, 40, files, available, available, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: facts)
+    """A file system that reports a total of 0 inodes creates them on demand."""
+    stats = os.statvfs_result((4096, 4096, 100, 50, 40, files, available, available, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: stats)
     assert free_supply(Path()) == Supply(40 * 4096, inodes)
 
 
 def test_a_log_needs_its_size_again(tmp_path: Path) -> None:
-    """To open a store takes room for what its log holds, on top of a little for any store."""
-    little = needed_to_open(tmp_path)
+    """Opening a store needs the size of its log, in addition to a fixed amount."""
+    fixed = needed_to_open(tmp_path)
     (tmp_path / "rocks").mkdir()
     (tmp_path / "rocks" / "000004.log").write_bytes(bytes(1000))
-    assert needed_to_open(tmp_path) == Supply(little.bytes + 1000, little.inodes)
+    assert needed_to_open(tmp_path) == Supply(fixed.bytes + 1000, fixed.inodes)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_a_log_needs_its_size_again(tmp_path: Path) -> None:
         (Supply(9 << 20, 3), f"3 inodes free, and to open it may take {OPEN_INODES} inodes"),
     ],
 )
-def test_what_keeps_a_store_from_being_opened(free: Supply, lacking: str | None) -> None:
-    """The operator reads which resource is missing, and how much of it."""
+def test_shortfall_names_the_lacking_resource(free: Supply, lacking: str | None) -> None:
+    """The operator reads which resource is short, and how much of it the store needs."""
     assert shortfall(Supply(8 << 20, OPEN_INODES), free) == lacking
 
 
@@ -116,7 +116,7 @@ def test_what_keeps_a_store_from_being_opened(free: Supply, lacking: str | None)
     ("room", "declined"),
     [(Room.AMPLE, ()), (Room.SCARCE, ADDS), (Room.NONE, (*ADDS, *AGREES))],
 )
-def test_what_is_declined(room: Room, declined: tuple[Request, ...]) -> None:
-    """Additions are declined first, what makes copies agree when nothing is left, reads never."""
+def test_declined_requests(room: Room, declined: tuple[Request, ...]) -> None:
+    """A node declines additions first, then repairs and deletes, and never reads."""
     for request in (*ADDS, *AGREES, *READS):
         assert takes(request, room) is (request not in declined)

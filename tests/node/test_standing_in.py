@@ -156,7 +156,7 @@ def test_home_answers_a_read_if_the_standby_has_nothing_newer(
         for copy, replica in ((own, home.replica), (theirs, home.standby.replica)):
             if copy:
                 replica.offer(KEY, copy)
-                await replica.writes.all_durable()
+                await replica.writes.wait_all()
         if decided:
             home.decided.advance(COORDINATOR, 0, 5 << 40)
         return await home.get()
@@ -171,7 +171,7 @@ def test_read_with_a_newer_own_copy_starts_again(tmp_path: Path) -> None:
 
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
-        await home.replica.writes.all_durable()
+        await home.replica.writes.wait_all()
         home.decided.advance(COORDINATOR, 0, 2 << 40)
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
@@ -190,7 +190,7 @@ def test_fast_read_ignores_a_commit_notice_during_the_read(tmp_path: Path) -> No
 
     async def scenario(home: Home) -> Reply:
         home.replica.offer(KEY, MINE)
-        await home.replica.writes.all_durable()
+        await home.replica.writes.wait_all()
         reading = asyncio.ensure_future(home.get())
         await asyncio.sleep(0)
         assert home.standby.asked == [ReadReplica]

@@ -1,4 +1,4 @@
-"""Tallies, against counting all over again, on a real store."""
+"""Partition digests on a real store, compared with a recount of the records."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ def undamaged(store: RocksStore) -> DamageBook:
 
 
 def recounted(store: RocksStore) -> bytes:
-    """What the tallies should be, from the records alone."""
+    """Compute the packed digests from the records alone."""
     live, digest = [0] * PARTITIONS, [0] * PARTITIONS
     for key, raw in walk(undamaged(store), Family.RECORDS):
         number = partition_in(key)
@@ -44,7 +44,7 @@ def recounted(store: RocksStore) -> bytes:
 
 
 def changes(seed: int) -> Iterator[tuple[bytes, bytes]]:
-    """Creations, updates and deletions of few keys, each under a newer ballot."""
+    """Yield creations, updates and deletions of few keys, each under a newer ballot."""
     rng = random.Random(seed)
     for counter in range(1, 400):
         live = rng.random() < 0.6
@@ -56,79 +56,79 @@ def apply(
     store: RocksStore, seed: int, check: Callable[[PartitionDigests], None]
 ) -> PartitionDigests:
     async def scenario() -> PartitionDigests:
-        book = PartitionDigests(store, undamaged(store))
+        digests = PartitionDigests(store, undamaged(store))
         for count, (key, raw) in enumerate(changes(seed)):
             before = store.get(Family.RECORDS, key) or b""
-            tally = book.changed(key, before, raw)
-            store.commit([(Family.RECORDS, key, raw), tally])
-            book.taken(tally)
+            put = digests.change(key, before, raw)
+            store.commit([(Family.RECORDS, key, raw), put])
+            digests.apply(put)
             if count % 50 == 0:
-                check(book)
+                check(digests)
         await store.commit([])
-        return book
+        return digests
 
     return asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_tallies_equal_a_recount(store: RocksStore, seed: int) -> None:
-    """After any changes the tallies are those of the records, in memory and when read again."""
+def test_digests_equal_a_recount(store: RocksStore, seed: int) -> None:
+    """After any changes the digests match the records, in memory and on disk."""
 
-    def check(book: PartitionDigests) -> None:
-        assert book.packed() == recounted(store)
+    def check(digests: PartitionDigests) -> None:
+        assert digests.packed() == recounted(store)
 
-    book = apply(store, seed, check)
-    check(book)
+    digests = apply(store, seed, check)
+    check(digests)
     again = PartitionDigests(store, undamaged(store))
-    assert again.packed() == book.packed()
+    assert again.packed() == digests.packed()
     live = sum(is_live(raw) for _, raw in walk(undamaged(store), Family.RECORDS))
-    assert book.live == again.live == live
-    assert repr(again) == f"<TallyBook {live} live>"
+    assert digests.live == again.live == live
+    assert repr(again) == f"<PartitionDigests {live} live>"
 
 
-def test_equal_sets_of_states_have_equal_tallies(tmp_path: Path) -> None:
-    """Two homes that hold the same states agree, whatever way they came to them; else they do not.
+def test_equal_sets_of_states_have_equal_digests(tmp_path: Path) -> None:
+    """Two homes with the same states have equal digests, and with different ones they differ.
 
-    One home saw every state, the other only the last of each key, in another order.
+    One home stored every state; the other stored only the last of each key, in another order.
     """
     stores = [RocksStore(tmp_path / name, Fsync.OS) for name in ("one", "other")]
-    book = apply(stores[0], 9, lambda _: None)
+    digests = apply(stores[0], 9, lambda _: None)
 
     async def catch_up() -> PartitionDigests:
         late = PartitionDigests(stores[1], undamaged(stores[1]))
         for key, raw in reversed(list(walk(undamaged(stores[0]), Family.RECORDS))):
-            assert late.packed() != book.packed()
-            tally = late.changed(key, b"", raw)
-            stores[1].commit([(Family.RECORDS, key, raw), tally])
-            late.taken(tally)
+            assert late.packed() != digests.packed()
+            put = late.change(key, b"", raw)
+            stores[1].commit([(Family.RECORDS, key, raw), put])
+            late.apply(put)
         await stores[1].commit([])
         return late
 
-    assert asyncio.run(catch_up()).packed() == book.packed()
+    assert asyncio.run(catch_up()).packed() == digests.packed()
     for store in stores:
         store.close()
 
 
-def test_tombstones_count_in_the_digest_alone(store: RocksStore) -> None:
-    """A deletion lowers the count by one and leaves a trace in the digest."""
-    book = PartitionDigests(store, undamaged(store))
+def test_a_tombstone_counts_in_the_hash_alone(store: RocksStore) -> None:
+    """A deletion lowers the count by one and stays in the hash."""
+    digests = PartitionDigests(store, undamaged(store))
     key = KEYS[0]
     live = encode(State((Dot(1, 1),), True, b"{}"))
-    gone = encode(State((Dot(2, 1), Dot(1, 2)), False))
-    book.taken(book.changed(key, b"", live))
-    assert book.live == 1
-    family, row, value = tally = book.changed(key, live, gone)
-    assert book.live == 1, "nothing counts before the store has taken it"
-    book.taken(tally)
-    assert book.live == 0
-    assert (family, row) == (Family.TALLIES, key[:2])
+    tombstone = encode(State((Dot(2, 1), Dot(1, 2)), False))
+    digests.apply(digests.change(key, b"", live))
+    assert digests.live == 1
+    family, row, value = put = digests.change(key, live, tombstone)
+    assert digests.live == 1, "a change does not count before the store has taken it"
+    digests.apply(put)
+    assert digests.live == 0
+    assert (family, row) == (Family.DIGESTS, key[:2])
     assert value is not None
     assert ROW.unpack(value)[0] == 0
     assert ROW.unpack(value)[1] != 0
 
 
-def test_walk_sees_every_pair_once_in_order(store: RocksStore) -> None:
-    """A walk gives a family's pairs in key order, from after a key on, over many batches."""
+def test_walk_yields_every_pair_once_in_order(store: RocksStore) -> None:
+    """A walk over several batches yields a family's pairs in key order, from a given key on."""
 
     async def fill() -> None:
         await store.commit([(Family.HINTS, b"%05d" % number, b"") for number in range(4_500)])

@@ -49,7 +49,7 @@ def _tallied(store: SimStore, name: str) -> str | None:
         live[partition_in(key)] += is_live(raw)
         digest[partition_in(key)] ^= _digest(key, raw)
     stored = {
-        int.from_bytes(key, "big"): ROW.unpack(row) for key, row in store.rows(Family.TALLIES)
+        int.from_bytes(key, "big"): ROW.unpack(row) for key, row in store.rows(Family.DIGESTS)
     }
     for number in {*live, *stored}:
         if stored.get(number, (0, 0)) != (live[number], digest[number]):

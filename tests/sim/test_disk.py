@@ -154,7 +154,7 @@ def test_a_killed_process_leaves_what_the_simulated_one_may(seed: int, tmp_path:
             store.close()
 
     content = asyncio.run(found())
-    last = int.from_bytes(content[Family.TALLIES][b"last"], "big") + 1
+    last = int.from_bytes(content[Family.DIGESTS][b"last"], "big") + 1
     assert durable <= last <= _BATCHES
     disk = SimDisk(SimLoop(random.Random(0)), random.Random(0))
     for batch in batches(seed, last):
@@ -167,7 +167,7 @@ def test_a_simulated_death_keeps_whole_batches_and_all_that_were_acknowledged() 
     for seed in range(20):
         lasts = set()
         for content in _possible(seed, 5, 30):
-            last = int.from_bytes(content[Family.TALLIES][b"last"], "big") + 1
+            last = int.from_bytes(content[Family.DIGESTS][b"last"], "big") + 1
             assert last >= 5
             whole = SimDisk(SimLoop(random.Random(0)), random.Random(0))
             for batch in batches(seed, last):

@@ -21,7 +21,7 @@ def batches(seed: int, count: int) -> list[tuple[Put, ...]]:
     rng = random.Random(seed)
     made = []
     for number in range(count):
-        puts: list[Put] = [(Family.TALLIES, b"last", number.to_bytes(4, "big"))]
+        puts: list[Put] = [(Family.DIGESTS, b"last", number.to_bytes(4, "big"))]
         for _ in range(rng.randint(1, 4)):
             key = b"k%d" % rng.randrange(6)
             value = None if rng.random() < 0.3 else rng.randbytes(rng.choice((1, 40, 5000)))

@@ -178,10 +178,10 @@ class Proposer:
                 fate = Fate.UNKNOWN
                 reply = await self.peers.ask(peer, Accept(key, raw), deadline, cause)
                 if isinstance(reply, Accepted):
-                    self.counters.repaired(base, other)
+                    self.counters.count_repair(base, other)
             if isinstance(reply, Accepted):
                 if replica.offer(key, raw) is Verdict.STORED:
-                    await replica.writes.key_durable(key)
+                    await replica.writes.wait_key(key)
                     fate = Fate.DECIDED
                     return made, reply
             elif reply is not None:

@@ -94,7 +94,7 @@ class QuorumPeers:
 
         Returns `Failed` for an unreachable peer: it did nothing, like a peer that declines.
         """
-        self._counters.asked(cause)
+        self._counters.count_requests(cause)
         try:
             reply = await self._transport.ask(
                 peer, request, deadline=deadline, patience=self._timeouts.partner_s
@@ -104,7 +104,7 @@ class QuorumPeers:
             return None
         except Unreachable as unreachable:
             self.record_failure(peer)
-            self._counters.asked(cause, -1)
+            self._counters.count_requests(cause, -1)
             return Failed(str(unreachable))
         self._failed_at.pop(peer, None)
         return reply

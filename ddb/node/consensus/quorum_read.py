@@ -65,18 +65,18 @@ class QuorumRead:
                 # The own copy was a hint, handed off and dropped since. The reply may be older.
                 continue
             if own == theirs:
-                await self._replica.writes.key_durable(key)
+                await self._replica.writes.wait_key(key)
                 return decode(raw)
             if isinstance(reply, SameVersion) or own > theirs:
-                await self._replica.writes.key_durable(key)
+                await self._replica.writes.wait_key(key)
                 still_decided = decided and own == asked
                 if await self._repair_peer(key, peer, raw, reply, still_decided, deadline):
                     return decode(raw)
                 return None
             if self._replica.offer(key, reply.state) is Verdict.REFUSED:
                 return None
-            self._counters.repaired(decode(reply.state), decode(raw))
-            await self._replica.writes.key_durable(key)
+            self._counters.count_repair(decode(reply.state), decode(raw))
+            await self._replica.writes.wait_key(key)
             return decode(reply.state)
 
     async def _repair_peer(
@@ -98,7 +98,7 @@ class QuorumRead:
         stored = await self._peers.ask(peer, Accept(key, raw), deadline)
         if isinstance(stored, Accepted):
             theirs = decode(reply.state) if isinstance(reply, ReplicaState) else State()
-            self._counters.repaired(decode(raw), theirs)
+            self._counters.count_repair(decode(raw), theirs)
             return True
         return decided and not isinstance(stored, Rejected)
 

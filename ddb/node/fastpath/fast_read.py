@@ -113,7 +113,7 @@ class FastRead:
             or (decided and type(reply) is ReplicaState and peek(reply.state) < newest)
         ):
             result = GetResult(body_of(own) if is_live(own) else None)
-            self._replica.writes.tell(key, answer, result)
+            self._replica.writes.answer_when_durable(key, answer, result)
             return
         replied = isinstance(reply, SameVersion | ReplicaState)
         failed_after = self._coordinator.failure_time(None if replied else standby)

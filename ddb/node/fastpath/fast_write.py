@@ -85,7 +85,7 @@ class FastWrite:
             return self._coordinate(request, deadline)
         begun, proposed = self._rounds.begin(key), False
         try:
-            ballot = self._ballots.issue_now(max(own.newest, replica.unfinished(key)))
+            ballot = self._ballots.issue_now(max(own.newest, replica.open_promise(key)))
             if ballot is None:
                 return self._coordinate(request, deadline)
             made = step(own, own, intent_of(request), ballot, self._dedup_window)
@@ -145,7 +145,7 @@ class FastWrite:
             type(reply) is Accepted
             and replica.replace(key, attempt.raw, newest, attempt.base) is Verdict.STORED
         ):
-            pending = replica.writes.durable(key)
+            pending = replica.writes.in_flight(key)
             if pending is None:
                 self._finish(attempt)
             else:
@@ -174,7 +174,7 @@ class FastWrite:
         )
         attempt.raw = encode(attempt.made.state)
         self._counters.peer_requests += 1
-        self._counters.repaired(own, theirs)
+        self._counters.count_repair(own, theirs)
         asking = self._transport.ask(
             attempt.peer,
             Accept(key, attempt.raw),

@@ -31,7 +31,7 @@ async def discard(store: Store, identity: Identity) -> Identity:
     A refill keeps the newer of two states. So no old row may remain: it may be the newer one and
     never have been decided.
     """
-    for family in (Family.RECORDS, Family.HINTS, Family.TALLIES):
+    for family in (Family.RECORDS, Family.HINTS, Family.DIGESTS):
         while rows := store.scan(family, b"", END, BATCH):
             await store.commit([(family, key, None) for key, _ in rows])
     blank = msgspec.structs.replace(identity, discards=False)

@@ -216,7 +216,7 @@ class Handoff:
             if len(homes) == HOMES and self._drop(key, newest, min(readable)[0]):
                 dropped += 1
             elif self._replica.newest(key) == newest and min(readable)[0] < max(
-                newest, self._replica.unfinished(key)
+                newest, self._replica.open_promise(key)
             ):
                 refused.append(key)
         self._coordinator.counters.handed_off += dropped

@@ -19,6 +19,7 @@ from ddb.node.repair.refill import NotNow
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
+from ddb.node.replica.range_rebuild import rebuild_range
 from ddb.node.storage.disk_space import Room
 from ddb.node.storage.store import Family, Put, Store, Unreadable, written
 from ddb.record.state import peek
@@ -129,9 +130,9 @@ class Rebuilder:
         await self._store.rewrite(family, lambda start, limit: self._rows(family, start, limit))
         # Damage that the copying met was in the old files, which no longer exist.
         self._damage.unwritten.discard(family)
-        if family is Family.TALLIES:
+        if family is Family.DIGESTS:
             for damaged in list(self._damage.ranges.get(family, ())):
-                rows = [self._replica.tallies.stored(number) for number in damaged.partitions()]
+                rows = [self._replica.digests.current(number) for number in damaged.partitions()]
                 await self._clear(family, [damaged], rows)
 
     async def _clear(self, family: Family, damaged: list[Range], rows: list[Put]) -> None:
@@ -203,7 +204,7 @@ class Rebuilder:
             self._log_lost(gap, peers)
         for part in readable:
             inside = {key: raw for key, raw in rows.items() if part.covers(key)}
-            if await self._replica.rebuild(number, part, inside):
+            if await rebuild_range(self._replica, self._store, number, part, inside):
                 self._counters.rebuilt += len(inside)
 
     async def _as_home(

@@ -107,7 +107,7 @@ class Refiller:
         finally:
             self._walks = None
         await self._ballots.raise_floor(floor)
-        await self._replica.writes.all_durable()
+        await self._replica.writes.wait_all()
         self._log_gaps()
         return True
 
@@ -132,7 +132,7 @@ class Refiller:
             for key, _, raw in reply.rows:
                 self._replica.restore(key, raw)
                 self._counters.refilled += 1
-            await self._replica.writes.all_durable()
+            await self._replica.writes.wait_all()
 
     async def _copy_standby_share(self) -> None:
         """Store the newer state of each record on which its two homes differ."""

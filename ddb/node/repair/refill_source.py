@@ -32,7 +32,7 @@ async def read_share(request: PullShare, ring: Ring, replica: Acceptor) -> Reply
         try:
             newest = peek(raw)
         except DamagedState:
-            replica.damage.found_undecodable(family, key)
+            replica.damage.note_undecodable(family, key)
             gaps.append(Range(key, key + b"\x00"))
             continue
         cell = ring.cell(key)
@@ -46,5 +46,5 @@ async def read_share(request: PullShare, ring: Ring, replica: Acceptor) -> Reply
             after = key
             break
     for key, _, _ in rows:
-        await replica.writes.key_durable(key)
+        await replica.writes.wait_key(key)
     return SharePage(rows, after, [(gap.start, gap.stop) for gap in gaps])

@@ -1,19 +1,20 @@
-"""The replica: one node's copies, and the rules by which it promises and accepts.
+"""The acceptor of CASPaxos: one node's copies, and the rules by which it promises and accepts.
 
-The acceptor of CASPaxos, per record. A state is accepted under its newest dot; a promise is kept
-in memory and is implied by the accepted state unless a newer one was made. Nothing said by a
-replica to another process depends on a write that is not yet durable.
+Each record is a consensus instance of its own. The acceptor accepts a state under the state's
+newest dot, which is its ballot. The accepted state implies a promise. A newer promise is kept in
+memory only; `ddb.node.replica.ballots` makes it safe to lose. No reply leaves the node before the
+state behind it is durable.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from ddb.node.replica.ballots import Ballots
-from ddb.node.replica.damage import DAMAGE, DamageBook, Range
+from ddb.node.replica.damage import DamageBook
 from ddb.node.replica.hint_index import HintIndex
-from ddb.node.replica.partition_digests import PartitionDigests, added_up, partition_rows, walk
+from ddb.node.replica.partition_digests import PartitionDigests, walk
 from ddb.node.replica.pending_writes import PendingWrites
-from ddb.node.storage.store import Family, Put, Store, Unreadable, written
+from ddb.node.storage.store import Family, Put, Store, Unreadable
 from ddb.record.hybrid_clock import millisecond_of
 from ddb.record.state import DamagedState, State, decode, peek, without_log
 from ddb.record.version import NEVER, Dot
@@ -21,8 +22,6 @@ from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import (
     Accept,
     Accepted,
-    Failed,
-    HandoffResult,
     Propose,
     ReadReplica,
     ReadVersion,
@@ -35,30 +34,35 @@ from ddb.wire.messages import (
 from ddb.wire.ports import Handling
 
 MAX_PROMISES = 100_000
-"""Unfinished rounds remembered one by one; beyond that the floor covers them all."""
+"""Promises kept in memory, one per key; at this number the floor rises above them all.
+
+Too low: the raised floor rejects rounds in flight. Too high: promises of abandoned rounds fill the
+memory.
+"""
 
 
 class Verdict(Enum):
-    """What became of a state offered to this node."""
+    """The acceptor's decision on a state."""
 
     STORED = "stored"
-    """Accepted now or earlier; wait for `PendingWrites.durable` before saying so."""
+    """Accepted, now or earlier; a reply must wait for `PendingWrites.in_flight`."""
     REFUSED = "refused"
+    """Not accepted: the ballot is too old, or the key lies in a damaged range."""
 
 
 class WrongCell(Exception):
-    """This node is not one of the key's three: the caller's ring is not ours."""
+    """This node is not in the key's cell: the sender has another ring."""
 
 
 class Acceptor:
-    """The copies that the node `name` holds."""
+    """The copies of the node `name`: home copies and hints."""
 
     def __init__(self, name: str, ring: Ring, store: Store, ballots: Ballots) -> None:
         self.name = name
         self.hints = HintIndex()
         self.writes = PendingWrites(store)
         self.reads = 0
-        """Reads asked of this node since it started, by gateways or peers."""
+        """Reads that gateways and peers have sent to this node since it started."""
         self._ring = ring
         self._store = store
         self._ballots = ballots
@@ -69,28 +73,36 @@ class Acceptor:
             for cell in ring.cells
         )
         self.damage = DamageBook(store, self._families)
-        self.tallies = PartitionDigests(store, self.damage)
+        self.digests = PartitionDigests(store, self.damage)
         for key, raw in walk(self.damage, Family.HINTS):
-            self._hinted(key, raw, True)
+            self.index_hint(key, raw, True)
 
-    # What it holds.
+    # Copies.
 
     def family(self, key: bytes) -> Family:
-        """Where this node keeps the key: as a home or as a standby. Raises `WrongCell`."""
+        """Return `RECORDS` where this node is a home of the key, `HINTS` where its standby.
+
+        Raises:
+            WrongCell: it is neither.
+        """
         family = self._families[key[0] << 8 | key[1]]
         if family is None:
             raise WrongCell(f"{self.name} is not in the cell of partition {key[0] << 8 | key[1]}")
         return family
 
     def raw(self, key: bytes) -> bytes:
-        """The encoded state of a key, durable or not; empty where absent. Raises `Unreadable`."""
+        """Return the key's encoded state, durable or not; empty where absent.
+
+        Raises:
+            Unreadable: the copy is damaged.
+        """
         family = self._families[key[0] << 8 | key[1]] or self.family(key)
         if self.damage.ranges:
             self.damage.check(family, key)
         try:
             return self._store.get(family, key) or b""
         except Unreadable as unreadable:
-            self.damage.found(unreadable)
+            self.damage.note_unreadable(unreadable)
             raise
 
     def damaged(self, key: bytes) -> bool:
@@ -99,106 +111,44 @@ class Acceptor:
         return bool(damage.ranges) and damage.covers(self.family(key), key)
 
     def readable(self, key: bytes) -> bytes | None:
-        """As `raw`, but None where the state cannot be read or decoded."""
+        """Like `raw`, but None where the state is unreadable or malformed."""
         try:
             raw = self.raw(key)
             peek(raw)
         except Unreadable:
             return None
         except DamagedState:
-            self.damage.found_undecodable(self.family(key), key)
+            self.damage.note_undecodable(self.family(key), key)
             return None
         return raw
 
     def state(self, key: bytes) -> State:
-        """The state of a key, durable or not. Raises `Unreadable`."""
+        """Return the key's state, durable or not. Raises `Unreadable`."""
         raw = self.raw(key)
         try:
             return decode(raw)
         except DamagedState as error:
-            self.damage.found_undecodable(self.family(key), key)
+            self.damage.note_undecodable(self.family(key), key)
             raise Unreadable(self.family(key), key, str(error)) from error
 
     def newest(self, key: bytes) -> Dot:
-        """The newest dot of the key's state. Raises `Unreadable`."""
+        """Return the newest dot of the key's state. Raises `Unreadable`."""
         return peek(self.raw(key))
 
+    # Promises.
+
     def promised(self, key: bytes) -> Dot:
-        """The newest ballot promised or accepted; anything older is refused."""
+        """Return the newest ballot promised or accepted; older ones are rejected."""
         promise = self._promises.get(key, NEVER)
         return max(promise, self.newest(key))
 
-    def unfinished(self, key: bytes) -> Dot:
-        """The promise made for a round that has not been accepted here, or `NEVER`."""
+    def open_promise(self, key: bytes) -> Dot:
+        """Return the promise to a round that has stored nothing here, or `NEVER`."""
         return self._promises.get(key, NEVER)
 
-    # What it is asked.
-
-    def read(self, request: ReadReplica, decided: Callable[[Dot], bool]) -> Handling:
-        """Answer Read with a durable state; `decided` tells what is known of its newest dot."""
-        self.reads += 1
-        raw = self.raw(request.key)
-        newest = peek(raw)
-        same = newest == request.newest
-        if not request.whole:
-            raw = without_log(raw)
-        return self.writes.said(
-            request.key, SameVersion() if same else ReplicaState(raw, decided(newest))
-        )
-
-    def peek(self, request: ReadVersion, decided: Callable[[Dot], bool]) -> Handling:
-        """Answer Peek with a durable state's dot; `decided` as in `read`."""
-        newest = peek(self.raw(request.key))
-        return self.writes.said(request.key, VersionOnly(newest, decided(newest)))
-
-    def propose(self, request: Propose) -> Handling:
-        """Answer Propose: store where the base is our state, otherwise promise and tell.
-
-        Nothing is older than any base: who holds nothing has no say in what follows from it.
-        """
-        key, ballot = request.key, request.ballot
-        self._ballots.observe(ballot.counter)
-        raw = self.raw(key)
-        newest = peek(raw)
-        if newest == ballot:
-            return self.writes.said(key, Accepted())
-        if self._refuses(key, ballot, newest):
-            return self.writes.said(key, self._refusal(key))
-        if not raw or newest == request.base:
-            self._put(key, request.state, ballot, raw)
-            return self.writes.said(key, Accepted())
-        self.promise(key, ballot)
-        return self.writes.said(key, ReplicaState(raw), self._ballots.cover(ballot.counter))
-
-    def accept(self, request: Accept) -> Handling:
-        """Answer Accept."""
-        self._ballots.observe(peek(request.state).counter)
-        if self.offer(request.key, request.state) is Verdict.STORED:
-            return self.writes.said(request.key, Accepted())
-        return self.writes.said(request.key, self._refusal(request.key))
-
-    async def hand(self, states: list[tuple[bytes, bytes]]) -> Reply:
-        """Answer Hand: take home what may be taken, and say durably what is held of each."""
-        marks: list[tuple[Dot, Dot] | None] = []
-        for key, raw in states:
-            if self.family(key) is not Family.RECORDS:
-                return Failed(f"{self.name} is not a home of a key handed to it")
-            ballot = peek(raw)
-            self._ballots.observe(ballot.counter)
-            held = self.readable(key)
-            if held is None:
-                marks.append(None)
-                continue
-            taken = self.replace(key, raw, ballot, held) is Verdict.STORED
-            marks.append((ballot if taken else peek(held), self._bar(key)))
-        await self.writes.keys_durable(key for key, _ in states)
-        return HandoffResult(marks)
-
-    # What it does.
-
-    async def raise_floor(self, counter: int) -> None:
-        """Refuse every ballot up to `counter`, of rounds under way too, and after a restart."""
-        await self._ballots.raise_floor(counter)
+    def bar(self, key: bytes) -> Dot:
+        """Return the ballot below which promise or floor rejects states of the key."""
+        return max(self._promises.get(key, NEVER), Dot(self._ballots.floor, 0))
 
     def promise(self, key: bytes, ballot: Dot) -> None:
         """Refuse every older ballot for `key` from now on."""
@@ -209,79 +159,118 @@ class Acceptor:
             self._promises.clear()
         self._promises[key] = ballot
 
-    def offer(self, key: bytes, raw: bytes) -> Verdict:
-        """Accept an encoded state unless it is below our promise, floor or version.
+    async def raise_floor(self, counter: int) -> None:
+        """Refuse every ballot up to `counter`, in rounds in flight too, and after a restart."""
+        await self._ballots.raise_floor(counter)
 
-        Refused, too, where the key's own state cannot be read.
+    def observe(self, ballot: Dot) -> None:
+        """Make this node's next ballots greater than `ballot`."""
+        self._ballots.observe(ballot.counter)
+
+    # Requests from peers and gateways.
+
+    def read(self, request: ReadReplica, decided: Callable[[Dot], bool]) -> Handling:
+        """Answer ReadReplica once the state is durable.
+
+        Args:
+            decided: whether this node's commit index covers a dot.
         """
-        ballot = peek(raw)
-        held = self.readable(key)
-        if held is None:
-            return Verdict.REFUSED
-        return self.replace(key, raw, ballot, held)
+        self.reads += 1
+        raw = self.raw(request.key)
+        newest = peek(raw)
+        same = newest == request.newest
+        if not request.whole:
+            raw = without_log(raw)
+        return self.writes.reply_when_durable(
+            request.key, SameVersion() if same else ReplicaState(raw, decided(newest))
+        )
 
-    def replace(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> Verdict:
-        """As `offer`, where the state's ballot and what is held now are known."""
-        newest = peek(held)
+    def peek(self, request: ReadVersion, decided: Callable[[Dot], bool]) -> Handling:
+        """Answer ReadVersion once the state is durable; `decided` as in `read`."""
+        newest = peek(self.raw(request.key))
+        return self.writes.reply_when_durable(request.key, VersionOnly(newest, decided(newest)))
+
+    def propose(self, request: Propose) -> Handling:
+        """Answer Propose: accept the state, reject it, or promise and send the own state.
+
+        The acceptor accepts where the proposal's base is its own state. It also accepts where it
+        has no state: an absent one is older than any base.
+        """
+        key, ballot = request.key, request.ballot
+        self._ballots.observe(ballot.counter)
+        raw = self.raw(key)
+        newest = peek(raw)
+        if newest == ballot:
+            return self.writes.reply_when_durable(key, Accepted())
+        if self._refuses(key, ballot, newest):
+            return self.writes.reply_when_durable(key, self._rejection(key))
+        if not raw or newest == request.base:
+            self._put(key, request.state, ballot, raw)
+            return self.writes.reply_when_durable(key, Accepted())
+        self.promise(key, ballot)
+        return self.writes.reply_when_durable(
+            key, ReplicaState(raw), self._ballots.cover(ballot.counter)
+        )
+
+    def accept(self, request: Accept) -> Handling:
+        """Answer Accept once the state is durable, or with a rejection."""
+        self._ballots.observe(peek(request.state).counter)
+        if self.offer(request.key, request.state) is Verdict.STORED:
+            return self.writes.reply_when_durable(request.key, Accepted())
+        return self.writes.reply_when_durable(request.key, self._rejection(request.key))
+
+    # Changes.
+
+    def offer(self, key: bytes, raw: bytes) -> Verdict:
+        """Accept an encoded state unless promise, floor, state or damage forbid it."""
+        ballot = peek(raw)
+        stored = self.readable(key)
+        if stored is None:
+            return Verdict.REFUSED
+        return self.replace(key, raw, ballot, stored)
+
+    def replace(self, key: bytes, raw: bytes, ballot: Dot, stored: bytes) -> Verdict:
+        """Like `offer`, for a caller that has read the copy.
+
+        Args:
+            ballot: the newest dot of `raw`.
+            stored: the key's present encoded state.
+        """
+        newest = peek(stored)
         if newest == ballot:
             return Verdict.STORED
         if self._refuses(key, ballot, newest):
             return Verdict.REFUSED
-        self._put(key, raw, ballot, held)
+        self._put(key, raw, ballot, stored)
         return Verdict.STORED
 
     def restore(self, key: bytes, raw: bytes) -> None:
-        """Take over a state onto a new disk, before this node votes."""
-        held = self.raw(key)
+        """Store a newer state on a new disk, before this node votes."""
+        stored = self.raw(key)
         ballot = peek(raw)
-        if ballot > peek(held):
-            self._put(key, raw, ballot, held)
+        if ballot > peek(stored):
+            self._put(key, raw, ballot, stored)
 
-    async def rebuild(self, number: int, healed: Range, rows: Mapping[bytes, bytes]) -> bool:
-        """Vouch again for a range of partition `number`, of which peers hold `rows`.
+    def index_hint(self, key: bytes, raw: bytes, new: bool) -> None:
+        """Note a stored hint in `hints`.
 
-        The blocks that held it are gone by now. False where more damage was found meanwhile.
-        Raises `StoreFailed`.
+        Args:
+            new: True where the key had no hint before, False where the hint changed.
         """
-        family, found = self.family(healed.start), self.damage.found_ranges
-        await written(self._store.commit([(family, at, raw) for at, raw in rows.items()]))
-        # Below, nothing waits until the tally or the hints of memory are as the rows are.
-        restored = [*partition_rows(self.damage, family, number), *rows.items()]
-        if self.damage.found_ranges != found:
-            return False
-        puts: list[Put] = [(Family.META, DAMAGE, self.damage.without(family, healed))]
-        if family is Family.RECORDS:
-            tally = added_up(number, restored)
-            puts.append(tally)
-            self.tallies.taken(tally)
-        else:
-            self.hints.forget(number)
-            for at, raw in restored:
-                self._hinted(at, raw, True)
-        await written(self._store.commit(puts))
-        if self.damage.found_ranges != found:
-            return False
-        self.damage.heal(family, healed)
-        return True
-
-    def watch(self, key: bytes) -> None:
-        """Remember whether what is held of `key` changes until `unchanged` is asked."""
-        self._watched.add(key)
-
-    def unchanged(self, key: bytes) -> bool:
-        """Whether nothing was stored under `key` since it was watched; ends the watch."""
-        if key in self._watched:
-            self._watched.remove(key)
-            return True
-        return False
+        newest = peek(raw)
+        self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
 
     def drop(self, key: bytes, newest: Dot, confirmed: Dot) -> bool:
-        """Let go of a hint whose state is still `newest` and all of which is behind `confirmed`.
+        """Drop a hint that both homes have; whether it was dropped.
 
-        `confirmed` is the older of what both homes hold durably.
+        The hint stays where its state has changed from `newest`. It also stays where the state or
+        a promise is newer than `confirmed`.
+
+        Args:
+            confirmed: the older of the newest dots that the two homes have durably.
         """
-        held = self.raw(key)
-        if not held or peek(held) != newest or max(newest, self.unfinished(key)) > confirmed:
+        stored = self.raw(key)
+        if not stored or peek(stored) != newest or max(newest, self.open_promise(key)) > confirmed:
             return False
         if self.family(key) is not Family.HINTS:
             return False
@@ -291,6 +280,17 @@ class Acceptor:
         self.hints.dropped(partition_in(key), key)
         return True
 
+    def watch(self, key: bytes) -> None:
+        """Note changes of the key's copy until `unchanged` is called."""
+        self._watched.add(key)
+
+    def unchanged(self, key: bytes) -> bool:
+        """Whether the copy is the same since `watch`; ends the watch."""
+        if key in self._watched:
+            self._watched.remove(key)
+            return True
+        return False
+
     def _refuses(self, key: bytes, ballot: Dot, newest: Dot) -> bool:
         return (
             ballot[0] <= self._ballots.floor
@@ -299,37 +299,30 @@ class Acceptor:
             or (bool(self.damage.ranges) and self.damaged(key))
         )
 
-    def _bar(self, key: bytes) -> Dot:
-        return max(self._promises.get(key, NEVER), Dot(self._ballots.floor, 0))
-
-    def _refusal(self, key: bytes) -> Reply:
+    def _rejection(self, key: bytes) -> Reply:
         newest = self.newest(key)
-        return Rejected(max(self._bar(key), newest), newest)
+        return Rejected(max(self.bar(key), newest), newest)
 
-    def _put(self, key: bytes, raw: bytes, ballot: Dot, held: bytes) -> None:
+    def _put(self, key: bytes, raw: bytes, ballot: Dot, stored: bytes) -> None:
         family = self.family(key)
         promise = self._promises.get(key)
         if promise is not None and promise <= ballot:
             del self._promises[key]
-        # The ballot was accepted, so a restart must not take anything older for new.
+        # An accepted ballot is a promise: after a restart the floor must cover it.
         self._ballots.cover(ballot[0])
         if family is Family.RECORDS:
-            tally = self.tallies.changed(key, held, raw)
-            if self._commit(key, ((family, key, raw), tally)):
-                self.tallies.taken(tally)
+            digest = self.digests.change(key, stored, raw)
+            if self._commit(key, ((family, key, raw), digest)):
+                self.digests.apply(digest)
         elif self._commit(key, ((family, key, raw),)):
-            self._hinted(key, raw, not held)
+            self.index_hint(key, raw, not stored)
 
     def _commit(self, key: bytes, puts: Sequence[Put]) -> bool:
         self._watched.discard(key)
         return self.writes.commit(key, puts)
 
-    def _hinted(self, key: bytes, raw: bytes, new: bool) -> None:
-        newest = peek(raw)
-        self.hints.accepted(partition_in(key), key, newest, new, millisecond_of(newest.counter))
-
     def __repr__(self) -> str:
         return (
-            f"<Replica {self.name} {self.tallies.live} live, {self.hints.total} hints,"
+            f"<Acceptor {self.name} {self.digests.live} live, {self.hints.total} hints,"
             f" {len(self._promises)} promises, {self.writes!r}, {self.damage!r}>"
         )

@@ -1,8 +1,8 @@
-"""Ballots: a node's counters, and the durable ceiling that makes forgetting promises safe.
+"""Ballots: a node's counters, and the durable ceiling above its promises.
 
-Promises live in memory. What makes that sound is the ceiling: a counter on disk that is at or
-above every ballot this node has issued or promised. A node that restarts has forgotten its
-promises and therefore refuses every ballot up to the ceiling it finds: its floor.
+Promises are in memory only. The ceiling makes that safe. It is a counter on disk, at or above every
+ballot that this node has issued or promised. A restart loses the promises. The node then refuses
+every ballot up to the ceiling on its disk, which becomes its floor.
 """
 
 import asyncio
@@ -13,8 +13,12 @@ from ddb.record.version import Dot
 from ddb.wire.ports import Clock
 
 CEILING_KEY = b"ceiling"
+"""The META key of the ceiling."""
 RESERVED_AHEAD = at_millisecond(2_000)
-"""How far ahead of use counters are reserved: also what a restart skips."""
+"""Counters between a ballot and the ceiling that the node then reserves: two seconds of them.
+
+Too low: ballots wait for the disk often. Too high: a restart skips more counters.
+"""
 
 
 class Ballots:
@@ -24,13 +28,14 @@ class Ballots:
         self.node_id = node_id
         self._store = store
         self._clock = clock
-        found = store.get(Family.META, CEILING_KEY)
-        self.floor = int.from_bytes(found, "big") if found else 0
+        stored = store.get(Family.META, CEILING_KEY)
+        self.floor = int.from_bytes(stored, "big") if stored else 0
+        """The counter up to which this node refuses ballots."""
         self.issued = self.floor
         """The last counter issued, never above the ceiling on disk.
 
-        It starts at the floor: earlier processes of this node issued nothing above that. Observed
-        counters do not count, since a restart forgets them and issues below them again.
+        It starts at the floor: earlier processes of this node issued no ballot above that. Observed
+        counters do not count, since a restart loses them and issues below them again.
         """
         self._hybrid = HybridClock(self.floor)
         self._ceiling = self.floor
@@ -40,7 +45,7 @@ class Ballots:
 
     @property
     def counter(self) -> int:
-        """At or above every counter this node knows of."""
+        """A counter at or above every one issued or observed."""
         return self._hybrid.last
 
     @property
@@ -50,7 +55,7 @@ class Ballots:
 
     @property
     def reserved(self) -> int:
-        """At or above every counter that this node has issued, promised or accepted, ever."""
+        """A counter at or above every one issued, promised or accepted, before restarts too."""
         return max(self._reserved_next, self.floor)
 
     def observe(self, counter: int) -> None:
@@ -68,14 +73,14 @@ class Ballots:
         await written(self.cover(counter))
 
     async def issue(self, above: Dot) -> Dot:
-        """A new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
+        """Return a new ballot above `above`, covered by the ceiling. Raises `StoreFailed`."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
         await written(self.cover(counter))
         self.issued = max(self.issued, counter)
         return Dot(counter, self.node_id)
 
     def issue_now(self, above: Dot) -> Dot | None:
-        """As `issue` where the ceiling is high enough already, None where it must be raised."""
+        """Like `issue` without waiting; None where the ceiling is too low."""
         counter = self._hybrid.next(self._clock.wall_ms(), above.counter)
         if self.cover(counter) is not None:
             return None
@@ -83,7 +88,10 @@ class Ballots:
         return Dot(counter, self.node_id)
 
     def cover(self, counter: int) -> asyncio.Future[None] | None:
-        """None where the ceiling is durably at or above `counter`; else what to wait for."""
+        """Raise the ceiling above `counter` where necessary.
+
+        Returns None where the durable ceiling covers `counter`, else the commit to wait for.
+        """
         self._covered = max(self._covered, counter)
         if counter > self._reserved_next - RESERVED_AHEAD // 2:
             self._reserve(counter + RESERVED_AHEAD)

@@ -1,4 +1,4 @@
-"""Complaints: what a node logs about records that it cannot serve, once for each."""
+"""Complaints: log lines about records that a node cannot serve, one for each record."""
 
 import logging
 
@@ -10,7 +10,7 @@ from ddb.runtime.log_limit import cause
 log = logging.getLogger(__name__)
 
 MOST_COMPLAINTS = 1000
-"""Log lines of one process. Too low: later damage is not reported. Too high: the log grows."""
+"""Complaints of one process. Too low: later damage is not reported. Too high: the log grows."""
 _MEANING: dict[type[Exception], str] = {
     DamagedState: "its copy of this record cannot be read, and the other two of the cell decide"
     " without it. Only they hold the record: move this node's data away and start it with an empty"
@@ -19,13 +19,14 @@ _MEANING: dict[type[Exception], str] = {
     " same list of nodes and the same version",
     NoDescriptors: "the other two of the cell decide without this node. No data is affected; raise"
     " the limit of file descriptors (`ulimit -n`)",
-    StoreFailed: "what was answered as stored is on another node too; this one stops",
+    StoreFailed: "every acknowledged write is on another node too, and this node stops: check its"
+    " disk, then start it again",
 }
-"""What it means for the data that an operation met one of these."""
+"""The meaning of each error for the data, and the remedy."""
 
 
 class Complaints:
-    """Tells the operator of each record once: a client may ask for it again and again."""
+    """Logs each error once per record: a client may request the record many times."""
 
     def __init__(self, name: str) -> None:
         self._name = name

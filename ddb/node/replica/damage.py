@@ -1,9 +1,9 @@
 """Damage: key ranges whose copies this node cannot read, until they are rebuilt from its peers.
 
-A point read is exact: it returns the acceptor's state or fails. So a node keeps its vote on every
-key that it can read. In a damaged range it has lost accepted states, and answers `Failed`: "nothing
-was done". The other two nodes of each cell decide alone there. The ranges are durable, since a
-restart must not take an emptied range for records that never existed.
+A read of one key returns the acceptor's state or fails. So a node keeps its vote on every key that
+it can read. In a damaged range it has lost accepted states. There it answers `Failed`, which means
+"no effect", and the other two nodes of each cell decide alone. The ranges are durable: a restart
+must not mistake an emptied range for records that never existed.
 """
 
 import logging
@@ -19,40 +19,41 @@ from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, partition_in
 log = logging.getLogger(__name__)
 
 DAMAGE = b"damage"
+"""The META key of the damaged ranges."""
 Placement = Sequence[Family | None]
-"""By partition: where this node keeps its copies, None where it is not in the cell."""
+"""The family of this node's copies by partition; None where it is not in the cell."""
 _LEAST = bytes(PARTITION_BYTES)
-"""Below every key of a record."""
+"""A key below every key of a record."""
 COPIES = (Family.RECORDS, Family.HINTS)
-"""The families whose rows are votes, and come back from peers alone."""
+"""The families whose rows are votes; only peers can restore them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Range:
-    """The keys of one family from `start` to before `stop`."""
+    """The keys from `start` to before `stop`."""
 
     start: bytes
     stop: bytes
 
     def covers(self, key: bytes) -> bool:
-        """Whether a key lies inside."""
+        """Whether the range contains a key."""
         return self.start <= key < self.stop
 
     def partitions(self) -> range:
-        """The partitions that have keys inside."""
+        """Return the partitions that have keys in the range."""
         first = partition_in(self.start) if len(self.start) >= PARTITION_BYTES else 0
         last = partition_in(self.stop) if self.stop < END else PARTITIONS
-        # A stop of two bytes alone is the beginning of a partition, with no key before it.
+        # A stop of just two bytes is the start of a partition, and excludes all its keys.
         return range(first, min(PARTITIONS, last + (len(self.stop) > PARTITION_BYTES)))
 
     def within(self, start: bytes, stop: bytes) -> "Range | None":
-        """The part from `start` to before `stop`, None where there is none."""
+        """Return the part from `start` to before `stop`, None where it is empty."""
         start, stop = max(start, self.start), min(stop, self.stop)
         return Range(start, stop) if start < stop else None
 
 
 def joined(ranges: Sequence[Range], more: Range) -> list[Range]:
-    """Sorted disjoint ranges that cover `ranges` and `more`. Pure."""
+    """Return the union of `ranges` and `more`, sorted and disjoint. Pure."""
     apart = [each for each in ranges if each.stop < more.start or more.stop < each.start]
     touching = [each for each in ranges if not (each.stop < more.start or more.stop < each.start)]
     start = min(more.start, *(each.start for each in touching)) if touching else more.start
@@ -61,7 +62,7 @@ def joined(ranges: Sequence[Range], more: Range) -> list[Range]:
 
 
 def without(ranges: Sequence[Range], less: Range) -> list[Range]:
-    """What `ranges` cover and `less` does not. Pure."""
+    """Return `ranges` minus `less`. Pure."""
     left: list[Range] = []
     for each in ranges:
         if each.stop <= less.start or less.stop <= each.start:
@@ -78,17 +79,17 @@ class DamageBook:
     """The damaged ranges of one node, in memory and on its disk."""
 
     def __init__(self, store: Store, placement: Placement) -> None:
-        """Read what an earlier process found. Raises `Unreadable`."""
+        """Read the ranges that earlier processes found. Raises `Unreadable`."""
         self._store = store
         self._placement = placement
-        found = store.get(Family.META, DAMAGE)
-        rows = msgspec.msgpack.decode(found, type=list[tuple[str, bytes, bytes]]) if found else ()
+        stored = store.get(Family.META, DAMAGE)
+        rows = msgspec.msgpack.decode(stored, type=list[tuple[str, bytes, bytes]]) if stored else ()
         self.ranges: dict[Family, list[Range]] = {}
-        """Sorted and disjoint; a family without damage is missing. Empty nearly always."""
+        """Sorted and disjoint; a family without damage has no entry. Nearly always empty."""
         self.partitions: tuple[int, ...] = ()
-        """The partitions that this node does not vouch for, in order."""
+        """The partitions where this node may lack copies, in order."""
         self.unwritten: set[Family] = set()
-        """Families whose files still hold unreadable blocks, as far as is known."""
+        """Families whose files may still contain unreadable blocks."""
         self.found_ranges = 0
         """Ranges found since this process started."""
         for family, start, stop in rows:
@@ -107,29 +108,33 @@ class DamageBook:
         return at > 0 and ranges[at - 1].covers(key)
 
     def check(self, family: Family, key: bytes) -> None:
-        """Raises `Unreadable` inside a damaged range."""
+        """Raise `Unreadable` where a key lies in a damaged range."""
         if self.covers(family, key):
             raise Unreadable(family, key, "its copy is damaged and not yet rebuilt")
 
     def next_gap(self, family: Family, start: bytes, stop: bytes) -> Range | None:
-        """The first damaged range between `start` and `stop`, cut to them."""
+        """Return the first damaged range between `start` and `stop`, cut to them."""
         parts = (each.within(start, stop) for each in self.ranges.get(family, ()))
         return next((part for part in parts if part is not None), None)
 
-    def found(self, unreadable: Unreadable) -> None:
-        """Note a read that failed, and how far the keys around it cannot be read."""
+    def note_unreadable(self, unreadable: Unreadable) -> None:
+        """Note a failed read, and the unreadable range around its key.
+
+        Raises:
+            Unreadable: the damage is in META, which the node cannot do without.
+        """
         family, key = unreadable.family, max(unreadable.key, _LEAST)
         if family is Family.META:
             raise unreadable
         self.unwritten.add(family)
         if not self.covers(family, key):
             start, stop = self._store.extent(family, key)
-            # Whatever the store says, the key itself: who asks again must get past it.
+            # The range must contain the key itself, or `readable` would not get past it.
             start, stop = min(max(start, _LEAST), key), max(stop, key + b"\x00")
             self._note(family, Range(start, stop), str(unreadable))
 
-    def found_undecodable(self, family: Family, key: bytes) -> None:
-        """Note a row whose bytes are no state; as lost as one that cannot be read."""
+    def note_undecodable(self, family: Family, key: bytes) -> None:
+        """Note a row whose bytes are no state; it counts like an unreadable one."""
         self.unwritten.add(family)
         if not self.covers(family, key):
             self._note(family, Range(key, key + b"\x00"), "the state of a record is malformed")
@@ -137,7 +142,7 @@ class DamageBook:
     def readable(
         self, family: Family, start: bytes, stop: bytes, limit: int
     ) -> tuple[list[tuple[bytes, bytes]], list[Range]]:
-        """Like `Store.scan`, outside of damaged ranges; also the ranges that were passed over."""
+        """Like `Store.scan`, but skip damaged ranges; return the rows and those ranges."""
         rows: list[tuple[bytes, bytes]] = []
         gaps: list[Range] = []
         start = max(start, _LEAST)
@@ -148,7 +153,7 @@ class DamageBook:
                 if start < until:
                     rows += self._store.scan(family, start, until, limit - len(rows))
             except Unreadable as unreadable:
-                self.found(unreadable)
+                self.note_unreadable(unreadable)
                 continue
             if gap is None or len(rows) >= limit:
                 return rows, gaps
@@ -156,12 +161,12 @@ class DamageBook:
             start = gap.stop
 
     def without(self, family: Family, *healed: Range) -> bytes:
-        """The durable form of the book once some ranges are rebuilt."""
+        """Return the durable form of this book without the ranges `healed`."""
         ranges = {**self.ranges, family: self._left(family, healed)}
         return _encode(ranges)
 
     def heal(self, family: Family, *healed: Range) -> None:
-        """Vouch for some ranges again; what they hold and `without` are durable."""
+        """Remove rebuilt ranges; their rows and the result of `without` must be durable."""
         left = self._left(family, healed)
         if left:
             self.ranges[family] = left
@@ -183,7 +188,7 @@ class DamageBook:
         log.error(
             "damaged data in %s: %s. The keys from %r to before %r in %d partitions are affected."
             " The other nodes serve them, and this node rebuilds its copies from there."
-            " Nothing needs to be done, but the disk may be failing",
+            " No action is needed, but the disk may be failing: check it",
             family.value,
             reason,
             damaged.start,

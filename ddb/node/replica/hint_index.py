@@ -1,10 +1,12 @@
-"""Bookkeeping of hints: how many wait where, since when, and which homes hold them too.
+"""Hint index: how many hints wait in each partition, for how long, and which homes have them.
 
-While one home of a partition is away, the other and this standby are the quorum of its records. A
-home that holds whatever the standby holds is a *keeper*: its own tally is exact, and COUNT rests on
-that. So the keys that keepers are not known to hold are tracked one by one, as *alone*; there are
-few, since the handoff offers them to whichever home is up. A home that missed more than those, for
-it was away itself, becomes a keeper by one pass over all of the partition's hints.
+While one home of a partition is unreachable, the other home and this standby are the quorum of its
+records. A *keeper* is a home that stores every hint of the partition. A keeper's digest is exact,
+and COUNT relies on it.
+
+The index lists each key whose newest state no keeper is confirmed to have: the key is *alone*. Such
+keys are few, since handoff offers them to each reachable home. A home that was unreachable itself
+has missed more than those. It becomes a keeper by one pass over all hints of the partition.
 """
 
 from collections.abc import Mapping
@@ -13,15 +15,17 @@ from ddb.record.version import Dot
 
 
 class HintIndex:
-    """What the standby of some partitions knows about its hints. Pure."""
+    """The hints of one standby, by partition. Pure."""
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
+        """Hints of each partition that has any."""
         self.since_ms: dict[int, int] = {}
-        self.let_go = 0
-        """How many hints have been let go of."""
+        """When each partition's oldest hint began, in milliseconds of wall-clock time."""
+        self.drops = 0
+        """Rises with each hint dropped or lost: while it is equal, no hint has gone."""
         self._alone: dict[int, dict[bytes, Dot]] = {}
-        # Of a partition whose hints are all alone, every home holds the others.
+        # A partition without an entry has no keepers yet: its hints are all alone.
         self._keepers: dict[int, frozenset[str]] = {}
         self._passes: dict[int, str] = {}
 
@@ -32,53 +36,63 @@ class HintIndex:
 
     @property
     def any_alone(self) -> bool:
-        """Whether some key's newest state is held, as far as is known, by no keeper."""
+        """Whether some key is alone."""
         return bool(self._alone)
 
     def accepted(self, partition: int, key: bytes, newest: Dot, new: bool, began_ms: int) -> None:
-        """A hint began (`new`) or changed; its newest state may be held here alone."""
+        """Note that the store took a hint; its key is alone until a keeper confirms it.
+
+        Args:
+            new: True where the key had no hint before, False where the hint changed.
+            began_ms: the time of the state, in milliseconds.
+        """
         self._alone.setdefault(partition, {})[key] = newest
         if new:
             self.counts[partition] = self.counts.get(partition, 0) + 1
             since = self.since_ms.get(partition, began_ms)
             self.since_ms[partition] = min(since, began_ms)
 
-    def kept(self, partition: int, key: bytes, offered: Dot, held: Mapping[str, Dot]) -> None:
-        """Homes were offered the state `offered`, and durably hold the key's state up to `held`."""
+    def kept(self, partition: int, key: bytes, offered: Dot, marks: Mapping[str, Dot]) -> None:
+        """Note the homes' replies to an offer of a key's state.
+
+        Args:
+            offered: the newest dot of the state that the homes received.
+            marks: per home the newest dot that it has durably.
+        """
         catching_up = self._passes.get(partition)
-        if catching_up is not None and held.get(catching_up, offered) < offered:
+        if catching_up is not None and marks.get(catching_up, offered) < offered:
             self._passes.pop(partition)
         alone = self._alone.get(partition, {})
         newest = alone.get(key)
         if newest is None:
             return
-        holding = frozenset(home for home, dot in held.items() if dot >= newest)
+        holding = frozenset(home for home, dot in marks.items() if dot >= newest)
         keepers = self._keepers.get(partition, holding) & holding
         if not keepers:
             return
         self._keepers[partition] = keepers
-        self._released(partition, key)
+        self._remove_alone(partition, key)
         if catching_up not in holding:
-            # It may have passed this key by, in an older state or none.
+            # The pass may have offered this key before it changed, or before it existed.
             self._passes.pop(partition, None)
 
     def missed(self, partition: int, home: str) -> bool:
-        """Whether `home` may lack hints of a partition beside those that are alone."""
+        """Whether `home` may lack hints of the partition other than those alone."""
         return home not in self._keepers.get(partition, (home,))
 
     def begin_pass(self, partition: int, home: str) -> None:
-        """From now on `home` is offered every hint of a partition, one by one."""
+        """Note that the handoff starts to offer `home` every hint of the partition."""
         self._passes[partition] = home
 
     def end_pass(self, partition: int, home: str) -> None:
-        """Every hint was offered, and what became of each was told to `kept`."""
+        """Note the end of a pass, once `kept` has received the replies to all its offers."""
         if self._passes.pop(partition, None) == home and partition in self._keepers:
             self._keepers[partition] |= {home}
 
     def dropped(self, partition: int, key: bytes) -> None:
-        """A hint was let go of."""
-        self.let_go += 1
-        self._released(partition, key)
+        """Note that the standby dropped a hint."""
+        self.drops += 1
+        self._remove_alone(partition, key)
         self.counts[partition] -= 1
         if not self.counts[partition]:
             del self.counts[partition], self.since_ms[partition]
@@ -86,8 +100,8 @@ class HintIndex:
             self._passes.pop(partition, None)
 
     def forget(self, partition: int) -> None:
-        """Damage took hints of a partition; those that are left or come back are `accepted`."""
-        self.let_go += 1
+        """Remove a damaged partition; the caller calls `accepted` for each of its hints again."""
+        self.drops += 1
         self.counts.pop(partition, None)
         self.since_ms.pop(partition, None)
         self._alone.pop(partition, None)
@@ -95,13 +109,13 @@ class HintIndex:
         self._passes.pop(partition, None)
 
     def alone(self, partition: int) -> list[bytes]:
-        """The keys whose newest state no keeper is known to hold."""
+        """Return the keys whose newest state no keeper is confirmed to have."""
         return list(self._alone.get(partition, ()))
 
     def keepers(self) -> dict[int, tuple[str, ...]]:
-        """Of every partition with hints the homes that hold each of them; none while any is alone.
+        """Return the keepers, sorted by name, of every partition with hints.
 
-        In the order of their names.
+        A partition with a key that is alone has none.
         """
         return {
             partition: ()
@@ -110,7 +124,7 @@ class HintIndex:
             for partition in self.counts
         }
 
-    def _released(self, partition: int, key: bytes) -> None:
+    def _remove_alone(self, partition: int, key: bytes) -> None:
         alone = self._alone.get(partition, {})
         alone.pop(key, None)
         if not alone:
@@ -118,4 +132,4 @@ class HintIndex:
 
     def __repr__(self) -> str:
         alone = sum(map(len, self._alone.values()))
-        return f"<HintBook {self.total} hints in {len(self.counts)} partitions, {alone} alone>"
+        return f"<HintIndex {self.total} hints in {len(self.counts)} partitions, {alone} alone>"

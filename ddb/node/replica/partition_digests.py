@@ -1,8 +1,8 @@
-"""Tallies: what lets COUNT be exact without reading a record.
+"""Partition digests: what makes COUNT exact without reading a record.
 
-For each partition a node keeps how many of its home copies live, and the exclusive-or of a digest
-of every copy's (key, newest dot). Since a newest dot names one state, equal digests on both homes
-mean equal sets of states. A tally changes in the same batch as the copy it counts.
+For each partition a node keeps the number of its live home copies. It also keeps the exclusive-or
+of a hash of each copy's (key, newest dot). A newest dot names one state, so equal digests on both
+homes mean equal sets of states. A digest changes in the same batch as the copy it covers.
 """
 
 import struct
@@ -15,37 +15,43 @@ from ddb.record.state import LIVE, NEWEST
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
 
 ROW = struct.Struct(">QQ")
+"""One partition's digest on disk and in messages: live copies, then the exclusive-or."""
 _SCAN_ROWS = 2000
+"""Rows that a walk reads at a time. Too low: each costs a seek. Too high: they fill the memory."""
 
 
 class PartitionDigests:
-    """The tallies of one node's home copies."""
+    """The digests of one node's home copies."""
 
     def __init__(self, store: Store, damage: DamageBook) -> None:
-        """Read the stored tallies; add up again those that cannot be read."""
+        """Read the stored digests; compute unreadable ones from the records."""
         self._live = [0] * PARTITIONS
         self._digest = [0] * PARTITIONS
         for number in range(PARTITIONS):
             key = number.to_bytes(2, "big")
             try:
-                row = None if damage.covers(Family.TALLIES, key) else store.get(Family.TALLIES, key)
+                row = None if damage.covers(Family.DIGESTS, key) else store.get(Family.DIGESTS, key)
             except Unreadable as unreadable:
-                damage.found(unreadable)
+                damage.note_unreadable(unreadable)
                 row = None
             if row:
                 self._live[number], self._digest[number] = ROW.unpack(row)
-            if damage.covers(Family.TALLIES, key):
-                self.taken(added_up(number, partition_rows(damage, Family.RECORDS, number)))
+            if damage.covers(Family.DIGESTS, key):
+                self.apply(computed(number, partition_rows(damage, Family.RECORDS, number)))
 
     @property
     def live(self) -> int:
         """Live home copies."""
         return sum(self._live)
 
-    def changed(self, key: bytes, before: bytes, after: bytes) -> Put:
-        """The put that must go into the same batch as a home copy's change.
+    def change(self, key: bytes, before: bytes, after: bytes) -> Put:
+        """Return the put that belongs in the same batch as a copy's change.
 
-        It counts here once it is `taken`: of a batch that the store refuses nothing may.
+        The caller then calls `apply`, unless the store has refused the batch.
+
+        Args:
+            before: the key's encoded state, empty where absent.
+            after: the state that replaces it.
         """
         number = key[0] << 8 | key[1]
         live, digest = self._live[number], self._digest[number] ^ _digest(key, after)
@@ -53,41 +59,45 @@ class PartitionDigests:
         if before:
             live -= before[0] & LIVE
             digest ^= _digest(key, before)
-        return (Family.TALLIES, key[:2], ROW.pack(live, digest))
+        return (Family.DIGESTS, key[:2], ROW.pack(live, digest))
 
-    def taken(self, put: Put) -> None:
-        """The store has taken a put of `changed`, the first one since."""
+    def apply(self, put: Put) -> None:
+        """Adopt a put of `change` or `computed` that the store has taken."""
         _, key, row = put
         if row is not None:
             number = key[0] << 8 | key[1]
             self._live[number], self._digest[number] = ROW.unpack(row)
 
-    def stored(self, number: int) -> Put:
-        """The put that writes a partition's tally as it is."""
+    def current(self, number: int) -> Put:
+        """Return the put that writes a partition's present digest."""
         row = ROW.pack(self._live[number], self._digest[number])
-        return (Family.TALLIES, number.to_bytes(2, "big"), row)
+        return (Family.DIGESTS, number.to_bytes(2, "big"), row)
 
     def packed(self) -> bytes:
-        """All partitions' rows, in order."""
+        """Return the rows of all partitions, in order."""
         return b"".join(map(ROW.pack, self._live, self._digest))
 
     def __repr__(self) -> str:
-        return f"<TallyBook {self.live} live>"
+        return f"<PartitionDigests {self.live} live>"
 
 
-def added_up(number: int, rows: Iterable[tuple[bytes, bytes]]) -> Put:
-    """The put of a partition's tally that counts all its home copies, `rows`."""
+def computed(number: int, rows: Iterable[tuple[bytes, bytes]]) -> Put:
+    """Return the put of a partition's digest, computed from all its rows.
+
+    Args:
+        rows: pairs of key and encoded state: the partition's home copies.
+    """
     live = digest = 0
     for key, raw in rows:
         live += raw[0] & LIVE
         digest ^= _digest(key, raw)
-    return (Family.TALLIES, number.to_bytes(2, "big"), ROW.pack(live, digest))
+    return (Family.DIGESTS, number.to_bytes(2, "big"), ROW.pack(live, digest))
 
 
 def walk(
     damage: DamageBook, family: Family, start: bytes = b"", stop: bytes = END
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Every readable pair from `start` to before `stop`, a batch in memory at a time."""
+    """Yield every readable pair from `start` to before `stop`, in key order."""
     while rows := damage.readable(family, start, stop, _SCAN_ROWS)[0]:
         yield from rows
         start = rows[-1][0] + b"\x00"
@@ -96,7 +106,7 @@ def walk(
 def partition_rows(
     damage: DamageBook, family: Family, number: int
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Every readable pair of one partition."""
+    """Yield every readable pair of one partition, in key order."""
     start = number.to_bytes(PARTITION_BYTES, "big")
     stop = (number + 1).to_bytes(PARTITION_BYTES, "big") if number + 1 < PARTITIONS else END
     return walk(damage, family, start, stop)

@@ -1,4 +1,8 @@
-"""Writes under way: which keys have states that are not durable yet, and who waits for them."""
+"""Pending writes: the keys whose newest state is not yet durable.
+
+A replica must not answer with a state that a crash could take back. So a reply waits for the commit
+that was newest for its key when the reply was made. Later commits do not delay it.
+"""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -10,7 +14,7 @@ from ddb.wire.ports import Handling
 
 
 class PendingWrites:
-    """What a replica has given its store and cannot speak of yet."""
+    """Commits in flight to the store, by key."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -18,50 +22,59 @@ class PendingWrites:
         self._batches: dict[asyncio.Future[None], list[bytes]] = {}
 
     def commit(self, key: bytes, puts: Sequence[Put]) -> bool:
-        """Whether the store has taken them; where not, whoever waits for the key is told."""
+        """Give `puts`, which change the state of `key`, to the store.
+
+        Returns False where the store has failed: then all who wait for the key get `StoreFailed`.
+        """
         future = self._pending[key] = self._store.commit(puts)
-        together = self._batches.get(future)
-        if together is None:
+        batch = self._batches.get(future)
+        if batch is None:
             self._batches[future] = [key]
             future.add_done_callback(self._ended)
         else:
-            together.append(key)
+            batch.append(key)
         return not future.done()
 
-    def durable(self, key: bytes) -> asyncio.Future[None] | None:
-        """What to wait for before telling anyone of the key's state; None where it is durable."""
+    def in_flight(self, key: bytes) -> asyncio.Future[None] | None:
+        """The newest commit of a key, None where its state is durable."""
         return self._pending.get(key)
 
-    def said(self, key: bytes, reply: Reply, also: asyncio.Future[None] | None = None) -> Handling:
-        """`reply`, once what is held of `key` at this moment, and `also`, is durable."""
+    def reply_when_durable(
+        self, key: bytes, reply: Reply, also: asyncio.Future[None] | None = None
+    ) -> Handling:
+        """Return `reply`, or an awaitable of it while the key's state is not durable.
+
+        Args:
+            also: another commit that the reply waits for, or None.
+        """
         pending = self._pending.get(key)
         if also is not None:
             return _after(reply, pending, also)
         if pending is None:
             return reply
-        said: asyncio.Future[Reply] = pending.get_loop().create_future()
-        pending.add_done_callback(partial(_tell, said, reply))
-        return said
+        answer: asyncio.Future[Reply] = pending.get_loop().create_future()
+        pending.add_done_callback(partial(_settle, answer, reply))
+        return answer
 
-    def tell(self, key: bytes, answer: asyncio.Future[Reply], reply: Reply) -> None:
-        """Answer with `reply`, once what is held of `key` now is durable."""
+    def answer_when_durable(self, key: bytes, answer: asyncio.Future[Reply], reply: Reply) -> None:
+        """Resolve `answer` with `reply` once the key's state is durable."""
         pending = self._pending.get(key)
         if pending is None:
-            _tell(answer, reply)
+            _settle(answer, reply)
         else:
-            pending.add_done_callback(partial(_tell, answer, reply))
+            pending.add_done_callback(partial(_settle, answer, reply))
 
-    async def key_durable(self, key: bytes) -> None:
-        """Wait until what is held of `key` at this moment is durable."""
+    async def wait_key(self, key: bytes) -> None:
+        """Wait until the key's present state is durable. Raises `StoreFailed`."""
         await written(self._pending.get(key))
 
-    async def keys_durable(self, keys: Iterable[bytes]) -> None:
-        """Wait until what is held of all these keys at this moment is durable."""
+    async def wait_keys(self, keys: Iterable[bytes]) -> None:
+        """Wait until the present states of all these keys are durable. Raises `StoreFailed`."""
         for pending in dict.fromkeys(self._pending[key] for key in keys if key in self._pending):
             await written(pending)
 
-    async def all_durable(self) -> None:
-        """Wait until everything held at this moment is durable."""
+    async def wait_all(self) -> None:
+        """Wait until all present states are durable. Raises `StoreFailed`."""
         for pending in dict.fromkeys(self._pending.values()):
             await written(pending)
 
@@ -73,19 +86,19 @@ class PendingWrites:
                     del pending[key]
 
     def __repr__(self) -> str:
-        return f"<Writes {len(self._pending)} keys, {len(self._batches)} batches>"
+        return f"<PendingWrites {len(self._pending)} keys, {len(self._batches)} batches>"
 
 
-def _tell(
-    said: asyncio.Future[Reply], reply: Reply, commit: asyncio.Future[None] | None = None
+def _settle(
+    answer: asyncio.Future[Reply], reply: Reply, commit: asyncio.Future[None] | None = None
 ) -> None:
     failure = commit.exception() if commit is not None else None
-    if said.done():
+    if answer.done():
         return
     if failure is not None:
-        said.set_exception(failure)
+        answer.set_exception(failure)
     else:
-        said.set_result(reply)
+        answer.set_result(reply)
 
 
 async def _after(reply: Reply, *commits: asyncio.Future[None] | None) -> Reply:

@@ -14,12 +14,15 @@ _DAMAGE = (
     "Input/output error",
     "Structure needs cleaning",
 )
-"""What RocksDB reports of blocks and table files that cannot be read. Any other failed read, such
-as for want of file descriptors or memory, says nothing about the data and ends the process."""
+"""Parts of RocksDB's messages about unreadable blocks and table files.
+
+Any other failed read, such as for lack of memory, proves nothing about the data. It ends the
+process.
+"""
 
 
 def read_error(family: Family, key: bytes, error: Exception | str) -> Unreadable | StoreFailed:
-    """What a failed read means."""
+    """Return the exception that a failed read stands for."""
     text = " ".join(str(error).split())
     if exhausted(StoreFailed(text)):
         return NoDescriptors(f"no file descriptor is left for a read: {text}")
@@ -31,7 +34,7 @@ def read_error(family: Family, key: bytes, error: Exception | str) -> Unreadable
 def pairs(
     database: Rdict, family: Family, start: bytes, stop: bytes, limit: int
 ) -> list[tuple[bytes, bytes]]:
-    """Up to `limit` pairs with start <= key < stop. Raises `Unreadable` and `StoreFailed`."""
+    """Return up to `limit` pairs with start <= key < stop. Raises as `Store.scan`."""
     rows, error = _pairs(database, start, stop, limit)
     first = rows[-1][0] + b"\x00" if rows else start
     if error is not None and len(rows) < limit and first < stop:
@@ -42,7 +45,10 @@ def pairs(
 def _pairs(
     database: Rdict, start: bytes, stop: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], str | None]:
-    """The pairs before an error, and that error. The cursor ends here: it keeps files open."""
+    """Return the pairs before an error, and that error.
+
+    The cursor ends with this function, since it keeps files open.
+    """
     rows: list[tuple[bytes, bytes]] = []
     cursor = database.iter()
     cursor.seek(start)
@@ -56,10 +62,10 @@ def _pairs(
 
 
 def extent(database: Rdict, key: bytes) -> tuple[bytes, bytes]:
-    """The unreadable keys around `key`: from the first one to before the next readable one.
+    """Return the unreadable range around `key`; `key` alone where it is readable after all.
 
-    `key` alone where it can be read after all. Blocks have no names, so this looks for readable
-    neighbours: from the starts of partitions below, and back from the starts of those above.
+    Blocks have no names, so this searches for readable neighbours. Below, it reads forwards from
+    the starts of partitions. Above, it reads backwards from them.
     """
     start, stop = _first_unreadable(database, key), _next_readable(database, key)
     return (start, stop) if start <= key < stop else (key, key + b"\x00")
@@ -88,14 +94,14 @@ def _next_readable(database: Rdict, key: bytes) -> bytes:
         if cursor.valid():
             return _earliest(cursor, key) or END
         if _error(cursor) is None:
-            # No key at or above: what there is lies below.
+            # There is no key at or above this; the last one lies below.
             cursor.seek_to_last()
             return _earliest(cursor, key) or END
     return END
 
 
 def _earliest(cursor: RdictIter, key: bytes) -> bytes | None:
-    """The least readable key above `key` without a damaged block before the cursor."""
+    """Return the least key above `key` with no damaged block between it and the cursor."""
     earliest = None
     for at in _backwards(cursor):
         if at <= key:
@@ -115,12 +121,12 @@ def _number(key: bytes) -> int:
 
 
 def _error(cursor: RdictIter) -> str | None:
-    """Why the cursor is at no key, None at the end: damage makes it invalid as well."""
+    """Return why the cursor is invalid, None where it is valid or at the end."""
     if cursor.valid():
         return None
     try:
         cursor.status()
     except Exception as error:  # noqa: BLE001
-        # rocksdict raises bare Exception for whatever RocksDB reports.
+        # rocksdict raises bare Exception for all that RocksDB reports.
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""Disk health: what the flushes of one node's store tell of its disk.
+"""Disk health: the state of a node's disk, judged by the duration of its flushes.
 
 Pure: times and durations come in as values. `ddb.node.storage.disk_monitor` feeds it and acts on
 changes.
@@ -8,13 +8,13 @@ from ddb.wire.messages import DiskState
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 GIVE_UP_AFTER = 2
-"""How many times `Timeouts.flush_overdue_s` a flush takes until its requests go to other nodes.
+"""Multiple of `Timeouts.flush_overdue_s` after which requests move from a flush to other nodes.
 
-Too low: where all disks are slow, requests wait for one after the other and for none to the end.
-Too high: the other nodes have no time left for them.
+Too low: where all disks are slow, requests move from one to the next and none is finished. Too
+high: the other nodes have no time left for them.
 """
 STALLED_AFTER = 5
-"""How many times `Timeouts.flush_overdue_s` a flush may take until the disk counts as stalled.
+"""Multiple of `Timeouts.flush_overdue_s` after which the disk counts as stalled.
 
 Five times is the budget of a request. Too low: callers avoid a slow disk that could still answer
 as the last choice. Too high: the gateway reports ready although two nodes cannot store anything.
@@ -22,23 +22,24 @@ as the last choice. Too high: the gateway reports ready although two nodes canno
 QUICK_SHARE = 0.5
 """Share of `Timeouts.flush_overdue_s` within which a flush counts towards recovery.
 
-Too low: a disk that is well again never counts as healthy. Too high: a disk near the limit flaps.
+Too low: a recovered disk never counts as healthy. Too high: a disk near the limit flaps.
 """
 QUICK_FLUSHES = 5
 """Quick flushes until the disk is healthy. Too low: a few cached flushes prove nothing."""
 RECOVERY_S = 1.0
 """Seconds that those flushes must span.
 
-Too low: stalls that come and go strand the requests of every return. Too high: a node whose disk
-is well again receives hints for longer than needed.
+Too low: a disk with intermittent stalls delays requests after each recovery. Too high: the standby
+keeps hints for a recovered node longer than needed.
 """
 
 
 class DiskHealth:
     """The state of one disk.
 
-    It worsens at once. It recovers with the next quick flush if one flush was late, and after
-    several over a while, none of them late, if two or more were, or one very late.
+    One overdue flush makes it worse at once. After a single overdue flush the next quick one makes
+    it healthy. After two, or a very late one, it takes `QUICK_FLUSHES` quick ones over
+    `RECOVERY_S`, with no overdue one among them.
     """
 
     def __init__(self, timeouts: Timeouts = DEFAULT) -> None:
@@ -71,10 +72,10 @@ class DiskHealth:
             self._recover(now, seconds)
 
     def check(self, now: float) -> bool:
-        """Judge the flush in flight, if there is one, by its age.
+        """Judge the flush in flight by its age; whether its requests should move to other nodes.
 
-        Whether the requests that wait for it had better go elsewhere. That is so once until the
-        disk is healthy again: later requests find this node the last choice, and wait.
+        The result is True at most once until the disk is healthy again. Later requests reach this
+        node only as the last choice, and wait.
         """
         if self._began is None:
             return False
@@ -89,7 +90,7 @@ class DiskHealth:
         return True
 
     def due(self, now: float) -> float | None:
-        """Seconds until `check` has something new to tell; None where no flush in flight can."""
+        """Return the seconds until `check` may change the state; None where it cannot."""
         if self._began is None or self.state is DiskState.STALLED:
             return None
         if self.state is DiskState.HEALTHY:
@@ -109,14 +110,14 @@ class DiskHealth:
     def _recover(self, now: float, seconds: float) -> None:
         self.state = DiskState.SLOW
         if seconds > QUICK_SHARE * self._overdue_s:
-            # It proves neither: on a busy machine one in a hundred quick flushes takes as long.
+            # It proves neither: on a busy machine one in a hundred flushes of a quick disk does so.
             return
         if not self._quick:
             self._quick_since = now
         self._quick += 1
         lasted = self._quick >= QUICK_FLUSHES and now - self._quick_since >= RECOVERY_S
-        # One late flush is a hiccup. Nodes that share a busy machine have them all the time, and
-        # would hide the one whose disk is slow.
+        # Nodes on a busy machine often have one late flush. If each of those counted for longer,
+        # they would hide the node whose disk is slow.
         if lasted or self._overdue == 1:
             self.state = DiskState.HEALTHY
             self._gave_up = False

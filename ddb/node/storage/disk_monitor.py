@@ -16,16 +16,16 @@ from ddb.wire.ports import Clock
 log = logging.getLogger(__name__)
 
 PROBE_KEY = b"probe"
-"""The META key that a probe writes: only a flush that has something to write reaches the disk."""
+"""The META key that a probe writes: a flush reaches the disk only with data to write."""
 PROBE_INTERVAL_S = 0.1
 """Seconds between probes of a disk that is not healthy.
 
-Too low: probes load a disk that is slow already. Too high: an idle node returns late.
+Too low: probes load a slow disk. Too high: an idle node recovers late.
 """
 OWN_STALL_S = 0.01
 """Seconds by which the monitor's timer may be late.
 
-Beyond them the loop itself stood still, so a flush in flight may have ended without notice. Too
+A later timer means that the loop was blocked, so a flush in flight may have ended unnoticed. Too
 low: the monitor judges late. Too high: a busy process blames its disk.
 """
 _SYMPTOMS = {
@@ -57,7 +57,11 @@ class DiskMonitor:
         health: DiskHealth,
         changed: Callable[[DiskState, bool], None],
     ) -> None:
-        """`changed` receives each new state, and whether requests in flight go elsewhere."""
+        """Start with the state of `health`.
+
+        Args:
+            changed: receives each new state, and whether requests in flight move to other nodes.
+        """
         self._name = name
         self._store = store
         self._clock = clock
@@ -72,7 +76,7 @@ class DiskMonitor:
 
     @property
     def state(self) -> DiskState:
-        """The state that was reported last."""
+        """The state of the last report."""
         return self._reported
 
     def flush_began(self) -> None:
@@ -100,13 +104,13 @@ class DiskMonitor:
         self._timer = None
         now = self._clock.now()
         if now - self._due > OWN_STALL_S:
-            # The end of the flush may wait in the loop's queue, behind this call.
+            # The end of the flush may be queued in the loop, after this call.
             self._arm(now, OWN_STALL_S)
             return
         give_up = self._health.check(now)
         if give_up or self._health.state is not self._reported:
             self._report(give_up)
-        # A timer never fires early by more than its resolution; without a least delay it spins.
+        # A timer may fire early by its resolution; without a least delay this would spin.
         self._arm(now, 0.001)
 
     def _report(self, give_up: bool) -> None:
@@ -114,7 +118,7 @@ class DiskMonitor:
         self._reported = state
         if state is DiskState.HEALTHY:
             self._worst = state
-            log.info("%s: its disk is quick again, and it takes requests as before", self._name)
+            log.info("%s: its disk is quick again, and it accepts requests as before", self._name)
         elif state > self._worst:
             # Once per outage: stalls that come and go do not fill the log.
             self._worst = state
@@ -128,7 +132,7 @@ class DiskMonitor:
         self._probe_timer = loop.call_later(PROBE_INTERVAL_S, self._probe)
 
     def _probe(self) -> None:
-        """Have the disk flush something, unless it does already."""
+        """Make the disk flush a key, unless a flush is in flight."""
         self._probe_timer = None
         if self._reported is DiskState.HEALTHY:
             return

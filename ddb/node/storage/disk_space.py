@@ -1,8 +1,8 @@
-"""Room on the disk: what a node still takes while its disk fills up.
+"""Disk space: which requests a node declines while its disk fills up.
 
-A write that fails for want of space leaves nobody knowing what the disk holds, and the node can
-then only stop. So it declines to begin writes well before, and goes on answering reads. What it
-declines it has not done at all, which is what its client is told.
+After a write fails for lack of space, no process can tell what the disk contains. The node must
+then stop. So the node declines writes well before that, and still answers reads. A declined write
+has had no effect, and its client reads so in the error.
 """
 
 import os
@@ -16,23 +16,37 @@ from ddb.wire.messages import Accept, CoordinateChange, HandoffBatch, Propose, R
 from ddb.wire.ports import Clock
 
 WRITING = frozenset({CoordinateChange, Propose, Accept, HandoffBatch})
-"""What may be declined while a disk fills up."""
+"""The requests that a node declines while its disk fills up."""
 
 MEASURE_INTERVAL_S = 0.1
-"""Seconds between looks at the disk."""
+"""Seconds between measurements of the free space.
+
+Too low: each costs a system call. Too high: writes fill the disk between two of them.
+"""
 SCARCE_BELOW_BYTES = 128 * 1024 * 1024
+"""Free bytes below which the node declines additions.
+
+Too low: no room remains for deletes and repair. Too high: a small disk declines writes early.
+"""
 NONE_BELOW_BYTES = 64 * 1024 * 1024
-"""Well above what the log may hold, all of which a restart writes once more, as tables."""
+"""Free bytes below which the node declines every write.
+
+A restart writes the whole log once more, as tables; the log has 16 MB. Too low: the node cannot
+start again. Too high: deletes are declined although they make room.
+"""
 RESERVE_INODES = 128
+"""Free inodes below which the node declines additions; see `LAST_INODES`."""
 LAST_INODES = 64
-"""Too low: the store cannot create the files in which it puts its log in order, and the node ends.
-Too high: a small file system declines writes that it has room for. Nodes that share a file system
-share this reserve; each creates a dozen files at most.
+"""Free inodes below which the node declines every write.
+
+Too low: the store cannot create the tables for its log, and the node stops. Too high: a small file
+system declines writes although it has room. Nodes on one file system share this reserve; each
+creates a dozen files at most.
 """
 OPEN_INODES = 32
-"""Files that a store may create as it opens: tables from its log, a new log and its own notes.
+"""Files that a store may create as it opens: tables from its log, a new log and RocksDB's own log.
 
-Too low: the node ends as it starts. Too high: it waits although it could start.
+Too low: the node stops as it starts. Too high: it waits although it could start.
 """
 
 
@@ -44,13 +58,13 @@ class Resource(Enum):
 
 
 class Room(IntEnum):
-    """How much is left, best first."""
+    """How much space remains, best first."""
 
     AMPLE = 0
     SCARCE = 1
-    """Deletes go on, and so does what makes copies agree; clients' other changes are declined."""
+    """The node accepts deletes and repairs, and declines the other changes of clients."""
     NONE = 2
-    """Nothing is begun that writes: the rest is for the store to put its log in order."""
+    """The node declines every write: the store needs the space to turn its log into tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,7 @@ class Supply:
     inodes: int | None
 
     def room(self, resource: Resource) -> Room:
-        """The room that one resource leaves."""
+        """Return the room that one resource leaves."""
         if resource is Resource.BYTES:
             return _room(self.bytes, SCARCE_BELOW_BYTES, NONE_BELOW_BYTES)
         return (
@@ -75,20 +89,20 @@ class Supply:
 
 
 class SpaceGuard(Protocol):
-    """What a node asks about the room under its store."""
+    """The free space under a node's store."""
 
     def room(self) -> Room:
-        """The room that is left."""
+        """Return the room that remains."""
         ...
 
     @property
     def scarcest(self) -> Resource:
-        """The resource that leaves the least."""
+        """The resource that leaves the least room."""
         ...
 
 
 class Unlimited:
-    """A `SpaceGuard` of a disk that never fills up."""
+    """The `SpaceGuard` of a disk that never fills up."""
 
     scarcest = Resource.BYTES
 
@@ -101,7 +115,7 @@ class Unlimited:
 
 
 class Space:
-    """The file system that a directory is on."""
+    """The `SpaceGuard` of the file system that a directory is on."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -111,7 +125,7 @@ class Space:
         self._scarcest = Resource.BYTES
 
     def room(self) -> Room:
-        """What is left, as of a moment ago."""
+        """Return the room as of at most `MEASURE_INTERVAL_S` ago."""
         now = self._clock.now()
         if now >= self._next:
             self._next = now + MEASURE_INTERVAL_S
@@ -122,7 +136,7 @@ class Space:
 
     @property
     def scarcest(self) -> Resource:
-        """The resource that left the least as of `room`."""
+        """The resource that left the least room at the last measurement."""
         return self._scarcest
 
     def __repr__(self) -> str:
@@ -130,31 +144,31 @@ class Space:
 
 
 def takes(request: Request, room: Room) -> bool:
-    """Whether a request is begun with so much room."""
+    """Whether a node with so much room accepts a request."""
     if room is Room.AMPLE or type(request) not in WRITING:
         return True
-    # A delete is how a client makes room.
+    # A client makes room by deletes.
     adds = isinstance(request, CoordinateChange) and request.kind is not Kind.DELETE
     return room is Room.SCARCE and not adds
 
 
 def free_supply(path: Path) -> Supply:
-    """What this process may still take of the file system of `path`."""
-    facts = os.statvfs(path)
-    # btrfs and others make inodes as they need them, and report none at all.
-    inodes = facts.f_favail if facts.f_files else None
-    return Supply(facts.f_bavail * facts.f_frsize, inodes)
+    """Return the supply that this process may use of the file system of `path`."""
+    stats = os.statvfs(path)
+    # btrfs and others create inodes on demand and report a total of 0.
+    inodes = stats.f_favail if stats.f_files else None
+    return Supply(stats.f_bavail * stats.f_frsize, inodes)
 
 
 def needed_to_open(path: Path) -> Supply:
-    """What the store in `path` may take to open: its log over again, and its own notes."""
-    notes = 8 * 1024 * 1024
+    """Return the supply that the store in `path` may use to open: its logs' size and 8 MB."""
+    files_of_rocksdb = 8 * 1024 * 1024
     logs = sum(log.stat().st_size for log in path.glob("rocks/*.log"))
-    return Supply(notes + logs, OPEN_INODES)
+    return Supply(files_of_rocksdb + logs, OPEN_INODES)
 
 
 def shortfall(needed: Supply, free: Supply) -> str | None:
-    """What keeps a store from being opened, for the operator; None where nothing does."""
+    """Tell the operator what a store lacks to open; None where it lacks nothing."""
     if free.bytes < needed.bytes:
         return f"{free.bytes >> 20} MB free, and to open it may take {needed.bytes >> 20} MB"
     if free.inodes is not None and needed.inodes is not None and free.inodes < needed.inodes:

@@ -1,8 +1,9 @@
-"""The mark: what a store is known to have made durable, in a file beside it.
+"""The durable mark: a file next to the store that records what the store has made durable.
 
-A log or a manifest that was cut short looks like one that a crash left unfinished, and RocksDB
-opens it without a word, as if the rest had never been written. The mark tells the two apart. It
-is written after a flush, now and then, so it may lag behind the store but never runs ahead of it.
+A truncated log looks like one that a crash left unfinished, and so does a truncated manifest.
+RocksDB opens either without complaint, as if the missing part had never been written. The mark
+tells the two apart. The store writes it after a flush, about once a second. So the mark may be
+behind the store, and is never ahead of it.
 """
 
 import logging
@@ -17,6 +18,12 @@ log = logging.getLogger(__name__)
 
 MANIFESTS = "MANIFEST-*"
 GROWING = ("*.log", MANIFESTS)
+"""Patterns of the files that RocksDB only appends to."""
+NOT_UPDATED = (
+    "cannot update the durable mark of %s: %s. No data is affected, and the store tries again after"
+    " later writes. Check the free disk space and the limit of file descriptors"
+)
+"""A log message for a directory and an error."""
 _NAME = "mark.json"
 _REMEDY = (
     "The store is damaged: move it away and start this node with an empty directory, and it is"
@@ -25,30 +32,29 @@ _REMEDY = (
 
 
 class DurableMark(msgspec.Struct, frozen=True):
-    """`sequence`: RocksDB's number of the last durable write.
-
-    `files`: the durable bytes of each file that only grows, by name: logs and manifests.
-    """
+    """The durable part of a store."""
 
     sequence: int
+    """RocksDB's number of the last durable write."""
     files: dict[str, int]
+    """Durable bytes of each log and manifest, by name."""
 
 
 def measure(rocks: Path, sequence: int, patterns: tuple[str, ...] = GROWING) -> DurableMark:
-    """The mark to write once everything written so far has been flushed."""
+    """Return the mark to write after the next flush."""
     sizes = {}
     for pattern in patterns:
         for path in rocks.glob(pattern):
             try:
                 sizes[path.name] = path.stat().st_size
             except FileNotFoundError:
-                # RocksDB is done with it since the directory was listed.
+                # RocksDB removed it after the directory was listed.
                 continue
     return DurableMark(sequence, sizes)
 
 
 def read(directory: Path) -> DurableMark | None:
-    """The mark of a store, None where there is none yet. Raises `StoreRefused`."""
+    """Return the mark of a store, None where there is none yet. Raises `StoreRefused`."""
     try:
         return msgspec.json.decode((directory / _NAME).read_bytes(), type=DurableMark)
     except FileNotFoundError:
@@ -58,26 +64,30 @@ def read(directory: Path) -> DurableMark | None:
 
 
 def write(directory: Path, mark: DurableMark) -> None:
-    """Replace the mark durably; on a full disk the old one stays, and is as true as it was."""
+    """Replace the mark durably; on a full disk the old one stays, and is still correct."""
     try:
         replace_file(directory / _NAME, msgspec.json.encode(mark))
     except OSError as error:
-        log.warning("the mark of %s stays behind: %s", directory, error)
+        log.warning(NOT_UPDATED, directory, error)
 
 
 def check_files(directory: Path, rocks: Path, mark: DurableMark | None) -> None:
-    """Raises `StoreRefused` where a file is shorter than it was; to be asked before opening."""
+    """Compare the files with the mark before the store is opened.
+
+    Raises:
+        StoreRefused: a file is shorter than the mark records, or CURRENT is missing.
+    """
     if not (rocks / "CURRENT").exists() and (mark or _holds_data(rocks)):
-        # RocksDB would begin a new store in its place, and remove the tables of the old one.
+        # RocksDB would create a new store in its place, and remove the tables of the old one.
         raise lost(directory, "CURRENT is missing")
     for name, size in mark.files.items() if mark else ():
         try:
-            found = (rocks / name).stat().st_size
+            size_now = (rocks / name).stat().st_size
         except FileNotFoundError:
-            # RocksDB was done with it, or else it misses the file itself, or writes are missing.
+            # RocksDB removed it, or reports the loss itself, or `sequence` shows the loss.
             continue
-        if found < size:
-            raise lost(directory, f"{name} has {found} bytes left of {size}")
+        if size_now < size:
+            raise lost(directory, f"{name} has {size_now} bytes left of {size}")
 
 
 def _holds_data(rocks: Path) -> bool:
@@ -85,12 +95,12 @@ def _holds_data(rocks: Path) -> bool:
 
 
 def lost(directory: Path, how: str) -> StoreRefused:
-    """What to tell the operator of a store that holds less than its mark says."""
+    """Return the error of a store that contains less than its mark records."""
     return StoreRefused(f"{directory} has lost writes that were on disk: {how}. {_REMEDY}")
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file so that after a crash it is the old one or the new one. Raises OSError."""
+    """Replace a small file; after a crash it has the old or the new content. Raises OSError."""
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
         file.write(content)

@@ -1,7 +1,7 @@
-"""A thread for the one thing that a node must not wait for on its loop: the disk.
+"""The flush thread: work on the disk that the loop must not wait for.
 
-An executor would do the same at three times the cost, with its futures, work items and locks, and
-a flush is asked for thousands of times a second.
+An executor costs three times as much, for its futures, work items and locks. A node flushes
+thousands of times a second.
 """
 
 import asyncio
@@ -10,21 +10,22 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 Done = Callable[[Exception | None], None]
+"""Receives the error that the work raised, or None."""
 _Job = tuple[Callable[[], None], asyncio.AbstractEventLoop, Done]
 
 
 def attempt(work: Callable[[], None]) -> Exception | None:
-    """Do `work`; what it raised, which is for those who wait, or None."""
+    """Run `work`; return the error that it raised, or None."""
     try:
         work()
     except Exception as error:  # noqa: BLE001
-        # A thread or a loop that dies of it would tell nobody.
+        # An uncaught error would end the thread or the loop without a notice to the waiters.
         return error
     return None
 
 
 class Flusher:
-    """Runs jobs one by one, in the order in which they were given."""
+    """Runs jobs one by one, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -32,11 +33,11 @@ class Flusher:
         self._thread.start()
 
     def run(self, work: Callable[[], None], done: Done) -> None:
-        """Do `work`; `done` is then called on this loop, with what the work raised or None."""
+        """Run `work` in the thread, then `done` on the loop that calls this."""
         self._jobs.put((work, asyncio.get_running_loop(), done))
 
     def close(self) -> None:
-        """Finish the jobs given so far and end the thread."""
+        """Finish the jobs in the queue and end the thread."""
         self._jobs.put(None)
         self._thread.join()
 

@@ -1,16 +1,11 @@
-"""Group commit: what was committed since the last write to disk goes there together.
+"""Group commit: one write and one flush for all commits since the last one.
 
-A commit is visible at once, in `fresh`; the store is written once per tick of the loop, and its
-log flushed, one flush at a time, for everything that was committed meanwhile. So a busy node pays
-one write and one fsync for dozens of records, and an idle one waits for none. Measured: one write
-of ten records costs a fifth of ten writes of one. A flush costs some hundred CPU microseconds
-wherever it is done, so while commits come in crowds the next flush waits until as many have come
-as the last time, or for a moment: at 32 writers half the flushes.
+A commit is visible at once, in `fresh`. Once per turn of the loop the group writes all fresh
+commits as one batch. Then it flushes the log, one flush at a time. So a busy node pays one write
+and one fsync for dozens of records. A commit on an idle node does not wait for others. Measured:
+one write of ten records costs a fifth of ten writes of one.
 
-While the disk is quick a flush is done on the loop: through a thread it takes three more switches
-between threads and five more system calls, together as much CPU time as the flush itself, and
-nothing is gained for a fraction of a millisecond. One slow flush, and for a while the loop no
-longer waits for the disk: flushes go to a thread.
+`ddb.node.storage.flush_policy` decides when a flush starts and whether it runs on the loop.
 """
 
 import asyncio
@@ -18,26 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ddb.node.storage.flush_policy import MAX_GATHER_S, FlushPolicy, Place
 from ddb.node.storage.flush_thread import Flusher, attempt
 from ddb.node.storage.store import Family, FlushObserver, Put, StoreFailed
 
-MAX_GATHER_S = 0.003
-"""Seconds that commits gather before a flush, at most, where the last one covered a crowd."""
-MIN_CROWD_COMMITS = 1
-"""Commits that are none yet."""
-QUICK_FLUSH_S = 0.005
-"""Seconds that a flush on the loop may take for the next one to be done there, too."""
-SLOW_FLUSH_S = 4 * QUICK_FLUSH_S
-"""The same in the thread, where some of it is waiting for the interpreter."""
-THREAD_FLUSH_PERIOD_S = 0.5
-"""Seconds after a slow one during which flushes are left to the thread."""
-
 Fresh = dict[Family, dict[bytes, bytes | None]]
-"""The newest value of each key committed but not yet written; None: deleted."""
+"""The newest value of each key that is committed but not yet written; None means deleted."""
 
 
 class GroupCommit:
-    """Collects commits and makes them durable in the order in which they came."""
+    """Collects commits and makes them durable in the order of their arrival."""
 
     def __init__(
         self,
@@ -46,10 +31,14 @@ class GroupCommit:
         failed: Callable[[StoreFailed], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`write` writes one atomic batch; `flush`, on the loop or in a thread, makes it durable.
+        """Start the flush thread.
 
-        `flush` is None where a batch written is durable enough. `failed` is told of the first
-        failure of either. `now` tells seconds: how long a flush takes decides where the next is.
+        Args:
+            write: writes one atomic batch; it runs on the loop.
+            flush: makes all batches durable, on the loop or in a thread. None where a written batch
+                is durable enough.
+            failed: receives the first failure of either.
+            now: the time in seconds.
         """
         self.fresh: Fresh = {family: {} for family in Family}
         self.flusher = Flusher()
@@ -58,14 +47,14 @@ class GroupCommit:
         self._flush = flush
         self._failed = failed
         self._now = now
-        # A disk of which nothing is known is not waited for.
-        self._wary_until = now() + THREAD_FLUSH_PERIOD_S
+        self._policy = FlushPolicy(now())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Future[None] | None = None
+        """The future of all commits that the next flush covers."""
         self._flushing = False
         self._flushed_at = 0.0
         self._size = 0
-        self._crowd = 0
+        """Commits that the next flush covers."""
         self._gathering: asyncio.TimerHandle | None = None
         self._broken: StoreFailed | None = None
 
@@ -75,7 +64,7 @@ class GroupCommit:
         if durable is None:
             loop = self._loop
             if loop is None:
-                # Asked for once: each time costs a system call.
+                # Stored, since each call of get_running_loop costs a system call.
                 loop = self._loop = asyncio.get_running_loop()
             durable = loop.create_future()
             if self._broken is not None:
@@ -85,7 +74,7 @@ class GroupCommit:
             if not self._flushing:
                 self._schedule(loop)
         self._size += 1
-        if self._gathering is not None and self._size >= self._crowd:
+        if self._gathering is not None and self._size >= self._policy.crowd:
             self._gathering.cancel()
             self._gathering = None
             durable.get_loop().call_soon(self._begin)
@@ -94,7 +83,7 @@ class GroupCommit:
         return durable
 
     def write_out(self) -> None:
-        """Hand everything committed so far to the store; it is not durable by that."""
+        """Write all fresh commits to the store; they are not durable yet."""
         if self._broken is not None or not any(self.fresh.values()):
             return
         try:
@@ -106,7 +95,7 @@ class GroupCommit:
             puts.clear()
 
     def fail(self, failure: StoreFailed) -> None:
-        """Nothing becomes durable any more; whoever waits is told."""
+        """Fail all waiting and later commits: nothing becomes durable any more."""
         if self._broken is None:
             self._broken = failure
             self._failed(failure)
@@ -115,12 +104,12 @@ class GroupCommit:
             waiting.set_exception(failure)
 
     def close(self) -> None:
-        """Write out what there is, and end the thread after the flush that runs."""
+        """Write all fresh commits, and end the thread after the flush in flight."""
         self.write_out()
         self.flusher.close()
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._size < self._crowd:
+        if self._size < self._policy.crowd:
             self._gathering = loop.call_later(MAX_GATHER_S, self._begin)
         else:
             loop.call_soon(self._begin)
@@ -129,39 +118,40 @@ class GroupCommit:
         self._gathering = None
         self.write_out()
         waiting, self._next = self._next, None
-        crowd, self._size = self._size, 0
-        self._crowd = crowd if crowd > MIN_CROWD_COMMITS and self._flush is not None else 0
+        commits, self._size = self._size, 0
+        if self._flush is not None:
+            self._policy.cover(commits)
         if waiting is None:
             return
         if self._flush is None:
             self._settle(waiting, None)
             return
         began = self._now()
-        if began < self._wary_until:
+        place = self._policy.place(began)
+        if place is Place.THREAD:
             self._flushing = True
             if self.observer is not None:
                 self.observer.flush_began()
             self.flusher.run(
                 partial(self._timed, self._flush),
-                partial(self._ended, waiting, began, SLOW_FLUSH_S),
+                partial(self._ended, waiting, began, place),
             )
         else:
-            self._ended(waiting, began, QUICK_FLUSH_S, attempt(partial(self._timed, self._flush)))
+            self._ended(waiting, began, place, attempt(partial(self._timed, self._flush)))
 
     def _timed(self, flush: Callable[[], None]) -> None:
-        """Flush, and note when that ended: the loop may hear of it much later."""
+        """Flush, and note the end here: the loop may run `_ended` much later."""
         try:
             flush()
         finally:
             self._flushed_at = self._now()
 
     def _ended(
-        self, waiting: asyncio.Future[None], began: float, most: float, error: Exception | None
+        self, waiting: asyncio.Future[None], began: float, place: Place, error: Exception | None
     ) -> None:
         self._flushing = False
         ended = self._flushed_at
-        if ended - began > most:
-            self._wary_until = ended + THREAD_FLUSH_PERIOD_S
+        self._policy.end(place, began, ended)
         if self.observer is not None:
             self.observer.flush_ended(ended - began)
         self._settle(waiting, error)
@@ -170,7 +160,8 @@ class GroupCommit:
 
     def _settle(self, waiting: asyncio.Future[None], error: Exception | None) -> None:
         if error is not None:
-            # After a failed fsync the kernel may have dropped the pages: trying again would lie.
+            # After a failed fsync the kernel may have dropped the pages. A second fsync would
+            # succeed without them.
             self.fail(StoreFailed(str(error)))
         if waiting.done():
             return

@@ -1,8 +1,8 @@
-"""Checking RocksDB's logs, for when RocksDB must be opened without its own strict checks.
+"""A check of RocksDB's logs, for a start without RocksDB's own strict checks.
 
-RocksDB's `paranoid_checks` refuses a store for one damaged table, and without them it skips damaged
-log records as well. A skipped record is an acknowledged write lost, so this reads the logs first.
-It takes some 0.2 s per megabyte, and happens only where a table is damaged at the start.
+RocksDB's `paranoid_checks` refuse a store for one damaged table. Without them it also skips damaged
+log records, and a skipped record is a lost acknowledged write. So this reads the logs first. It
+takes about 0.2 s per megabyte, and runs only where a table is damaged at the start.
 """
 
 import struct
@@ -11,7 +11,7 @@ from pathlib import Path
 _BLOCK = 32 * 1024
 _HEADER = struct.Struct("<IHB")
 _RECYCLED_FROM, _RECYCLED_TO, _RECYCLED_BYTES = 5, 8, 4
-"""Types of records whose header names its log, and the bytes that this takes."""
+"""Types of records whose header also has the number of the log, and that number's bytes."""
 _POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 
@@ -30,7 +30,10 @@ _TABLE = _table()
 
 
 def damaged_log(rocks: Path) -> str | None:
-    """Where a log has a damaged record, None where there is none. A torn end is no damage."""
+    """Describe the first damaged record in the logs; None where all are whole.
+
+    An incomplete last record is a crash's, and no damage.
+    """
     for path in sorted(rocks.glob("*.log")):
         offset = _damage(path.read_bytes())
         if offset is not None:
@@ -39,7 +42,7 @@ def damaged_log(rocks: Path) -> str | None:
 
 
 def _damage(data: bytes) -> int | None:
-    """The offset of the first damaged record that is there as a whole."""
+    """Return the offset of the first record that is complete and damaged."""
     at = 0
     while at + _HEADER.size <= len(data):
         left = _BLOCK - at % _BLOCK
@@ -48,7 +51,7 @@ def _damage(data: bytes) -> int | None:
             continue
         masked, length, kind = _HEADER.unpack_from(data, at)
         if masked == length == kind == 0:
-            # Reserved by the file system and never written.
+            # The file system reserved these bytes, and RocksDB never wrote them.
             return None if not any(data[at:]) else at
         extra = _RECYCLED_BYTES if _RECYCLED_FROM <= kind <= _RECYCLED_TO else 0
         end = at + _HEADER.size + extra + length

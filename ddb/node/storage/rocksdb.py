@@ -29,25 +29,32 @@ from ddb.settings import Fsync
 log = logging.getLogger(__name__)
 
 COMPACTION_THREAD_NAME = "rocksdb:low"
-"""The name that RocksDB gives the threads which compact.
+"""The name of RocksDB's compaction threads.
 
-A compaction takes a second of CPU time or two, which requests would have to wait for.
+A compaction takes one to two seconds of CPU time, and requests must not wait for it.
 """
 MARK_INTERVAL_S = 1.0
-"""Most seconds from a flush to the mark that covers it (`durable_mark`)."""
+"""Most seconds from a flush to the mark that covers it (`durable_mark`).
+
+Too low: marks cost flushes of their own. Too high: a truncated log goes unnoticed for longer.
+"""
 REWRITE_ROWS = 100
-"""Rows copied at a time in a rewrite. More, and requests wait longer than a millisecond for it;
-fewer, and a rewrite takes longer."""
+"""Rows that a rewrite copies at a time.
+
+Too low: a rewrite takes long. Too high: requests wait longer than a millisecond for each step.
+"""
 REWRITE_PAUSE_S = 0.002
-"""Seconds between those. Shorter, and requests share the loop with the copying; longer, and a
-damaged file stays longer."""
+"""Seconds between the steps of a rewrite.
+
+Too low: requests share the loop with the copying. Too high: a damaged file stays for longer.
+"""
 
 
 class RocksStore:
     """A `Store` in a directory of its own."""
 
     def __init__(self, path: Path, fsync: Fsync) -> None:
-        """Open or create. Raises `StoreRefused`, with a sentence for the operator."""
+        """Open or create the store in `path`. Raises `StoreRefused`."""
         self.path = path
         self._fsync = fsync is Fsync.ALWAYS
         self._rocks = path / "rocks"
@@ -66,7 +73,7 @@ class RocksStore:
             family: self._db.get_column_family_handle(name) for family, name in self._names.items()
         }
         self._copies: dict[Family, ColumnFamily] = {}
-        """Where a family is being rewritten to: writes go to both."""
+        """The new column family of each rewrite in progress: writes go to both."""
         self._group = GroupCommit(
             self._write, self._flush_log if self._fsync else None, self._failed
         )
@@ -81,7 +88,7 @@ class RocksStore:
         try:
             value: bytes | None = self._families[family].get(key)
         except Exception as error:
-            # rocksdict raises bare Exception for whatever RocksDB reports.
+            # rocksdict raises bare Exception for all that RocksDB reports.
             raise self._read_failed(cursor.read_error(family, key, error)) from error
         return value
 
@@ -93,7 +100,7 @@ class RocksStore:
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
         """As `Store.commit`."""
         if self._fsync and self._marking is None:
-            # Without fsync nothing is known to be durable until the store is closed.
+            # Without fsync no write is certainly durable until the store is closed.
             self._marking = asyncio.get_running_loop().call_later(MARK_INTERVAL_S, self._mark)
         return self._group.commit(puts)
 
@@ -106,12 +113,12 @@ class RocksStore:
         try:
             self._db.write(batch)
         except Exception as error:
-            # rocksdict raises bare Exception for whatever RocksDB reports.
+            # rocksdict raises bare Exception for all that RocksDB reports.
             raise StoreFailed(str(error)) from error
 
-    def when_broken(self, tell: Callable[[StoreFailed], None]) -> None:
-        """Call `tell` once the disk refuses a write."""
-        self._on_failure = tell
+    def when_broken(self, report: Callable[[StoreFailed], None]) -> None:
+        """Call `report` once the disk refuses a write."""
+        self._on_failure = report
 
     def observe(self, observer: FlushObserver) -> None:
         """Report every flush from now on to `observer`."""
@@ -126,18 +133,18 @@ class RocksStore:
 
     def _marked(self, error: Exception | None) -> None:
         if isinstance(error, OSError):
-            # The directory could not be listed, for want of a descriptor, say. Nothing was lost.
-            log.warning("the mark of %s stays behind: %s", self.path, error)
+            # The directory could not be listed, perhaps for lack of a file descriptor.
+            log.warning(mark.NOT_UPDATED, self.path, error)
         elif error is not None:
             self._group.fail(StoreFailed(str(error)))
 
     def _write_mark(self) -> None:
         if self._broken is not None:
-            # Nobody knows what of the store is durable.
+            # It is uncertain which part of the store is durable.
             return
-        found = mark.measure(self._rocks, self._db.latest_sequence_number())
+        measured = mark.measure(self._rocks, self._db.latest_sequence_number())
         self._db.flush_wal(True)
-        mark.write(self.path, found)
+        mark.write(self.path, measured)
 
     def _failed(self, failure: StoreFailed) -> None:
         self._broken = self._broken or str(failure)
@@ -167,25 +174,25 @@ class RocksStore:
     async def rewrite(self, family: Family, rows: Readable) -> None:
         """As `Store.rewrite`.
 
-        RocksDB cannot take one damaged file away online, and each compaction would meet it again.
+        RocksDB cannot remove one damaged file online, and each compaction would meet it again.
         """
         old = self._names[family]
         base, _, number = old.partition(GENERATION)
         name = f"{base}{GENERATION}{int(number or 1) + 1}"
         try:
-            # It would meet the same block again and again; and too many tables stop all writes.
+            # Each compaction would fail at the damaged block, and uncompacted tables stop writes.
             self._families[family].set_options({"disable_auto_compactions": "true"})
             fresh = self._db.create_column_family(name, family_options())
             handle = self._db.get_column_family_handle(name)
         except Exception as error:
-            # rocksdict raises bare Exception for whatever RocksDB reports.
+            # rocksdict raises bare Exception for all that RocksDB reports.
             raise self._broke(error) from error
         self._copies[family] = handle
-        at: bytes | None = b""
-        while at is not None:
-            some, at = rows(at, REWRITE_ROWS)
-            # In the same step: whatever is committed from now on goes to both.
-            self._copy(handle, some)
+        position: bytes | None = b""
+        while position is not None:
+            page, position = rows(position, REWRITE_ROWS)
+            # No await between read and copy: a commit after both goes to both families.
+            self._copy(handle, page)
             await asyncio.sleep(REWRITE_PAUSE_S)
         names = {each.value: self._names[each] for each in Family} | {base: name}
         await self.commit([(Family.META, FAMILIES, msgspec.json.encode(names))])
@@ -196,7 +203,7 @@ class RocksStore:
         try:
             self._db.drop_column_family(old)
         except Exception as error:
-            # rocksdict raises bare Exception for whatever RocksDB reports.
+            # rocksdict raises bare Exception for all that RocksDB reports.
             raise self._broke(error) from error
 
     def _copy(self, handle: ColumnFamily, rows: Sequence[tuple[bytes, bytes]]) -> None:
@@ -206,7 +213,7 @@ class RocksStore:
         try:
             self._db.write(batch)
         except Exception as error:
-            # rocksdict raises bare Exception for whatever RocksDB reports.
+            # rocksdict raises bare Exception for all that RocksDB reports.
             raise self._broke(error) from error
 
     def _broke(self, error: Exception) -> StoreFailed:
@@ -221,7 +228,7 @@ class RocksStore:
             try:
                 total += entry.stat().st_blocks * 512
             except FileNotFoundError:
-                # Compaction removed it meanwhile.
+                # A compaction has removed it.
                 continue
         return total
 
@@ -236,9 +243,13 @@ class RocksStore:
             try:
                 work()
             except Exception as error:  # noqa: BLE001
-                # rocksdict raises bare Exception for whatever RocksDB reports. Nobody was told
-                # that what it could not flush is durable.
-                log.warning("closing %s: %s", self.path, error)
+                # rocksdict raises bare Exception for all that RocksDB reports.
+                log.warning(
+                    "closing %s failed: %s. No acknowledged write is affected; a restart recovers"
+                    " the store from its log",
+                    self.path,
+                    error,
+                )
         os.close(self._lock)
 
     def __repr__(self) -> str:

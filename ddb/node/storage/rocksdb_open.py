@@ -1,4 +1,4 @@
-"""Opening RocksDB: its options, its families, and checks that nothing durable is missing."""
+"""Opening RocksDB: options, column families, and checks that no durable data is missing."""
 
 import fcntl
 import logging
@@ -24,62 +24,90 @@ from ddb.runtime.descriptors import limit_in_force, tables_in
 log = logging.getLogger(__name__)
 
 FAMILIES = b"families"
-"""In META: which column family holds each family whose first one was rewritten."""
+"""The META key of the column family of each family, once one was rewritten."""
 GENERATION = "."
-"""Between a family's name and the number of its rewrite."""
+"""The separator between a family's name and the number of its rewrite."""
 KEPT_LOGS = 3
-"""Logs of what RocksDB did that are kept: each start writes two."""
+"""RocksDB's own activity logs to keep: each start writes two.
+
+Too low: the log of a failure is deleted. Too high: they fill the disk.
+"""
 _DEFAULT = "default"
 _TABLE = ".sst"
-"""What the name of a table ends with; RocksDB names a damaged one."""
+"""The suffix of a table's name; RocksDB's message names a damaged table."""
 BLOCK_CACHE_BYTES = 128 * 1024 * 1024
-WRITE_BUFFER_BYTES = 16 * 1024 * 1024
-MAX_LOG_BYTES = 16 * 1024 * 1024
-"""Records lie in the log uncompressed, and a store is small: most of it must be in tables. But a
-compaction rewrites a small store as a whole, after so many times four of what was written."""
-MEMTABLE_FILTER_RATIO = 0.1
-"""Part of a write buffer for a filter: most reads are of records not written lately, and need not
-search the buffer for them. With 100,000 users a twentieth of a GET's CPU time."""
-BLOCK_BYTES = 8 * 1024
-DICTIONARY_BYTES = 16 * 1024
-"""Bytes of a dictionary per table: it takes a twentieth off the disk, and lets blocks be small.
+"""Bytes of decompressed blocks in memory.
 
-They are samples of what is compressed, as they are: a dictionary trained on more of them made
-writing a table cost three times as much, and it smaller by a fortieth.
+Too low: reads decompress blocks again. Too high: nodes on one machine exhaust its memory.
+"""
+WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+"""Bytes of a family's write buffer.
+
+Too low: the store has many small tables. Too high: memory; a family has two buffers.
+"""
+MAX_LOG_BYTES = 16 * 1024 * 1024
+"""Bytes of log after which RocksDB writes its content to tables.
+
+Too low: compactions rewrite a small store too often; each follows four such tables. Too high: a
+small store lies mostly in the log, where records are not compressed.
+"""
+MEMTABLE_FILTER_RATIO = 0.1
+"""Share of a write buffer for its filter.
+
+With 100,000 users the filter saves 5 % of a GET's CPU time: most records are not in the buffer. Too
+low: reads search the buffer in vain. Too high: the buffer has room for fewer records.
+"""
+BLOCK_BYTES = 8 * 1024
+"""Bytes of a block before compression.
+
+Too low: blocks compress badly. Too high: a read decompresses more than it needs.
+"""
+DICTIONARY_BYTES = 16 * 1024
+"""Bytes of a table's compression dictionary, which saves 5 % of the disk and lets blocks be small.
+
+The dictionary has raw samples. A trained one saved another 2.5 %, but made writing a table cost
+three times as much. Too low: small blocks compress badly. Too high: each table grows by it.
 """
 ZSTD_LEVEL = 1
-"""The default takes a fifth more CPU time, and 2 % less of the disk."""
+"""The zstd level. RocksDB's default costs 20 % more CPU time and saves 2 % of the disk."""
 ZSTD_WINDOW = -14
-"""RocksDB's own default, which one of the others cannot be set without."""
+"""RocksDB's own default; the setter of the level requires it."""
 _BEYOND_SETTERS = Path(__file__).with_name("options")
-"""A directory that rocksdict takes for a store's, to load that store's options."""
+"""A directory of options for which rocksdict has no setters; it loads them like a store's."""
 SLOWDOWN_TABLES = 40
-STOP_TABLES = 72
-"""Tables not yet compacted at which RocksDB slows down writes, and stops them: twice its defaults.
-Where other programs leave no processor idle for long, compaction falls behind; it catches up once
-one is, and until then a read asks the filters of more tables.
+"""Uncompacted tables at which RocksDB slows down writes: twice its default.
+
+Other programs may leave no processor idle for long, and compaction then falls behind. It catches up
+once a processor is idle. Too low: writes are slow meanwhile. Too high: each read asks the filters
+of many tables.
 """
+STOP_TABLES = 72
+"""Uncompacted tables at which RocksDB stops writes: twice its default; see `SLOWDOWN_TABLES`."""
 
 
 def lock(path: Path) -> int:
-    """Take a data directory, which is made if need be. Raises `StoreRefused`."""
+    """Create a data directory if it is missing, and lock it. Raises `StoreRefused`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        taken = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreRefused(f"{path} cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(taken)
+        os.close(descriptor)
         raise StoreRefused(f"{path} is in use by another running node") from error
-    return taken
+    return descriptor
 
 
 def open_marked(path: Path, rocks: Path) -> tuple[Rdict, dict[Family, str]]:
-    """Open or create, and name the column family of each family. Raises `StoreRefused`."""
-    known = mark.read(path)
-    mark.check_files(path, rocks, known)
+    """Open or create the store; return it and the column family of each family.
+
+    Raises:
+        StoreRefused: durable data is missing or the store is damaged.
+    """
+    recorded = mark.read(path)
+    mark.check_files(path, rocks, recorded)
     try:
         _check(path, rocks)
         names = _existing(rocks)
@@ -87,57 +115,57 @@ def open_marked(path: Path, rocks: Path) -> tuple[Rdict, dict[Family, str]]:
         current = _current(database)
         for name in names:
             if name not in current.values():
-                # Of a rewrite that a crash cut short, or whose old files it left.
+                # A crash has interrupted a rewrite, or the removal of its old files.
                 database.drop_column_family(name)
     except StoreRefused:
         raise
     except Exception as error:
-        # rocksdict raises bare Exception for whatever RocksDB reports.
+        # rocksdict raises bare Exception for all that RocksDB reports.
         raise _refusal(path, error) from error
     sequence = database.latest_sequence_number()
-    if known is not None and sequence < known.sequence:
+    if recorded is not None and sequence < recorded.sequence:
         database.close()
-        raise mark.lost(path, f"it ends at write {sequence} of at least {known.sequence}")
-    # What was recovered from logs has just been written to tables, durably.
+        raise mark.lost(path, f"it ends at write {sequence} of at least {recorded.sequence}")
+    # RocksDB has just written the content of the logs to durable tables.
     mark.write(path, mark.measure(rocks, sequence, (mark.MANIFESTS,)))
     return database, current
 
 
 def _check(path: Path, rocks: Path) -> None:
-    """Have RocksDB check everything but the tables' blocks. Raises `StoreRefused`.
+    """Make RocksDB check everything but the tables' blocks. Raises `StoreRefused`.
 
-    Its strict mode is right for logs and manifest, of which nothing may be missing. But it refuses
-    a store for one damaged table, and all writes once a compaction meets a damaged block. So the
-    store is opened strictly, which empties its logs, and again without. Costs some 40 ms.
+    RocksDB's strict mode is right for logs and manifest. But it refuses a store for one damaged
+    table. It also refuses all writes once a compaction meets a damaged block. So the node opens the
+    store strictly, which empties its logs, and then again without. This costs about 40 ms.
     """
     try:
         _open(rocks, _existing(rocks), strict=True).close()
     except Exception as error:
-        # rocksdict raises bare Exception for whatever RocksDB reports.
+        # rocksdict raises bare Exception for all that RocksDB reports.
         if _TABLE not in str(error):
             raise _refusal(path, error) from error
         damaged = damaged_log(rocks)
         if damaged is not None:
             raise mark.lost(path, damaged) from error
         log.error(
-            "%s has a damaged table: %s. The node serves what it can read, and rebuilds the rest"
-            " from the others. Nothing needs to be done, but the disk may be failing",
+            "%s has a damaged table: %s. The node serves the records that it can read, and rebuilds"
+            " the others from its peers. No action is needed, but the disk may fail: check it",
             path,
             _line(error),
         )
 
 
 def _existing(rocks: Path) -> list[str]:
-    """The column families to open: those there are, and the first one of each other family."""
-    found = Rdict.list_cf(str(rocks)) if (rocks / "CURRENT").exists() else []
-    names = [name for name in found if name != _DEFAULT]
+    """Return the column families on disk, and one for each family that has none."""
+    on_disk = Rdict.list_cf(str(rocks)) if (rocks / "CURRENT").exists() else []
+    names = [name for name in on_disk if name != _DEFAULT]
     families = {name.partition(GENERATION)[0] for name in names}
     return [*names, *(each.value for each in Family if each.value not in families)]
 
 
 def _current(database: Rdict) -> dict[Family, str]:
-    found = database.get_column_family(Family.META.value).get(FAMILIES)
-    changed = msgspec.json.decode(found, type=dict[str, str]) if found else {}
+    stored = database.get_column_family(Family.META.value).get(FAMILIES)
+    changed = msgspec.json.decode(stored, type=dict[str, str]) if stored else {}
     return {family: changed.get(family.value, family.value) for family in Family}
 
 
@@ -149,14 +177,19 @@ def _refusal(path: Path, error: Exception) -> StoreRefused:
 
 
 def _open(path: Path, names: Sequence[str], *, strict: bool) -> Rdict:
-    """`strict`: with RocksDB's own checks, and no compaction; for a moment only."""
+    """Open the column families `names`.
+
+    Args:
+        strict: True enables RocksDB's own checks and disables compaction, for a check that closes
+            the store at once. False is for use.
+    """
     cache = Cache(BLOCK_CACHE_BYTES)
     options, _ = Options.load_latest(str(_BEYOND_SETTERS))
     _set(options, cache)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
-    # A torn tail is what a crash leaves; damage before the tail must not pass for one, as it
-    # would with point-in-time recovery, which drops whatever follows it.
+    # A crash leaves a torn tail, which is fine. Damage before the tail must not pass for one.
+    # Point-in-time recovery would let it, and drop all records behind the damage.
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     options.set_max_total_wal_size(MAX_LOG_BYTES)
     options.set_keep_log_file_num(KEPT_LOGS)
@@ -171,14 +204,14 @@ def _open(path: Path, names: Sequence[str], *, strict: bool) -> Rdict:
 
 
 def family_options() -> Options:
-    """The options of a column family that is made while the store is open."""
+    """Return the options of a column family that is created while the store is open."""
     options = Options(raw_mode=True)
     _set(options, Cache(BLOCK_CACHE_BYTES))
     return options
 
 
 def _set(options: Options, cache: Cache) -> None:
-    # At every level: a small store may never reach the last one.
+    # Compress at every level: a small store may never reach the last one.
     options.set_compression_type(DBCompressionType.zstd())
     options.set_compression_options(ZSTD_WINDOW, ZSTD_LEVEL, 0, DICTIONARY_BYTES)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
@@ -196,5 +229,5 @@ def _set(options: Options, cache: Cache) -> None:
 
 
 def _line(error: Exception) -> str:
-    """What RocksDB says, on one line."""
+    """Return RocksDB's message on one line."""
     return " ".join(str(error).split())

@@ -7,31 +7,31 @@ from typing import Protocol
 
 
 class Family(Enum):
-    """Separate key spaces of one store."""
+    """A key space of the store."""
 
     RECORDS = "records"
     """Home copies, by key."""
     HINTS = "hints"
-    """Copies held in a home's stead, by key."""
-    TALLIES = "tallies"
-    """Per partition, by its two bytes: live count and digest of the home copies."""
+    """A standby's copies, by key."""
+    DIGESTS = "tallies"
+    """Digests of the home copies, by partition (two bytes)."""
     META = "meta"
-    """What the node knows of itself."""
+    """The node's own settings and counters."""
 
-    # Enum's own hash is computed in Python from the name, and a family is looked up at every get.
+    # Each get looks up a family, and Enum's own hash runs in Python.
     __hash__ = object.__hash__
 
 
 Put = tuple[Family, bytes, bytes | None]
-"""One change to a key: its new value, or None to delete it."""
+"""One change of a key: its new value, or None to delete it."""
 
 
 class StoreFailed(Exception):
-    """The disk refused a write or a flush; nothing more is done."""
+    """The disk refused a write or a flush; the store accepts no more."""
 
 
 class Unreadable(Exception):
-    """A block of the store cannot be read; `key` is the first key that needs it."""
+    """The store cannot read a block; `key` is the first key that needs it."""
 
     def __init__(self, family: Family, key: bytes, reason: str) -> None:
         super().__init__(reason)
@@ -40,83 +40,96 @@ class Unreadable(Exception):
 
 
 class NoDescriptors(StoreFailed):
-    """A read found no free file descriptor; it has done nothing, and a later one may succeed."""
+    """A read found no free file descriptor; it had no effect, and a later one may succeed."""
 
 
 class StoreRefused(Exception):
-    """The data directory cannot be used; the message is a sentence for the operator."""
+    """The data directory cannot be used; the message tells the operator why."""
 
 
 async def written(commit: asyncio.Future[None] | None) -> None:
-    """Wait until a commit, for which others wait as well, is durable; None where it is already.
+    """Wait until a commit is durable; None is durable already.
 
-    Raises `StoreFailed`.
+    Several callers may wait for one commit.
+
+    Raises:
+        StoreFailed: the disk refused the commit.
     """
     if commit is not None:
-        # Whoever is cancelled, as the node stops, must not end it for the others.
+        # The shield keeps the commit for the other waiters when one is cancelled.
         await asyncio.shield(commit)
 
 
 class FlushObserver(Protocol):
-    """A listener for the flushes of a store: how long each takes tells how the disk is."""
+    """A listener for the duration of each flush."""
 
     def flush_began(self) -> None:
-        """Note that a flush starts off the loop; `flush_ended` follows."""
+        """Note that a flush starts in the thread; `flush_ended` follows."""
         ...
 
     def flush_ended(self, seconds: float) -> None:
-        """Note that a flush took `seconds`; one on the loop is reported only here."""
+        """Note that a flush took `seconds`; a flush on the loop is reported only here."""
         ...
 
 
 Readable = Callable[[bytes, int], tuple[list[tuple[bytes, bytes]], bytes | None]]
-"""Given a key and a limit: pairs from that key on, and the key to go on from (None at the end)."""
+"""Given a key and a limit, returns pairs from that key on, and the key to continue from.
+
+That key is None at the end.
+"""
 
 
 class Store(Protocol):
     """An ordered byte store with atomic batches and group commit."""
 
     def get(self, family: Family, key: bytes) -> bytes | None:
-        """The last value written, durable or not. Raises `Unreadable`, `StoreFailed`."""
+        """Return the newest value, durable or not. Raises `Unreadable` and `StoreFailed`."""
         ...
 
     def commit(self, puts: Sequence[Put]) -> asyncio.Future[None]:
-        """Write a batch, atomic and visible at once; the future is done once it is durable.
+        """Write an atomic batch that is visible at once; the future ends when it is durable.
 
-        Batches become durable in the order they were written. The future raises `StoreFailed`,
-        and after that every later commit does.
+        Batches become durable in the order of their commits. Once a future has raised
+        `StoreFailed`, every later commit raises it, too.
         """
         ...
 
     def scan(
         self, family: Family, start: bytes, stop: bytes, limit: int
     ) -> list[tuple[bytes, bytes]]:
-        """Up to `limit` pairs with start <= key < stop, in key order.
+        """Return up to `limit` pairs with start <= key < stop, in key order.
 
-        Raises `Unreadable` where a block in between cannot be read, and `StoreFailed`.
+        Raises:
+            Unreadable: the store cannot read a block among them.
+            StoreFailed: the read failed for another reason.
         """
         ...
 
     def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
-        """The unreadable keys around `key`: from the first one to before the next readable one."""
+        """Return the unreadable range around `key`: its first key, and the next readable one."""
         ...
 
     async def rewrite(self, family: Family, rows: Readable) -> None:
-        """Copy a family to new files, while it is in use; the old files are removed.
+        """Copy a family to new files while it is in use, and remove the old files.
 
-        `rows` gives the pairs to copy. A crash on the way leaves the family as it was. Raises
-        `StoreFailed`.
+        A crash before the end leaves the family as it was.
+
+        Args:
+            rows: returns the pairs to copy.
+
+        Raises:
+            StoreFailed: the disk refused a write.
         """
         ...
 
     def damage_met(self) -> int:
-        """How often work in the background has met blocks that cannot be read."""
+        """Return how often background work has met unreadable blocks."""
         ...
 
     def disk_bytes(self) -> int:
-        """Bytes that the store's files occupy."""
+        """Return the bytes on disk of the store's files."""
         ...
 
     def close(self) -> None:
-        """Make everything durable and let go of the files."""
+        """Make all commits durable and close the files."""
         ...

@@ -81,13 +81,13 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "            pending = replica.writes.durable(key)\n",
+                "            pending = replica.writes.in_flight(key)\n",
                 "            pending = None\n",
             ),
             Patch(
                 "ddb.node.replica.pending_writes",
-                'at this moment is durable."""\n        await written(self._pending.get(key))\n',
-                'at this moment is durable."""\n        await written(None)\n',
+                "        await written(self._pending.get(key))\n",
+                "        await written(None)\n",
             ),
         ),
         family="volatile",

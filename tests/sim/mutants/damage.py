@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _REPLICA = "ddb.node.replica.acceptor"
+_RANGE_REBUILD = "ddb.node.replica.range_rebuild"
 _REBUILD = "ddb.node.repair.rebuild"
 _FAMILY = "rotten block"
 
@@ -73,8 +74,8 @@ DAMAGE = (
         (
             Patch(
                 "ddb.node.replica.damage",
-                "        found = store.get(Family.META, DAMAGE)\n",
-                "        found = None\n",
+                "        stored = store.get(Family.META, DAMAGE)\n",
+                "        stored = None\n",
             ),
         ),
         family=_FAMILY,
@@ -84,19 +85,17 @@ DAMAGE = (
         "a range counts as rebuilt on disk before its rows are on disk",
         (
             Patch(
-                _REPLICA,
-                "        await written(self._store.commit([(family, at, raw) for at, raw in"
+                _RANGE_REBUILD,
+                "    await written(store.commit([(family, at, raw) for at, raw in"
                 " rows.items()]))\n",
                 "",
             ),
             Patch(
-                _REPLICA,
-                "        self.damage.heal(family, healed)\n        return True\n",
-                "        self.damage.heal(family, healed)\n"
-                "        await written(\n"
-                "            self._store.commit([(family, at, raw) for at, raw in rows.items()])\n"
-                "        )\n"
-                "        return True\n",
+                _RANGE_REBUILD,
+                "    damage.heal(family, healed)\n    return True\n",
+                "    damage.heal(family, healed)\n"
+                "    await written(store.commit([(family, at, raw) for at, raw in rows.items()]))\n"
+                "    return True\n",
             ),
         ),
         family=_FAMILY,

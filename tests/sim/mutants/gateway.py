@@ -35,7 +35,8 @@ GATEWAY = (
         (
             Patch(
                 "ddb.node.replica.acceptor",
-                "return self.writes.said(request.key, VersionOnly(newest, decided(newest)))",
+                "return self.writes.reply_when_durable(request.key, "
+                "VersionOnly(newest, decided(newest)))",
                 "return VersionOnly(newest, decided(newest))",
             ),
         ),
@@ -176,7 +177,7 @@ GATEWAY = (
     Mutant(
         "list-of-the-volatile",
         "a node lists rows that are not durable yet",
-        (Patch("ddb.node.scan", "    await replica.writes.keys_durable(keys)\n", ""),),
+        (Patch("ddb.node.scan", "    await replica.writes.wait_keys(keys)\n", ""),),
         family="volatile",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _REPLICA = "ddb.node.replica.acceptor"
+_ACCEPTANCE = "ddb.node.replica.handoff_acceptance"
 _HANDOFF = "ddb.node.repair.handoff"
 _REFILL = "ddb.node.repair.refill"
 _REFILL_SOURCE = "ddb.node.repair.refill_source"
@@ -23,13 +24,13 @@ REPAIR = (
     Mutant(
         "drops-below-its-promise",
         "the standby drops its copy although it has promised a newer ballot",
-        (Patch(_REPLICA, "max(newest, self.unfinished(key)) > confirmed", "newest > confirmed"),),
+        (Patch(_REPLICA, "max(newest, self.open_promise(key)) > confirmed", "newest > confirmed"),),
         family="pledges",
     ),
     Mutant(
         "drops-what-changed",
         "the standby drops its copy although the copy has changed since it was sent",
-        (Patch(_REPLICA, "peek(held) != newest or max(", "max("),),
+        (Patch(_REPLICA, "peek(stored) != newest or max(", "max("),),
         family="bridge",
     ),
     Mutant(
@@ -37,9 +38,9 @@ REPAIR = (
         "a home takes a handed-off state below its promise or floor",
         (
             Patch(
-                _REPLICA,
-                "            taken = self.replace(key, raw, ballot, held) is Verdict.STORED\n",
-                "            self.restore(key, raw)\n            taken = ballot >= peek(held)\n",
+                _ACCEPTANCE,
+                "        accepted = acceptor.replace(key, raw, ballot, stored) is Verdict.STORED\n",
+                "        acceptor.restore(key, raw)\n        accepted = ballot >= peek(stored)\n",
             ),
         ),
         family="pledges",
@@ -49,8 +50,8 @@ REPAIR = (
         "a home confirms a handed-off state before it is durable",
         (
             Patch(
-                _REPLICA,
-                "        await self.writes.keys_durable(key for key, _ in states)\n",
+                _ACCEPTANCE,
+                "    await acceptor.writes.wait_keys(key for key, _ in states)\n",
                 "",
             ),
         ),
@@ -84,7 +85,7 @@ REPAIR = (
     Mutant(
         "hints-not-scanned-at-boot",
         "a restarted standby does not find its hints",
-        (Patch(_REPLICA, "            self._hinted(key, raw, True)\n", "            pass\n"),),
+        (Patch(_REPLICA, "            self.index_hint(key, raw, True)\n", "            pass\n"),),
         family="seesaw",
     ),
     Mutant(
@@ -190,7 +191,7 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "((family, key, raw), tally)",
+                "((family, key, raw), digest)",
                 "((family, key, raw),)",
             ),
         ),
@@ -202,9 +203,9 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "            if self._commit(key, ((family, key, raw), tally)):\n",
+                "            if self._commit(key, ((family, key, raw), digest)):\n",
                 "            self._commit(key, ((family, key, raw),))\n"
-                "            if self._commit(key, (tally,)):\n",
+                "            if self._commit(key, (digest,)):\n",
             ),
         ),
         family="volatile",

@@ -48,8 +48,8 @@ REPLICA = (
         (
             Patch(
                 _REPLICA,
-                "        self.promise(key, ballot)\n        return self.writes.said(",
-                "        return self.writes.said(",
+                "        self.promise(key, ballot)\n        return self.writes.reply_when_durable(",
+                "        return self.writes.reply_when_durable(",
             ),
         ),
         family="bridge",
