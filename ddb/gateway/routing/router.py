@@ -8,17 +8,17 @@ whether the first attempt had taken effect.
 import asyncio
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NoReturn
 
 from ddb.gateway.listing.page import Listing
 from ddb.gateway.listing.scatter_gather import cells_of, suffice
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.admission import Admission, Gate
+from ddb.gateway.routing.home_read import HomeRead
+from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
 from ddb.record.change import Change
-from ddb.record.state import body_of, is_live, peek
-from ddb.record.version import NEVER
+from ddb.record.state import body_of, is_live
 from ddb.ring.ring import CELL, Ring, key_of
 from ddb.wire.messages import (
     ChangeResult,
@@ -28,33 +28,11 @@ from ddb.wire.messages import (
     GetResult,
     LogFull,
     Overloaded,
-    ReadReplica,
-    ReadVersion,
-    ReplicaState,
     Reply,
-    Request,
-    SameVersion,
     Undecided,
-    VersionOnly,
 )
-from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+from ddb.wire.ports import Clock, Condition, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
-
-
-@dataclass(slots=True)
-class GatewayMetrics:
-    """What this gateway has done since it started."""
-
-    operations: int = 0
-    """Reads and changes of single records."""
-    node_requests: int = 0
-    """Requests to nodes that those took."""
-    retries: int = 0
-    """Attempts beyond the first."""
-    unavailable: int = 0
-    """Operations that could not be decided in time."""
-    overloaded: int = 0
-    """Operations refused before anything was done for them, as too many waited before them."""
 
 
 class _Declined(Unavailable):
@@ -81,7 +59,8 @@ class Router:
         self._operations = Operations(rng)
         self._listing = Listing(ring, transport, clock, self._read, timeouts)
         self._cells = cells_of(ring.cells)
-        self._mending: asyncio.Future[Reply | Unreachable | None] | None = None
+        self._calls = NodeCalls(transport, timeouts, self.counters)
+        self._homes = HomeRead(ring, self._calls)
 
     async def read(self, id: str) -> bytes | None:
         """As `Records.read`."""
@@ -97,12 +76,12 @@ class Router:
     async def _read(self, id: str, deadline: float) -> bytes | None:
         self.counters.operations += 1
         key = key_of(id)
-        agreed = await self._agreed(key, deadline)
+        agreed = await self._homes.read(key, deadline)
         if agreed is not None:
             return body_of(agreed) if is_live(agreed) else None
         request = CoordinateGet(key)
         for coordinator in self._coordinators(key):
-            reply = await self._ask(coordinator, request, deadline)
+            reply = await self._calls.ask(coordinator, request, deadline)
             if isinstance(reply, GetResult):
                 return reply.body
             if isinstance(reply, Overloaded):
@@ -113,72 +92,6 @@ class Router:
                 break
         self.counters.unavailable += 1
         raise Unavailable(Applied.NO, "no two nodes of the record's three answered in time")
-
-    async def _agreed(self, key: bytes, deadline: float) -> bytes | None:
-        """The record's decided state, encoded (empty: absent), as its homes tell it.
-
-        None where a home is out, or they do not agree and the newer state may be undecided.
-        Asked of both at once: a decided state is on two of the cell's three, so one of any two
-        has the newest, and what both homes hold is decided and was not yet surpassed when they
-        were asked. Through a coordinator the same read takes twice the messages' time and, as
-        its messages travel in smaller company, half as much CPU time again.
-        """
-        condition = self._transport.condition
-        home, partner = self._ring.cell(key).homes
-        first = condition(home)
-        if first is not Condition.UP and first is not Condition.SLOW:
-            return None
-        if condition(partner) is not first:
-            # A slow home would be waited for, though the other one and the standby suffice.
-            return None
-        seen = await self._look(home, partner, key, deadline)
-        if seen is None:
-            return None
-        raw, known, other = seen
-        newest = peek(raw)
-        if newest == other.dot:
-            return raw
-        # As after a home's return, until it has its hints. What a node takes for decided can have
-        # been overtaken by a state of the two others, so the other home is asked once it is known.
-        if newest < other.dot:
-            home, partner, newest, known = partner, home, other.dot, other.decided
-        seen = await self._look(home, partner, key, deadline) if known else None
-        if seen is None or peek(seen[0]) != newest or seen[2].dot > newest:
-            return None
-        self._mend(key, deadline)
-        return seen[0]
-
-    async def _look(
-        self, home: str, partner: str, key: bytes, deadline: float
-    ) -> tuple[bytes, bool, VersionOnly] | None:
-        """One home's state and whether it knows that to be decided; the other's newest dot."""
-        transport, patience = self._transport, self._timeouts.coordinator_s
-        self.counters.node_requests += 2
-        whole = transport.ask(
-            home, ReadReplica(key, NEVER, whole=False), deadline=deadline, patience=patience
-        )
-        newest = transport.ask(partner, ReadVersion(key), deadline=deadline, patience=patience)
-        try:
-            held, dot = await whole, await newest
-        except (Silent, Unreachable):
-            return None
-        finally:
-            # Where it has failed already, this counts as having looked at its failure.
-            newest.cancel()
-        if type(dot) is not VersionOnly:
-            return None
-        if type(held) is ReplicaState:
-            return held.state, held.decided, dot
-        return (b"", False, dot) if type(held) is SameVersion else None
-
-    def _mend(self, key: bytes, deadline: float) -> None:
-        """Have the home that is behind brought up; nobody waits for it.
-
-        One record at a time: after a home's return they are many, and are on their way as hints.
-        """
-        if self._mending is None or self._mending.done():
-            home = self._ring.cell(key).home
-            self._mending = asyncio.ensure_future(self._ask(home, CoordinateGet(key), deadline))
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """As `Records.change`."""
@@ -242,7 +155,7 @@ class Router:
                     begin_ms,
                 )
                 begin_ms = 0
-                reply = await self._ask(coordinator, request, deadline)
+                reply = await self._calls.ask(coordinator, request, deadline)
                 if isinstance(reply, ChangeResult):
                     return Answer(reply.outcome, reply.body)
                 if reply is None:
@@ -353,18 +266,6 @@ class Router:
             self.counters.retries += 1
             if all(tried.values()):
                 tried = dict.fromkeys(tried, 0)
-
-    async def _ask(self, to: str, request: Request, deadline: float) -> Reply | Unreachable | None:
-        """The reply; None where there was none and the node may act all the same."""
-        self.counters.node_requests += 1
-        patience = self._timeouts.coordinator_s
-        try:
-            return await self._transport.ask(to, request, deadline=deadline, patience=patience)
-        except Silent:
-            return None
-        except Unreachable as unreachable:
-            self.counters.node_requests -= 1
-            return unreachable
 
     async def _rest(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
         """Wait a moment where nobody better is left to try at once."""

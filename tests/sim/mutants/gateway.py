@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _ROUTER = "ddb.gateway.routing.router"
+_HOME_READ = "ddb.gateway.routing.home_read"
 _POLL = "ddb.gateway.listing.scatter_gather"
 _SIGHT = "ddb.gateway.listing.quorum_scan"
 _WALK = "ddb.gateway.listing.range_read"
@@ -16,7 +17,7 @@ GATEWAY = (
         "a gateway reads from the first home whatever the other one holds",
         (
             Patch(
-                _ROUTER,
+                _HOME_READ,
                 "        if newest == other.dot:\n",
                 "        if True:\n",
             ),
@@ -26,7 +27,7 @@ GATEWAY = (
     Mutant(
         "reads-the-newer-home",
         "a gateway answers with the newer of two states though it may be undecided",
-        (Patch(_ROUTER, "deadline) if known else None", "deadline)"),),
+        (Patch(_HOME_READ, "deadline) if known else None", "deadline)"),),
         family="hearsay",
     ),
     Mutant(
