@@ -195,7 +195,7 @@ def test_connections_beyond_the_cap_are_refused(
     with caplog.at_level(logging.WARNING):
         run(test())
     assert {record.message.split(":")[0] for record in caplog.records} == {
-        "closing a new client connection"
+        "the gateway closes a new client connection"
     }
 
 

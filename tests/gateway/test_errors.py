@@ -117,7 +117,9 @@ def test_bodies(error: Error) -> None:
 def test_one_wrong_field() -> None:
     """A refusal for one field says so in its message and in its one detail."""
     body = json.loads(invalid("group", "too large").body())
-    assert body["message"] == "group: too large"
+    assert body["message"] == (
+        "group: too large. Nothing was changed; correct the request and send it again"
+    )
     assert body["details"] == [{"field": "group", "message": "too large"}]
 
 

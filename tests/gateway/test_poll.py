@@ -65,7 +65,7 @@ def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
     )
     answered, _ = asyncio.run(polled(nodes))
     assert answered == {"db-0", "db-1"}
-    assert ScatterGather(nodes, CLOCK).out(CELLS) == ("db-2",)
+    assert ScatterGather(nodes, CLOCK).unexpected(CELLS) == ("db-2",)
 
 
 def test_slow_nodes_are_as_good_as_others_where_no_others_are_enough() -> None:
@@ -76,7 +76,7 @@ def test_slow_nodes_are_as_good_as_others_where_no_others_are_enough() -> None:
     )
     answered, _ = asyncio.run(polled(nodes))
     assert answered == {"db-0", "db-1", "db-2"}
-    assert ScatterGather(nodes, CLOCK).out(CELLS) == ()
+    assert ScatterGather(nodes, CLOCK).unexpected(CELLS) == ()
 
 
 def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:

@@ -142,13 +142,13 @@ def test_word_of_a_decision_counts_where_the_other_nodes_were_seen_after_it(
 
 def test_further_looks_are_worth_it_where_one_node_knows_what_the_others_do_not_hold() -> None:
     """Neither for an undecided state, nor beyond what every node has told, nor without a body."""
-    assert sight_of(look(a=(NEW, True), b=(OLD, True))).hopeful()
-    assert not sight_of(look(a=(NEW, False), b=(OLD, True))).hopeful()
-    assert not sight_of(look(a=(NEW, True), b=(NEW, True))).hopeful()
+    assert sight_of(look(a=(NEW, True), b=(OLD, True))).settles_more()
+    assert not sight_of(look(a=(NEW, False), b=(OLD, True))).settles_more()
+    assert not sight_of(look(a=(NEW, True), b=(NEW, True))).settles_more()
     short = told((b"\x00\x00aaa", OLD, False, b"", False), more=True)
-    assert not sight_of({**look(a=(NEW, True)), "b": short}).hopeful()
+    assert not sight_of({**look(a=(NEW, True)), "b": short}).settles_more()
     bodiless = told((KEY, NEW, True, b"", True))
-    assert not sight_of({**look(b=(OLD, True)), "a": bodiless}).hopeful()
+    assert not sight_of({**look(b=(OLD, True)), "a": bodiless}).settles_more()
 
 
 def test_sight_ends_where_the_first_node_stopped_telling() -> None:

@@ -8,7 +8,7 @@ from statistics import mean
 
 import pytest
 
-from ddb.gateway.listing.range_read import Walk, start_of
+from ddb.gateway.listing.range_read import RangeRead, start_of
 from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
@@ -80,11 +80,11 @@ async def paged(nodes: Nodes, limit: int) -> list[tuple[list[bytes], int, int]]:
     async def unneeded(id: str, _deadline: float) -> bytes | None:
         raise AssertionError(id)
 
-    walk = Walk(RING, ScatterGather(nodes, CLOCK), unneeded)
+    walk = RangeRead(RING, ScatterGather(nodes, CLOCK), unneeded)
     pages, after = [], b""
     while True:
         before = nodes.asked, nodes.told
-        page = [row.key for row in await walk.living(after, limit, CLOCK.now() + 5)]
+        page = [row.key for row in await walk.live_records(after, limit, CLOCK.now() + 5)]
         pages.append((page, nodes.asked - before[0], nodes.told - before[1]))
         if len(page) < limit:
             return pages

@@ -1,4 +1,11 @@
-"""The two-home read: a record from both of its homes, without a coordinator."""
+"""The two-home read: a GET from both homes of a record, without a coordinator.
+
+A decided state is on two of the cell's three nodes, so one of any two nodes has the newest one. A
+state that both homes store is decided. When the gateway asked for it, no newer state was decided.
+
+The same read through a coordinator takes twice the message delays. It also takes 1.5 times the CPU
+time, because its messages share fewer frames.
+"""
 
 import asyncio
 
@@ -15,50 +22,49 @@ class HomeRead:
     def __init__(self, ring: Ring, calls: NodeCalls) -> None:
         self._ring = ring
         self._calls = calls
-        self._mending: asyncio.Future[Reply | Unreachable | None] | None = None
+        self._repair: asyncio.Future[Reply | Unreachable | None] | None = None
 
     async def read(self, key: bytes, deadline: float) -> bytes | None:
-        """The record's decided state, encoded (empty: absent), as its homes tell it.
+        """Return the decided state of a record, encoded; empty: the record does not exist.
 
-        None where a home is out, or they do not agree and the newer state may be undecided.
-        Asked of both at once: a decided state is on two of the cell's three, so one of any two
-        has the newest, and what both homes hold is decided and was not yet surpassed when they
-        were asked. Through a coordinator the same read takes twice the messages' time and, as
-        its messages travel in smaller company, half as much CPU time again.
+        None: a home did not reply, or the homes differ and the newer state may be undecided. A
+        coordinator must then decide.
         """
         condition = self._calls.condition
-        home, partner = self._ring.cell(key).homes
-        first = condition(home)
-        if first is not Condition.UP and first is not Condition.SLOW:
+        home, other = self._ring.cell(key).homes
+        home_condition = condition(home)
+        if home_condition is not Condition.UP and home_condition is not Condition.SLOW:
             return None
-        if condition(partner) is not first:
-            # A slow home would be waited for, though the other one and the standby suffice.
+        if condition(other) is not home_condition:
+            # One home is slow. The faster home and the standby are a quorum without it.
             return None
-        seen = await self._calls.ask_homes(home, partner, key, deadline)
-        if seen is None:
+        replies = await self._calls.ask_homes(home, other, key, deadline)
+        if replies is None:
             return None
-        raw, known, other = seen
+        raw, is_decided, version = replies
         newest = peek(raw)
-        if newest == other.dot:
+        if newest == version.dot:
             return raw
-        # As after a home's return, until it has its hints. What a node takes for decided can have
-        # been overtaken by a state of the two others, so the other home is asked once it is known.
-        if newest < other.dot:
-            home, partner, newest, known = partner, home, other.dot, other.decided
-        seen = await self._calls.ask_homes(home, partner, key, deadline) if known else None
-        if seen is None or peek(seen[0]) != newest or seen[2].dot > newest:
+        # The homes differ, as they do after one returns and until it has its hints. A home may
+        # call a state decided after the two other nodes have replaced it. So the gateway asks
+        # both homes again, after the claim.
+        if newest < version.dot:
+            home, other, newest, is_decided = other, home, version.dot, version.decided
+        replies = await self._calls.ask_homes(home, other, key, deadline) if is_decided else None
+        if replies is None or peek(replies[0]) != newest or replies[2].dot > newest:
             return None
-        self._mend(key, deadline)
-        return seen[0]
+        self._start_repair(key, deadline)
+        return replies[0]
 
-    def _mend(self, key: bytes, deadline: float) -> None:
-        """Have the home that is behind brought up; nobody waits for it.
+    def _start_repair(self, key: bytes, deadline: float) -> None:
+        """Have a coordinator bring the older home up to date; the read does not wait for it.
 
-        One record at a time: after a home's return they are many, and are on their way as hints.
+        At most one repair is in flight. After a home returns, many records differ, and their hints
+        are on the way.
         """
-        if self._mending is None or self._mending.done():
+        if self._repair is None or self._repair.done():
             home = self._ring.cell(key).home
-            self._mending = asyncio.ensure_future(
+            self._repair = asyncio.ensure_future(
                 self._calls.ask(home, CoordinateGet(key), deadline)
             )
 

@@ -1,8 +1,7 @@
-"""The router: the records behind HTTP, reached through whichever coordinator answers.
+"""The router: which node coordinates an operation, and when the gateway tries another one.
 
-This is the gateway's request path. An attempt whose coordinator falls silent is given up and made
-again, under the same identity, through another node of the cell; the value itself then tells
-whether the first attempt had taken effect.
+When a coordinator is silent, the router repeats the attempt through another node of the cell. All
+attempts carry the same identity. The record remembers identities, so a change takes effect once.
 """
 
 import asyncio
@@ -34,13 +33,15 @@ from ddb.wire.messages import (
 from ddb.wire.ports import Clock, Condition, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
+_NO_QUORUM = "fewer than two of the record's three nodes answered in time"
+
 
 class _Declined(Unavailable):
-    """A coordinator had no time for the operation, and did nothing for it."""
+    """A coordinator is overloaded and did not begin the operation."""
 
 
 class Router:
-    """`Records` over a cluster."""
+    """Implements `Records` on a cluster."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Router:
         self._homes = HomeRead(ring, self._calls)
 
     async def read(self, id: str) -> bytes | None:
-        """As `Records.read`."""
+        """Implement `Records.read`."""
         admission = self.admission
         arrived = admitted = admission.arrived()
         if not admission.points.enter():
@@ -76,9 +77,9 @@ class Router:
     async def _read(self, id: str, deadline: float) -> bytes | None:
         self.counters.operations += 1
         key = key_of(id)
-        agreed = await self._homes.read(key, deadline)
-        if agreed is not None:
-            return body_of(agreed) if is_live(agreed) else None
+        state = await self._homes.read(key, deadline)
+        if state is not None:
+            return body_of(state) if is_live(state) else None
         request = CoordinateGet(key)
         for coordinator in self._coordinators(key):
             reply = await self._calls.ask(coordinator, request, deadline)
@@ -87,28 +88,28 @@ class Router:
             if isinstance(reply, Overloaded):
                 self.counters.overloaded += 1
                 raise Unavailable(Applied.NO, reply.reason)
-            await self._rest(reply, coordinator, key)
+            await self._pause(reply, coordinator, key)
             if self._clock.now() >= deadline:
                 break
         self.counters.unavailable += 1
-        raise Unavailable(Applied.NO, "no two nodes of the record's three answered in time")
+        raise Unavailable(Applied.NO, _NO_QUORUM)
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """As `Records.change`."""
+        """Implement `Records.change`."""
         try:
             return await self._admitted(id, change, key)
         except _Declined:
             self.counters.overloaded += 1
-            # Out of the record's places, so that others are served meanwhile.
+            # The operation has left its gates, so others are served during this wait.
             await self.admission.refusals.turn()
             raise
 
     async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
-        """As `change`, once it is admitted."""
+        """Do a change as soon as admission lets it start."""
         admission, place = self.admission, key_of(id)
         arrived = admitted = admission.arrived()
         record, longest_s = admission.record(place), self._timeouts.admission_s
-        # The client itself may have tried before under its key, through whatever gateway.
+        # The client may have sent the same key before, through any gateway.
         refused = Applied.NO if key is None else Applied.UNKNOWN
         try:
             if not record.enter():
@@ -128,7 +129,7 @@ class Router:
     async def _change(
         self, id: str, place: bytes, change: Change, key: str | None, arrived: float
     ) -> Answer:
-        """As `change`, for an operation that is admitted."""
+        """Do an admitted change. `arrived`: when the gateway received it, by its clock."""
         self.counters.operations += 1
         sequence = self._operations.begin()
         deadline = arrived + self._timeouts.request_s
@@ -138,9 +139,10 @@ class Router:
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
             doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
-            # Whether an attempt of this very request may have taken effect.
+            # `doubt`: an attempt with this identity may have taken effect, perhaps one of an
+            # earlier request. `begun`: an attempt of this request may have.
             begun = False
-            declined: dict[str, str] = {}
+            reasons: dict[str, str] = {}
             for coordinator in self._coordinators(place):
                 request = CoordinateChange(
                     place,
@@ -165,10 +167,10 @@ class Router:
                 elif isinstance(reply, LogFull | Overloaded):
                     self._refuse(reply, doubt, begun)
                 elif isinstance(reply, Failed):
-                    declined[coordinator] = reply.reason
-                    if len(declined) == CELL:
+                    reasons[coordinator] = reply.reason
+                    if len(reasons) == CELL:
                         break
-                await self._rest(reply, coordinator, place)
+                await self._pause(reply, coordinator, place)
                 if self._clock.now() >= deadline:
                     break
         except asyncio.CancelledError:
@@ -180,30 +182,33 @@ class Router:
         self.counters.unavailable += 1
         raise Unavailable(
             Applied.UNKNOWN if doubt else Applied.NO,
-            f"all three nodes of the record decline: {', '.join(declined.values())}"
-            if len(declined) == CELL
-            else "no two nodes of the record's three answered in time",
+            f"all three nodes of the record refused it: {', '.join(reasons.values())}"
+            if len(reasons) == CELL
+            else _NO_QUORUM,
         )
 
     def _refuse(self, reply: LogFull | Overloaded, doubt: bool, begun: bool) -> NoReturn:
-        """Answer a change that its coordinator did not begin, and no other coordinator should.
+        """Refuse a change that its coordinator did not begin; no other coordinator should.
 
         Args:
             reply: why the coordinator did not begin.
-            doubt: an earlier attempt, perhaps of another request, may have taken effect.
-            begun: an attempt of this very request may have taken effect.
+            doubt: True: an attempt with this identity may have taken effect, perhaps one of an
+                earlier request. False: none did.
+            begun: True: an attempt of this request may have taken effect. False: none did.
+
+        Raises: `Unavailable`, `TooManyKeyed`.
         """
         if isinstance(reply, Overloaded):
-            # The coordinator is alive: a second one would compete with it.
+            # The coordinator works, so a second one would compete with it.
             self.admission.of_one_record.shrink(self._clock.now())
             raise _Declined(Applied.UNKNOWN if doubt else Applied.NO, reply.reason)
         if not begun:
             raise TooManyKeyed(reply.retry_after_s)
         self.counters.unavailable += 1
-        raise Unavailable(Applied.UNKNOWN, "the record now takes no more keyed writes")
+        raise Unavailable(Applied.UNKNOWN, "the record has no room for another Idempotency-Key")
 
     async def count(self) -> int:
-        """As `Records.count`."""
+        """Implement `Records.count`."""
         arrived, scans = self.admission.arrived(), self.admission.scans
         if not scans.enter():
             await self._queue(scans, arrived, self._timeouts.scan_admission_s)
@@ -213,7 +218,7 @@ class Router:
             scans.leave()
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """As `Records.page`."""
+        """Implement `Records.page`."""
         arrived, scans = self.admission.arrived(), self.admission.scans
         if not scans.enter():
             await self._queue(scans, arrived, self._timeouts.scan_admission_s)
@@ -226,21 +231,29 @@ class Router:
     async def _queue(
         self, gate: Gate, arrived: float, longest_s: float, refused: Applied = Applied.NO
     ) -> float:
-        """Wait to be admitted; the moment. Raises `Unavailable`, and counts it."""
+        """Wait at a gate, and return the time of admission.
+
+        Args:
+            arrived: when the gateway received the request, by its clock.
+            longest_s: seconds from `arrived` after which the request is refused.
+            refused: the state of the client's data if the request is refused.
+
+        Raises: `Unavailable`.
+        """
         admitted = await self.admission.queue(gate, arrived, longest_s)
         if admitted is None:
             self.counters.overloaded += 1
-            raise Unavailable(refused, "too many requests wait before this one")
+            raise Unavailable(refused, "too many requests arrived before this one")
         return admitted
 
     def ready(self) -> bool:
-        """As `Records.ready`."""
+        """Implement `Records.ready`."""
         condition = self._transport.condition
         up = {name for name in self._ring.names if condition(name) <= Condition.SLOW}
         return suffice(up, self._cells)
 
     def status(self) -> dict[str, object]:
-        """As `Records.status`."""
+        """Implement `Records.status`."""
         return {
             "nodes": {
                 name: {"state": self._transport.condition(name).name.lower()}
@@ -251,11 +264,11 @@ class Router:
         }
 
     def _coordinators(self, key: bytes) -> Iterator[str]:
-        """Whom to try, best first, each time in the light of what is known by then."""
+        """Yield the nodes to try, best first, by each node's condition at that time. Endless."""
         cell, condition = self._ring.cell(key), self._transport.condition
         tried = dict.fromkeys(cell.nodes, 0)
         if condition(cell.home) is Condition.UP:
-            # Nearly always, and then there is nothing to compare.
+            # The usual case; it needs no comparison.
             tried[cell.home] += 1
             yield cell.home
             self.counters.retries += 1
@@ -267,8 +280,11 @@ class Router:
             if all(tried.values()):
                 tried = dict.fromkeys(tried, 0)
 
-    async def _rest(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
-        """Wait a moment where nobody better is left to try at once."""
+    async def _pause(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
+        """Pause before the next attempt if no other node is likely to do better now.
+
+        `failed`: the node that gave `reply`.
+        """
         others = [name for name in self._ring.cell(key).nodes if name != failed]
         if (
             reply is not None

@@ -9,7 +9,7 @@ _SIGHT = "ddb.gateway.listing.quorum_scan"
 _WALK = "ddb.gateway.listing.range_read"
 _COUNTING = "ddb.gateway.listing.count"
 _OPERATIONS = "ddb.gateway.routing.operation_ids"
-_ON_TWO = "decided = self.twice or "
+_ON_TWO = "decided = self.on_two or "
 
 GATEWAY = (
     Mutant(
@@ -18,7 +18,7 @@ GATEWAY = (
         (
             Patch(
                 _HOME_READ,
-                "        if newest == other.dot:\n",
+                "        if newest == version.dot:\n",
                 "        if True:\n",
             ),
         ),
@@ -27,7 +27,7 @@ GATEWAY = (
     Mutant(
         "reads-the-newer-home",
         "a gateway answers with the newer of two states though it may be undecided",
-        (Patch(_HOME_READ, "deadline) if known else None", "deadline)"),),
+        (Patch(_HOME_READ, "deadline) if is_decided else None", "deadline)"),),
         family="hearsay",
     ),
     Mutant(
@@ -145,7 +145,7 @@ GATEWAY = (
     Mutant(
         "list-skips-ahead",
         "LIST goes on after the last row of the node that told most",
-        (Patch(_SIGHT, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
+        (Patch(_SIGHT, "page.keys[-1] < self.end)", "page.keys[-1] > self.end)"),),
         family="lone",
     ),
     Mutant(
@@ -154,8 +154,8 @@ GATEWAY = (
         (
             Patch(
                 _WALK,
-                "at = stretch.end or (start_of(stop) if stop < PARTITIONS else None)",
-                "at = stretch.end",
+                "at = section.end or (start_of(stop) if stop < PARTITIONS else None)",
+                "at = section.end",
             ),
         ),
         family="lone",
@@ -170,7 +170,7 @@ GATEWAY = (
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(_SIGHT, "if home in names and partner in names:", "if True:"),
+            Patch(_SIGHT, "if home in names and second_home in names:", "if True:"),
         ),
         family="seesaw",
     ),
@@ -198,9 +198,9 @@ GATEWAY = (
         (
             Patch(
                 _COUNTING,
-                "        if cell.standby not in words:\n"
+                "        if cell.standby not in claims:\n"
                 "            return None\n"
-                "        keepers = words[cell.standby].get(number, cell.homes)\n",
+                "        keepers = claims[cell.standby].get(number, cell.homes)\n",
                 "        keepers = cell.homes\n",
             ),
         ),
@@ -213,7 +213,7 @@ GATEWAY = (
             Patch(
                 _COUNTING,
                 "        disputed: list[int] = []\n        damaged =",
-                "        words = {name: reply.hints for name, reply in answers.items()}\n"
+                "        claims = {name: reply.hints for name, reply in answers.items()}\n"
                 "        disputed: list[int] = []\n        damaged =",
             ),
         ),
@@ -225,7 +225,7 @@ GATEWAY = (
         (
             Patch(
                 _SIGHT,
-                "if looked and (home",
+                "if standby_replied and (home",
                 "if standby in names and (home",
             ),
         ),
