@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Newest(msgspec.Struct, gc=False):
-    """The newest state of a record among the replies so far."""
+    """The newest state of a record among the replies so far; its body may come later."""
 
     head: bytes
     body: bytes
