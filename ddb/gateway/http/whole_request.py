@@ -1,7 +1,7 @@
 """Middleware that passes a request on once the whole body has arrived.
 
-An endpoint never waits for its client. So no change is made from half a body, and a slow body does
-not use up the deadline of an operation.
+An endpoint never waits for its client. So half a body makes no change. A slow body does not use up
+the deadline of an operation.
 
 The middleware refuses framing that two HTTP parsers could read differently, and ends the
 connection. A parser may read the bytes behind it as a request that no client sent.

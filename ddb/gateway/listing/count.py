@@ -1,8 +1,8 @@
 """COUNT: the number of live records, by partition, mostly without reading records.
 
 Each node keeps a digest of its home copies per partition. If the digests of both homes are equal,
-they have the count. If not, one home's digest is enough when the standby names that home a keeper:
-a home that stores all the standby's hints. Otherwise the gateway reads the partition.
+they have the count. A keeper is a home that stores all the standby's hints. If the standby names a
+keeper, the digest of that home is enough. Otherwise the gateway reads the partition.
 """
 
 import asyncio

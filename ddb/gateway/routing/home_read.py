@@ -1,6 +1,6 @@
 """The two-home read: a GET from both homes of a record, without a coordinator.
 
-A decided state is on two of the cell's three nodes, so one of any two nodes has the newest one. A
+Two of the cell's three nodes store a decided state, so any two nodes have the newest one. A
 state that both homes store is decided. When the gateway asked for it, no newer state was decided.
 
 The same read through a coordinator takes twice the message delays. It also takes 1.5 times the CPU

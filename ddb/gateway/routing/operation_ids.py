@@ -19,8 +19,8 @@ SENDER_BYTES = 6
 LINGER_GRACE_S = 0.5
 """Seconds for which an operation stays open after its deadline.
 
-Too low: a node whose clock runs slower may still act on an attempt that its record no longer
-remembers, and the change takes effect twice. Too high: records remember more operations.
+Too low: a node with a slower clock may act on an attempt after the record has dropped the identity.
+The change then takes effect twice. Too high: records remember more operations.
 """
 
 _decode = msgspec.json.Decoder().decode
