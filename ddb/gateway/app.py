@@ -1,7 +1,7 @@
-"""The gateway's Starlette application: every route, and every error as JSON.
+"""The gateway's Starlette application: all routes, and all errors as JSON.
 
-It is complete: anything the gateway serves, it serves here. `fast_lane` answers the most frequent
-requests before they reach it, by the same operations.
+`fast_lane` answers the most frequent requests before they reach this application. Both call the
+same operations.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ from ddb.gateway.records import Records, TooManyKeyed, Unavailable
 
 
 class State(TypedDict):
-    """What the lifespan opens, as uvicorn hands it to connections and requests."""
+    """The objects that the lifespan opens; uvicorn passes them to connections and requests."""
 
     users: Users
     records: Records
@@ -46,7 +46,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[State]]
 
 
 class _Sent(StarletteResponse):
-    """A response of ours, header by header as it is."""
+    """Sends a `Response` with exactly its own headers."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.body, response.status)
@@ -55,7 +55,7 @@ class _Sent(StarletteResponse):
 
 class _OneUser(HTTPEndpoint):
     async def get(self, request: Request) -> StarletteResponse:
-        """GET, HEAD, PUT, PATCH or DELETE of one user."""
+        """Serve GET, HEAD, PUT, PATCH or DELETE of one user."""
         no_parameters(request.scope["query_string"])
         return await _answer(request, request.path_params["id"])
 
@@ -64,11 +64,11 @@ class _OneUser(HTTPEndpoint):
 
 class _AllUsers(HTTPEndpoint):
     async def get(self, request: Request) -> StarletteResponse:
-        """GET or HEAD: LIST."""
+        """Serve GET or HEAD: LIST."""
         return _Sent(await _state(request)["users"].page(request.scope["query_string"]))
 
     async def post(self, request: Request) -> StarletteResponse:
-        """POST or PUT of the user that the body names."""
+        """Serve POST or PUT of the user whose id is in the body."""
         no_parameters(request.scope["query_string"])
         return await _answer(request, None)
 
@@ -77,32 +77,32 @@ class _AllUsers(HTTPEndpoint):
 
 class _Count(HTTPEndpoint):
     async def get(self, request: Request) -> StarletteResponse:
-        """GET or HEAD: COUNT."""
+        """Serve GET or HEAD: COUNT."""
         no_parameters(request.scope["query_string"])
         return _Sent(await _state(request)["users"].count())
 
 
 class _Health(HTTPEndpoint):
     async def get(self, _request: Request) -> StarletteResponse:
-        """GET or HEAD: the process lives."""
+        """Serve GET or HEAD: the process runs."""
         return _Sent(plain(200, {"healthy": True}))
 
 
 class _Readiness(HTTPEndpoint):
     async def get(self, request: Request) -> StarletteResponse:
-        """GET or HEAD: every record can be decided."""
+        """Serve GET or HEAD: whether each record can be decided."""
         ready = _state(request)["records"].ready()
         return _Sent(plain(200 if ready else 503, {"ready": ready}))
 
 
 class _Status(HTTPEndpoint):
     async def get(self, request: Request) -> StarletteResponse:
-        """GET or HEAD: this gateway's own view of the nodes."""
+        """Serve GET or HEAD: this gateway's own view of the nodes."""
         return _Sent(plain(200, _state(request)["records"].status()))
 
 
 def application(lifespan: Lifespan) -> Starlette:
-    """Make the application; `lifespan` opens what its state names, and closes it."""
+    """Make the application. `lifespan` opens the objects of `State`, and closes them."""
     app = Starlette(
         routes=[
             Route(f"{USERS}/{COUNT}", _Count),
@@ -122,7 +122,7 @@ def application(lifespan: Lifespan) -> Starlette:
         },
         lifespan=cast("Any", lifespan),
     )
-    # The path has its normal form already; what has no route is not there.
+    # `WholeRequest` has normalized the path, so a redirect to another form would find nothing.
     app.router.redirect_slashes = False
     return app
 
@@ -133,7 +133,7 @@ async def _answer(request: Request, id: str | None) -> StarletteResponse:
 
 
 def _conditions(request: Request) -> Mapping[bytes, bytes]:
-    """The request's `CONDITIONS`; lines of one name are joined (RFC 9110, section 5.3)."""
+    """Pick the `CONDITIONS` of a request, and join lines of one name (RFC 9110, section 5.3)."""
     joined: dict[bytes, bytes] = {}
     for name, value in request.scope["headers"]:
         if name in CONDITIONS:
@@ -158,12 +158,12 @@ async def _too_many_keyed(_request: Request, error: Exception) -> StarletteRespo
 
 
 async def _not_routed(request: Request, error: Exception) -> StarletteResponse:
-    """Starlette raises two: no route (404), and a route without this method (405)."""
+    """Answer the two errors of Starlette's router: no route, and a route without this method."""
     allowed = (cast("HTTPException", error).headers or {}).get("Allow")
     refused = no_such_path() if allowed is None else wrong_method(request.method, allowed)
     return _Sent(refusal(refused))
 
 
 async def _defect(request: Request, _error: Exception) -> StarletteResponse:
-    """Starlette raises the exception again after this answer, and uvicorn logs it."""
+    """Answer 500. Starlette then raises the exception again, and uvicorn logs it."""
     return _Sent(refusal(defect(request.method)))

@@ -1,4 +1,4 @@
-"""A gateway as a process: HTTP in front, links to the nodes behind."""
+"""The gateway process: an HTTP server, and links to the nodes."""
 
 import asyncio
 import logging
@@ -41,14 +41,17 @@ from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
-GRACEFUL = 3
-"""Seconds for requests in progress to end when told to stop."""
+STOP_GRACE_S = 3
+"""Seconds for which a stopping gateway waits for the requests in flight.
+
+Too low: clients lose answers. Too high: one slow client delays the restart.
+"""
 
 _LANES = {HttpLane.FAST: FastLane, HttpLane.ASGI: BoundedHttp}
 
 
 def run(settings: GatewaySettings) -> int:
-    """Run until told to stop; the exit code. What goes wrong is said on stderr."""
+    """Run until SIGTERM or SIGINT, and return the exit code. Errors go to stderr."""
     try:
         logs = start_log(settings.log_file)
         raise_limit()
@@ -107,29 +110,34 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
             ws="none",
             lifespan="on",
             access_log=False,
-            # Its lines are bounded as all others are.
+            # uvicorn logs through the same bounded handler as the gateway.
             log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=GRACEFUL,
+            timeout_graceful_shutdown=STOP_GRACE_S,
             timeout_keep_alive=75,
         )
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Once it has stopped, uvicorn signals itself again, for whoever handled signals before it:
-        # by default that would end this process as if it had been killed.
+        # After it stops, uvicorn sends the signal again, for the earlier handler. The default
+        # handler would end this process as if it had been killed.
         signal.signal(number, server.handle_exit)
     if settings.exit_with_parent:
         gone(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
-    # Both lanes put their connections there, and both can be swept.
+    # Both lanes put their connections into this set, and the sweeper closes overdue ones.
     sweeper = Sweeper(cast("Iterable[Swept]", server.server_state.connections))
     sweeper.start()
     try:
         await server.serve()
     except SystemExit:
-        # uvicorn's way to say that it could not listen; its log line names the address.
-        print(f"{settings.host}:{settings.port} is already in use", file=sys.stderr, flush=True)
+        # uvicorn exits so if it cannot listen; its log line has the system's error.
+        print(
+            f"{settings.host}:{settings.port} is already in use, so the gateway did not start. No"
+            " data is affected. Stop the other process, or choose another port (`--port`)",
+            file=sys.stderr,
+            flush=True,
+        )
         return 1
     finally:
         sweeper.stop()

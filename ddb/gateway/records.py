@@ -1,4 +1,4 @@
-"""The port between the HTTP face and the cluster behind it."""
+"""The port between HTTP and the cluster."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,30 +8,33 @@ from ddb.record.change import Change, Outcome
 
 
 class Applied(Enum):
-    """What an undecided operation left behind."""
+    """Whether an undecided change was made."""
 
     NO = "no"
-    """Certainly nothing: the request may be sent again as if it had never been."""
+    """It was not made, and never will be. A client can safely send it again."""
     UNKNOWN = "unknown"
-    """It may have taken effect, or still may within moments."""
+    """It may have been made, or may still be made, within moments of the error."""
 
 
 class Unavailable(Exception):
-    """The operation could not be decided in time; `applied` says what that means for the data.
+    """The cluster did not decide the operation in time.
 
-    `retry_after`: whole seconds that the client should wait before it asks again.
+    Args:
+        applied: whether a change was made.
+        reason: the cause, as a clause for the client's error message.
+        retry_after_s: whole seconds that the client should wait before it tries again.
     """
 
-    def __init__(self, applied: Applied, reason: str, *, retry_after: int = 1) -> None:
+    def __init__(self, applied: Applied, reason: str, *, retry_after_s: int = 1) -> None:
         super().__init__(reason)
         self.applied = applied
-        self.retry_after = retry_after
+        self.retry_after_s = retry_after_s
 
 
 class TooManyKeyed(Exception):
-    """A record remembers all the keyed writes that it can; this one was not begun.
+    """A record has no room for another keyed write, so this one was not begun.
 
-    `retry_after_s`: whole seconds until it forgets the oldest ones.
+    `retry_after_s`: whole seconds until the record drops its oldest keyed writes.
     """
 
     def __init__(self, retry_after_s: int) -> None:
@@ -41,10 +44,10 @@ class TooManyKeyed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A decided operation: its outcome, and the record's body (None where there is none).
+    """A decided change: its outcome and the record's body.
 
-    For a change that was DONE the body is the record after it (None after a delete); for a
-    refusal it is the record that refused, if any.
+    After `DONE` the body is the new one; None after a delete. After a refusal it is the body that
+    did not meet the condition; None if the record does not exist.
     """
 
     outcome: Outcome
@@ -53,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the stable order of all records: just after `id` in `partition`."""
+    """A position in the stable order of all records: just after `id` in `partition`."""
 
     partition: int
     id: str
@@ -61,38 +64,44 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Bodies in stable order, and where the next page starts (None: no record follows)."""
+    """Bodies in stable order. `next`: where the next page starts; None: no record follows."""
 
     bodies: list[bytes]
     next: Cursor | None
 
 
 class Records(Protocol):
-    """A linearizable store of records by id. Every method raises `Unavailable` when undecided."""
+    """A linearizable store of records by id.
+
+    Each `async` method raises `Unavailable` if the cluster does not decide in time.
+    """
 
     async def read(self, id: str) -> bytes | None:
-        """The record's body, or None where there is no such record."""
+        """Return the body of a record; None: it does not exist."""
         ...
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """Do one change. `key` is the client's Idempotency-Key: once in ten minutes.
+        """Make one change.
 
-        Raises `TooManyKeyed`, too.
+        `key`: the client's Idempotency-Key. Changes with one key take effect once in ten minutes.
+        None: the client sent no key.
+
+        Raises: `Unavailable`, `TooManyKeyed`.
         """
         ...
 
     async def count(self) -> int:
-        """How many records live."""
+        """Return the number of live records."""
         ...
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """Up to `limit` records after `after` (None: from the start), `offset` skipped first."""
+        """Skip `offset` records after `after` (None: the start), and return up to `limit`."""
         ...
 
     def ready(self) -> bool:
-        """Whether every cell has two reachable nodes, so that all operations can be decided."""
+        """Return whether each cell has two reachable nodes, so that each record can be decided."""
         ...
 
     def status(self) -> dict[str, object]:
-        """This gateway's own view of the nodes and its counters, as JSON-ready values."""
+        """Return this gateway's own view of the nodes, and its counters, as JSON values."""
         ...

@@ -156,7 +156,7 @@ def test_too_large(api: Api, size: int) -> None:
         details = refusal(answer, 413, "InvalidRequestError")
         assert details == {
             "": f"A body takes at most {GREATEST} bytes, and this one declares {size};"
-            " nothing was changed"
+            " nothing was changed; send a smaller body"
         }
     assert api.call("GET", path).status == 404
 

@@ -169,7 +169,7 @@ def test_if_none_match_is_not_ignored(api: Api, method: str) -> None:
     details = invalid(answer)
     assert set(details) == {"If-None-Match"}
     assert "nothing was changed" in details["If-None-Match"]
-    assert "POST makes one only where there is none" in details["If-None-Match"]
+    assert "POST needs no condition" in details["If-None-Match"]
     assert api.call("GET", path).user == user
 
 

@@ -13,7 +13,7 @@ def test_echo_and_gateway_share_their_uvicorn_settings() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "uvicorn.Config"
     ]
     (config,) = calls
-    names = {"GRACEFUL": _named(gateway, "GRACEFUL")}
+    names = {"STOP_GRACE_S": _named(gateway, "STOP_GRACE_S")}
     theirs = {
         keyword.arg: ast.literal_eval(names.get(ast.unparse(keyword.value), keyword.value))
         for keyword in config.keywords

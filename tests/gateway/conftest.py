@@ -1,4 +1,4 @@
-"""What tests of the gateway's HTTP may ask for."""
+"""Fixtures for tests of the gateway's HTTP."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One connection of the gateway: real sockets, either lane, records that answer when told to."""
+"""A connection to one lane of a gateway, on real sockets, over controlled records."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ from tests.loop import until
 ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
 WIDE = Bounds()
 WAIT_S = 5.0
-"""For what must come."""
+"""Seconds until a test fails because an event did not come."""
 
 
 class Lane(Enum):
-    """The two ways through a gateway."""
+    """The two lanes of a gateway."""
 
     FAST = "fast"
     ASGI = "asgi"
@@ -40,7 +40,7 @@ LANES = [Lane.FAST, Lane.ASGI]
 
 
 class Kept:
-    """`Records` that know Ada alone; `gate` holds back every answer."""
+    """`Records` with Ada alone; a closed `gate` delays each answer."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -49,12 +49,12 @@ class Kept:
         self.ended = 0
 
     async def read(self, id: str) -> bytes | None:
-        """As `Records.read`."""
+        """Implement `Records.read`."""
         await self._pass()
         return ADA if id == "ada" else None
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """As `Records.change`."""
+        """Implement `Records.change`."""
         del key
         await self._pass()
         if id != "ada":
@@ -64,22 +64,22 @@ class Kept:
         return Answer(Outcome.DONE, json.dumps(json.loads(ADA) | json.loads(change.body)).encode())
 
     async def count(self) -> int:
-        """As `Records.count`."""
+        """Implement `Records.count`."""
         await self._pass()
         return 1
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """As `Records.page`: long enough to fill whatever lies between two sockets."""
+        """Implement `Records.page`; the page fills all buffers between two sockets."""
         del after, offset
         await self._pass()
         return Page([ADA * 100] * limit, None)
 
     def ready(self) -> bool:
-        """As `Records.ready`."""
+        """Implement `Records.ready`."""
         return True
 
     def status(self) -> dict[str, object]:
-        """As `Records.status`."""
+        """Implement `Records.status`."""
         return {}
 
     async def _pass(self) -> None:
@@ -89,7 +89,7 @@ class Kept:
 
 
 class Client:
-    """The other end of one connection, and the connection itself."""
+    """A client, and the protocol that serves its connection."""
 
     def __init__(
         self,
@@ -119,23 +119,26 @@ class Client:
         return isinstance(self.connection, FastLane)
 
     def send(self, *parts: bytes) -> None:
-        """Let the connection receive these bytes, in just these pieces."""
+        """Give the protocol these bytes, in exactly these pieces."""
         for part in parts:
             if not self.gone:
                 self.connection.data_received(part)
 
     def shut_down(self) -> None:
-        """Stop, as uvicorn does first."""
+        """Call `shutdown`, as a stopping uvicorn does first."""
         self.connection.shutdown()
 
     def reset(self) -> None:
-        """Hang up at once, in both directions."""
+        """Reset the connection."""
         end = self.writer.get_extra_info("socket")
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def answer(self, *, has_body: bool = True) -> tuple[int, dict[bytes, bytes], bytes]:
-        """The next answer: status, headers, body (of one that has a length and a body)."""
+        """Read the next response: status, headers, body.
+
+        `has_body`: False: a content-length is not followed by a body, as after HEAD.
+        """
         async with asyncio.timeout(WAIT_S):
             head = await self.reader.readuntil(b"\r\n\r\n")
             line, *fields = head[:-4].split(b"\r\n")
@@ -145,23 +148,23 @@ class Client:
         return int(line.split()[1]), headers, body
 
     async def statuses(self, count: int) -> list[int]:
-        """The statuses of the next answers."""
+        """Read the statuses of the next responses."""
         return [(await self.answer())[0] for _ in range(count)]
 
-    async def rest(self) -> bytes:
-        """Whatever else comes until the connection is closed."""
+    async def remaining(self) -> bytes:
+        """Read all bytes until the connection closes."""
         async with asyncio.timeout(WAIT_S):
             return await self.reader.read()
 
     async def quiet(self) -> bool:
-        """Whether nothing comes, for as long as whatever is ready takes to be sent."""
+        """Return whether no byte arrives for as long as a ready response takes."""
         for _ in range(20):
             await asyncio.sleep(0.001)
         return not cast("Any", self.reader)._buffer
 
 
 def protocol_of(lane: Lane, bounds: Bounds) -> type[FastLane] | type[BoundedHttp]:
-    """A lane's protocol with bounds of its own."""
+    """Make a lane's protocol with these bounds."""
     limits = bounds
 
     class Complete(BoundedHttp):
@@ -175,7 +178,7 @@ def protocol_of(lane: Lane, bounds: Bounds) -> type[FastLane] | type[BoundedHttp
 
 
 def served(records: Records, cap: int = 1000) -> tuple[uvicorn.Config, State]:
-    """What uvicorn gives to a connection: the application's configuration, and its state."""
+    """Make the configuration and the state that uvicorn gives to a connection."""
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[State]:
@@ -199,7 +202,7 @@ def served(records: Records, cap: int = 1000) -> tuple[uvicorn.Config, State]:
 async def listening(
     lane: Lane, records: Records, *, bounds: Bounds = WIDE, cap: int = 1000
 ) -> AsyncIterator[tuple[ServerState, Sequence[Any]]]:
-    """One lane on a port: its server's state, and its address."""
+    """Serve one lane on a port; yields the server's state, and the address."""
     config, state = served(records, cap)
     server = ServerState()
     protocol = protocol_of(lane, bounds)
@@ -217,7 +220,7 @@ async def listening(
 
 @asynccontextmanager
 async def connected(lane: Lane, bounds: Bounds = WIDE) -> AsyncIterator[Client]:
-    """One connection to one lane of a gateway."""
+    """Open one connection to one lane of a gateway."""
     records = Kept()
     async with listening(lane, records, bounds=bounds) as (server, address):
         reader, writer = await asyncio.open_connection(*address)

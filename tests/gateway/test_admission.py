@@ -47,7 +47,7 @@ def taught(limit: Limit, share: float, windows: int, *, crowded: bool) -> int:
 
 
 def test_limit_falls_while_operations_are_slow_but_not_below_the_fewest() -> None:
-    """Operations that take long leave fewer in flight."""
+    """The limit falls while operations are slow."""
     once = taught(Limit(BUDGET_S, RANGE), 1.1 * SLOW, 1, crowded=True)
     assert RANGE.fewest < once < RANGE.first
     assert taught(Limit(BUDGET_S, RANGE), 2 * SLOW, 20, crowded=True) == RANGE.fewest
@@ -141,18 +141,18 @@ def test_cancelled_operation_leaves_no_place_taken(as_it_comes: bool) -> None:
 
 
 def test_refusals_keep_pace_with_answers() -> None:
-    """Beyond the credit, refusals come as operations are answered, and slowly besides."""
+    """Beyond the credit, refusals come as operations are answered, and slowly without answers."""
 
     async def scenario() -> None:
         refusals = Refusals()
-        told = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT) + 10)]
+        refused = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT) + 10)]
         await settle()
-        assert sum(each.done() for each in told) == MOST_CREDIT
+        assert sum(each.done() for each in refused) == MOST_CREDIT
         refusals.earn()
         await settle()
-        assert sum(each.done() for each in told) == MOST_CREDIT + REFUSED_PER_ANSWER
-        # No answer ever comes, and yet all are refused.
-        await asyncio.gather(*told)
+        assert sum(each.done() for each in refused) == MOST_CREDIT + REFUSED_PER_ANSWER
+        # Without any answer, all are refused in time.
+        await asyncio.gather(*refused)
 
     run(scenario())
 

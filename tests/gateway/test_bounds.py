@@ -1,4 +1,4 @@
-"""Bounds on what one client may take: time, bytes, lines, memory and connections."""
+"""Bounds on one client: time, bytes, lines, memory and connections."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ def test_slow_body_is_cut_without_progress_only(lane: Lane) -> None:
                 await asyncio.sleep(0.05)
                 client.send(bytes([byte]))
             assert not client.gone
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
             assert client.records.begun == 0
 
     run(test())
@@ -95,7 +95,7 @@ def test_chunk_extensions_are_bounded(lane: Lane) -> None:
             assert (await client.answer())[0] == 200
             client.send(head, *[b"1;" + b"x" * 4000 + b"\r\n{\r\n"] * 40)
             assert (await client.answer())[0] == 431
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
             assert client.records.begun == 1
 
     run(test())
@@ -169,7 +169,7 @@ async def everything(reader: asyncio.StreamReader) -> bytes:
 def test_connections_beyond_the_cap_are_refused(
     lane: Lane, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Beyond the cap the gateway closes a connection unread; the others go on."""
+    """Beyond the cap the gateway closes a connection unread; the others continue."""
 
     async def test() -> None:
         async with listening(lane, Kept(), cap=2) as (server, address):
@@ -195,7 +195,7 @@ def test_connections_beyond_the_cap_are_refused(
     with caplog.at_level(logging.WARNING):
         run(test())
     assert {record.message.split(":")[0] for record in caplog.records} == {
-        "closing a new client connection"
+        "the gateway closes a new client connection"
     }
 
 

@@ -1,4 +1,4 @@
-"""The end of one connection: who ends it when, and what is answered before."""
+"""The end of a connection: which side ends it, and the responses before that."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from tests.gateway.connected import ADA, CHUNKS, TOO_LONG, Lane, connected
 from tests.loop import run, until
 
 
-def test_client_that_goes_leaves_its_change_to_be_done(lane: Lane) -> None:
-    """A change under way when its client hangs up is carried through."""
+def test_change_continues_after_its_client_disconnects(lane: Lane) -> None:
+    """A change in flight completes after its client resets the connection."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -30,19 +30,19 @@ def test_client_that_goes_leaves_its_change_to_be_done(lane: Lane) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /api/us", request("PUT", "/", b"{}")[:-1]])
 def test_silent_connection_is_closed(lane: Lane, sent: bytes) -> None:
-    """A connection on which nothing comes any more is closed, whatever came before."""
+    """The gateway closes a silent connection in each phase of a request."""
 
     async def test() -> None:
         async with connected(lane, Bounds(idle_s=0.05, head_s=0.05, body_s=0.05)) as client:
             client.send(sent)
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 @pytest.mark.parametrize("extra", ["", "Connection: close\r\n"])
-def test_client_that_does_not_read_is_left(lane: Lane, extra: str) -> None:
-    """A client that asks and reads no answer does not hold its connection for ever."""
+def test_client_that_does_not_read_is_closed(lane: Lane, extra: str) -> None:
+    """The gateway closes a client that sends a request and never reads the response."""
 
     async def test() -> None:
         async with connected(lane, Bounds(unread_s=0.1)) as client:
@@ -54,7 +54,7 @@ def test_client_that_does_not_read_is_left(lane: Lane, extra: str) -> None:
 
 
 def test_slow_reader_is_waited_for(lane: Lane) -> None:
-    """A client that takes its time over an answer gets the whole of it."""
+    """A client that reads slowly gets the whole response."""
 
     async def test() -> None:
         async with connected(lane, Bounds(unread_s=0.4, idle_s=0.4)) as client:
@@ -66,13 +66,13 @@ def test_slow_reader_is_waited_for(lane: Lane) -> None:
                 assert part
                 read += part
             assert asyncio.get_running_loop().time() - began > 2 * 0.4
-            await client.rest()
+            await client.remaining()
 
     run(test())
 
 
 def test_slow_answer_is_waited_for(lane: Lane) -> None:
-    """An answer that takes longer than a connection may be silent comes all the same."""
+    """A response that takes longer than the idle bound still arrives."""
 
     async def test() -> None:
         async with connected(lane, Bounds(idle_s=0.02, head_s=0.02, body_s=0.02)) as client:
@@ -81,13 +81,13 @@ def test_slow_answer_is_waited_for(lane: Lane) -> None:
             await asyncio.sleep(0.1)
             client.records.gate.set()
             assert (await client.answer())[0] == 200
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
-def test_stopping_answers_what_has_come(lane: Lane) -> None:
-    """A gateway that stops answers every request that it has, and then closes."""
+def test_stopping_gateway_answers_received_requests(lane: Lane) -> None:
+    """A stopping gateway answers each received request, and then closes."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -98,13 +98,13 @@ def test_stopping_answers_what_has_come(lane: Lane) -> None:
             answers = [await client.answer() for _ in range(3)]
             assert [status for status, _, _ in answers] == [200] * 3
             assert [b"connection" in headers for _, headers, _ in answers] == [False, False, True]
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 def test_stopping_waits_for_a_body(lane: Lane) -> None:
-    """A request of which the head has come when the gateway stops is answered once it is whole."""
+    """A stopping gateway waits for the body of a request whose head has arrived."""
 
     async def test() -> None:
         sent = request("PUT", "/api/users/ada", b'{"group":3}')
@@ -118,14 +118,14 @@ def test_stopping_waits_for_a_body(lane: Lane) -> None:
                 client.send(sent[-3:])
                 status, headers, _ = await client.answer()
                 assert (status, headers[b"connection"]) == (200, b"close")
-                assert await client.rest() == b""
+                assert await client.remaining() == b""
 
     run(test())
 
 
 @pytest.mark.parametrize("more", [b"", request("PUT", "/api/users/ada", b"{}")[:-1]])
-def test_who_stops_sending_is_answered(lane: Lane, more: bytes) -> None:
-    """A client that closes its sending half gets the answers that are due, and then the end."""
+def test_half_closed_client_gets_its_responses(lane: Lane, more: bytes) -> None:
+    """A client that closes its sending half gets the responses that are due."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -139,64 +139,64 @@ def test_who_stops_sending_is_answered(lane: Lane, more: bytes) -> None:
             assert status == 200
             if not more:
                 assert headers[b"connection"] == b"close"
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
-def test_stopping_closes_what_is_idle(lane: Lane) -> None:
-    """A connection without a request is closed at once when the gateway stops."""
+def test_stopping_closes_idle_connections(lane: Lane) -> None:
+    """A stopping gateway closes a connection without a request at once."""
 
     async def test() -> None:
         async with connected(lane) as client:
             client.send(request("GET", "/api/users/ada"))
             assert (await client.answer())[0] == 200
             client.shut_down()
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
-def test_stopping_does_not_wait_for_a_body_that_is_passed_over(lane: Lane) -> None:
-    """Behind a 413 nothing is due, whatever of the body has yet to come."""
+def test_stopping_does_not_wait_for_a_refused_body(lane: Lane) -> None:
+    """After a 413 a stopping gateway does not wait for the remaining body."""
 
     async def test() -> None:
         async with connected(lane) as client:
             client.send(TOO_LONG + b"\r\n")
             assert (await client.answer())[0] == 413
             client.shut_down()
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
-def test_a_bad_chunk_behind_a_refusal_has_no_answer(lane: Lane) -> None:
-    """A body that turns out malformed after its request was refused just ends the connection."""
+def test_bad_chunk_after_a_refusal_has_no_response(lane: Lane) -> None:
+    """A malformed chunk after a refusal ends the connection without a second response."""
 
     async def test() -> None:
         async with connected(lane) as client:
             client.send(CHUNKS + b"11171\r\n" + b" " * 70_001 + b"\r\n")
             assert (await client.answer())[0] == 413
             client.send(b"zz\r\n")
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 @pytest.mark.parametrize("extra", [b"Expect: 100-continue\r\n", b"Connection: close\r\n"])
 def test_refusal_before_the_body_reaches_its_client(lane: Lane, extra: bytes) -> None:
-    """A client that is refused before it has sent its body can send it, and read the refusal."""
+    """A client that gets a refusal early can send its body and read the refusal."""
 
     async def test() -> None:
         async with connected(lane) as client:
             client.writer.write(TOO_LONG.replace(b"70000", b"5000000") + extra + b"\r\n")
             await until(lambda: not client.is_fast() and client.connection._message is Message.BODY)
-            # More than lies between two sockets: whoever is reset while sending reads no answer.
+            # More than all buffers take: a client that is reset while it sends reads no response.
             client.writer.write(b" " * 5_000_000 + request("GET", "/api/users/ada"))
             await client.writer.drain()
             status, headers, _ = await client.answer()
             assert (status, headers[b"connection"]) == (413, b"close")
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
             assert client.records.begun == 0
 
     run(test())
@@ -210,8 +210,8 @@ def test_refusal_before_the_body_reaches_its_client(lane: Lane, extra: bytes) ->
         (request("PUT", "/api/users/ada", b'{"group":2}', "Expect: 100-continue\r\n")[:-1], "no"),
     ],
 )
-def test_grace_that_is_over_is_answered(lane: Lane, sent: bytes, applied: str) -> None:
-    """A request that is cancelled as the gateway stops answers 503 with what it left behind."""
+def test_request_beyond_the_grace_period_answers_503(lane: Lane, sent: bytes, applied: str) -> None:
+    """A request that outlasts the grace period answers 503 with the right `applied`."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -227,6 +227,6 @@ def test_grace_that_is_over_is_answered(lane: Lane, sent: bytes, applied: str) -
             status, headers, body = await client.answer()
             assert (status, headers[b"connection"]) == (503, b"close")
             assert json.loads(body)["applied"] == applied
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())

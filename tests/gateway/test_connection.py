@@ -1,4 +1,4 @@
-"""Requests on one connection: cut, sent ahead, refused, and bodies asked for."""
+"""Requests on one connection: split, pipelined, refused, and with `Expect`."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from tests.loop import run, until
 
 PAGES = 64
 MOST_READ = 256 * 1024
-"""Bytes that the event loop reads at once."""
+"""Bytes that the event loop reads at most per call."""
 STREAM = (
     (request("GET", "/api/users/ada"), 200),
     (request("PUT", "/api/users/ada", b'{"group":5}'), 200),
@@ -32,7 +32,7 @@ STREAM = (
 @settings(max_examples=80, deadline=None)
 @given(cuts=st.lists(st.integers(0, sum(len(sent) for sent, _ in STREAM)), max_size=40))
 def test_requests_cut_anywhere(lane: Lane, cuts: list[int]) -> None:
-    """However the bytes of several requests are cut, each has its own answer, in order."""
+    """Requests split at any bytes get their own responses, in order."""
 
     async def test() -> None:
         whole = b"".join(sent for sent, _ in STREAM)
@@ -44,13 +44,13 @@ def test_requests_cut_anywhere(lane: Lane, cuts: list[int]) -> None:
             groups = [json.loads(answers[place][2])["group"] for place in (0, 1, 2, 5)]
             assert groups == [1, 5, 7, 9]
             assert answers[-1][1][b"connection"] == b"close"
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 def test_every_single_cut(lane: Lane) -> None:
-    """One request cut in two, at each of its bytes, is one request."""
+    """A request split at any byte is one request."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -62,8 +62,8 @@ def test_every_single_cut(lane: Lane) -> None:
     run(test())
 
 
-def test_one_is_begun_after_the_other(lane: Lane) -> None:
-    """Requests sent ahead are done one at a time: each finds what the one before it left."""
+def test_pipelined_requests_run_one_at_a_time(lane: Lane) -> None:
+    """A pipelined request starts after the response to the one before it."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -78,8 +78,8 @@ def test_one_is_begun_after_the_other(lane: Lane) -> None:
     run(test())
 
 
-def test_who_sends_ahead_is_not_listened_to(lane: Lane) -> None:
-    """While requests wait no more are received, and once they are answered the rest is."""
+def test_reading_pauses_while_requests_wait(lane: Lane) -> None:
+    """The gateway stops reading while requests wait, and then reads the others."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -96,8 +96,8 @@ def test_who_sends_ahead_is_not_listened_to(lane: Lane) -> None:
     run(test())
 
 
-def test_who_does_not_read_is_not_answered(lane: Lane) -> None:
-    """For a client that does not read its answers no more than a few are made."""
+def test_client_that_does_not_read_gets_few_responses(lane: Lane) -> None:
+    """The gateway runs only a few requests of a client that reads no responses."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -115,8 +115,8 @@ def test_who_does_not_read_is_not_answered(lane: Lane) -> None:
     run(test())
 
 
-def test_body_is_asked_for_in_its_turn(lane: Lane) -> None:
-    """Who waits to be asked for a body is asked after the answers to the requests before it."""
+def test_100_continue_follows_earlier_responses(lane: Lane) -> None:
+    """The gateway sends 100 after the responses to earlier requests."""
 
     async def test() -> None:
         head = request("PUT", "/api/users/ada", b'{"group":3}', "Expect: 100-continue\r\n")[:-11]
@@ -132,8 +132,8 @@ def test_body_is_asked_for_in_its_turn(lane: Lane) -> None:
     run(test())
 
 
-def test_body_that_came_is_asked_for_once(lane: Lane) -> None:
-    """A body that its client announces is asked for once at most, and before the answer."""
+def test_100_continue_is_sent_at_most_once(lane: Lane) -> None:
+    """The gateway sends at most one 100 per request, before its response."""
 
     async def test() -> None:
         whole = request("PUT", "/api/users/ada", b'{"group":3}', "Expect: 100-continue\r\n")
@@ -150,8 +150,8 @@ def test_body_that_came_is_asked_for_once(lane: Lane) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-def test_what_is_not_here_as_a_whole_is_not_done(lane: Lane, method: str) -> None:
-    """A request with too long a body is refused, also where no body would have been looked at."""
+def test_too_long_body_is_refused_with_every_method(lane: Lane, method: str) -> None:
+    """A request with too long a body is refused, even if its method needs no body."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -162,8 +162,8 @@ def test_what_is_not_here_as_a_whole_is_not_done(lane: Lane, method: str) -> Non
     run(test())
 
 
-def test_a_megabyte_in_chunks_is_passed_over(lane: Lane) -> None:
-    """A well-formed chunked body that is too long has one answer, and the next request its own."""
+def test_megabyte_in_chunks_gets_one_response(lane: Lane) -> None:
+    """After a chunked body that is too long, the next request gets its own response."""
 
     async def test() -> None:
         async with connected(lane) as client:
@@ -174,8 +174,8 @@ def test_a_megabyte_in_chunks_is_passed_over(lane: Lane) -> None:
     run(test())
 
 
-def test_old_clients_are_not_asked_for_a_body(lane: Lane) -> None:
-    """HTTP/1.0 knows no 100 (RFC 9110, section 10.1.1)."""
+def test_http_1_0_gets_no_100(lane: Lane) -> None:
+    """The gateway sends no 100 to HTTP/1.0 (RFC 9110, section 10.1.1)."""
 
     async def test() -> None:
         whole = request("PUT", "/api/users/ada", b'{"group":3}', "Expect: 100-continue\r\n")
@@ -196,13 +196,13 @@ def test_field_without_end(lane: Lane) -> None:
         async with connected(lane) as client:
             client.send(request("GET", "/api/users/ada", extra="If-Match: *\r\n" * 10_000))
             assert (await client.answer())[0] == 431
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 def test_state_can_be_read(lane: Lane) -> None:
-    """A connection tells in one line what it is about."""
+    """The `repr` of a connection shows its phase in one line."""
 
     async def test() -> None:
         async with connected(lane) as client:

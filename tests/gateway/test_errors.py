@@ -1,4 +1,4 @@
-"""The table of errors, and the answers to what goes wrong inside."""
+"""The table of errors, and the responses to failures inside the gateway."""
 
 import asyncio
 import json
@@ -21,44 +21,44 @@ NAMES = {
     "UnavailableError": {503},
     "ApplicationError": {500},
 }
-INSIDES = "the insides"
+INSIDES = "text of the exception"
 
 
 class Failing:
-    """`Records` of which every method fails in one way."""
+    """`Records` whose methods all raise one exception."""
 
     def __init__(self, failure: Exception) -> None:
         self._failure = failure
 
     async def read(self, id: str) -> bytes | None:
-        """As `Records.read`."""
+        """Implement `Records.read`."""
         raise self._failure
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """As `Records.change`."""
+        """Implement `Records.change`."""
         raise self._failure
 
     async def count(self) -> int:
-        """As `Records.count`."""
+        """Implement `Records.count`."""
         raise self._failure
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """As `Records.page`."""
+        """Implement `Records.page`."""
         raise self._failure
 
     def ready(self) -> bool:
-        """As `Records.ready`."""
+        """Implement `Records.ready`."""
         return False
 
     def status(self) -> dict[str, object]:
-        """As `Records.status`."""
+        """Implement `Records.status`."""
         return {}
 
 
 def ask(
     failure: Exception, method: str, path: str, body: bytes = b"", lane: Lane = Lane.ASGI
 ) -> tuple[int, dict[str, str], Any]:
-    """One request to a gateway whose records fail: status, headers and JSON."""
+    """Send one request to a gateway whose records fail; return status, headers and JSON."""
 
     async def exchange() -> bytes:
         async with listening(lane, Failing(failure)) as (server, address):
@@ -115,28 +115,29 @@ def test_bodies(error: Error) -> None:
 
 
 def test_one_wrong_field() -> None:
-    """A refusal for one field says so in its message and in its one detail."""
+    """A refusal names the field in its message and in its one detail."""
     body = json.loads(invalid("group", "too large").body())
-    assert body["message"] == "group: too large"
+    assert body["message"] == (
+        "group: too large. Nothing was changed; correct the request and send it again"
+    )
     assert body["details"] == [{"field": "group", "message": "too large"}]
 
 
 @pytest.mark.parametrize(("method", "path"), READS + LISTS + CHANGES)
 @pytest.mark.parametrize("applied", Applied)
 def test_undecided(lane: Lane, method: str, path: str, applied: Applied) -> None:
-    """What was not decided answers 503, whether it was applied, and when to try again."""
-    status, headers, error = ask(Unavailable(applied, "nobody there"), method, path, ADA, lane)
+    """An undecided operation answers 503 with `applied` and a time to try again."""
+    status, headers, error = ask(Unavailable(applied, "two are down"), method, path, ADA, lane)
     assert (status, headers["retry-after"]) == (503, "1")
     assert set(error) == {"name", "message", "applied"}
     assert (error["name"], error["applied"]) == ("UnavailableError", applied.value)
-    assert "nobody there" in error["message"]
-    said = "nothing was changed" in error["message"]
-    assert said == (applied is Applied.NO)
+    assert "two are down" in error["message"]
+    assert ("nothing was changed" in error["message"]) == (applied is Applied.NO)
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
 def test_too_many_keyed(lane: Lane, method: str, path: str) -> None:
-    """A record without room for a keyed write answers 429, when to try again, and applied: no."""
+    """A record without room for a key answers 429, `applied: no` and a time to try again."""
     status, headers, error = ask(TooManyKeyed(17), method, path, ADA, lane)
     assert (status, headers["retry-after"]) == (429, "17")
     assert set(error) == {"name", "message", "applied"}
@@ -148,7 +149,7 @@ def test_too_many_keyed(lane: Lane, method: str, path: str) -> None:
 def test_defect_on_a_read(
     lane: Lane, method: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A defect answers 500 without its insides, and a read has changed nothing."""
+    """A defect in a read answers 500 without the exception's text, and `applied: no`."""
     status, _, error = ask(ZeroDivisionError(INSIDES), method, path, b"", lane)
     assert (status, error["name"], error["applied"]) == (500, "ApplicationError", "no")
     assert INSIDES not in json.dumps(error)
@@ -158,7 +159,7 @@ def test_defect_on_a_read(
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
 def test_defect_on_a_change(lane: Lane, method: str, path: str) -> None:
-    """After a defect in a change it is unknown whether it was applied, and the answer says so."""
+    """A defect in a change answers 500 with `applied: unknown`."""
     status, headers, error = ask(ZeroDivisionError(INSIDES), method, path, ADA, lane)
     assert (status, error["name"], error["applied"]) == (500, "ApplicationError", "unknown")
     assert headers["connection"] == "close"
@@ -166,7 +167,7 @@ def test_defect_on_a_change(lane: Lane, method: str, path: str) -> None:
 
 
 def test_not_ready() -> None:
-    """A gateway that cannot decide says so on /readyz, and on /healthz that it lives."""
+    """A gateway without a quorum answers 503 on /readyz and 200 on /healthz."""
     failure = ZeroDivisionError(INSIDES)
     assert ask(failure, "GET", "/readyz")[::2] == (503, {"ready": False})
     assert ask(failure, "GET", "/healthz")[::2] == (200, {"healthy": True})

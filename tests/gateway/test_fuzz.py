@@ -1,4 +1,4 @@
-"""Whatever is sent to a gateway, what comes back is HTTP and JSON, and never a defect."""
+"""A gateway answers arbitrary input with HTTP and JSON, and never with a defect."""
 
 import json
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ queries = st.lists(
     max_size=3,
 ).map(lambda pairs: "&".join(f"{name}={value}" for name, value in pairs))
 paths = st.builds(
-    lambda start, rest, query: start + "/".join(rest) + (f"?{query}" if query else ""),
+    lambda start, names, query: start + "/".join(names) + (f"?{query}" if query else ""),
     st.sampled_from(["/", "/api/users/", "/api/users", "/api/users/fuzz-1"]),
     st.lists(parts | visible, max_size=2),
     queries,
@@ -137,7 +137,7 @@ def check(method: str, answer: Answer) -> None:
 def test_any_request(
     fuzzed: Api, method: str, path: str, body: bytes | None, headers: dict[str, str]
 ) -> None:
-    """Any request is answered by a documented status, and errors by JSON of their exact shape."""
+    """Each request gets a documented status, and errors have their exact JSON shape."""
     if headers.get("Connection") == "close":
         del headers["Connection"]
     try:
@@ -181,7 +181,7 @@ pieces = st.sampled_from(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_bytes(fuzzed: Api, sent: bytes) -> None:
-    """Any bytes are answered by HTTP with documented statuses, or by none, and disturb nobody."""
+    """Arbitrary bytes get documented statuses or no response, and affect no other client."""
     with fuzzed.socket() as connection:
         connection.sendall(sent)
         connection.shutdown(1)

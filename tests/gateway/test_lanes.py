@@ -1,4 +1,4 @@
-"""The two lanes of a gateway: the same bytes from both, and handing over in every state."""
+"""The two lanes: equal bytes from both, and a hand-over in each state."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ Sent = tuple[str, str, str, list[str]]
 
 
 class Scripted:
-    """`Records` with one answer to all reads, and one to all changes."""
+    """`Records` with one result for all reads, and one for all changes."""
 
     def __init__(self, stored: bytes | Exception | None, outcome: Outcome | Exception) -> None:
         self._stored = stored
@@ -58,14 +58,14 @@ class Scripted:
         self.calls: list[object] = []
 
     async def read(self, id: str) -> bytes | None:
-        """As `Records.read`."""
+        """Implement `Records.read`."""
         self.calls.append(id)
         if isinstance(self._stored, Exception):
             raise self._stored
         return self._stored
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """As `Records.change`."""
+        """Implement `Records.change`."""
         self.calls.append((id, change, key))
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -73,24 +73,24 @@ class Scripted:
         return Answer(self._outcome, None if gone else ADA)
 
     async def count(self) -> int:
-        """As `Records.count`."""
+        """Implement `Records.count`."""
         return 1
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """As `Records.page`."""
+        """Implement `Records.page`."""
         return Page([ADA], Cursor(1, "ada") if limit == 1 else None)
 
     def ready(self) -> bool:
-        """As `Records.ready`."""
+        """Implement `Records.ready`."""
         return False
 
     def status(self) -> dict[str, object]:
-        """As `Records.status`."""
+        """Implement `Records.status`."""
         return {"nodes": {}}
 
 
 async def exchange(lane: Lane, records: Records, sent: bytes) -> bytes:
-    """Every byte that one connection is answered until it ends."""
+    """Read all bytes of a connection until it ends."""
     async with listening(lane, records) as (server, address):
         server.default_headers = [(b"date", b"today")]
         reader, writer = await asyncio.open_connection(*address)
@@ -105,7 +105,7 @@ async def exchange(lane: Lane, records: Records, sent: bytes) -> bytes:
 tags = st.sampled_from(["*", '"0123456789abcdef"', '"x", W/"y"', "garbage", "", ","])
 targets = st.sampled_from(
     ["ada", "ada/", "a%64a", "no%2Fone", "%00", "x" * 129, "count", "", "a/b", "ada?x=1", "ada%0A"]
-).map(lambda rest: f"/api/users/{rest}") | st.sampled_from(
+).map(lambda path: f"/api/users/{path}") | st.sampled_from(
     ["/api/users", "/api/users?limit=1", "/api/users/?after=AABh", "/healthz", "/readyz", "/x", "/"]
 )
 BODIES = {
@@ -134,7 +134,7 @@ failures = st.sampled_from([Unavailable(applied, "no two answered") for applied 
 
 
 def _until_close(sent: list[Sent]) -> Iterator[Sent]:
-    """The requests up to the one that ends the connection: what follows is reset."""
+    """Cut the requests after the one that ends the connection."""
     for each in sent:
         yield each
         if "Connection: close\r\n" in each[3]:
@@ -152,7 +152,7 @@ def test_same_bytes(
     stored: bytes | Exception | None,
     outcome: Outcome | Exception,
 ) -> None:
-    """Both lanes answer every request by the same bytes, and do the same to the records."""
+    """Both lanes send the same bytes, and make the same calls to the records."""
 
     async def test() -> None:
         whole = b"".join(
@@ -171,7 +171,7 @@ def test_same_bytes(
 
 @pytest.mark.parametrize("sent", FAST, ids=lambda sent: sent.split(b" ")[0].decode())
 def test_fast_lane_keeps_ordinary_requests(sent: bytes) -> None:
-    """Requests on single users, one after the other and cut anywhere, stay on the fast lane."""
+    """Plain requests on single users stay on the fast lane, split at any byte."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:
@@ -184,7 +184,7 @@ def test_fast_lane_keeps_ordinary_requests(sent: bytes) -> None:
 
 
 def test_twenty_thousand_requests_on_the_fast_lane() -> None:
-    """One connection carries 20,000 requests on the fast lane, each answered right."""
+    """One connection serves 20,000 requests on the fast lane correctly."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:
@@ -201,7 +201,7 @@ def test_twenty_thousand_requests_on_the_fast_lane() -> None:
 @pytest.mark.parametrize("before", [0, 1, 7])
 @pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
 def test_hands_over(sent: bytes, status: int, before: int) -> None:
-    """The other lane answers a request that is not ordinary, and all that follow."""
+    """The complete lane serves an unusual request and all later ones."""
 
     async def test() -> None:
         has_body = not sent.startswith(b"HEAD")
@@ -223,7 +223,7 @@ def test_hands_over(sent: bytes, status: int, before: int) -> None:
 @pytest.mark.parametrize("before", [0, 1, 7])
 @pytest.mark.parametrize(("sent", "status"), LAST.values(), ids=LAST.keys())
 def test_hands_over_for_the_last_answer(sent: bytes, status: int, before: int) -> None:
-    """What ends a connection is answered by the other lane, after the answers that are due."""
+    """The complete lane refuses invalid input after the responses that are due."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:
@@ -233,14 +233,14 @@ def test_hands_over_for_the_last_answer(sent: bytes, status: int, before: int) -
             assert await client.statuses(before) == [200] * before
             answered, fields, _ = await client.answer()
             assert (answered, fields[b"connection"]) == (status, b"close")
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 @pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
 def test_hands_over_however_it_is_cut(sent: bytes, status: int) -> None:
-    """A request that arrives in two pieces is handed over whole, wherever it is cut."""
+    """A request split at any byte is handed over whole."""
 
     async def test() -> None:
         has_body = not sent.startswith(b"HEAD")
@@ -259,7 +259,7 @@ def test_hands_over_however_it_is_cut(sent: bytes, status: int) -> None:
 
 @pytest.mark.parametrize(("sent", "status"), OTHERS.values(), ids=OTHERS.keys())
 def test_hands_over_while_an_answer_is_under_way(sent: bytes, status: int) -> None:
-    """A request behind one that is being answered is handed over once that one is."""
+    """A request behind another is handed over after the response to that one."""
 
     async def test() -> None:
         has_body = not sent.startswith(b"HEAD")
@@ -280,7 +280,7 @@ def test_hands_over_while_an_answer_is_under_way(sent: bytes, status: int) -> No
 
 
 def test_hands_over_requests_sent_ahead() -> None:
-    """Requests that come together are answered in their order, by the other lane."""
+    """The complete lane serves pipelined requests in order."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:
@@ -295,7 +295,7 @@ def test_hands_over_requests_sent_ahead() -> None:
 
 
 def test_hands_over_as_the_gateway_stops() -> None:
-    """A connection that stops is handed over for the requests that have come, and then ends."""
+    """A stopping connection is handed over for its received requests, and then ends."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:
@@ -304,13 +304,13 @@ def test_hands_over_as_the_gateway_stops() -> None:
             client.shut_down()
             client.records.gate.set()
             assert await client.statuses(2) == [200, 200]
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 def test_hands_over_a_client_that_stops_sending() -> None:
-    """A client that closes its sending half behind a request to hand over gets its answers."""
+    """A half-closed client gets its responses after a hand-over."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:
@@ -323,13 +323,13 @@ def test_hands_over_a_client_that_stops_sending() -> None:
             await asyncio.sleep(0.02)
             client.records.gate.set()
             assert await client.statuses(2) == [200, 200]
-            assert await client.rest() == b""
+            assert await client.remaining() == b""
 
     run(test())
 
 
 def test_hands_over_a_client_that_reads_late() -> None:
-    """A client that is handed over with an answer unread gets all of its answers."""
+    """A client that is handed over with a response unread gets all its responses."""
 
     async def test() -> None:
         async with connected(Lane.FAST) as client:

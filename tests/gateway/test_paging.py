@@ -1,4 +1,4 @@
-"""Paging: from a page's link back to where the next one starts."""
+"""The parameters of a LIST, and the link to the next page."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +13,8 @@ ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._~@:+-]{0,127}", fullmatch=True)
 
 @given(st.integers(0, PARTITIONS - 1), ids, st.integers(1, 1000))
 @settings(max_examples=80, deadline=None)
-def test_a_link_leads_where_it_should(partition: int, id: str, limit: int) -> None:
-    """A link is a query that asks for the same number of records after the same one."""
+def test_link_leads_to_the_next_page(partition: int, id: str, limit: int) -> None:
+    """A link parses into its own cursor and limit."""
     cursor = Cursor(partition, id)
     link = next_link("/api/users/", cursor, limit).decode()
     target, _, rel = link.partition(">; ")
@@ -28,13 +28,13 @@ def test_a_link_leads_where_it_should(partition: int, id: str, limit: int) -> No
 @given(st.integers(0, 2**63 - 1), st.integers(1, 1000))
 @settings(max_examples=80, deadline=None)
 def test_offsets(offset: int, limit: int) -> None:
-    """Any offset and limit within bounds is taken as it is."""
+    """An offset and a limit within bounds are accepted unchanged."""
     query = f"limit={limit}&offset={offset}".encode()
     assert parse_paging(query) == Paging(None, offset, limit)
 
 
 def test_defaults() -> None:
-    """Nothing asked is the first ten."""
+    """An empty query asks for the first ten records."""
     assert parse_paging(b"") == Paging(None, 0, 10)
 
 
@@ -49,8 +49,8 @@ def test_defaults() -> None:
     | st.binary(max_size=20)
 )
 @settings(max_examples=150, deadline=None)
-def test_any_query_is_taken_or_refused(query: bytes) -> None:
-    """Whatever a query holds: it is a page within bounds or a refusal, and nothing else."""
+def test_any_query_is_accepted_or_refused(query: bytes) -> None:
+    """Each query gives a page within bounds or a refusal."""
     try:
         paging = parse_paging(query)
     except Refused:

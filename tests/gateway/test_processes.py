@@ -1,4 +1,4 @@
-"""Gateways as processes: several beside one another, and one with nobody behind it."""
+"""Gateway processes: two on one cluster, and one without reachable nodes."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ from tests.process import Process, members
 
 
 def call(api: Api, method: str, path: str, body: object = None, **headers: str) -> Answer:
-    """One request as it is answered, a 503 too."""
+    """Send one request; return its response, even a 503."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     return api._call(api._connection, method, path, body, given)
 
@@ -25,7 +25,7 @@ def call(api: Api, method: str, path: str, body: object = None, **headers: str) 
 def gateways(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Api, Api]]:
-    """Two gateways of one cluster."""
+    """Start two gateways of one cluster."""
     port = free_ports(1)
     one, other = Api(cluster.url), Api(f"http://127.0.0.1:{port}")
     with Process(
@@ -41,7 +41,7 @@ def gateways(
 
 
 def listens(api: Api) -> bool:
-    """Whether anything takes connections there."""
+    """Return whether a process accepts connections on the port."""
     try:
         api.socket().close()
     except ConnectionError:
@@ -54,7 +54,7 @@ def ready(api: Api) -> bool:
 
 
 def test_each_sees_the_others_changes(gateways: tuple[Api, Api]) -> None:
-    """What one gateway has answered the other reads, at once."""
+    """A change through one gateway is visible through the other at once."""
     for one, other in (gateways, gateways[::-1]):
         user = one.make(group=0)
         path = f"/api/users/{user['id']}"
@@ -106,8 +106,8 @@ def test_one_of_two_creates(gateways: tuple[Api, Api]) -> None:
         assert sorted(statuses) == [201] + [409] * 7
 
 
-def test_nobody_there(tmp_path: Path) -> None:
-    """With no node in reach every request answers 503, and truly says that nothing was done."""
+def test_gateway_without_reachable_nodes(tmp_path: Path) -> None:
+    """Without reachable nodes each request answers 503 with the right `applied`."""
     ports = free_ports(4)
     api = Api(f"http://127.0.0.1:{ports}")
     user = api.valid()
@@ -133,7 +133,7 @@ def test_nobody_there(tmp_path: Path) -> None:
             assert answer.user["applied"] == "no"
             assert answer.header("retry-after") == "1"
             if method in ("POST", "PUT", "DELETE"):
-                # This request did nothing, but one before it under the same key may have.
+                # This request changed nothing, but an earlier one with the same key may have.
                 answer = call(api, method, path, body, Idempotency_Key="again")
                 assert (answer.status, answer.user["applied"]) == (503, "unknown")
         assert call(api, "GET", "/nothing").status == 404
@@ -143,10 +143,8 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopping_when_told_is_no_failure(
-    tmp_path: Path, number: signal.Signals, lane: str
-) -> None:
-    """A gateway that is told to stop ends with exit code 0, as whoever supervises it expects."""
+def test_stop_on_a_signal_exits_with_0(tmp_path: Path, number: signal.Signals, lane: str) -> None:
+    """A gateway that gets a stop signal exits with code 0."""
     port = free_ports(4)
     with Process(
         tmp_path,
@@ -160,7 +158,7 @@ def test_stopping_when_told_is_no_failure(
 
 
 def test_every_node_paused(tmp_path: Path) -> None:
-    """While no node answers, changes answer 503 soon, and what they say of the outcome is true."""
+    """While all nodes are paused, changes soon answer 503 with the right `applied`."""
     with Cluster(tmp_path) as cluster:
         api = Api(cluster.url)
         user = api.make(group=0)
@@ -168,21 +166,21 @@ def test_every_node_paused(tmp_path: Path) -> None:
         nodes = [pid for name, pid in cluster.pids().items() if name != "gateway"]
         for pid in nodes:
             os.kill(pid, signal.SIGSTOP)
-        said = []
+        outcomes = []
         for number in range(1, 6):
             start = time.monotonic()
             named = {"Idempotency_Key": "k5"} if number == 5 else {}
             answer = call(api, "PUT", path, {"group": number}, **named)
             assert time.monotonic() - start < 1
             refusal(answer, 503, "UnavailableError")
-            said.append(answer.user["applied"])
+            outcomes.append(answer.user["applied"])
         for pid in nodes:
             os.kill(pid, signal.SIGCONT)
-        # The first was sent to a node before anybody could know that it slept.
-        assert said[0] == "unknown"
+        # The gateway sent the first one before it could find out that the node was paused.
+        assert outcomes[0] == "unknown"
         assert wait_for(lambda: ready(api), 20)
         time.sleep(0.5)
-        possible = {0} | {at + 1 for at, applied in enumerate(said) if applied == "unknown"}
+        possible = {0} | {at + 1 for at, applied in enumerate(outcomes) if applied == "unknown"}
         assert api.call("GET", path).user["group"] in possible
         last = api.call("PUT", path, {"group": 5}, {"Idempotency-Key": "k5"})
         assert last.status == 200

@@ -1,4 +1,4 @@
-"""The router where the simulation, which tests what it answers, does not look."""
+"""Parts of the router that the simulation does not reach."""
 
 import asyncio
 import gc
@@ -17,7 +17,10 @@ from ddb.wire.ports import Condition, Silent
 
 
 class Failing:
-    """A `Transport` to nodes that look well, of which every request fails, one kind `late`."""
+    """A `Transport` to nodes that are UP and silent.
+
+    `late`: the type of request that fails 10 ms later than the others; None: all fail at once.
+    """
 
     def __init__(self, late: type[Request] | None) -> None:
         self._late = late
@@ -25,7 +28,7 @@ class Failing:
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+        """Implement `Transport.ask`."""
         loop = asyncio.get_running_loop()
         asked: asyncio.Future[Reply] = loop.create_future()
 
@@ -37,7 +40,7 @@ class Failing:
         return asked
 
     def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
+        """Implement `Transport.condition`."""
         return Condition.UP
 
 
@@ -46,12 +49,12 @@ class Failing:
 def test_no_failure_of_a_home_is_left_for_the_log(
     late: type[Request] | None, given_up: bool
 ) -> None:
-    """Where both homes fail a read, at once or in turn, the log has no exception nobody took."""
-    said: list[dict[str, Any]] = []
+    """After both homes fail a read, asyncio logs no unread exception."""
+    unread: list[dict[str, Any]] = []
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: said.append(context))
+        loop.set_exception_handler(lambda _, context: unread.append(context))
         router = Router(Ring(("a", "b", "c")), Failing(late), SystemClock(), random.Random(1))
         reading = asyncio.create_task(router.read("ada"))
         if given_up:
@@ -67,11 +70,11 @@ def test_no_failure_of_a_home_is_left_for_the_log(
 
     asyncio.run(scenario())
     gc.collect()
-    assert said == []
+    assert unread == []
 
 
 class Answering:
-    """A `Transport` to nodes that give these answers one by one, None for silence."""
+    """A `Transport` that gives these replies in order; None: silence."""
 
     def __init__(self, *answers: Reply | None) -> None:
         self._answers = list(answers)
@@ -79,7 +82,7 @@ class Answering:
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+        """Implement `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         answer = self._answers.pop(0)
         if answer is None:
@@ -89,7 +92,7 @@ class Answering:
         return asked
 
     def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
+        """Implement `Transport.condition`."""
         return Condition.UP
 
 
@@ -103,10 +106,10 @@ class Answering:
         ((None,), False),
     ],
 )
-def test_full_record_refuses_for_certain_only_where_nothing_is_under_way(
+def test_full_record_answers_unknown_after_an_attempt_that_may_act(
     before: tuple[Reply | None, ...], certain: bool
 ) -> None:
-    """A full record's answer is `TooManyKeyed`, or unknown after an attempt that may have acted."""
+    """A full record raises `TooManyKeyed`, or `Unavailable` after an attempt that may act."""
 
     async def scenario() -> None:
         transport = Answering(*before, LogFull(17))

@@ -15,7 +15,7 @@ from ddb.gateway.api.schema import Schema, load
 USERS = load("user")
 ADA: Document = {"id": "ada", "name": "Ada", "email": "ada@example.com", "group": 1}
 
-# What one regular expression or counting of characters may take otherwise than another.
+# Characters that two regular expression engines or length rules may treat differently.
 TRICKY = "\n\r\t\0 \u0085\u00a0\u2028\u2029\u200b\ufeff\u212a\u017fé٣²ａ😀e\u0301/.@-+~:_%*\\^$'\""
 PLAIN = "abzAZ019count"
 
@@ -30,7 +30,7 @@ long_texts = st.builds(
 
 @st.composite
 def nearly(draw: st.DrawFn, good: st.SearchStrategy[str]) -> str:
-    """A good text with a few characters put in, taken out or changed."""
+    """Draw a valid text with a few characters added, removed or changed."""
     text = draw(good)
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(text)))
@@ -93,13 +93,13 @@ documents = st.fixed_dictionaries(
 @example(ADA | {"email": "a@b.co\n"})
 @example(ADA | {"email": "a..b@b.co"})
 @example(ADA | {"email": "a\n..b@b.co"})
-def test_the_quick_and_the_wordy_agree(document: Document) -> None:
-    """What the quick validator takes the explaining one has no error for, and the other way."""
-    for quick, wordy in (
+def test_deciding_and_explaining_validators_agree(document: Document) -> None:
+    """The deciding validator accepts exactly the documents without an explained error."""
+    for decide, explain in (
         (USERS._whole, USERS._explain_whole),
         (USERS._partial, USERS._explain_partial),
     ):
-        assert quick.is_valid(document) == (not list(wordy.iter_errors(document)))
+        assert decide.is_valid(document) == (not list(explain.iter_errors(document)))
 
 
 def refusal(check: Callable[[Document], object], document: Document) -> Refused | None:
@@ -113,7 +113,7 @@ def refusal(check: Callable[[Document], object], document: Document) -> Refused 
 @given(documents)
 @settings(max_examples=120, deadline=None)
 def test_every_refusal_is_explained(document: Document) -> None:
-    """A refused document is told what is wrong, one detail per field, and of its own fields."""
+    """A refusal has one detail per faulty field, and names no other field."""
     for refused in filter(None, map(refusal, (USERS.whole, USERS.partial), (document,) * 2)):
         details = refused.details
         assert details
@@ -138,7 +138,7 @@ def test_every_refusal_is_explained(document: Document) -> None:
 )
 @settings(max_examples=80, deadline=None)
 def test_every_valid_user_is_stored_as_it_is(document: Document) -> None:
-    """A valid user is taken, and stored with its fields in the schema's order."""
+    """A valid user is stored with its fields in the schema's order."""
     stored = json.loads(USERS.whole(document))
     assert stored == document
     assert list(stored) == ["id", "name", "email", "group"]
@@ -147,7 +147,7 @@ def test_every_valid_user_is_stored_as_it_is(document: Document) -> None:
 @given(st.text(characters, max_size=130))
 @settings(max_examples=80, deadline=None)
 def test_an_id_in_a_path_is_an_id_in_a_body(text: str) -> None:
-    """What may be an id may be one wherever it is said."""
+    """A path and a body accept the same ids."""
     try:
         USERS.whole(ADA | {"id": text})
     except Refused:
@@ -157,7 +157,7 @@ def test_an_id_in_a_path_is_an_id_in_a_body(text: str) -> None:
 
 
 def test_the_file_is_a_schema_that_others_can_read() -> None:
-    """The file is a JSON Schema that describes every field in words."""
+    """The file is a JSON Schema that describes each field."""
     text = resources.files("ddb.gateway.api").joinpath("user.schema.json").read_text("utf-8")
     definition = json.loads(text)
     assert definition == USERS.definition
@@ -167,8 +167,8 @@ def test_the_file_is_a_schema_that_others_can_read() -> None:
 
 
 @pytest.mark.parametrize("depth", [10, 300, 900, 990, 1000, 1010, 1100, 5000])
-def test_deep_documents_are_refused_calmly(depth: int) -> None:
-    """A document nested deeper than anything can follow is refused as such."""
+def test_deep_documents_are_refused(depth: int) -> None:
+    """A document that is nested too deeply gets a refusal with details."""
     value: object = 1
     for _ in range(depth):
         value = [value]
@@ -198,7 +198,7 @@ samples = st.sampled_from(
 
 
 def fields_with(formats: list[str]) -> st.SearchStrategy[dict[str, object]]:
-    """One field's schema, of what ddb's schemas are made of."""
+    """Draw the schema of one field."""
     limits = st.integers(0, 5)
     return st.one_of(
         st.fixed_dictionaries(
@@ -220,7 +220,7 @@ def fields_with(formats: list[str]) -> st.SearchStrategy[dict[str, object]]:
 
 
 def schemas(formats: list[str]) -> st.SearchStrategy[Schema]:
-    """A flat record's schema."""
+    """Draw the schema of a flat record."""
     names = ["id", "a", "b", "c"]
     return st.builds(
         lambda fields, required: Schema(
@@ -245,7 +245,7 @@ loose = st.dictionaries(
 @given(schemas(BOTH_CHECK), loose)
 @settings(max_examples=300, deadline=None)
 def test_both_libraries_agree_on_any_schema(schema: Schema, document: Document) -> None:
-    """Whatever fields a record type has, what decides and what explains take the same."""
+    """Both libraries accept the same documents under any schema."""
     assert schema._whole.is_valid(document) == schema._explain_whole.is_valid(document)
     assert schema._partial.is_valid(document) == schema._explain_partial.is_valid(document)
 
@@ -253,7 +253,7 @@ def test_both_libraries_agree_on_any_schema(schema: Schema, document: Document) 
 @given(schemas(BOTH_CHECK + ONE_CHECKS), loose)
 @settings(max_examples=300, deadline=None)
 def test_no_refusal_is_without_details(schema: Schema, document: Document) -> None:
-    """Whatever fields and formats a record type has, each refusal says what is wrong."""
+    """Each refusal has details, under any schema and format."""
     for check in (schema.whole, schema.partial):
         refused = refusal(check, document)
         if refused is not None:
@@ -265,7 +265,7 @@ def test_no_refusal_is_without_details(schema: Schema, document: Document) -> No
 
 @pytest.mark.parametrize("format", [*BOTH_CHECK, *ONE_CHECKS])
 def test_formats_are_checked(format: str) -> None:
-    """A field with a format refuses what has another one, and the refusal names the field."""
+    """A value of another format is refused, and the refusal names the field."""
     field = {"type": "string", "format": format, "description": f"a value of format {format}"}
     schema = Schema({"type": "object", "properties": {"id": {"type": "string"}, "x": field}})
     refused = refusal(schema.partial, {"x": "no such thing !"})

@@ -51,7 +51,7 @@ def test_protocols_are_made_as_uvicorn_makes_them() -> None:
     ],
 )
 def test_methods(name: str) -> None:
-    """Every method that the gateway overrides or calls is there."""
+    """Uvicorn has each method that the gateway overrides or calls."""
     assert inspect.isfunction(getattr(HttpToolsProtocol, name))
 
 

@@ -1,1 +1,1 @@
-"""What clients see: users, their schema, entity tags, paging, errors, responses."""
+"""The HTTP interface: users, their schema, entity tags, paging, errors, responses."""

@@ -1,7 +1,7 @@
-"""The errors that clients see, as one table: name, HTTP status, and what it means for their data.
+"""The errors that clients see: name, HTTP status, and the state of their data.
 
-A refusal changes nothing. Only `UnavailableError` can leave a change of unknown outcome behind,
-and it says so in `applied`.
+A message has three parts: the event, its meaning for the data, the remedy. A 4xx error means that
+nothing was changed. After a 500 or 503 the field `applied` tells whether a change was made.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,14 @@ import msgspec
 from ddb.gateway.records import Applied, TooManyKeyed, Unavailable
 
 _READS = ("GET", "HEAD")
+_UNCHANGED = "nothing was changed"
+_MOST_FIELDS_IN_MESSAGE = 4
+"""Too low: a client that shows the message alone sees one fault after another. Too high: a body
+with 3,000 wrong fields makes a message of more than 100 KB. `details` has all of them."""
 
 
 class Error(Enum):
-    """Every error: its name in the answer, its status, and whether a change may have been made."""
+    """Each error: name in the body, HTTP status, whether a change may have been made."""
 
     INVALID = ("InvalidRequestError", 400, False)
     TOO_LARGE = ("InvalidRequestError", 413, False)
@@ -38,18 +42,20 @@ class Error(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What is wrong with one field ("" for the request as a whole)."""
+    """The fault of one field; `field` is empty for the request as a whole."""
 
     field: str
     message: str
 
 
 class Refused(Exception):
-    """A request that is answered by an error.
+    """Ends a request with an error response.
 
     Args:
-        closes: True: what follows on the connection cannot be trusted, so it ends.
-            False: the connection goes on.
+        message: the event, its meaning for the data, the remedy.
+        applied: whether a change was made; None for errors that never change anything.
+        closes: True: the response ends the connection, because the bytes behind this request
+            may not be a request. False: the connection stays open.
     """
 
     def __init__(
@@ -71,7 +77,7 @@ class Refused(Exception):
         self.closes = closes
 
     def body(self) -> bytes:
-        """The JSON answer."""
+        """Encode the error as JSON."""
         answer: dict[str, object] = {"name": self.error.label, "message": self.message}
         if self.error.label == "InvalidRequestError":
             answer["details"] = [
@@ -83,48 +89,58 @@ class Refused(Exception):
 
 
 def invalid(field: str, message: str) -> Refused:
-    """A 400 with one detail."""
-    where = f"{field}: " if field else ""
-    return Refused(Error.INVALID, f"{where}{message}", details=(Detail(field, message),))
+    """Make a 400 for one field, or for the request as a whole if `field` is empty."""
+    return invalid_fields((Detail(field, message),))
+
+
+def invalid_fields(details: tuple[Detail, ...]) -> Refused:
+    """Make a 400. The message names the first `_MOST_FIELDS_IN_MESSAGE` faults."""
+    faults = "; ".join(
+        f"{detail.field}: {detail.message}" if detail.field else detail.message
+        for detail in details[:_MOST_FIELDS_IN_MESSAGE]
+    )
+    message = f"{faults}. Nothing was changed; correct the request and send it again"
+    return Refused(Error.INVALID, message, details=details)
 
 
 def no_such_path() -> Refused:
-    """A 404 for a path that names no resource."""
-    return Refused(Error.NOT_FOUND, "There is nothing at this path")
+    """Make a 404 for a path that names no resource."""
+    message = f"No resource has this path; {_UNCHANGED}; the users are at /api/users/"
+    return Refused(Error.NOT_FOUND, message)
 
 
 def wrong_method(method: str, allowed: str) -> Refused:
-    """A 405; `allowed` is the value of its Allow header."""
+    """Make a 405; `allowed` is the value of its Allow header."""
     return Refused(
         Error.WRONG_METHOD,
-        f"This path does not take {method}; nothing was changed; it takes {allowed}",
+        f"This path does not take {method}; {_UNCHANGED}; it takes {allowed}",
         details=(Detail("method", f"it takes one of {allowed}"),),
         headers=((b"allow", allowed.encode()),),
     )
 
 
 def undecided(unavailable: Unavailable) -> Refused:
-    """A 503, with what it means for the client's data."""
+    """Make a 503 for an operation that the cluster did not decide in time."""
     meaning = (
-        "nothing was changed"
+        f"{_UNCHANGED}; send the request again after {unavailable.retry_after_s} s"
         if unavailable.applied is Applied.NO
-        else "the change may have been made or may yet be: read the record, or send the request"
-        " again with the same Idempotency-Key"
+        else "the change may have been made, or may still be made; read the record, or send the"
+        " request again with the same Idempotency-Key"
     )
     return Refused(
         Error.UNAVAILABLE,
         f"Not decided: {unavailable}; {meaning}",
         applied=unavailable.applied,
-        headers=((b"retry-after", b"%d" % unavailable.retry_after),),
+        headers=((b"retry-after", b"%d" % unavailable.retry_after_s),),
     )
 
 
 def too_many_keyed(refused: TooManyKeyed) -> Refused:
-    """A 429, with the time at which the record has room again."""
+    """Make a 429 for a record without room for another Idempotency-Key."""
     return Refused(
         Error.TOO_MANY_KEYED,
-        "This user already remembers as many writes with an Idempotency-Key as it can for ten"
-        " minutes. This request changed nothing. Send it again with the same key after"
+        "This user has no room for another Idempotency-Key; it stores each for ten minutes."
+        " Nothing was changed. Send the request again with the same key after"
         f" {refused.retry_after_s} s",
         applied=Applied.NO,
         headers=((b"retry-after", b"%d" % refused.retry_after_s),),
@@ -132,19 +148,22 @@ def too_many_keyed(refused: TooManyKeyed) -> Refused:
 
 
 def stopped(method: str, *, begun: bool) -> Refused:
-    """A 503 as the gateway stops; `begun`: False: the operation was not, for want of a body."""
+    """Make a 503 for a request that a stopping gateway does not finish.
+
+    `begun`: True: the operation had started. False: it had not, because the body was incomplete.
+    """
     applied = Applied.UNKNOWN if begun and method not in _READS else Applied.NO
-    refused = undecided(Unavailable(applied, "this gateway stops"))
+    refused = undecided(Unavailable(applied, "this gateway is stopping"))
     refused.closes = True
     return refused
 
 
 def defect(method: str) -> Refused:
-    """A 500; the log has the exception, the answer has nothing of it."""
+    """Make a 500. The gateway's log has the exception; the response does not."""
     if method in _READS:
-        meaning, applied = "nothing was changed", Applied.NO
+        meaning, applied = f"{_UNCHANGED}; send the request again", Applied.NO
     else:
-        meaning = "the change may have been made: read the record before sending it again"
+        meaning = "the change may have been made; read the record before you send it again"
         applied = Applied.UNKNOWN
-    message = f"The gateway failed at this request, and its log has the cause; {meaning}"
+    message = f"The gateway failed because of a defect, and its log has the cause; {meaning}"
     return Refused(Error.DEFECT, message, applied=applied)

@@ -1,27 +1,27 @@
-"""Conditions: entity tags, and the headers that compare them (RFC 9110, section 13)."""
+"""Entity tags, and the headers that compare them (RFC 9110, section 13)."""
 
 import re
 
 from ddb.gateway.api.errors import Refused, invalid
 from ddb.record.change import ANY, tag_of
 
-# Empty elements of a list are to be passed over (RFC 9110, section 5.6.1).
+# The pattern skips empty list elements (RFC 9110, section 5.6.1).
 _TAG = re.compile(rb'[ \t,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,[ \t,]*|$)')
 _OURS = re.compile(rb"[0-9a-f]{16}")
 _NOT_OURS = b"none"
-"""Stands for a tag that this gateway never gave out: as long as no tag of ours."""
+"""Replaces a tag that no gateway issued. It matches no record, because issued tags have 8 bytes."""
 
 
 def etag(body: bytes) -> bytes:
-    """The ETag header's value for a record."""
+    """Make the value of the ETag header for a record."""
     return b'"%b"' % tag_of(body).hex().encode()
 
 
 def required_tags(header: bytes) -> tuple[bytes, ...]:
-    """The tags of an If-Match header, as `Change.match` takes them. Raises `Refused` (400)."""
+    """Parse an If-Match header into `Change.match`. Raises `Refused` (400)."""
     if header.strip() == b"*":
         return (ANY,)
-    # Compared strongly: a weak tag matches nothing.
+    # If-Match compares strongly, so a weak tag matches no record.
     return tuple(
         _NOT_OURS if weak or not _OURS.fullmatch(tag) else bytes.fromhex(tag.decode())
         for weak, tag in _tags("If-Match", header)
@@ -29,15 +29,15 @@ def required_tags(header: bytes) -> tuple[bytes, ...]:
 
 
 def fulfilled(required: tuple[bytes, ...], body: bytes) -> bool:
-    """Whether a record is as `required_tags` demand."""
+    """Return whether a record meets the condition that `required_tags` made."""
     return required == (ANY,) or tag_of(body) in required
 
 
 def not_modified(header: bytes, tag: bytes) -> bool:
-    """Whether an If-None-Match header names `tag`, an ETag of ours. Raises `Refused` (400)."""
+    """Return whether an If-None-Match header names `tag`. Raises `Refused` (400)."""
     if header.strip() == b"*":
         return True
-    return any(b'"%b"' % known == tag for _, known in _tags("If-None-Match", header))
+    return any(b'"%b"' % listed == tag for _, listed in _tags("If-None-Match", header))
 
 
 def _tags(name: str, header: bytes) -> list[tuple[bool, bytes]]:

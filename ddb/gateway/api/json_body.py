@@ -1,7 +1,7 @@
-"""Documents: the JSON objects that clients send, taken strictly.
+"""The JSON objects that clients send, parsed strictly.
 
-What one reader takes one way and another reader another way is refused: duplicate keys, NaN,
-numbers beyond any type, text that is no Unicode, anything after the object.
+The parser refuses input that two JSON libraries read differently: duplicate keys, NaN, numbers
+beyond 64 bits, invalid Unicode, bytes after the object.
 """
 
 import json
@@ -13,7 +13,7 @@ from ddb.gateway.api.errors import invalid
 Document = dict[str, object]
 
 MAX_BODY_BYTES = 64 * 1024
-"""Bytes of a request's body."""
+"""Bytes of a request body. Too low: large records fail. Too high: each upload takes more memory."""
 
 _MAX_SHOWN_CHARACTERS = 60
 
@@ -21,9 +21,9 @@ _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
 def parse(body: bytes) -> Document:
-    """The object that `body` is. Raises `Refused` (400)."""
+    """Parse a body into a JSON object. Raises `Refused` (400)."""
     if not body:
-        raise invalid("", "the body is empty; a JSON object is needed")
+        raise invalid("", "the body is empty; it takes a JSON object")
     try:
         document = _decode(body)
     except msgspec.ValidationError as error:
@@ -32,7 +32,7 @@ def parse(body: bytes) -> Document:
         raise invalid("", f"the body is not valid JSON: {error}") from None
     except RecursionError:
         raise invalid("", "the body is nested too deeply") from None
-    # In a flat object without escapes the quotes tell whether a key was there twice.
+    # In a flat object without escapes, a surplus of quotes shows a duplicate key.
     quotes = 2 * len(document) + 2 * sum(type(value) is str for value in document.values())
     if b"\\" in body or body.count(b'"') != quotes:
         _refuse_duplicates(body)
@@ -40,14 +40,14 @@ def parse(body: bytes) -> Document:
 
 
 def short(text: str) -> str:
-    """What a client sent, as an answer may repeat it."""
+    """Shorten a client's text, so that an error message can quote it."""
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."
 
 
 def _not_an_object(error: str) -> str:
     if error.startswith("Expected `object`"):
         return "the body must be a JSON object"
-    return f"the body holds a number that no field can take: {error}"
+    return f"the body has a number that no field takes: {error}"
 
 
 def _refuse_duplicates(body: bytes) -> None:
@@ -61,6 +61,6 @@ def _pairs(pairs: list[tuple[str, object]]) -> Document:
     found: Document = {}
     for key, value in pairs:
         if key in found:
-            raise invalid(short(key), "this field is given twice")
+            raise invalid(short(key), "this field is given twice; a field takes one value")
         found[key] = value
     return found

@@ -1,4 +1,4 @@
-"""Paging: what a LIST request asks for, and the link to its next page."""
+"""The query parameters of a LIST, and the link to its next page."""
 
 import base64
 import binascii
@@ -12,6 +12,8 @@ from ddb.ring.ring import PARTITION_BYTES, PARTITIONS
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
+"""Records of one page. Too low: clients need more requests. Too high: while the
+gateway builds one page, GET and PUT wait."""
 MAX_OFFSET = 2**63 - 1
 _PARAMETERS = ("after", "limit", "offset")
 _MOST_DIGITS = 19
@@ -20,7 +22,7 @@ _LONGEST_ID = 128
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """One page's place and size; `after` and a positive `offset` exclude each other."""
+    """The position and the size of one page; `after` and a positive `offset` exclude each other."""
 
     after: Cursor | None
     offset: int
@@ -28,42 +30,42 @@ class Paging:
 
 
 def parse_paging(query: bytes) -> Paging:
-    """What the query string asks for. Raises `Refused` (400)."""
+    """Parse the query string of a LIST. Raises `Refused` (400)."""
     given = _parameters(query, _PARAMETERS)
     limit = _number("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT)
     offset = _number("offset", given.get("offset", "0"), 0, MAX_OFFSET)
     if "after" not in given:
         return Paging(None, offset, limit)
     if "offset" in given:
-        raise invalid("after", "a page is found by offset or by after, not by both")
+        raise invalid("after", "a page starts at offset or at after; send one of them")
     return Paging(_cursor(given["after"]), 0, limit)
 
 
 def no_parameters(query: bytes) -> None:
-    """Refuse any query string with a parameter. Raises `Refused` (400)."""
+    """Refuse a query string with any parameter. Raises `Refused` (400)."""
     if query:
         _parameters(query, ())
 
 
 def _parameters(query: bytes, taken: tuple[str, ...]) -> dict[str, str]:
-    """The parameters of a query string, each one of `taken` and given once."""
+    """Parse a query string whose parameters are all in `taken` and given once."""
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
-        raise invalid("", "the query string is not URL-encoded UTF-8") from None
+        raise invalid("", "the query string must be URL-encoded UTF-8") from None
     given: dict[str, str] = {}
     for name, value in pairs:
         if name not in taken:
             choice = f"it takes {', '.join(taken)}" if taken else "it takes none"
             raise invalid(short(name), f"this path has no such parameter; {choice}")
         if name in given:
-            raise invalid(name, "this parameter is given twice")
+            raise invalid(name, "this parameter is given twice; send it once")
         given[name] = value
     return given
 
 
 def next_link(path: str, cursor: Cursor, limit: int) -> bytes:
-    """The Link header's value for the page that follows."""
+    """Make the value of the Link header for the next page."""
     place = cursor.partition.to_bytes(PARTITION_BYTES, "big") + cursor.id.encode()
     text = base64.urlsafe_b64encode(place).rstrip(b"=").decode()
     return f'<{path}?after={text}&limit={limit}>; rel="next"'.encode()

@@ -1,13 +1,14 @@
-"""Paths: where the users are, and the normal form in which paths are compared."""
+"""The path of the users, and the normal form of paths."""
 
 from urllib.parse import unquote
 
 USERS = "/api/users"
 COUNT = "count"
-"""The one name below `USERS` that is no id."""
+"""The one name below `USERS` that is not an id."""
 
 _SEPARATES_NOTHING = str.maketrans("/\n", "\N{REPLACEMENT CHARACTER}" * 2)
-"""A decoded slash separates no segments; a pattern's `$` accepts a line feed at the end."""
+"""Replaces a decoded slash, which separates no segments, and a decoded line feed, which `$` in a
+pattern accepts at the end."""
 
 
 def normal(sent: str) -> str:

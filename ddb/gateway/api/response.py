@@ -1,4 +1,4 @@
-"""Responses: status, headers and body as a value that both lanes send."""
+"""HTTP responses as values, which both lanes send."""
 
 from http import HTTPStatus
 
@@ -10,23 +10,25 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 REVALIDATE = (b"cache-control", b"no-cache")
-"""On records: a cache asks with the ETag before it reuses one, so no read is older than asked."""
+"""For responses with an ETag: a cache must check the record before it reuses the response."""
 NO_STORE = (b"cache-control", b"no-store")
-"""On what has no ETag: no cache can check it, so none may keep it."""
+"""For responses without an ETag: no cache can check them, so no cache may store them."""
 CLOSE = (b"connection", b"close")
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 _WITHOUT_LENGTH = (204, 304)
-"""These never have a body, and say nothing of its length."""
+"""These statuses have neither a body nor a content-length."""
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One response; `headers` come before content-length.
+    """One response.
 
     Args:
-        closes: True: the connection ends after this response. False: the client may go on.
+        headers: all except content-length and connection.
+        closes: True: the gateway closes the connection after this response. False: the client
+            may send further requests.
     """
 
     status: int
@@ -35,7 +37,7 @@ class Response(msgspec.Struct, frozen=True):
     closes: bool = False
 
     def fields(self) -> Headers:
-        """Every header of the application, in order."""
+        """List the headers of the response, in order."""
         fields = list(self.headers)
         if self.status not in _WITHOUT_LENGTH:
             fields.append((b"content-length", b"%d" % len(self.body)))
@@ -44,7 +46,12 @@ class Response(msgspec.Struct, frozen=True):
         return fields
 
     def encode(self, common: Headers, *, keep_alive: bool) -> bytes:
-        """Encode as HTTP/1.1; `common` comes first, as the server puts the date there."""
+        """Encode as HTTP/1.1.
+
+        Args:
+            common: the headers of all responses, such as the date; they come first.
+            keep_alive: True: the connection stays open. False: the response announces its end.
+        """
         parts = [_STATUS_LINES[self.status]]
         for name, value in common:
             parts += (name, b": ", value, b"\r\n")
@@ -64,7 +71,7 @@ def plain(status: int, answer: object) -> Response:
 
 
 def refusal(refused: Refused) -> Response:
-    """Make an error's response."""
+    """Make the response to a refused request."""
     headers = [JSON, NO_STORE, *refused.headers]
     closes = refused.error is Error.DEFECT or refused.closes
     return Response(refused.error.status, refused.body(), headers, closes)

@@ -1,8 +1,10 @@
-"""The schema of a record type, read once from its JSON Schema file.
+"""The schema of a record type, read once from a JSON Schema file.
 
-`jsonschema_rs` decides, in 0.4 us; `jsonschema` explains a refusal, in 23 us. Both read the same
-file and check formats. Where only the first refuses (`jsonschema` checks few formats unless further
-packages are installed), the first explains its refusal itself: no refusal is without details.
+`jsonschema_rs` decides, in 0.4 us. `jsonschema` explains a refusal, in 23 us. Both read the same
+file and check formats.
+
+Without further packages `jsonschema` checks few formats. If it finds no fault in a refused record,
+`jsonschema_rs` explains the refusal. So each refusal has details.
 """
 
 import copy
@@ -14,12 +16,12 @@ import jsonschema
 import jsonschema_rs
 import msgspec
 
-from ddb.gateway.api.errors import Detail, Error, Refused, invalid
+from ddb.gateway.api.errors import Detail, Refused, invalid, invalid_fields
 from ddb.gateway.api.json_body import Document, short
 
 
 class Schema:
-    """Checks whole records and partial ones (any subset of the fields)."""
+    """Checks whole records, and partial ones: any subset of the fields."""
 
     def __init__(self, definition: dict[str, Any]) -> None:
         """`definition` is a draft-04 JSON Schema of a flat object."""
@@ -38,7 +40,10 @@ class Schema:
         self._explain_partial = jsonschema.Draft4Validator(partial, format_checker=formats)
 
     def whole(self, document: Document) -> bytes:
-        """A whole record as stored: its fields in the schema's order. Raises `Refused` (400)."""
+        """Check a whole record and encode it for storage. Raises `Refused` (400).
+
+        The stored fields have the order of the schema.
+        """
         if not self._whole.is_valid(document):
             raise self._refusal(self._whole, self._explain_whole, document)
         return msgspec.json.encode(
@@ -51,7 +56,7 @@ class Schema:
             raise self._refusal(self._partial, self._explain_partial, document)
 
     def is_id(self, text: str) -> bool:
-        """Whether a record can have this id."""
+        """Return whether a record can have this id."""
         valid: bool = self._partial.is_valid({"id": text})
         return valid
 
@@ -61,7 +66,7 @@ class Schema:
         explain: jsonschema.Draft4Validator,
         document: Document,
     ) -> Refused:
-        """Why `decide` refuses a document: one detail per field, and at least one."""
+        """Explain why `decide` refuses a document: at least one detail, and one per field."""
         details: dict[str, str] = {}
         try:
             for error in explain.iter_errors(document):
@@ -73,8 +78,7 @@ class Schema:
         except RecursionError:
             raise invalid("", "the body is nested too deeply") from None
         found = tuple(Detail(field, message) for field, message in sorted(details.items()))
-        message = "; ".join(f"{detail.field}: {detail.message}" for detail in found[:4])
-        return Refused(Error.INVALID, message, details=found)
+        return invalid_fields(found)
 
     def _details(self, error: jsonschema.ValidationError, document: Document) -> list[Detail]:
         if error.validator == "required":
@@ -84,9 +88,9 @@ class Schema:
                 if name not in document
             ]
         if error.validator == "additionalProperties":
-            known = ", ".join(self._properties)
+            fields = ", ".join(self._properties)
             return [
-                Detail(short(name), f"there is no such field; a record has {known}")
+                Detail(short(name), f"there is no such field; a record has {fields}")
                 for name in document
                 if name not in self._properties
             ]
@@ -102,7 +106,7 @@ class Schema:
 
 
 def load(name: str) -> Schema:
-    """The schema in the file `NAME.schema.json` beside this module."""
+    """Load the schema from the file `NAME.schema.json` in this package."""
     text = resources.files("ddb.gateway.api").joinpath(f"{name}.schema.json").read_text("utf-8")
     return Schema(json.loads(text))
 

@@ -1,6 +1,6 @@
-"""One request on one user, from its method, id, headers and body to its response.
+"""A request on one user: from method, id, headers and body to the response.
 
-Both lanes call `answer`, so a request gets the same answer whichever lane has its connection.
+Both lanes call `answer`, so a request gets the same response on each of them.
 """
 
 from collections.abc import Mapping
@@ -13,23 +13,26 @@ from ddb.gateway.api.users import Users
 Headers = Mapping[bytes, bytes]
 
 CONDITIONS = frozenset({b"if-match", b"if-none-match", b"idempotency-key"})
-"""The request headers that change what a request does, in lower case."""
+"""The request headers, in lower case, that change the effect of a request."""
 
 _LONGEST_KEY = 255
 _NO_NONE_MATCH = (
-    "it is for GET and HEAD; nothing was changed. PUT, PATCH and DELETE never make a user, and take"
-    " If-Match; POST makes one only where there is none"
+    "only GET and HEAD take it; nothing was changed. Send If-Match with PUT, PATCH and DELETE."
+    " POST needs no condition, because it never replaces a user"
 )
 
 
 async def answer(
     users: Users, method: str, id: str | None, headers: Headers, body: bytes
 ) -> Response:
-    """Do one request. Raises `Refused` and `Unavailable`.
+    """Serve one request.
 
     Args:
-        id: None: the request is on the collection, and its body names the user.
-        headers: those of `CONDITIONS` that were sent, lines of one name joined.
+        id: the user's id from the path; None: the path is that of all users, and the body has
+            the id.
+        headers: those of `CONDITIONS` that the client sent, with lines of one name joined.
+
+    Raises: `Refused`, `Unavailable`, `TooManyKeyed`.
     """
     match method:
         case "GET" | "HEAD" if id is not None:
@@ -49,9 +52,9 @@ def _if_match(headers: Headers) -> tuple[bytes, ...]:
 
 
 def _condition(headers: Headers) -> tuple[bytes, ...]:
-    """What a change demands of the record it changes. Raises `Refused` (400)."""
+    """Parse the condition of a change. Raises `Refused` (400)."""
     if b"if-none-match" in headers:
-        # To ignore a condition would be to make a change that its sender does not want.
+        # To ignore a condition is to make a change that its sender does not want.
         raise invalid("If-None-Match", _NO_NONE_MATCH)
     return _if_match(headers)
 

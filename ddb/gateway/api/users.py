@@ -1,7 +1,7 @@
-"""The operations on users: from a checked request to a response.
+"""The operations on users.
 
-Everything here speaks in ids, documents and tags. `ddb.gateway.api.user_requests` takes them from
-HTTP's methods and headers; `Records` stores the records.
+Their arguments are ids, documents and tags. `user_requests` extracts these from HTTP methods and
+headers. `Records` stores the records.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ddb.gateway.api.errors import Detail, Error, Refused, invalid
+from ddb.gateway.api.errors import Error, Refused, invalid
 from ddb.gateway.api.etags import etag, fulfilled, not_modified
 from ddb.gateway.api.json_body import Document, parse
 from ddb.gateway.api.paging import next_link, parse_paging
@@ -20,24 +20,35 @@ from ddb.gateway.api.schema import Schema
 from ddb.gateway.records import Records
 from ddb.record.change import Change, Kind, Outcome
 
+_NOT_MATCHED = (
+    "The user does not match If-Match; nothing was changed; read the user, and send its ETag"
+)
 _DELETED = Response(204, b"", [])
 _MATCH_ON_POST = (
-    "If-Match demands a user that exists, and POST makes one that does not; nothing was made."
-    " Use PUT to change a user, or POST without If-Match"
+    "If-Match requires a user that exists, and POST makes a new one; nothing was changed."
+    " Change a user with PUT, or send POST without If-Match"
 )
 
 
 class Users:
-    """What can be done with users."""
+    """Does the operations on users.
+
+    Each `async` method raises `Refused` and `Unavailable`.
+    """
 
     def __init__(self, records: Records, schema: Schema, mint: Callable[[], str]) -> None:
-        """`mint` makes an id for a user that comes without one."""
+        """`mint` makes an id for a user that a client sends without one."""
         self._records = records
         self._schema = schema
         self._mint = mint
 
     async def read(self, id: str, match: tuple[bytes, ...], none_match: bytes | None) -> Response:
-        """GET of one user. Raises `Refused` (404) and `Unavailable`, as all of these."""
+        """Read one user: GET.
+
+        Args:
+            match: the tags of If-Match; empty: no such condition.
+            none_match: the value of If-None-Match; None: no such condition.
+        """
         body = await self._records.read(id)
         if body is None:
             raise _absent()
@@ -49,9 +60,9 @@ class Users:
         return Response(200, body, [JSON, (b"etag", tag), REVALIDATE])
 
     async def create(self, sent: bytes, match: tuple[bytes, ...], key: str | None) -> Response:
-        """POST: a whole user; without an id it is given one.
+        """Create a whole user: POST. A user without an id gets one.
 
-        A condition of `match` demands a record that is there, and POST one that is not: none holds.
+        `match`: the tags of If-Match. They require a record that exists, so POST never meets them.
         """
         document = parse(sent)
         if "id" not in document:
@@ -70,7 +81,10 @@ class Users:
     async def update(
         self, id: str | None, sent: bytes, match: tuple[bytes, ...], key: str | None
     ) -> Response:
-        """PUT and PATCH: some fields of a user, named by the path or else by the document."""
+        """Change some fields of a user: PUT and PATCH.
+
+        `id`: from the path; None: the document has the id.
+        """
         document = parse(sent)
         self._schema.partial(document)
         named = _one_id(id, document)
@@ -82,9 +96,9 @@ class Users:
         return Response(200, present, [JSON, (b"etag", etag(present)), REVALIDATE])
 
     async def delete(self, id: str, match: tuple[bytes, ...], key: str | None) -> Response:
-        """DELETE of one user."""
+        """Delete one user: DELETE."""
         if not self._schema.is_id(id):
-            # A refusal is remembered with its record: none must come to be that never can live.
+            # A record remembers its refused operations. An invalid id must not create a record.
             raise _absent()
         answer = await self._records.change(id, Change(Kind.DELETE, b"", match), key=key)
         if answer.outcome is not Outcome.DONE:
@@ -92,11 +106,11 @@ class Users:
         return _DELETED
 
     async def count(self) -> Response:
-        """How many users there are."""
+        """Count the users: COUNT."""
         return plain(200, {"count": await self._records.count()})
 
     async def page(self, query: bytes) -> Response:
-        """Some users, in an order that stays the same."""
+        """List some users, in a stable order: LIST. `query`: the query string."""
         asked = parse_paging(query)
         page = await self._records.page(after=asked.after, offset=asked.offset, limit=asked.limit)
         headers = [JSON, NO_STORE]
@@ -113,17 +127,23 @@ def _absent() -> Refused:
 
 
 def _mismatch() -> Refused:
-    return Refused(Error.MISMATCH, "The user is not as If-Match says; nothing was changed")
+    return Refused(
+        Error.MISMATCH,
+        _NOT_MATCHED,
+    )
 
 
 def _present(outcome: Outcome, body: bytes | None) -> bytes:
-    """The record after a change that was done; every refusal is raised."""
+    """Return the record after a change. Raises `Refused` if the change was not made."""
     if outcome is Outcome.DONE and body is not None:
         return body
     if outcome is Outcome.MISMATCH:
         raise _mismatch()
     if outcome is Outcome.REUSED:
-        raise invalid("Idempotency-Key", "this key was used for a different request on this user")
+        raise invalid(
+            "Idempotency-Key",
+            "an earlier request with this key differs from this one; use a new key",
+        )
     raise _absent()
 
 
@@ -131,18 +151,14 @@ def _one_id(path: str | None, document: Document) -> str:
     named = document.get("id")
     if path is None:
         if named is None:
-            raise Refused(
-                Error.INVALID,
-                "id: this field is missing",
-                details=(Detail("id", "this field is missing"),),
-            )
+            raise invalid("id", "this field is missing")
         return str(named)
     if named is not None and named != path:
-        raise invalid("id", "the path names one user and the body another")
+        raise invalid("id", "the id in the path and the id in the body differ")
     return path
 
 
 def _id_for(key: str) -> str:
-    """The same id for the same key, so that a request sent again meets its first record."""
+    """Derive an id from a key, so that a repeated request finds its first record."""
     digest = hashlib.blake2b(key.encode(), digest_size=16, person=b"user id").digest()
     return str(uuid.UUID(bytes=digest, version=4))

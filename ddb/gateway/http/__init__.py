@@ -1,1 +1,1 @@
-"""HTTP connections of both lanes: their bounds, and the middleware of the complete one."""
+"""HTTP connections: the bounds of both lanes, and the middleware of the complete lane."""

@@ -1,14 +1,14 @@
-"""uvicorn's HTTP protocol with the bounds that it lacks: the complete lane's connection.
+"""A connection on the complete lane: uvicorn's HTTP protocol with bounds.
 
-uvicorn 0.54's `HttpToolsProtocol` serves everything HTTP/1.1 has. This subclass changes what ddb
-promises otherwise:
+uvicorn 0.54's `HttpToolsProtocol` serves all of HTTP/1.1. This subclass corrects the following:
 
-- Heads, trailers and chunk extensions have no limit, in bytes, lines or time.
-- Requests that are sent ahead are parsed without limit: 256 KiB of them for each answer.
-- Trailers become headers of the request that they follow.
-- Malformed input is answered at once, in plain text, also before the answers to earlier requests.
-- A request with `Upgrade` loses its body. Java and curl send that to every server.
-- A client that closes its sending half gets no answer, and one that reads nothing is never closed.
+- uvicorn does not limit heads, trailers and chunk extensions in bytes, lines or time.
+- It parses pipelined requests without limit: 256 KiB of them per response.
+- It adds trailers to the headers of their request.
+- It answers malformed input at once in plain text, even before the responses to earlier requests.
+- It loses the body of a request with `Upgrade`, which Java and curl send to each server.
+- It sends no response to a client that closes its sending half.
+- It never closes a client that reads nothing.
 
 `tests/gateway/test_uvicorn.py` checks each attribute of uvicorn that this file relies on.
 """
@@ -31,16 +31,16 @@ from ddb.gateway.http.connection_cap import ConnectionCap
 from ddb.gateway.http.whole_request import LINGER_S
 
 PIECE_BYTES = 2048
-"""Input is parsed in pieces, so that limits are checked between them.
+"""Bytes that the parser gets per call; the bounds are checked between calls.
 
-Too low: a body of 64 KiB takes many calls. Too high: one piece makes many requests, of 3 KB each.
+Too low: a body of 64 KiB takes many calls. Too high: one call makes many requests, of 3 KB each.
 """
 
-_NOT_HTTP = invalid("", "this is not an HTTP/1.1 request; nothing of it was done")
+_NOT_HTTP = invalid("", "this input is not an HTTP/1.1 request")
 
 
 class Message(Enum):
-    """How much of the message that is being received has come."""
+    """The part of the current message that has arrived."""
 
     NOTHING = "nothing"
     HEAD = "part of its head"
@@ -48,14 +48,14 @@ class Message(Enum):
 
 
 class _Flow(FlowControl):
-    """Does not read on while requests wait for the answers before theirs."""
+    """Pauses reading while requests wait for the responses to earlier ones."""
 
     def __init__(self, transport: asyncio.Transport, waiting: deque[Any]) -> None:
         super().__init__(transport)
         self._waiting = waiting
 
     def resume_reading(self) -> None:
-        """Called by uvicorn for each request that begins or ends."""
+        """Called by uvicorn at the start and at the end of each request."""
         if not self._waiting:
             super().resume_reading()
 
@@ -72,7 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """Made by uvicorn, or by the fast lane that hands over."""
+        """Called by uvicorn, or by the fast lane when it hands a connection over."""
         super().__init__(config, server_state, app_state, _loop)
         self._cap: ConnectionCap = app_state["cap"]
         self._input = b""
@@ -86,7 +86,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._refused: Refused | None = None
         self._unread = Unread()
 
-    # The transport's side.
+    # Callbacks of the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the loop."""
@@ -99,12 +99,13 @@ class BoundedHttp(HttpToolsProtocol):
     def take_over(
         self, transport: asyncio.Transport, received: bytes, since: float, *, full: bool
     ) -> None:
-        """Go on with another protocol's connection.
+        """Continue a connection of the fast lane.
 
         Args:
-            received: what has come and is not answered.
-            since: the loop's time at the first byte of it.
-            full: True: the transport has called `pause_writing`. False: it takes more.
+            received: the bytes that have arrived and have no response.
+            since: the loop's time at the first of these bytes.
+            full: True: the transport's write buffer is full, as after `pause_writing`. False: it
+                accepts more.
         """
         self.connection_made(transport)
         if full:
@@ -121,7 +122,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._unset_keepalive_if_required()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Called by the loop. True keeps the connection for the answers that are due."""
+        """Called by the loop. True: the connection stays open for the responses that are due."""
         if not self._ended:
             self._end(None)
         return bool(self._unanswered)
@@ -134,10 +135,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._parse()
 
     def sweep(self, now: float) -> None:
-        """As `Swept.sweep`."""
+        """Implement `Swept.sweep`."""
         unread = self.transport.get_write_buffer_size()
         if self._unread.waited(unread, now) > self.bounds.unread_s:
-            # To close would be to wait until the client reads.
+            # `close` would wait until the client reads.
             self.transport.abort()
         elif not unread and self.bounds.overdue(self._phase(), now - self._since):
             self.transport.close()
@@ -157,7 +158,7 @@ class BoundedHttp(HttpToolsProtocol):
     # Parsing.
 
     def _parse(self) -> None:
-        """Parse what has come, until a request waits for an earlier one's answer."""
+        """Parse the input, until a request waits for the response to an earlier one."""
         data, at = self._input, 0
         self._input = b""
         while at < len(data) and not self.pipeline and not self._ended:
@@ -195,14 +196,14 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         if self.parser.should_upgrade():
-            # The parser stops here; the head is parsed again without the offer.
+            # The parser stops here. `_parse` then parses the head again without `Upgrade`.
             return
         if self.parser.get_http_version() != "1.1":
             self.expect_100_continue = False
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
         self._message, self._since = Message.BODY, self.loop.time()
-        # The request keeps its list: trailers go to this one, which is dropped.
+        # The request keeps its own list. Trailers go to this new one, which no code reads.
         self.headers = []
 
     def on_body(self, body: bytes) -> None:
@@ -219,7 +220,7 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_message_complete()
 
     def _without_upgrade(self) -> bytes:
-        """The head that was parsed last, without the offer of another protocol (RFC 9110, 7.8)."""
+        """Return the last parsed head without its `Upgrade` header (RFC 9110, section 7.8)."""
         line = b"%b %b HTTP/%b\r\n" % (
             self.parser.get_method(),
             self.url,
@@ -230,7 +231,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"".join((line, *kept, b"\r\n"))
 
-    # Answering, and the end.
+    # Responses, and the end of the connection.
 
     def on_response_complete(self) -> None:
         """Called by uvicorn after each response."""
@@ -243,12 +244,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._parse()
 
     def _end(self, refused: Refused | None) -> None:
-        """Parse no more: after the answers that are due, answer `refused` (if any) and close."""
+        """Stop parsing, send the responses that are due, then `refused` (if any), and close."""
         self._ended = True
         self._input = b""
         self._refused = refused
         if self._message is Message.BODY:
-            # The request in which the input ends gets this answer, unless it has one.
+            # The input ends within a request. That request gets this response, unless it has one.
             if self.cycle.response_started:
                 self._refused = None
             if not self.cycle.response_complete:
@@ -267,18 +268,18 @@ class BoundedHttp(HttpToolsProtocol):
         if self._refused is not None:
             common = self.server_state.default_headers
             self.transport.write(refusal(self._refused).encode(common, keep_alive=False))
-        # To close with bytes unread is to reset: the client would lose the answer.
+        # A close with unread input resets the connection, and the client loses the response.
         self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER_S, self.transport.close)
 
     def __repr__(self) -> str:
-        return f"<BoundedHttp {self._phase().value}, {len(self._unanswered)} answers due>"
+        return f"<BoundedHttp {self._phase().value}, {len(self._unanswered)} responses due>"
 
 
 def _too_large(limit: str) -> Refused:
     message = (
         f"The head of a request takes at most {limit}, trailers and chunk headers included;"
-        " nothing of it was done; send fewer or shorter headers"
+        " nothing was changed; send fewer or shorter headers"
     )
     return Refused(Error.HEAD_TOO_LARGE, message, details=(Detail("", message),))

@@ -1,7 +1,7 @@
-"""Bounds on what one client connection may take: bytes, lines, and time without progress.
+"""Bounds on one client connection: bytes, lines, and time without progress.
 
-Every connection of both lanes is swept once a second, so a bound costs a request nothing: it leaves
-the moment of its last progress, and the sweep compares.
+A sweep compares each connection's last progress with the bounds once a second. So a bound costs a
+request only one assignment.
 """
 
 import asyncio
@@ -12,21 +12,21 @@ from typing import Protocol
 
 
 class Phase(Enum):
-    """What a connection waits for."""
+    """The event that a connection waits for."""
 
     IDLE = "idle"
     """The first byte of a request."""
     HEAD = "head"
-    """The end of a request's head, since its first byte."""
+    """The end of a request's head; the wait starts at its first byte."""
     BODY = "body"
     """More of a request's body."""
     ANSWER = "answer"
-    """The answer to a request, which has a deadline of its own."""
+    """The response to a request. Requests have a deadline of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The limits of one connection."""
+    """The bounds of one connection."""
 
     head_bytes: int = 64 * 1024
     """Too low: requests with large cookies fail. Too high: unfinished heads fill memory."""
@@ -47,7 +47,7 @@ class Bounds:
     clients that read nothing hold answers in memory."""
 
     def overdue(self, phase: Phase, waited: float) -> bool:
-        """Whether a connection has waited too long, in seconds, in this phase."""
+        """Return whether a connection has waited too long in a phase. `waited`: seconds."""
         match phase:
             case Phase.IDLE:
                 return waited > self.idle_s
@@ -60,7 +60,7 @@ class Bounds:
 
 
 class Unread:
-    """For how long a client has read nothing of what waits to be sent to it."""
+    """Measures for how long a client has not read its responses."""
 
     __slots__ = ("_since", "_size")
 
@@ -69,7 +69,12 @@ class Unread:
         self._since = 0.0
 
     def waited(self, size: int, now: float) -> float:
-        """Seconds without progress; `size`: bytes that wait to be sent, `now`: the loop's time."""
+        """Return the seconds without progress.
+
+        Args:
+            size: bytes that wait to be sent.
+            now: the loop's time.
+        """
         if size == 0 or size != self._size:
             self._size, self._since = size, now
         return now - self._since
@@ -87,24 +92,24 @@ class Swept(Protocol):
 
 
 class Sweeper:
-    """Sweeps all connections, again and again."""
+    """Sweeps all connections periodically."""
 
     PERIOD_S = 1.0
     """Too low: with 10,000 connections a sweep takes 3 ms of CPU. Too high: bounds are met late."""
 
     def __init__(self, connections: Iterable[Swept], period_s: float = PERIOD_S) -> None:
-        """`connections` is a live collection."""
+        """`connections`: a collection that its owner changes as connections open and close."""
         self._connections = connections
         self._period_s = period_s
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Sweep from now on, on the running loop."""
+        """Start the sweeps, on the running loop."""
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._period_s, self._sweep, loop)
 
     def stop(self) -> None:
-        """Sweep no more."""
+        """Stop the sweeps."""
         if self._timer is not None:
             self._timer.cancel()
 

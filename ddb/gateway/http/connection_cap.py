@@ -1,7 +1,7 @@
-"""The cap on client connections: descriptors are left for the links to the nodes.
+"""The cap on client connections, which leaves file descriptors for links to nodes.
 
-At its limit of descriptors a gateway could not reconnect to a node that restarts, and would answer
-503 with every node up. So it closes further connections before it reads a request from them.
+A gateway without a free descriptor cannot reconnect to a node that restarts. It then answers 503
+although each node is up. So the gateway closes surplus connections before it reads a request.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ class ConnectionCap:
         self.limit = limit
 
     def refuse(self, transport: asyncio.Transport) -> None:
-        """Close a new connection; the log line is bounded by its cause."""
+        """Close a new connection, and log it; the log limit bounds the lines of one cause."""
         log.warning(
-            "closing a new client connection: all %d that the limit of file descriptors allows"
-            " are open. No request was read from it. Raise the limit (`ulimit -n`), or run"
-            " another gateway",
+            "the gateway closes a new client connection: %d are open, and the limit of file"
+            " descriptors allows no more. It read no request from the connection, so no data"
+            " changed. Raise the limit (`ulimit -n`), or run another gateway",
             self.limit,
             extra=cause("client connection limit"),
         )

@@ -1,8 +1,10 @@
-"""Middleware: a request goes on to its endpoint once it is acceptable and here as a whole.
+"""Middleware that passes a request on once the whole body has arrived.
 
-An endpoint never waits for its client, so a slow body costs no attempt at the cluster, and no
-change is made from half a body. Framing that two readers could take differently is refused, and
-ends the connection: what follows on it might be read as a request that its sender never sent.
+An endpoint never waits for its client. So half a body makes no change. A slow body does not use up
+the deadline of an operation.
+
+The middleware refuses framing that two HTTP parsers could read differently, and ends the
+connection. A parser may read the bytes behind it as a request that no client sent.
 """
 
 import asyncio
@@ -15,23 +17,23 @@ from ddb.gateway.api.paths import normal
 from ddb.gateway.api.response import Response, refusal
 
 LINGER_S = 1.0
-"""Time for a client to send what it had begun and to read why it is refused.
+"""Seconds for a refused client to finish its request and to read the response.
 
-Too low: the close resets the connection, and the client loses the answer. Too high: clients that
-only send hold descriptors.
+Too low: the close resets the connection, and the client loses the response. Too high: clients that
+only send occupy descriptors.
 """
 
 _VERSIONS = ("1.0", "1.1")
 
 
 class WholeRequest:
-    """Reads the body, and brings the path to its normal form."""
+    """Reads the body, and normalizes the path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Serve one request by the ASGI protocol."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,34 +48,40 @@ class WholeRequest:
         except Refused as refused:
             await _refuse(refused, receive, send)
         except asyncio.CancelledError:
-            # The gateway stops, and its grace is over. uvicorn would answer 500 in plain text.
+            # The gateway stops, and its grace period is over. uvicorn would send a plain-text 500.
             await send_response(refusal(stopped(scope["method"], begun=begun)), send)
 
 
 def check_framing(scope: Scope) -> None:
-    """Refuse what HTTP forbids and the parser accepts. Raises `Refused` (400, 501, 505)."""
+    """Refuse requests that HTTP forbids and the parser accepts.
+
+    Raises: `Refused` (400, 501, 505).
+    """
     version, headers = scope["http_version"], scope["headers"]
     if version not in _VERSIONS:
-        message = f"HTTP/{version} is not served here; nothing was changed; use HTTP/1.1"
+        message = f"The gateway does not serve HTTP/{version}; nothing was changed; use HTTP/1.1"
         raise _closing(Error.UNKNOWN_VERSION, message)
     hosts = sum(name == b"host" for name, _ in headers)
     if hosts > 1 or (hosts == 0 and version == "1.1"):
-        message = f"A request has one Host header, and this one has {hosts}; nothing was changed"
+        message = f"This request has {hosts} Host headers; nothing was changed; send exactly one"
         raise _closing(Error.INVALID, message, "Host")
     codings = b",".join(value for name, value in headers if name == b"transfer-encoding")
     if codings and codings.strip().lower() != b"chunked":
         message = (
-            f"The transfer coding {short(codings.decode('latin-1'))} is not served; nothing was"
-            " changed; send the body with Content-Length or chunked"
+            f"The gateway does not serve the transfer coding {short(codings.decode('latin-1'))};"
+            " nothing was changed; send the body with Content-Length or chunked"
         )
         raise _closing(Error.UNKNOWN_CODING, message, "Transfer-Encoding")
     if codings and version == "1.0":
-        message = "HTTP/1.0 has no Transfer-Encoding; nothing was changed; send a Content-Length"
+        message = "HTTP/1.0 has no Transfer-Encoding; nothing was changed; send Content-Length"
         raise _closing(Error.INVALID, message, "Transfer-Encoding")
 
 
 async def send_response(response: Response, send: Send, *, more: bool = False) -> None:
-    """Send a response through ASGI; `more`: True leaves it open, so that its end can wait."""
+    """Send a response through ASGI.
+
+    `more`: True: the response stays open, and the caller ends it later. False: it ends here.
+    """
     start: Message = {
         "type": "http.response.start",
         "status": response.status,
@@ -84,10 +92,10 @@ async def send_response(response: Response, send: Send, *, more: bool = False) -
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None if the client disconnects first. Raises `Refused` (413)."""
+    """Read the whole body; None: the client disconnected first. Raises `Refused` (413)."""
     headers = scope["headers"]
-    # A client that is refused unasked may send its body all the same, or may not: what follows
-    # could be either, so the connection ends (RFC 9110, section 10.1.1).
+    # A client that sent Expect may or may not send its body after a refusal. The next bytes are
+    # ambiguous, so the connection ends (RFC 9110, section 10.1.1).
     unsure = any(name == b"expect" for name, _ in headers)
     declared = next((value for name, value in headers if name == b"content-length"), b"0")
     if int(declared) > MAX_BODY_BYTES:
@@ -106,7 +114,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
 
 
 def _read_from(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that has the body ready, once."""
+    """Make a `receive` that returns the body first, and then reads on."""
     given = False
 
     async def read() -> Message:
@@ -120,14 +128,14 @@ def _read_from(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(refused: Refused, receive: Receive, send: Send) -> None:
-    """Answer now, and for `LINGER_S` discard what still comes of the request."""
+    """Send the refusal now, and discard the remaining request for `LINGER_S`."""
     await send_response(refusal(refused), send, more=True)
     try:
         async with asyncio.timeout(LINGER_S):
             while (await receive()).get("more_body", False):
                 pass
     except TimeoutError:
-        pass  # The server discards what follows of the body, or closes.
+        pass  # The server discards the remaining body, or closes the connection.
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -136,5 +144,8 @@ def _closing(error: Error, message: str, field: str = "") -> Refused:
 
 
 def _too_large(excess: str, *, closes: bool) -> Refused:
-    message = f"A body takes at most {MAX_BODY_BYTES} bytes, and {excess}; nothing was changed"
+    message = (
+        f"A body takes at most {MAX_BODY_BYTES} bytes, and {excess}; nothing was changed;"
+        " send a smaller body"
+    )
     return Refused(Error.TOO_LARGE, message, details=(Detail("", message),), closes=closes)

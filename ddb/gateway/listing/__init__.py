@@ -1,1 +1,1 @@
-"""How a gateway answers LIST and COUNT from all nodes."""
+"""LIST and COUNT, which a gateway computes from all nodes."""

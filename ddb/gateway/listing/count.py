@@ -1,98 +1,112 @@
-"""COUNT: the number of live records, partition by partition, mostly without reading any.
+"""COUNT: the number of live records, by partition, mostly without reading records.
 
-Each node keeps a digest of its home copies (`ddb.node.replica.partition_digests`). Where the
-digests of both homes are equal, or the standby vouches for one of them, that is the count.
-Elsewhere the partition is read record by record.
+Each node keeps a digest of its home copies per partition. If the digests of both homes are equal,
+they have the count. A keeper is a home that stores all the standby's hints. If the standby names a
+keeper, the digest of that home is enough. Otherwise the gateway reads the partition.
 """
 
 import asyncio
 import struct
 from collections.abc import Mapping, Sequence
 
-from ddb.gateway.listing.range_read import Walk
+from ddb.gateway.listing.range_read import RangeRead
 from ddb.gateway.listing.scatter_gather import ScatterGather, cells_of
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.wire.messages import Digests, GetDigests
 
 MAX_RANGE_READS = 16
-"""Partitions walked for one COUNT merely because writes to them are under way."""
+"""Disputed partitions up to which COUNT reads them without asking for digests again. Too low:
+COUNT waits for writes in flight. Too high: a COUNT during writes reads many records."""
 CHEAP_RANGE_READ_ROWS = 2000
-"""Records in them, about; where there are more, writes under way are given time to settle."""
+"""The same limit in records, by the digests. Too low and too high: as above."""
 MAX_DIGEST_POLLS = 3
+"""Requests for digests per COUNT. Too low: no digest follows the first claims of the standbys. Too
+high: COUNT repeats requests while writes go on."""
 DIGEST_POLL_PAUSE_S = 0.025
-"""Seconds for that: somewhat more than a standby takes to look at its hints."""
+"""Seconds before the third request; a standby checks its hints somewhat more often. Too low: the
+reply is the same. Too high: COUNT takes longer."""
 MAX_CONCURRENT_RANGE_READS = 64
+"""Partitions that COUNT reads at once. Too low: a COUNT after a node's return takes longer. Too
+high: it delays other requests."""
 _ROW = struct.Struct(">QQ")
 
-Words = dict[str, dict[int, tuple[str, ...]]]
-"""What each node said of its hints: see `Digests.hints`."""
+HintClaims = dict[str, dict[int, tuple[str, ...]]]
+"""By node and partition, the keepers of the node's hints; see `Digests.hints`."""
 
 
-class Counting:
-    """Counts through the nodes that are up."""
+class RecordCount:
+    """Counts records through the nodes that are up."""
 
-    def __init__(self, ring: Ring, poll: ScatterGather, walk: Walk) -> None:
+    def __init__(self, ring: Ring, scatter: ScatterGather, range_read: RangeRead) -> None:
         self._ring = ring
-        self._poll = poll
-        self._walk = walk
+        self._scatter = scatter
+        self._range_read = range_read
         self._cells = cells_of(ring.cells)
 
     async def count(self, deadline: float) -> int:
-        """How many records live. Raises `Unavailable`."""
+        """Return the number of live records. Raises `Unavailable`."""
         return sum(await self._counts(None, deadline))
 
-    async def place(self, offset: int, deadline: float) -> tuple[int, int]:
-        """The partition that holds the record at `offset`, and how far into it that is.
+    async def position(self, offset: int, deadline: float) -> tuple[int, int]:
+        """Return the partition of the record at `offset`, and the record's offset within it.
 
-        `PARTITIONS` and 0 where there are not so many records. Raises `Unavailable`.
+        If there are fewer records, return `PARTITIONS` and 0.
+
+        Raises: `Unavailable`.
         """
-        return _place(await self._counts(offset, deadline), offset)
+        return _position(await self._counts(offset, deadline), offset)
 
     async def _counts(self, offset: int | None, deadline: float) -> list[int]:
-        """Live records of each partition, in order; exact up to that of the record at `offset`."""
+        """Return the live records of each partition, exact before the record at `offset`.
+
+        `offset`: None: all partitions are exact.
+        """
         counts = [0] * PARTITIONS
         disputed: Sequence[int] = range(PARTITIONS)
-        words: Words = {}
+        claims: HintClaims = {}
         for asked in range(MAX_DIGEST_POLLS):
             if asked > 1:
-                # The first time nodes were merely asked for what must be older than a tally.
+                # The first request got only the claims, which must be older than the digests.
                 await asyncio.sleep(DIGEST_POLL_PAUSE_S)
-            disputed, words = await self._tallied(counts, disputed, words, deadline)
+            disputed, claims = await self._read_digests(counts, disputed, claims, deadline)
             needed = _needed(counts, disputed, offset)
             if (
                 len(needed) <= MAX_RANGE_READS
                 and sum(counts[n] for n in needed) <= CHEAP_RANGE_READ_ROWS
             ):
                 break
-        # A walk may find fewer records than a tally had, and then others are needed, too.
+        # A read may find fewer records than a digest had, and then later partitions count, too.
         while needed := _needed(counts, disputed, offset):
             for start in range(0, len(needed), MAX_CONCURRENT_RANGE_READS):
-                await self._walked(
+                await self._read_partitions(
                     counts, needed[start : start + MAX_CONCURRENT_RANGE_READS], deadline
                 )
             disputed = disputed[len(needed) :]
         return counts
 
-    async def _walked(self, counts: list[int], numbers: Sequence[int], deadline: float) -> None:
-        """Fill in the `counts` of some partitions, one record after another."""
-        walked = await asyncio.gather(
-            *(self._walk.partition(number, deadline) for number in numbers)
+    async def _read_partitions(
+        self, counts: list[int], numbers: Sequence[int], deadline: float
+    ) -> None:
+        """Read some partitions, and set their `counts`."""
+        live = await asyncio.gather(
+            *(self._range_read.count_partition(number, deadline) for number in numbers)
         )
-        for number, count in zip(numbers, walked, strict=True):
+        for number, count in zip(numbers, live, strict=True):
             counts[number] = count
 
-    async def _tallied(
-        self, counts: list[int], numbers: Sequence[int], words: Words, deadline: float
-    ) -> tuple[Sequence[int], Words]:
-        """Fill in `counts` of those partitions of which the tallies are enough.
+    async def _read_digests(
+        self, counts: list[int], numbers: Sequence[int], claims: HintClaims, deadline: float
+    ) -> tuple[Sequence[int], HintClaims]:
+        """Ask for digests, and set `counts` of the partitions `numbers`.
 
-        The other partitions, of which `counts` has what some home says, and what the nodes said
-        of their hints. `words`: what they had said of them before they were asked this time.
+        `claims`: from replies that came before this request; empty: there were none.
+
+        Returns the disputed partitions, whose `counts` are only estimates, and the new claims.
         """
-        replies = await self._poll.ask(GetDigests(), self._cells, deadline)
+        replies = await self._scatter.ask(GetDigests(), self._cells, deadline)
         answers = {name: reply for name, reply in replies.items() if isinstance(reply, Digests)}
         tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
-        unvouched: list[int] = []
+        without_keeper: list[int] = []
         disputed: list[int] = []
         damaged = {name: frozenset(reply.damaged) for name, reply in answers.items()}
         for number in numbers:
@@ -103,56 +117,58 @@ class Counting:
             if first is not None and first == second:
                 counts[number] = first[0]
                 continue
-            kept = self._kept(number, damaged, words)
-            if kept is None or (first is not None and second is not None):
+            keeper = self._keeper(number, damaged, claims)
+            if keeper is None or (first is not None and second is not None):
                 disputed.append(number)
-            if kept is None:
-                unvouched.append(number)
+            if keeper is None:
+                without_keeper.append(number)
                 counts[number] = max(
-                    (said[0] for said in (first, second) if said is not None), default=0
+                    (digest[0] for digest in (first, second) if digest is not None), default=0
                 )
             else:
-                counts[number] = tables[kept][number][0]
+                counts[number] = tables[keeper][number][0]
         if len(disputed) > MAX_RANGE_READS:
-            # A home has just come back and is behind on much; the other one, with the standby's
-            # word that it holds every hint, is as good a quorum as the two homes.
-            disputed = unvouched
+            # A home has returned and lacks many records. A keeper stores all the standby's
+            # hints, so its digest counts all records that keeper and standby store.
+            disputed = without_keeper
         return disputed, {name: reply.hints for name, reply in answers.items()}
 
-    def _kept(self, number: int, damaged: Mapping[str, frozenset[int]], words: Words) -> str | None:
-        """The home that, by the standby's word, holds whatever the standby holds.
+    def _keeper(
+        self, number: int, damaged: Mapping[str, frozenset[int]], claims: HintClaims
+    ) -> str | None:
+        """Return a home that stores all hints of the standby, by the standby's claim.
 
-        `damaged`: of each node that answered, the partitions that it does not vouch for.
+        The claim must be older than the home's digest. Otherwise the standby could hand a hint
+        off and drop it between the two, and the digest would lack that record.
 
-        The word must be older than the home's tally: a standby that gives home and lets go
-        between the two would else vouch for a tally that has nothing of it yet.
+        `damaged`: by node that replied, the partitions whose digest does not count.
         """
         cell = self._ring.cells[number]
-        if cell.standby not in words:
+        if cell.standby not in claims:
             return None
-        keepers = words[cell.standby].get(number, cell.homes)
+        keepers = claims[cell.standby].get(number, cell.homes)
         return next(
             (home for home in keepers if home in damaged and number not in damaged[home]),
             None,
         )
 
     def __repr__(self) -> str:
-        return f"<Counting over {len(self._ring.names)} nodes>"
+        return f"<RecordCount over {len(self._ring.names)} nodes>"
 
 
 def _needed(counts: list[int], disputed: Sequence[int], offset: int | None) -> Sequence[int]:
-    """The first of the disputed partitions, which are in order: those that must be exact.
+    """Return the disputed partitions that must be exact, in order.
 
-    All of them for a COUNT, those before the record at `offset` for a LIST.
+    For a LIST, those before the record at `offset`. For a COUNT (`offset` is None), all of them.
     """
     if offset is None:
         return disputed
-    number, _ = _place(counts, offset)
+    number, _ = _position(counts, offset)
     return [each for each in disputed if each < number]
 
 
-def _place(counts: list[int], offset: int) -> tuple[int, int]:
-    """The partition that holds the record at `offset`, and how far into it that is."""
+def _position(counts: list[int], offset: int) -> tuple[int, int]:
+    """Return the partition of the record at `offset`, and the record's offset within it."""
     for number, count in enumerate(counts):
         if offset < count:
             return number, offset

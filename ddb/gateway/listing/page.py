@@ -1,13 +1,13 @@
-"""LIST and COUNT: many records, as exactly as one.
+"""LIST and COUNT.
 
-`range_read` reads the records of a key range. `count` answers most of COUNT without any record.
+`range_read` reads the records of a key range. `count` counts records, mostly without reading them.
 This module cuts a page out of their results.
 """
 
 from collections.abc import Awaitable, Callable
 
-from ddb.gateway.listing.count import Counting
-from ddb.gateway.listing.range_read import Walk, start_of
+from ddb.gateway.listing.count import RecordCount
+from ddb.gateway.listing.range_read import RangeRead, start_of
 from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.gateway.records import Cursor, Page
 from ddb.ring.ring import PARTITIONS, Ring, id_of, partition_in
@@ -16,7 +16,7 @@ from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 class Listing:
-    """Reads many records through the nodes that are up."""
+    """Lists and counts records; each one is as current as a GET."""
 
     def __init__(
         self,
@@ -26,24 +26,27 @@ class Listing:
         read: Callable[[str, float], Awaitable[bytes | None]],
         timeouts: Timeouts = DEFAULT,
     ) -> None:
-        """`read` decides one record, named by its id, until a deadline."""
-        poll = ScatterGather(transport, clock, timeouts)
-        self._walk = Walk(ring, poll, read)
-        self._counting = Counting(ring, poll, self._walk)
+        """`read` reads one record: it takes an id and a deadline, and returns the body or None."""
+        scatter = ScatterGather(transport, clock, timeouts)
+        self._range_read = RangeRead(ring, scatter, read)
+        self._count = RecordCount(ring, scatter, self._range_read)
 
     async def count(self, deadline: float) -> int:
-        """How many records live. Raises `Unavailable`."""
-        return await self._counting.count(deadline)
+        """Return the number of live records. Raises `Unavailable`."""
+        return await self._count.count(deadline)
 
     async def page(self, after: Cursor | None, offset: int, limit: int, deadline: float) -> Page:
-        """Up to `limit` bodies. Raises `Unavailable`."""
+        """Skip `offset` records after `after` (None: the start), and return up to `limit`.
+
+        Raises: `Unavailable`.
+        """
         at = start_of(after.partition) + after.id.encode() if after else b""
         if offset:
-            number, offset = await self._counting.place(offset, deadline)
+            number, offset = await self._count.position(offset, deadline)
             if number == PARTITIONS:
                 return Page([], None)
             at = start_of(number)
-        found = await self._walk.living(at, offset + limit + 1, deadline)
+        found = await self._range_read.live_records(at, offset + limit + 1, deadline)
         page = found[offset : offset + limit]
         more = len(found) > offset + limit
         last = page[-1].key if page and more else None
@@ -53,4 +56,4 @@ class Listing:
         )
 
     def __repr__(self) -> str:
-        return f"<Listing {self._walk!r}>"
+        return f"<Listing {self._range_read!r}>"

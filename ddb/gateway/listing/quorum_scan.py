@@ -1,7 +1,7 @@
-"""Sight: what looks at a stretch of the key space, one after the other, show of its records.
+"""The quorum scan: the records that successive scans of one key range prove decided.
 
-Every record is decided by two of its cell's three nodes, so of any two that answer at least one
-has its newest state. Pure: `ddb.gateway.listing.range_read` does the looking.
+Two of a cell's three nodes decide each record. So of any two nodes that reply, one has the newest
+decided state. Pure: `range_read` sends the scans.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,138 +15,147 @@ from ddb.wire.messages import ScanPage
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """A settled record; `body` is None for a tombstone."""
+    """A settled record. `body` is None: a tombstone."""
 
     key: bytes
     body: bytes | None
 
 
-class Seen(msgspec.Struct, gc=False):
-    """The newest state of a record that was seen."""
+class Newest(msgspec.Struct, gc=False):
+    """The newest state of a record among the replies so far; its body may come later."""
 
     head: bytes
     body: bytes
-    """Empty where whoever was to tell it holds an older state."""
-    holder: str
-    twice: bool
-    """Whether another node holds it, too."""
-    known: bool
-    """Whether a node said in the first look that this state is decided."""
+    """Empty: the node that was to send the body has an older state."""
+    node: str
+    """The node that sent this state first."""
+    on_two: bool
+    """Whether a second node sent this state, too."""
+    claimed: bool
+    """Whether a node called this state decided in the first scan."""
 
-    def settled(self, proven: bool) -> bool:
-        """Whether it is told and decided; whether what is known so is `proven`, too."""
-        decided = self.twice or (proven and self.known)
+    def settled(self, claims_hold: bool) -> bool:
+        """Return whether the state is decided and its body is here.
+
+        `claims_hold`: True: the later scans prove what nodes called decided. False: they do not.
+        """
+        decided = self.on_two or (claims_hold and self.claimed)
         return decided and (bool(self.body) or not is_live(self.head))
 
 
 class QuorumScan:
-    """The looks so far at a stretch that lies in some cells."""
+    """The scans so far of a key range that lies in some cells."""
 
     def __init__(self, cells: Cells, cell_of: Sequence[Cell]) -> None:
-        """`cell_of`: the cell of each partition, for those of which a node lacks rows."""
+        """`cell_of`: the cell of each partition, by its number."""
         self._cells = cells
         self._cell_of = cell_of
         self._damaged: set[int] = set()
-        self._looks: list[Mapping[str, ScanPage]] = []
-        self._seen: dict[bytes, Seen] = {}
+        self._scans: list[Mapping[str, ScanPage]] = []
+        self._newest: dict[bytes, Newest] = {}
         self.end: bytes | None = None
-        """The last key of which every look tells all; None where that is so of the stretch."""
+        """The last key up to which no reply was cut off; None: no reply was."""
 
-    def add(self, look: Mapping[str, ScanPage]) -> None:
-        """What the nodes answered that were asked at one time, after all earlier answers."""
-        first = not self._looks
-        self._looks.append(look)
-        seen = self._seen
-        for name, said in look.items():
-            self._damaged.update(said.damaged)
-            if said.more and (self.end is None or said.keys[-1] < self.end):
-                self.end = said.keys[-1]
-            rows = zip(said.keys, said.heads, said.bodies, said.decided, strict=True)
+    def add(self, scan: Mapping[str, ScanPage]) -> None:
+        """Add the replies to one scan, which was sent after all earlier replies."""
+        first = not self._scans
+        self._scans.append(scan)
+        records = self._newest
+        for name, page in scan.items():
+            self._damaged.update(page.damaged)
+            if page.more and (self.end is None or page.keys[-1] < self.end):
+                self.end = page.keys[-1]
+            rows = zip(page.keys, page.heads, page.bodies, page.decided, strict=True)
             for key, head, body, decided in rows:
-                found = seen.get(key)
+                found = records.get(key)
                 if found is None or found.head[NEWEST] < head[NEWEST]:
-                    seen[key] = Seen(head, body, name, False, bool(first and decided))
+                    records[key] = Newest(head, body, name, False, bool(first and decided))
                 elif found.head == head:
-                    found.twice = found.twice or found.holder != name
+                    found.on_two = found.on_two or found.node != name
                     found.body = found.body or body
-                    found.known = found.known or bool(first and decided)
+                    found.claimed = found.claimed or bool(first and decided)
 
-    def complete(self, since: int = 0) -> bool:
-        """Whether no state decided before the look numbered `since`, from 0, can be missing.
+    def complete(self, first_scan: int = 0) -> bool:
+        """Return whether the scans from `first_scan` on have all states decided before it.
 
-        Of two homes at least one holds whatever was decided before, and keeps it. A standby does
-        not: where it stands in for a home it must have answered before the other home is asked,
-        or it could give home and let go between the two. What it let go of earlier is at the
-        home, so an answer to the look just before will do if it has let go of nothing since.
+        Both homes are enough: one of them stores each decided state and keeps it.
 
-        A node that lacks rows of a partition has not answered, as far as that one is concerned.
+        One home and the standby are enough if the standby replied in an earlier scan than the
+        home. Otherwise the standby could hand a hint off and drop it between the two replies. Its
+        reply to the scan just before `first_scan` is enough if it has dropped no hint since.
+
+        A node that lacks rows of a partition counts as silent for that partition.
         """
-        kept = self._kept(since)
-        return all(self._covers(cell, None, kept, since) for cell in self._cells) and all(
-            self._covers(self._cell_of[number].nodes, number, kept, since)
+        steady = self._without_drops(first_scan)
+        return all(self._covers(cell, None, steady, first_scan) for cell in self._cells) and all(
+            self._covers(self._cell_of[number].nodes, number, steady, first_scan)
             for number in self._damaged
         )
 
     def _covers(
-        self, cell: tuple[str, str, str], number: int | None, kept: frozenset[str], since: int
+        self,
+        cell: tuple[str, str, str],
+        number: int | None,
+        steady: frozenset[str],
+        first_scan: int,
     ) -> bool:
-        """As `complete`, of one cell, or of one partition of it of which some node lacks rows."""
-        home, partner, standby = cell
+        """Return whether `complete` holds for one cell, or for one damaged partition of it."""
+        home, second_home, standby = cell
         names: set[str] = set()
-        looked = standby in kept and (
-            number is None or number not in self._looks[since - 1][standby].damaged
+        standby_replied = standby in steady and (
+            number is None or number not in self._scans[first_scan - 1][standby].damaged
         )
-        for look in self._looks[since:]:
+        for scan in self._scans[first_scan:]:
             here = [
                 name
                 for name in cell
-                if name in look and (number is None or number not in look[name].damaged)
+                if name in scan and (number is None or number not in scan[name].damaged)
             ]
             names.update(here)
-            if home in names and partner in names:
+            if home in names and second_home in names:
                 return True
-            if looked and (home in here or partner in here):
+            if standby_replied and (home in here or second_home in here):
                 return True
-            looked = looked or standby in names
+            standby_replied = standby_replied or standby in names
         return False
 
-    def _kept(self, since: int) -> frozenset[str]:
-        """Who has let go of nothing between the look before `since` and that one."""
-        if not 0 < since < len(self._looks):
+    def _without_drops(self, number: int) -> frozenset[str]:
+        """Return the nodes that dropped no hint between the scan before `number` and that scan."""
+        if not 0 < number < len(self._scans):
             return frozenset()
-        earlier, later = self._looks[since - 1 : since + 1]
+        earlier, later = self._scans[number - 1 : number + 1]
         return frozenset(
             name
-            for name, said in later.items()
-            if name in earlier and said.let_go == earlier[name].let_go
+            for name, page in later.items()
+            if name in earlier and page.let_go == earlier[name].let_go
         )
 
     def incomplete(self) -> frozenset[str]:
-        """The nodes that lack rows, so that others are asked for the bodies."""
-        return frozenset(name for look in self._looks for name in look if look[name].damaged)
+        """Return the nodes that lack rows, so that other nodes send the bodies."""
+        return frozenset(name for scan in self._scans for name in scan if scan[name].damaged)
 
-    def hopeful(self) -> bool:
-        """Whether it would settle further records if a complete sight followed the first look."""
+    def settles_more(self) -> bool:
+        """Return whether further scans can settle records that are not settled yet."""
         return any(
-            seen.settled(True) and not seen.settled(False)
-            for key, seen in self._seen.items()
+            newest.settled(True) and not newest.settled(False)
+            for key, newest in self._newest.items()
             if self._reaches(key)
         )
 
     def records(self) -> tuple[list[Row], list[bytes]]:
-        """The records up to `end` that are settled, in order, and the keys of all others.
+        """Return the settled records up to `end`, in order, and the keys of the others.
 
-        Settled is what two nodes hold, or what one of them knows to be decided. As it may take a
-        state for that which was overtaken by one of the cell's two others, its word counts only
-        where they were seen after it.
+        A record is settled if two nodes store its newest state, or if one node calls it decided.
+        A node may call a state decided after the other two have replaced it. So its claim counts
+        only if they replied later.
         """
-        proven = self.complete(since=1)
+        claims_hold = self.complete(first_scan=1)
         rows: list[Row] = []
         unsettled: list[bytes] = []
-        for key in sorted(filter(self._reaches, self._seen)):
-            seen = self._seen[key]
-            if seen.settled(proven):
-                rows.append(Row(key, seen.body if is_live(seen.head) else None))
+        for key in sorted(filter(self._reaches, self._newest)):
+            newest = self._newest[key]
+            if newest.settled(claims_hold):
+                rows.append(Row(key, newest.body if is_live(newest.head) else None))
             else:
                 unsettled.append(key)
         return rows, unsettled
@@ -155,4 +164,4 @@ class QuorumScan:
         return self.end is None or key <= self.end
 
     def __repr__(self) -> str:
-        return f"<Sight {len(self._seen)} records in {len(self._looks)} looks>"
+        return f"<QuorumScan {len(self._newest)} records in {len(self._scans)} scans>"

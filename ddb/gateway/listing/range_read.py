@@ -1,6 +1,7 @@
-"""Walking: reading the records of a stretch of the key space, each as exactly as a single one.
+"""The range read: all records of a key range, each as current as a GET.
 
-What two looks at a stretch's nodes settle is told as it is; every other record is read by itself.
+One or two scans of the range's nodes settle most records. The gateway reads each other record by
+itself.
 """
 
 import asyncio
@@ -14,103 +15,113 @@ from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring, id_of, partiti
 from ddb.wire.messages import Scan, ScanPage
 
 MAX_SCAN_ROWS = 500
-"""Rows asked of one node at a time. Too low: a page takes many round trips. Too high: a node and
-the gateway do nothing else for as long as the rows take, some 5 us each."""
+"""Rows of one node per scan. Too low: a page takes many round trips. Too high: the node and the
+gateway do nothing else meanwhile, for some 5 us per row."""
 MAX_CONCURRENT_READS = 32
-"""Single records read at the same time."""
+"""Single records that one range read has in flight. Too low: LIST after a node's return takes
+longer. Too high: they delay other requests at the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Every record after some key and up to `end` (None: all that were asked for)."""
+class Section:
+    """The records from some key up to `end`; None: up to the end of the requested range."""
 
     rows: list[Row]
     end: bytes | None
 
 
-class Walk:
-    """Reads stretches through the nodes that are up."""
+class RangeRead:
+    """Reads key ranges through the nodes that are up."""
 
     def __init__(
-        self, ring: Ring, poll: ScatterGather, read: Callable[[str, float], Awaitable[bytes | None]]
+        self,
+        ring: Ring,
+        scatter: ScatterGather,
+        read: Callable[[str, float], Awaitable[bytes | None]],
     ) -> None:
-        """`read` decides one record, named by its id, until a deadline."""
+        """`read` reads one record: it takes an id and a deadline, and returns the body or None."""
         self._ring = ring
-        self._poll = poll
+        self._scatter = scatter
         self._read = read
-        self._density = PageEstimate()
+        self._estimate = PageEstimate()
 
-    async def partition(self, number: int, deadline: float) -> int:
-        """How many records of a partition live. Raises `Unavailable`."""
+    async def count_partition(self, number: int, deadline: float) -> int:
+        """Count the live records of a partition. Raises `Unavailable`."""
         live = 0
         end: bytes | None = start_of(number)
         while end is not None:
-            stretch = await self._stretch(end, number + 1, MAX_SCAN_ROWS, deadline)
-            live += sum(row.body is not None for row in stretch.rows)
-            end = stretch.end
+            section = await self._section(end, number + 1, MAX_SCAN_ROWS, deadline)
+            live += sum(row.body is not None for row in section.rows)
+            end = section.end
         return live
 
-    async def living(self, after: bytes, wanted: int, deadline: float) -> list[Row]:
-        """The first living records after `after`, in order: `wanted` or more, or all there are.
+    async def live_records(self, after: bytes, wanted: int, deadline: float) -> list[Row]:
+        """Return the first live records after a key, in order.
 
-        Raises `Unavailable`.
+        Args:
+            after: a key; empty: the start of the key space.
+            wanted: the fewest records to return, if so many follow.
+
+        Raises: `Unavailable`.
         """
         found: list[Row] = []
         at: bytes | None = after
-        further = 1
+        widening = 1
         while at is not None and len(found) < wanted:
             first, missing = partition_in(at) if at else 0, wanted - len(found)
-            stop = min(PARTITIONS, first + further * self._density.partitions(missing))
-            limit = min(MAX_SCAN_ROWS, further * self._density.rows(missing))
-            stretch = await self._stretch(at, stop, limit, deadline)
-            living = [row for row in stretch.rows if row.body is not None]
-            at = stretch.end or (start_of(stop) if stop < PARTITIONS else None)
+            stop = min(PARTITIONS, first + widening * self._estimate.partitions(missing))
+            limit = min(MAX_SCAN_ROWS, widening * self._estimate.rows(missing))
+            section = await self._section(at, stop, limit, deadline)
+            live = [row for row in section.rows if row.body is not None]
+            at = section.end or (start_of(stop) if stop < PARTITIONS else None)
             reached = partition_in(at) if at else PARTITIONS
-            self._density.learn(len(stretch.rows), len(living), reached - first)
-            found += living
-            # Where records lie less densely than anywhere else, the way to the end is still short.
-            further *= 2
+            self._estimate.learn(len(section.rows), len(live), reached - first)
+            found += live
+            # A sparse part of the key space then takes few scans, too.
+            widening *= 2
         return found
 
-    async def _stretch(self, after: bytes, stop: int, limit: int, deadline: float) -> Stretch:
-        """Records after `after` and before partition `stop`, from up to `limit` rows of each node.
+    async def _section(self, after: bytes, stop: int, limit: int, deadline: float) -> Section:
+        """Read records after a key and before partition `stop`.
 
-        Raises `Unavailable`.
+        `limit`: the most rows that each node sends per scan.
+
+        Raises: `Unavailable`.
         """
         until = start_of(stop)
         cells = cells_of(self._ring.cells[partition_in(after) if after else 0 : stop])
-        sight = QuorumScan(cells, self._ring.cells)
+        scans = QuorumScan(cells, self._ring.cells)
 
-        async def look() -> None:
-            without = (*self._poll.out(cells), *sight.incomplete())
+        async def scan() -> None:
+            without = (*self._scatter.unexpected(cells), *scans.incomplete())
             request = Scan(after, until, limit, without)
-            replies = await self._poll.ask(request, cells, deadline)
-            sight.add({name: said for name, said in replies.items() if isinstance(said, ScanPage)})
+            replies = await self._scatter.ask(request, cells, deadline)
+            scans.add({name: page for name, page in replies.items() if isinstance(page, ScanPage)})
 
-        while not sight.complete():
-            await look()
-        if sight.hopeful():
-            while not sight.complete(since=1):
-                await look()
-        rows, unsettled = sight.records()
+        while not scans.complete():
+            await scan()
+        if scans.settles_more():
+            while not scans.complete(first_scan=1):
+                await scan()
+        rows, unsettled = scans.records()
         if unsettled:
-            rows += await self._settle(unsettled, deadline)
+            rows += await self._read_singly(unsettled, deadline)
             rows.sort(key=lambda row: row.key)
-        return Stretch(rows, sight.end)
+        return Section(rows, scans.end)
 
-    async def _settle(self, keys: list[bytes], deadline: float) -> list[Row]:
+    async def _read_singly(self, keys: list[bytes], deadline: float) -> list[Row]:
         rows: list[Row] = []
         for start in range(0, len(keys), MAX_CONCURRENT_READS):
-            self._poll.check(deadline)
+            self._scatter.check(deadline)
             part = keys[start : start + MAX_CONCURRENT_READS]
             bodies = await asyncio.gather(*(self._read(id_of(key), deadline) for key in part))
             rows += map(Row, part, bodies)
         return rows
 
     def __repr__(self) -> str:
-        return f"<Walk over {len(self._ring.names)} nodes>"
+        return f"<RangeRead over {len(self._ring.names)} nodes>"
 
 
 def start_of(partition: int) -> bytes:
-    """What is before every key of a partition and after every key of the one before it."""
+    """Return a bound below each key of a partition and above each key of the one before it."""
     return partition.to_bytes(PARTITION_BYTES, "big") if partition < PARTITIONS else END

@@ -1,4 +1,4 @@
-"""One question to several nodes at once, answered when two of each cell's three have answered."""
+"""One request to several nodes at once, done when each cell has two replies."""
 
 import asyncio
 from collections.abc import Collection, Container, Iterable
@@ -10,11 +10,11 @@ from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 Cells = frozenset[tuple[str, str, str]]
-"""The nodes of some cells, each cell's in order of preference."""
+"""Some cells; of each, its nodes in order of preference."""
 
 
 class ScatterGather:
-    """Asks the nodes that are up."""
+    """Sends a request to the nodes of some cells, and gathers their replies."""
 
     def __init__(self, transport: Transport, clock: Clock, timeouts: Timeouts = DEFAULT) -> None:
         self._transport = transport
@@ -24,51 +24,53 @@ class ScatterGather:
     async def ask(
         self, request: Scan | GetDigests, cells: Cells, deadline: float
     ) -> dict[str, Reply]:
-        """The answers of the cells' nodes, two of each cell at least. Raises `Unavailable`.
+        """Return replies by node, at least two for each cell.
 
-        A node that was silent before is waited for only while the others are too few.
+        The call waits for a suspect node only while the other nodes are too few.
+
+        Raises: `Unavailable`.
         """
-        good: dict[str, Reply] = {}
+        replies: dict[str, Reply] = {}
         while True:
             self.check(deadline)
-            names = [name for name in self._worth_asking(cells) if name not in good]
+            names = [name for name in self._worth_asking(cells) if name not in replies]
             asked = {
                 name: self._transport.ask(
                     name, request, deadline=deadline, patience=self._timeouts.scan_s
                 )
                 for name in names
             }
-            waiting = set(asked.values())
+            pending = set(asked.values())
             try:
-                while waiting:
-                    # Time passes, too: a node that was waited for may turn out slow meanwhile.
-                    _, waiting = await asyncio.wait(
-                        waiting, timeout=self._timeouts.hedge_s, return_when=asyncio.FIRST_COMPLETED
+                while pending:
+                    # Wakes up each `hedge_s`, too: a node may have become slow or suspect.
+                    _, pending = await asyncio.wait(
+                        pending, timeout=self._timeouts.hedge_s, return_when=asyncio.FIRST_COMPLETED
                     )
-                    good |= _answers(asked)
-                    if suffice(good, cells) and not self._hopeful(asked, cells):
+                    replies |= _arrived(asked)
+                    if suffice(replies, cells) and not self._expects_more(asked, cells):
                         break
             finally:
-                for reply in asked.values():
-                    reply.cancel()
-            if suffice(good, cells):
-                return good
+                for future in asked.values():
+                    future.cancel()
+            if suffice(replies, cells):
+                return replies
             await asyncio.sleep(self._timeouts.hedge_s)
 
     def check(self, deadline: float) -> None:
-        """Raises `Unavailable` once it is too late."""
+        """Check the time. Raises `Unavailable` after the deadline."""
         if self._clock.now() >= deadline:
-            raise Unavailable(Applied.NO, "two nodes of every cell did not answer in time")
+            raise Unavailable(Applied.NO, "a cell had fewer than two nodes that answered in time")
 
-    def out(self, cells: Cells) -> tuple[str, ...]:
-        """The nodes of which no answer is to be expected."""
+    def unexpected(self, cells: Cells) -> tuple[str, ...]:
+        """Return the nodes that the gateway does not expect to reply."""
         condition, worst = self._transport.condition, self._worst_expected(cells)
         return tuple(name for name in _nodes(cells) if condition(name) > worst)
 
     def _worth_asking(self, cells: Cells) -> list[str]:
-        """The nodes of the best conditions that suffice: up, then slow, then silent.
+        """Return the nodes to ask: those that are up; if too few, slow ones; else suspects too.
 
-        A node that was silent for a moment may be the second one that a cell has left.
+        A suspect node may be the only second node that a cell has left.
         """
         conditions = {name: self._transport.condition(name) for name in _nodes(cells)}
         for worst in (Condition.UP, Condition.SLOW):
@@ -78,38 +80,38 @@ class ScatterGather:
         return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
 
     def _worst_expected(self, cells: Cells) -> Condition:
-        """The worst condition of a node that is waited for: SLOW only where UP is too few."""
+        """Return the worst condition to wait for: SLOW only if too few nodes are UP."""
         condition = self._transport.condition
         up = [name for name in _nodes(cells) if condition(name) is Condition.UP]
         return Condition.UP if suffice(up, cells) else Condition.SLOW
 
-    def _hopeful(self, asked: dict[str, asyncio.Future[Reply]], cells: Cells) -> bool:
-        """Whether a node that is waited for has yet to answer."""
+    def _expects_more(self, asked: dict[str, asyncio.Future[Reply]], cells: Cells) -> bool:
+        """Return whether a node that the gateway waits for has not replied."""
         condition, worst = self._transport.condition, self._worst_expected(cells)
-        return any(not reply.done() and condition(to) <= worst for to, reply in asked.items())
+        return any(not future.done() and condition(to) <= worst for to, future in asked.items())
 
     def __repr__(self) -> str:
-        return f"<Poll by {self._transport!r}>"
+        return f"<ScatterGather by {self._transport!r}>"
 
 
 def cells_of(cells: Iterable[Cell]) -> Cells:
-    """What `ScatterGather.ask` takes: each cell once."""
+    """Collect cells as `ScatterGather.ask` takes them: each one once."""
     return frozenset(cell.nodes for cell in cells)
 
 
-def _answers(asked: dict[str, asyncio.Future[Reply]]) -> dict[str, Reply]:
-    """The answers there are."""
-    answers: dict[str, Reply] = {}
-    for name, reply in asked.items():
-        if not reply.done():
+def _arrived(asked: dict[str, asyncio.Future[Reply]]) -> dict[str, Reply]:
+    """Return the replies that have arrived. Raises any error other than a missing reply."""
+    replies: dict[str, Reply] = {}
+    for name, future in asked.items():
+        if not future.done():
             continue
-        failure = reply.exception()
+        failure = future.exception()
         if failure is not None:
             if not isinstance(failure, Silent | Unreachable):
                 raise failure
-        elif isinstance(reply.result(), ScanPage | Digests):
-            answers[name] = reply.result()
-    return answers
+        elif isinstance(future.result(), ScanPage | Digests):
+            replies[name] = future.result()
+    return replies
 
 
 def _nodes(cells: Cells) -> Collection[str]:
@@ -117,5 +119,5 @@ def _nodes(cells: Cells) -> Collection[str]:
 
 
 def suffice(names: Container[str], cells: Cells) -> bool:
-    """Whether two of each cell's three nodes are among these."""
+    """Return whether `names` has two of the three nodes of each cell."""
     return all(sum(node in names for node in cell) >= CELL - 1 for cell in cells)

@@ -1,1 +1,1 @@
-"""How a gateway reaches two nodes that decide a record."""
+"""Requests on single records: admission, choice of a node, retries."""

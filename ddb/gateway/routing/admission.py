@@ -1,9 +1,10 @@
-"""Admission: how many operations this gateway has in flight, and what waits before them.
+"""Admission: how many operations this gateway has in flight, and how the others wait.
 
-Beyond what the nodes can serve, more operations in flight add no throughput: they only grow older.
-So an operation waits here, where waiting costs a future and a timer, and is refused here, before
-anything is done. Changes of one record have a bound of their own, so that a hot record fills
-neither its coordinator's queue nor the gateway. LIST and COUNT have another.
+More operations than the nodes can serve add latency and no throughput. So an operation waits here,
+for the cost of a future and a timer, or is refused here, before it starts.
+
+Changes of one record have their own limit. So a hot record fills neither its coordinator's queue
+nor the gateway. LIST and COUNT have another limit.
 """
 
 import asyncio
@@ -109,18 +110,18 @@ class Refusals:
         self._ticking = False
 
     def add(self, waiting: asyncio.Future[bool]) -> None:
-        """Refuse this one as soon as may be."""
+        """Refuse this operation as soon as the credit allows."""
         self._due.append(waiting)
         self._refuse()
 
     async def turn(self) -> None:
-        """Wait until a refusal may be told."""
-        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.add(told)
-        await told
+        """Wait until the credit allows one more refusal."""
+        allowed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.add(allowed)
+        await allowed
 
     def earn(self) -> None:
-        """An operation has been answered, so others may be refused."""
+        """Add the credit that one answered operation earns."""
         self._credit = min(MOST_CREDIT, self._credit + REFUSED_PER_ANSWER)
         if self._due:
             self._refuse()
@@ -161,14 +162,14 @@ class Gate:
         return len(self._waiting)
 
     def enter(self) -> bool:
-        """Take a place if one is free and no operation waits for it; `leave` must follow."""
+        """Take a free place if no operation waits for one; the caller must then `leave`."""
         if self.inside >= self.most or self._waiting:
             return False
         self.inside += 1
         return True
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for a place in order of arrival; whether one came in time."""
+        """Wait for a place in order of arrival; return whether one came in time."""
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[bool] = loop.create_future()
         timer = None
@@ -190,7 +191,7 @@ class Gate:
                 timer.cancel()
 
     def leave(self) -> None:
-        """Give a place back."""
+        """Return a place; the next waiting operation gets it."""
         self.inside -= 1
         while self._waiting and self.inside < self.most:
             first, _ = self._waiting.popitem(last=False)
@@ -216,7 +217,7 @@ class Admission:
     def __init__(self, clock: Clock, timeouts: Timeouts, rng: random.Random) -> None:
         self.limit = Limit(timeouts.request_s, POINTS)
         self.of_one_record = Limit(timeouts.request_s, OF_ONE_RECORD)
-        """Learned from the records of which changes wait; there are few at a time."""
+        """Learned only from records with waiting changes; those are few at a time."""
         self.refusals = Refusals()
         self.points = Gate(self.limit.most, self.refusals)
         """Operations on single records."""
@@ -231,7 +232,7 @@ class Admission:
         self._due = 0.0
 
     def arrived(self) -> float:
-        """When the request that the gateway handles now arrived: it may have lain in a socket."""
+        """Estimate when the current request arrived; it may have waited in a socket."""
         now = self._clock.now()
         if not self._probing:
             self._probing = True
@@ -239,7 +240,7 @@ class Admission:
         return now - self._delay_s
 
     async def queue(self, gate: Gate, arrived: float, longest_s: float) -> float | None:
-        """Wait for a place; the moment it came, None where it did not come in time."""
+        """Wait for a place; return the time of admission. None: no place came in time."""
         longest_s *= self._rng.uniform(EARLIEST, 1.0)
         if not await gate.wait(arrived + longest_s - self._clock.now()):
             return None
@@ -254,7 +255,7 @@ class Admission:
         self.refusals.earn()
 
     def record(self, key: bytes) -> Gate:
-        """The gate of changes of one record."""
+        """Return the gate for changes of one record."""
         gate = self._records.get(key)
         if gate is None:
             gate = self._records[key] = Gate(self.of_one_record.most, self.refusals)
@@ -269,7 +270,7 @@ class Admission:
         gate.leave()
 
     def forget_record(self, key: bytes, gate: Gate) -> None:
-        """A record's gate goes with the last change."""
+        """Remove the gate of a record without changes."""
         if not gate.inside and not gate.waiting and self._records.get(key) is gate:
             del self._records[key]
 
@@ -278,7 +279,7 @@ class Admission:
         asyncio.get_running_loop().call_later(PROBE_EVERY_S, self._probe)
 
     def _probe(self) -> None:
-        """Measure by how much the loop is late, while there is something to do."""
+        """Measure by how many seconds the loop is late, while operations are in flight."""
         now = self._clock.now()
         if self.points.inside or self.points.waiting or self.scans.inside:
             self._delay_s = min(max(0.0, now - self._due), self._timeouts.admission_s)

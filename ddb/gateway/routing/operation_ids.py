@@ -1,8 +1,8 @@
-"""The identities of this gateway's operations, and the promise of which are over.
+"""Identities of this gateway's operations, and the lowest one that is still open.
 
-Coordinators remember an operation in the record it changed until no attempt at it can arrive any
-more. Only the gateway knows when that is: once every attempt was answered, or its deadline has
-passed. It says so with every request, as the lowest sequence number still open.
+A record remembers an operation until no further attempt at it can arrive. Only the gateway can tell
+when: after the reply to each attempt, or after the deadline. Each request carries `low`, the lowest
+sequence number that is still open.
 """
 
 import asyncio
@@ -17,14 +17,18 @@ from ddb.record.state import OPERATION_BYTES, Operation
 
 SENDER_BYTES = 6
 LINGER_GRACE_S = 0.5
-"""Seconds kept open beyond the deadline, for clocks that do not run at quite the same rate."""
+"""Seconds for which an operation stays open after its deadline.
+
+Too low: a node with a slower clock may act on an attempt after the record has dropped the identity.
+The change then takes effect twice. Too high: records remember more operations.
+"""
 
 _decode = msgspec.json.Decoder().decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 class Operations:
-    """Issues sequence numbers and keeps track of the open ones."""
+    """Issues sequence numbers, and tracks the open ones."""
 
     def __init__(self, rng: random.Random) -> None:
         self.sender = rng.randbytes(SENDER_BYTES)
@@ -32,13 +36,16 @@ class Operations:
         self._open: dict[int, None] = {}
 
     def begin(self) -> int:
-        """A new sequence number, open until `end`."""
+        """Issue a sequence number; it is open until `end`."""
         self._last += 1
         self._open[self._last] = None
         return self._last
 
     def end(self, sequence: int, linger: float = 0.0) -> None:
-        """No further attempt will be made; those made may live for `linger` seconds yet."""
+        """Close a sequence number: the gateway makes no further attempt.
+
+        `linger`: seconds for which an earlier attempt may still be in flight; 0.0: none is.
+        """
         if linger > 0:
             asyncio.get_running_loop().call_later(
                 linger + LINGER_GRACE_S, self._open.pop, sequence, None
@@ -48,11 +55,11 @@ class Operations:
 
     @property
     def low(self) -> int:
-        """Every operation with a smaller number is over."""
+        """The lowest open number; each operation with a lower one has ended."""
         return next(iter(self._open), self._last + 1)
 
     def name(self, sequence: int) -> Operation:
-        """The identity of an operation of this gateway."""
+        """Make the identity of an operation of this gateway."""
         return Operation(self.sender + sequence.to_bytes(OPERATION_BYTES - SENDER_BYTES, "big"))
 
     def __repr__(self) -> str:
@@ -60,10 +67,9 @@ class Operations:
 
 
 def named_by_client(key: str, record_id: str, change: Change) -> Operation:
-    """The identity of an operation with an Idempotency-Key: the same through every gateway.
+    """Make the identity of an operation with an Idempotency-Key, equal on all gateways.
 
-    Two requests are the same when they mean the same: the order of fields does not matter, nor the
-    order of tags, nor a tag given twice.
+    The fingerprint ignores the order of fields, the order of tags, and repeated tags.
     """
     body = _canonical(_decode(change.body)) if change.body else b""
     tags = tuple(sorted(set(change.match)))

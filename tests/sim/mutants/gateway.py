@@ -3,12 +3,13 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _ROUTER = "ddb.gateway.routing.router"
+_HOME_READ = "ddb.gateway.routing.home_read"
 _POLL = "ddb.gateway.listing.scatter_gather"
 _SCAN = "ddb.gateway.listing.quorum_scan"
 _WALK = "ddb.gateway.listing.range_read"
 _COUNTING = "ddb.gateway.listing.count"
 _OPERATIONS = "ddb.gateway.routing.operation_ids"
-_ON_TWO = "decided = self.twice or "
+_ON_TWO = "decided = self.on_two or "
 
 GATEWAY = (
     Mutant(
@@ -16,8 +17,8 @@ GATEWAY = (
         "a gateway reads from the first home and ignores the other",
         (
             Patch(
-                _ROUTER,
-                "        if newest == other.dot:\n",
+                _HOME_READ,
+                "        if newest == version.dot:\n",
                 "        if True:\n",
             ),
         ),
@@ -26,7 +27,7 @@ GATEWAY = (
     Mutant(
         "reads-the-newer-home",
         "a gateway answers with the newer of two states although it may be undecided",
-        (Patch(_ROUTER, "deadline) if known else None", "deadline)"),),
+        (Patch(_HOME_READ, "deadline) if is_decided else None", "deadline)"),),
         family="hearsay",
     ),
     Mutant(
@@ -145,7 +146,7 @@ GATEWAY = (
     Mutant(
         "list-skips-ahead",
         "LIST continues after the furthest row of any node, and skips rows of the others",
-        (Patch(_SCAN, "said.keys[-1] < self.end)", "said.keys[-1] > self.end)"),),
+        (Patch(_SCAN, "page.keys[-1] < self.end)", "page.keys[-1] > self.end)"),),
         family="lone",
     ),
     Mutant(
@@ -154,8 +155,8 @@ GATEWAY = (
         (
             Patch(
                 _WALK,
-                "at = stretch.end or (start_of(stop) if stop < PARTITIONS else None)",
-                "at = stretch.end",
+                "at = section.end or (start_of(stop) if stop < PARTITIONS else None)",
+                "at = section.end",
             ),
         ),
         family="lone",
@@ -170,7 +171,7 @@ GATEWAY = (
                 "sum(node in names for node in cell) >= CELL - 1 for",
                 "any(node in names for node in cell) for",
             ),
-            Patch(_SCAN, "if home in names and partner in names:", "if True:"),
+            Patch(_SCAN, "if home in names and second_home in names:", "if True:"),
         ),
         family="seesaw",
     ),
@@ -198,9 +199,9 @@ GATEWAY = (
         (
             Patch(
                 _COUNTING,
-                "        if cell.standby not in words:\n"
+                "        if cell.standby not in claims:\n"
                 "            return None\n"
-                "        keepers = words[cell.standby].get(number, cell.homes)\n",
+                "        keepers = claims[cell.standby].get(number, cell.homes)\n",
                 "        keepers = cell.homes\n",
             ),
         ),
@@ -213,7 +214,7 @@ GATEWAY = (
             Patch(
                 _COUNTING,
                 "        disputed: list[int] = []\n        damaged =",
-                "        words = {name: reply.hints for name, reply in answers.items()}\n"
+                "        claims = {name: reply.hints for name, reply in answers.items()}\n"
                 "        disputed: list[int] = []\n        damaged =",
             ),
         ),
@@ -225,7 +226,7 @@ GATEWAY = (
         (
             Patch(
                 _SCAN,
-                "if looked and (home",
+                "if standby_replied and (home",
                 "if standby in names and (home",
             ),
         ),

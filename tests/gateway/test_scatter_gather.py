@@ -1,4 +1,4 @@
-"""Polls, where it matters how long they wait."""
+"""How long a scatter-gather waits for which nodes."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ddb.wire.messages import Digests, GetDigests, Reply, Request
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
 
-PATIENCE = DEFAULT.scan_s
+SCAN_TIMEOUT_S = DEFAULT.scan_s
 
 CLOCK = SystemClock()
 CELLS = frozenset({("db-0", "db-1", "db-2")})
@@ -17,7 +17,7 @@ CELLS = frozenset({("db-0", "db-1", "db-2")})
 
 @dataclass(slots=True)
 class Nodes:
-    """A transport to nodes that answer after a while, or never."""
+    """A transport to nodes that reply after a delay, or never."""
 
     conditions: dict[str, Condition]
     delays: dict[str, float]
@@ -25,11 +25,11 @@ class Nodes:
     def ask(
         self, to: str, _request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+        """Implement `Transport.ask`."""
         return asyncio.ensure_future(self._answer(to, patience))
 
     def condition(self, to: str) -> Condition:
-        """As `Transport.condition`."""
+        """Implement `Transport.condition`."""
         return self.conditions[to]
 
     async def _answer(self, to: str, patience: float) -> Reply:
@@ -39,48 +39,48 @@ class Nodes:
         return Digests(b"", {})
 
 
-async def polled(nodes: Nodes) -> tuple[set[str], float]:
-    """Who answered a poll, and the seconds that it took."""
+async def gathered(nodes: Nodes) -> tuple[set[str], float]:
+    """Return the nodes that replied, and the seconds until the end."""
     began = CLOCK.now()
     answers = await ScatterGather(nodes, CLOCK).ask(GetDigests(), CELLS, began + 1)
     return set(answers), CLOCK.now() - began
 
 
 def test_silent_node_is_not_waited_for_when_the_others_are_enough() -> None:
-    """Of two nodes that were silent the one that answers ends the wait for the other."""
+    """The reply of one suspect node ends the wait for the other suspect node."""
     nodes = Nodes(
         {"db-0": Condition.UP, "db-1": Condition.SUSPECT, "db-2": Condition.SUSPECT},
         {"db-0": 0.0, "db-1": 0.005},
     )
-    answered, took = asyncio.run(polled(nodes))
+    answered, took = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1"}
-    assert took < PATIENCE
+    assert took < SCAN_TIMEOUT_S
 
 
 def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
-    """A node whose disk is slow is left alone while two others are up."""
+    """The gateway does not ask a slow node while two others are up."""
     nodes = Nodes(
         {"db-0": Condition.UP, "db-1": Condition.UP, "db-2": Condition.SLOW},
         dict.fromkeys(("db-0", "db-1", "db-2"), 0.0),
     )
-    answered, _ = asyncio.run(polled(nodes))
+    answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1"}
-    assert ScatterGather(nodes, CLOCK).out(CELLS) == ("db-2",)
+    assert ScatterGather(nodes, CLOCK).unexpected(CELLS) == ("db-2",)
 
 
-def test_slow_nodes_are_as_good_as_others_where_no_others_are_enough() -> None:
-    """Where all disks are slow every node is asked and waited for, as if all were up."""
+def test_slow_nodes_are_asked_when_too_few_are_up() -> None:
+    """If too few nodes are up, the gateway asks slow nodes and waits for them."""
     nodes = Nodes(
         {"db-0": Condition.UP, "db-1": Condition.SLOW, "db-2": Condition.SLOW},
-        {"db-0": 0.0, "db-1": 0.0, "db-2": PATIENCE / 2},
+        {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S / 2},
     )
-    answered, _ = asyncio.run(polled(nodes))
+    answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1", "db-2"}
-    assert ScatterGather(nodes, CLOCK).out(CELLS) == ()
+    assert ScatterGather(nodes, CLOCK).unexpected(CELLS) == ()
 
 
 def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:
-    """A poll goes on without a node that reports a slow disk once the others have answered."""
+    """A node that becomes slow ends the wait once two others have replied."""
     nodes = Nodes(dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP), {"db-0": 0.0, "db-1": 0.0})
 
     async def scenario() -> tuple[set[str], float]:
@@ -88,18 +88,18 @@ def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:
             nodes.conditions["db-2"] = Condition.SLOW
 
         asyncio.get_running_loop().call_later(0.005, turn)
-        return await polled(nodes)
+        return await gathered(nodes)
 
     answered, took = asyncio.run(scenario())
     assert answered == {"db-0", "db-1"}
-    assert took < PATIENCE * 0.8
+    assert took < SCAN_TIMEOUT_S * 0.8
 
 
 def test_node_that_is_up_is_waited_for() -> None:
-    """A node that merely takes its time is heard, though two others have answered."""
+    """The gateway waits for a node that is up, though two others have replied."""
     nodes = Nodes(
         dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP),
-        {"db-0": 0.0, "db-1": 0.0, "db-2": PATIENCE / 2},
+        {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S / 2},
     )
-    answered, _ = asyncio.run(polled(nodes))
+    answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1", "db-2"}

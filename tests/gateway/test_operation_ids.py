@@ -1,4 +1,4 @@
-"""Which of a gateway's operations are over."""
+"""The identities of a gateway's operations, and the lowest open one."""
 
 import asyncio
 import random
@@ -32,8 +32,8 @@ def test_low_is_the_least_open_number(steps: list[int]) -> None:
         assert operations.low == min(still_open, default=begun + 1)
 
 
-def test_operation_that_may_live_on_stays_open_a_while() -> None:
-    """An operation whose attempts may still be under way holds `low` back until they are dead."""
+def test_operation_with_an_attempt_in_flight_stays_open() -> None:
+    """`low` does not pass an operation while an attempt at it may be in flight."""
 
     async def scenario() -> None:
         operations = Operations(random.Random(1))
@@ -54,7 +54,7 @@ def test_operation_that_may_live_on_stays_open_a_while() -> None:
 
 
 def test_ended_twice_is_ended_once() -> None:
-    """To end an operation that is over already does no harm."""
+    """The second `end` of an operation has no effect."""
     operations = Operations(random.Random(1))
     operations.end(operations.begin())
     operations.end(1)
@@ -62,7 +62,7 @@ def test_ended_twice_is_ended_once() -> None:
 
 
 def test_identity_carries_sender_and_number() -> None:
-    """An operation's id is its gateway's random id and its number; two gateways never share one."""
+    """An operation's id is its gateway's random id, followed by its number."""
     one, other = Operations(random.Random(1)), Operations(random.Random(2))
     name = one.name(258)
     assert name.id == one.sender + (258).to_bytes(6, "big")
@@ -72,7 +72,7 @@ def test_identity_carries_sender_and_number() -> None:
 
 
 def test_key_names_the_same_operation_through_every_gateway() -> None:
-    """An Idempotency-Key's operation depends on nothing but the key and the request."""
+    """The identity depends only on the Idempotency-Key and the request."""
     change = Change(Kind.UPDATE, b'{"a":1}')
     named = named_by_client("key", "alice", change)
     assert named == named_by_client("key", "alice", Change(Kind.UPDATE, b'{"a":1}'))
@@ -102,7 +102,7 @@ def _sent(fields: list[tuple[str, object]], tags: Sequence[bytes]) -> Change:
 def test_order_does_not_make_another_request(
     document: dict[str, object], tags: list[bytes], rng: random.Random
 ) -> None:
-    """A keyed request with its fields or tags in another order, or a tag twice, is the same one."""
+    """The order of fields and tags, and repeated tags, do not change the identity."""
     fields = list(document.items())
     first = named_by_client("key", "alice", _sent(fields, tags))
     rng.shuffle(fields)
@@ -116,7 +116,7 @@ def test_order_does_not_make_another_request(
 def test_meaning_makes_another_request(
     one: dict[str, object], other: dict[str, object], tags: list[bytes], others: list[bytes]
 ) -> None:
-    """Two keyed requests that differ in a field or a tag are two requests."""
+    """A different field or tag changes the identity."""
     same = one == other and set(tags) == set(others)
     first = named_by_client("key", "alice", _sent(list(one.items()), tags))
     second = named_by_client("key", "alice", _sent(list(other.items()), others))

@@ -1,4 +1,4 @@
-"""How far a page's walk looks, and that it finds everything wherever records lie."""
+"""The cost of a page, and its completeness for any distribution of records."""
 
 import asyncio
 from bisect import bisect_right
@@ -8,7 +8,7 @@ from statistics import mean
 
 import pytest
 
-from ddb.gateway.listing.range_read import Walk, start_of
+from ddb.gateway.listing.range_read import RangeRead, start_of
 from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.record.state import HEAD, State, encode
 from ddb.record.version import Dot
@@ -24,18 +24,18 @@ LIVE, DEAD = (encode(State((Dot(1, 1),), live))[HEAD] for live in (True, False))
 
 @dataclass(slots=True)
 class Nodes:
-    """A transport to nodes of which the homes hold some rows, all of them decided."""
+    """A transport to nodes whose homes store some rows, all decided."""
 
     rows: dict[bytes, bool]
-    """By key whether the record lives."""
+    """By key, whether the record is live."""
     keys: list[bytes]
     asked: int = 0
-    told: int = 0
+    sent: int = 0
 
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+        """Implement `Transport.ask`."""
         assert isinstance(request, Scan)
         found: list[bytes] = []
         for key in self.keys[bisect_right(self.keys, request.after) :]:
@@ -44,7 +44,7 @@ class Nodes:
             if to in RING.cell(key).homes:
                 found.append(key)
         self.asked += 1
-        self.told += len(found)
+        self.sent += len(found)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         answer.set_result(
             ScanPage(
@@ -59,12 +59,12 @@ class Nodes:
         return answer
 
     def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
+        """Implement `Transport.condition`."""
         return Condition.UP
 
 
 def nodes_with(*parts: tuple[Iterable[int], int, bool]) -> Nodes:
-    """Partitions, how many records there are in each, and whether they live."""
+    """Make nodes with records. Each part: partitions, records in each, whether they are live."""
     rows = {
         start_of(number) + b"%04d" % each: live
         for numbers, count, live in parts
@@ -75,20 +75,20 @@ def nodes_with(*parts: tuple[Iterable[int], int, bool]) -> Nodes:
 
 
 async def paged(nodes: Nodes, limit: int) -> list[tuple[list[bytes], int, int]]:
-    """All pages: the keys of each, the questions to nodes and the rows told for it."""
+    """Read all pages; of each: the keys, the requests to nodes, the rows sent."""
 
     async def unneeded(id: str, _deadline: float) -> bytes | None:
         raise AssertionError(id)
 
-    walk = Walk(RING, ScatterGather(nodes, CLOCK), unneeded)
+    range_read = RangeRead(RING, ScatterGather(nodes, CLOCK), unneeded)
     pages, after = [], b""
     while True:
-        before = nodes.asked, nodes.told
-        page = [row.key for row in await walk.living(after, limit, CLOCK.now() + 5)]
-        pages.append((page, nodes.asked - before[0], nodes.told - before[1]))
+        before = nodes.asked, nodes.sent
+        page = [row.key for row in await range_read.live_records(after, limit, CLOCK.now() + 5)]
+        pages.append((page, nodes.asked - before[0], nodes.sent - before[1]))
         if len(page) < limit:
             return pages
-        # As many as were asked for: what a page has beyond them is found again.
+        # Rows beyond `limit` belong to the next page.
         del page[limit:]
         after = page[-1]
 
@@ -109,29 +109,29 @@ async def paged(nodes: Nodes, limit: int) -> list[tuple[list[bytes], int, int]]:
             nodes_with(
                 (range(200), 9, True), (range(200, 900), 9, False), (range(900, 950), 9, True)
             ),
-            id="a long stretch is deleted",
+            id="a long range is deleted",
         ),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 11, 101])
-def test_pages_have_every_living_record_once_and_in_order(nodes: Nodes, limit: int) -> None:
-    """However unevenly they lie, and whatever was guessed of it from the pages before."""
+def test_pages_have_each_live_record_once_and_in_order(nodes: Nodes, limit: int) -> None:
+    """The pages have each live record once and in order, for any distribution."""
     if limit == 1:
-        # One by one: the beginning is enough.
+        # Pages of one record: a part of the keys is enough.
         nodes.keys = nodes.keys[:300]
     pages = asyncio.run(paged(nodes, limit))
     assert [key for page, _, _ in pages for key in page] == [k for k in nodes.keys if nodes.rows[k]]
 
 
 def test_page_of_a_full_store_asks_each_of_few_nodes_once() -> None:
-    """Two homes' rows and a margin, of the nodes of two or three partitions."""
+    """A page asks each node at most once, for twice its rows and a margin."""
     pages = asyncio.run(paged(nodes_with((range(PARTITIONS), 60, True)), 101))[5:-5]
     assert max(asked for _, asked, _ in pages) <= len(RING.names)
-    assert mean(told for _, _, told in pages) <= 2 * 101 * 1.8
+    assert mean(sent for _, _, sent in pages) <= 2 * 101 * 1.8
 
 
-def test_way_across_a_deleted_stretch_is_short() -> None:
-    """What is guessed from full partitions does not make hundreds of questions of empty ones."""
+def test_deleted_range_takes_few_requests() -> None:
+    """Empty partitions after full ones take few requests."""
     nodes = nodes_with((range(300), 60, True), (range(1000, 1010), 60, True))
     pages = asyncio.run(paged(nodes, 101))
     assert max(asked for _, asked, _ in pages) <= 12 * len(RING.names)

@@ -1,4 +1,4 @@
-"""What a gateway makes of two homes that do not agree, where nobody can tell it the same twice."""
+"""The two-home read while the homes differ and change between two requests."""
 
 import asyncio
 import random
@@ -24,41 +24,41 @@ from ddb.wire.messages import (
 from ddb.wire.ports import Condition
 
 RING = Ring(("a", "b", "c"))
-HOME, PARTNER = RING.cell(key_of("ada")).homes
+HOME, SECOND_HOME = RING.cell(key_of("ada")).homes
 OLD, NEW, LATER = (encode(State((Dot(n << 40, n),), True, b'{"n":%d}' % n)) for n in (1, 2, 3))
 COORDINATED = b"coordinated"
 
-Held = tuple[bytes, bool]
-"""A home's state, and whether it takes that for decided."""
+Reported = tuple[bytes, bool]
+"""A home's state, and whether the home calls it decided."""
 
 
 class Homes:
-    """A `Transport` to homes that hold one thing in the first look and another in the second."""
+    """A `Transport` to homes whose states change between the first and the second read."""
 
-    def __init__(self, *looks: dict[str, Held]) -> None:
-        self._looks: dict[str, Iterator[Held]] = {
-            name: iter([look[name] for look in looks]) for name in (HOME, PARTNER)
+    def __init__(self, *reads: dict[str, Reported]) -> None:
+        self._reads: dict[str, Iterator[Reported]] = {
+            name: iter([read[name] for read in reads]) for name in (HOME, SECOND_HOME)
         }
         self.coordinated = 0
 
     def ask(
         self, to: str, request: Request, *, deadline: float, patience: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+        """Implement `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         asked.set_result(self._reply(to, request))
         return asked
 
     def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
+        """Implement `Transport.condition`."""
         return Condition.UP
 
     def _reply(self, to: str, request: Request) -> Reply:
         match request:
             case ReadReplica():
-                return ReplicaState(*next(self._looks[to]))
+                return ReplicaState(*next(self._reads[to]))
             case ReadVersion():
-                raw, decided = next(self._looks[to])
+                raw, decided = next(self._reads[to])
                 return VersionOnly(peek(raw), decided)
             case CoordinateGet():
                 self.coordinated += 1
@@ -67,9 +67,9 @@ class Homes:
                 raise AssertionError(request)
 
 
-@pytest.mark.parametrize("ahead", [HOME, PARTNER])
+@pytest.mark.parametrize("ahead", [HOME, SECOND_HOME])
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("first", "second", "expected"),
     [
         pytest.param((OLD, (NEW, False)), None, COORDINATED, id="undecided"),
         pytest.param((OLD, (NEW, True)), (OLD, NEW), b'{"n":2}', id="decided"),
@@ -78,22 +78,22 @@ class Homes:
         pytest.param((OLD, (NEW, True)), (LATER, LATER), COORDINATED, id="changed meanwhile"),
     ],
 )
-def test_newer_of_two_states_is_told_if_it_was_decided_and_is_the_newest_still(
-    ahead: str, first: tuple[bytes, Held], second: tuple[bytes, bytes] | None, told: bytes
+def test_newer_state_is_read_if_decided_and_still_the_newest(
+    ahead: str, first: tuple[bytes, Reported], second: tuple[bytes, bytes] | None, expected: bytes
 ) -> None:
-    """What a home takes for decided may have been overtaken, of which the other home knows."""
-    behind = PARTNER if ahead == HOME else HOME
-    looks: list[dict[str, Held]] = [{behind: (first[0], True), ahead: first[1]}]
+    """A home's claim counts only if the other home has no newer state afterwards."""
+    behind = SECOND_HOME if ahead == HOME else HOME
+    reads: list[dict[str, Reported]] = [{behind: (first[0], True), ahead: first[1]}]
     if second is not None:
-        looks.append({behind: (second[0], True), ahead: (second[1], True)})
-    homes = Homes(*looks)
+        reads.append({behind: (second[0], True), ahead: (second[1], True)})
+    homes = Homes(*reads)
 
     async def scenario() -> bytes | None:
         router = Router(RING, homes, SystemClock(), random.Random(1))
         body = await router.read("ada")
-        # The mending of the one that is behind, for which nobody waits.
+        # Let the repair of the older home start.
         await asyncio.sleep(0)
         return body
 
-    assert asyncio.run(scenario()) == told
+    assert asyncio.run(scenario()) == expected
     assert homes.coordinated == 1

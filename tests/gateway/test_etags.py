@@ -16,7 +16,7 @@ commas = st.sampled_from([",", ", ", " ,\t", ",,", " , ,, "])
 
 @st.composite
 def lists(draw: st.DrawFn, *own: str) -> bytes:
-    """An If-Match or If-None-Match header with these tags among others."""
+    """Draw a header value with these tags among others."""
     tags = draw(
         st.permutations([*own, *draw(st.lists(foreign, min_size=0 if own else 1, max_size=4))])
     )
@@ -29,7 +29,7 @@ def lists(draw: st.DrawFn, *own: str) -> bytes:
 @given(st.data(), bodies, bodies)
 @settings(max_examples=80, deadline=None)
 def test_a_tag_is_found_in_any_list(data: st.DataObject, body: bytes, other: bytes) -> None:
-    """A record's tag matches wherever it stands in a list, and another record's does not."""
+    """A record's tag matches at any position of a list; another record's tag does not."""
     header = data.draw(lists(etag(body).decode()))
     assert fulfilled(required_tags(header), body)
     assert not_modified(header, etag(body))
@@ -51,7 +51,7 @@ def test_weak_tags(data: st.DataObject, body: bytes) -> None:
 @given(st.data(), bodies)
 @settings(max_examples=80, deadline=None)
 def test_foreign_tags_are_a_condition_too(data: st.DataObject, body: bytes) -> None:
-    """An If-Match of tags that are not ours is a condition that fails, not none at all."""
+    """An If-Match with foreign tags alone is a condition that fails."""
     header = data.draw(lists())
     required = required_tags(header)
     assert required
@@ -62,7 +62,7 @@ def test_foreign_tags_are_a_condition_too(data: st.DataObject, body: bytes) -> N
 @given(st.text('"W/*, \tab\\', max_size=12).map(str.encode))
 @settings(max_examples=80, deadline=None)
 def test_malformed_headers_are_refused_by_both(header: bytes) -> None:
-    """What one condition refuses as malformed the other refuses too."""
+    """Both headers refuse the same malformed values."""
 
     def refused(check: object) -> bool:
         try:
@@ -79,14 +79,14 @@ def test_malformed_headers_are_refused_by_both(header: bytes) -> None:
 
 @pytest.mark.parametrize("header", [b"*", b" * ", b"\t*"])
 def test_star(header: bytes) -> None:
-    """A star matches whatever there is."""
+    """A star matches any record."""
     assert required_tags(header) == (ANY,)
     assert fulfilled((ANY,), b"{}")
     assert not_modified(header, b'"x"')
 
 
 def test_long_headers_take_no_time() -> None:
-    """A long header that is nearly a list is refused in linear time."""
+    """A long malformed header is refused in linear time."""
     for header in (b'"a",' * 20_000 + b'"', b" " * 60_000 + b"x", b",\t" * 30_000 + b"W"):
         with pytest.raises(Refused):
             required_tags(header)

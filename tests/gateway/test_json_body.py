@@ -1,4 +1,4 @@
-"""Documents: strict JSON objects, checked against Python's own reader."""
+"""Strict JSON objects, compared with Python's own parser."""
 
 import json
 import math
@@ -25,16 +25,16 @@ space = st.text(" \t\r\n", max_size=2)
 
 
 def same(one: object, other: object) -> bool:
-    """Equal, and of equal types and order throughout."""
+    """Return whether two values are equal in value, type and order."""
     return json.dumps(one) == json.dumps(other)
 
 
 class Doubtful(Exception):
-    """What strict JSON does not have."""
+    """The input is not strict JSON."""
 
 
 def strictly(body: bytes) -> Document:
-    """The same by Python's reader. Raises Doubtful or ValueError."""
+    """Parse with Python's parser. Raises `Doubtful` or `ValueError`."""
 
     def pairs(found: list[tuple[str, object]]) -> Document:
         if len(dict(found)) < len(found):
@@ -55,7 +55,7 @@ def strictly(body: bytes) -> Document:
     )
     if not isinstance(document, dict):
         raise Doubtful("no object")
-    # What has lone surrogates cannot be encoded.
+    # Text with lone surrogates cannot be encoded.
     json.dumps(document, ensure_ascii=False).encode()
     return document
 
@@ -65,14 +65,14 @@ def strictly(body: bytes) -> Document:
 def test_every_object_is_taken(
     document: Document, escaped: bool, indent: int | None, before: str, after: str
 ) -> None:
-    """Any JSON object with unique keys is read as Python's own reader reads it."""
+    """An object with unique keys parses as with Python's own parser."""
     text = before + json.dumps(document, ensure_ascii=escaped, indent=indent) + after
     assert same(parse(text.encode()), json.loads(text))
 
 
 @st.composite
 def written(draw: st.DrawFn, text: str) -> str:
-    """One of the many ways to write a string."""
+    """Draw one of the ways to write a string in JSON."""
     parts = []
     for character in text:
         units = character.encode("utf-16-be")
@@ -85,7 +85,7 @@ def written(draw: st.DrawFn, text: str) -> str:
 
 @st.composite
 def with_a_duplicate(draw: st.DrawFn) -> str:
-    """A JSON object in which, at some depth, one key is there twice."""
+    """Draw a JSON object with a duplicate key at some depth."""
     pairs = [(key, json.dumps(value)) for key, value in draw(objects).items()]
     twice, value = draw(texts), json.dumps(draw(values))
     pairs = [pair for pair in pairs if pair[0] != twice] + [(twice, value)]
@@ -112,7 +112,7 @@ def with_a_duplicate(draw: st.DrawFn) -> str:
 @example('{"a":"b","a":"c"}')
 @example('{"a":[{"b":1,"\\u0062":1}]}')
 def test_every_duplicate_is_refused(text: str) -> None:
-    """A key that is there twice, at any depth and however it is written, is refused."""
+    """A duplicate key is refused at any depth and in any spelling."""
     json.loads(text)
     with pytest.raises(Refused, match="given twice"):
         parse(text.encode())
@@ -173,7 +173,7 @@ mutants = st.builds(
 @example(b'{"a":"\\ud83d"}')
 @example(b'{"a":-}')
 def test_neither_laxer_nor_stricter_than_json(body: bytes) -> None:
-    """Whatever bytes come: what is strictly a JSON object is taken, anything else refused."""
+    """Exactly the bytes of strict JSON objects are accepted."""
     try:
         expected = strictly(body)
     except (Doubtful, ValueError):
