@@ -151,8 +151,9 @@ def _up(said: argparse.Namespace) -> int:
     import asyncio
 
     from ddb.local.control import abandoned
-    from ddb.local.data_lock import check_ports, claimed
+    from ddb.local.data_lock import claimed
     from ddb.local.layout import plan, save
+    from ddb.local.ports import check_ports
     from ddb.local.supervisor import Supervisor
 
     settings = known.local_settings(os.environ, _flags(said, _UP))

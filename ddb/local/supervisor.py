@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from ddb.local.child import Child, Process
 from ddb.local.control import Found, Reply, Request, retire, serve
-from ddb.local.data_lock import port_complaint
 from ddb.local.layout import GATEWAY, Layout
+from ddb.local.ports import port_complaint
 from ddb.local.probe import HTTP_OK, fetch, listens
 from ddb.settings import Fsync
 
