@@ -3,10 +3,22 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddb.settings import LAST_PORT, MIN_NODES, Fsync, LocalSettings, Member
+from ddb.settings import LAST_PORT, MIN_NODES, LocalSettings, Member
+from ddb.settings.table import (
+    DDB_DATA,
+    DDB_HOST,
+    DDB_LOG_FILE,
+    DDB_NAME,
+    DDB_NODES,
+    PORT,
+    Command,
+    Variable,
+    variables_of,
+)
 
 GATEWAY = "gateway"
 LOOPBACK = "127.0.0.1"
@@ -60,18 +72,33 @@ class Layout:
                 return (member.host, member.port)
         raise LocalError(f"There is no {name} here: this cluster has {', '.join(self.names)}.")
 
-    def command(self, name: str, fsync: Fsync, request_budget_ms: int) -> list[str]:
-        """The command line of a process."""
+    def command(self, name: str, passed_on: Mapping[Variable[object], str]) -> list[str]:
+        """Return the command line of a process.
+
+        Args:
+            passed_on: the settings that `ddb up` passes on, as text.
+        """
+        command = Command.GATEWAY if name == GATEWAY else Command.NODE
+        values = {**self._values(name), **passed_on}
+        flags = [
+            part
+            for variable in variables_of(command)
+            if variable in values
+            for part in (variable.flag, values[variable])
+        ]
+        return [sys.executable, "-m", "ddb", command.value, *flags, "--exit-with-parent"]
+
+    def _values(self, name: str) -> dict[Variable[object], str]:
+        """Return the settings that the layout determines."""
         members = ",".join(f"{each.name}={each.host}:{each.port}" for each in self.members)
-        command = [sys.executable, "-m", "ddb"]
+        shared: dict[Variable[object], str] = {
+            DDB_NODES: members,
+            DDB_LOG_FILE: str(self.log(name)),
+        }
         if name == GATEWAY:
-            command += ["gateway", "--host", self.host, "--port", str(self.port)]
-        else:
-            command += ["node", "--name", name, "--host", LOOPBACK, "--fsync", fsync.value]
-            command += ["--data", str(self.data / name)]
-        command += ["--log-file", str(self.log(name))]
-        command += ["--request-budget-ms", str(request_budget_ms)]
-        return [*command, "--members", members, "--exit-with-parent"]
+            return shared | {PORT: str(self.port), DDB_HOST: self.host}
+        data = str(self.data / name)
+        return shared | {DDB_HOST: LOOPBACK, DDB_NAME: name, DDB_DATA: data}
 
 
 def reachable(host: str) -> str:
@@ -92,8 +119,9 @@ def plan(settings: LocalSettings) -> Layout:
     nodes = settings.nodes or made_with or MIN_NODES
     if made_with is not None and nodes != made_with:
         raise LocalError(
-            f"The data in {data} was made with {made_with} nodes and cannot be started with"
-            f" {nodes}. Leave --nodes out, or choose another directory with --data."
+            f"The data in {data} is of {made_with} nodes and cannot start with {nodes}. No process"
+            " has started, and the data is unchanged. Omit --nodes, or choose another directory"
+            " with --data."
         )
     if settings.port + nodes > LAST_PORT:
         raise LocalError(

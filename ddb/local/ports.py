@@ -1,4 +1,4 @@
-"""Whether the ports of a local cluster are free."""
+"""Checks that the ports of a local cluster are free."""
 
 import errno
 import os
@@ -7,42 +7,47 @@ import time
 
 from ddb.local.layout import GATEWAY, Layout, LocalError
 
+_RETRY_S = 0.1
+"""Too low: the checks load the machine. Too high: `ddb up` starts later than it could."""
 
-def check_ports(layout: Layout, patience: float) -> None:
-    """Raise LocalError naming a port that cannot be had.
 
-    `patience` is for how long to try again: the processes of a supervisor that was itself killed
-    take a moment to notice.
+def check_ports(layout: Layout, timeout_s: float) -> None:
+    """Check every port of a cluster. Raises LocalError for a port that is not free.
+
+    Args:
+        timeout_s: seconds to retry. The processes of a killed supervisor need a moment to end.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_s
     for name in layout.names:
-        while (complaint := port_complaint(layout, name)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if complaint:
-            raise LocalError(complaint)
+        while (error := port_error(layout, name)) and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+        if error:
+            raise LocalError(error)
 
 
-def port_complaint(layout: Layout, name: str) -> str:
-    """Why a process cannot listen where it is to; empty where it can."""
+def port_error(layout: Layout, name: str) -> str:
+    """Return why a process cannot listen on its port, or "" if it can."""
     host, port = layout.address(name)
     if name == GATEWAY:
         host = layout.host
-    trouble = _trouble(host, port)
-    if trouble == errno.EADDRINUSE:
+    number = _errno_of_listening(host, port)
+    if number == errno.EADDRINUSE:
         return (
-            f"Port {port} on {host}, for {name}, is taken by another process."
-            " Stop that one, or run this cluster on other ports with --port."
+            f"Port {port} on {host}, for {name}, is taken by another process. {name} has not"
+            " started, and no data is affected. Stop that process, or choose other ports with"
+            " --port."
         )
-    if trouble:
+    if number:
         return (
-            f"{name} cannot listen on {host}:{port}: {os.strerror(trouble)}."
-            " Run this cluster on other ports with --port, or another address with --host."
+            f"{name} cannot listen on {host}:{port}: {os.strerror(number)}. {name} has not"
+            " started, and no data is affected. Choose other ports with --port, or another"
+            " address with --host."
         )
     return ""
 
 
-def _trouble(host: str, port: int) -> int:
-    """The error number of listening there; 0: none."""
+def _errno_of_listening(host: str, port: int) -> int:
+    """Return the error number of listening at an address, or 0 if it works."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -3,14 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from ddb.local.child import Child, Process
 from ddb.local.control import Found, Reply, Request, retire, serve
 from ddb.local.layout import GATEWAY, Layout
-from ddb.local.ports import port_complaint
+from ddb.local.ports import port_error
 from ddb.local.probe import HTTP_OK, fetch, listens
-from ddb.settings import Fsync
+from ddb.settings.table import Variable
 
 _GRACE = 5.0
 _START_TAKES = 30.0
@@ -23,12 +23,15 @@ class Supervisor:
     """Runs one local cluster in the foreground until it is told to stop."""
 
     def __init__(
-        self, layout: Layout, fsync: Fsync, say: Callable[[str], None], request_budget_ms: int
+        self,
+        layout: Layout,
+        passed_on: Mapping[Variable[object], str],
+        say: Callable[[str], None],
     ) -> None:
         self._layout = layout
         self._say = say
         self._children = {
-            name: Child(name, layout.command(name, fsync, request_budget_ms), layout.log(name))
+            name: Child(name, layout.command(name, passed_on), layout.log(name))
             for name in layout.names
         }
         # Children hold the reading end as their standard input: however this process ends, the
@@ -205,7 +208,7 @@ class Supervisor:
         if child.alive():
             return _no(f"{child.name} is {child.state.value} already.")
         # Another process there would look like this one listening.
-        if complaint := port_complaint(self._layout, child.name):
+        if complaint := port_error(self._layout, child.name):
             return _no(f"{child.name} cannot be started. {complaint}")
         try:
             await self._spawn(child)

@@ -238,7 +238,7 @@ def test_other_number_of_nodes_is_refused(tmp_path: Path) -> None:
     """Data made with three nodes is not opened with five."""
     with Cluster(tmp_path) as cluster:
         cluster.stop()
-        assert "made with 3 nodes" in refused(cluster, "up", "--nodes", "5")
+        assert "is of 3 nodes" in refused(cluster, "up", "--nodes", "5")
 
 
 def test_wrong_setting_exits_2(tmp_path: Path) -> None:
