@@ -139,17 +139,17 @@ def _status(args: argparse.Namespace) -> dict[str, object]:
 def _up(args: argparse.Namespace) -> int:
     import asyncio
 
-    from ddb.local.control import abandoned
-    from ddb.local.data_lock import claimed
+    from ddb.local.control import was_killed
+    from ddb.local.data_lock import data_lock
     from ddb.local.layout import plan, save
     from ddb.local.ports import check_ports
     from ddb.local.supervisor import Supervisor
 
     settings = local_settings(os.environ, _flags(args, Command.UP))
     data = settings.data.absolute()
-    with claimed(data):
+    with data_lock(data):
         layout = plan(settings)
-        check_ports(layout, timeout_s=_KILLED_SUPERVISOR_TIMEOUT_S if abandoned(data) else 0.0)
+        check_ports(layout, timeout_s=_KILLED_SUPERVISOR_TIMEOUT_S if was_killed(data) else 0.0)
         save(layout)
 
         async def supervise() -> int:

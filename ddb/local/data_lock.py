@@ -8,28 +8,33 @@ from pathlib import Path
 
 from ddb.local.layout import LocalError
 
-_LOCK = ".lock"
+_LOCK_FILE = ".lock"
+_PID_BYTES = 32
 
 
 @contextmanager
-def claimed(data: Path) -> Iterator[None]:
-    """Hold the directory, so that one supervisor at a time works on it. Raises LocalError."""
+def data_lock(data: Path) -> Iterator[None]:
+    """Lock the data directory for one supervisor.
+
+    Raises:
+        LocalError: another supervisor has the lock, or the directory cannot be used.
+    """
     try:
         data.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(data / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise LocalError(
-            f"The data directory {data} cannot be used: {error.strerror}."
-            " Choose another with --data."
+            f"The data directory {data} cannot be used: {error.strerror}. No process has started,"
+            " and no data is affected. Choose another directory with --data."
         ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            owner = os.pread(lock, _PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
             raise LocalError(
-                f"A `ddb up` (pid {holder}) is running on {data} already."
-                " Stop it first, or choose another directory with --data."
+                f"Another `ddb up` (pid {owner}) is running on {data}. It continues, and no data is"
+                " affected. Stop it first, or choose another directory with --data."
             ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
