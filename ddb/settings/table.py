@@ -33,7 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Command(Enum):
-    """A command, or group of commands, with flags of its own."""
+    """A command, or a group of commands that share their flags."""
 
     UP = "up"
     NODE = "node"
