@@ -135,7 +135,8 @@ def _watch_disk(directory: Path) -> None:
 def _report(kind: str, due: float) -> None:
     done = time.monotonic()
     if done - due >= MIN_STALL_S:
-        print(kind, due, done, flush=True)
+        # One write per line, also with PYTHONUNBUFFERED: `stop` may end this process at any moment.
+        print(f"{kind} {due} {done}\n", end="", flush=True)
 
 
 if __name__ == "__main__":
