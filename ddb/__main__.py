@@ -1,4 +1,4 @@
-"""`python -m ddb` is the `ddb` command."""
+"""Let `python -m ddb` run the `ddb` command."""
 
 import sys
 

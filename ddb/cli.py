@@ -1,4 +1,4 @@
-"""The `ddb` command: one process, a local cluster of them, and looking at one."""
+"""The `ddb` command: run one process or a local cluster, act on it, and report on it."""
 
 import argparse
 import os
@@ -9,60 +9,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ddb import __version__
-from ddb import settings as known
-from ddb.settings import GatewaySettings, NodeSettings, SettingsError, Variable
+from ddb.settings import (
+    Flags,
+    GatewaySettings,
+    NodeSettings,
+    SettingsError,
+    gateway_settings,
+    local_data,
+    local_settings,
+    names_cluster,
+    node_settings,
+)
+from ddb.settings.table import DDB_DATA, Command, Variable, variables_of
 
 OK = 0
 FAILURE = 1
 USAGE = 2
 
-_UP = (
-    known.DB_N,
-    known.PORT,
-    known.DDB_DATA,
-    known.DDB_HOST,
-    known.DDB_FSYNC,
-    known.DDB_REQUEST_BUDGET_MS,
-)
-_NODE = (
-    known.DDB_NAME,
-    known.DDB_HOST,
-    known.DB_PORT,
-    known.DDB_DATA,
-    known.DDB_NODES,
-    known.DB_N,
-    known.DDB_FSYNC,
-    known.DDB_LOG_FILE,
-    known.DDB_REQUEST_BUDGET_MS,
-)
-_GATEWAY = (
-    known.DDB_HOST,
-    known.PORT,
-    known.DDB_NODES,
-    known.DB_N,
-    known.DDB_LOG_FILE,
-    known.DDB_REQUEST_BUDGET_MS,
-    known.DDB_HTTP_LANE,
-)
+_KILLED_SUPERVISOR_TIMEOUT_S = 5.0
+"""How long `ddb up` waits for ports after its predecessor was killed.
+
+Too low: the old processes, which end by themselves, still use the ports. Too high: `ddb up` takes
+long to report a port that another program uses.
+"""
 _ACTIONS = {
-    "stop": "end a process of the local cluster in good order (SIGTERM)",
-    "kill": "end a process of the local cluster on the spot (SIGKILL)",
+    "stop": "stop a process of the local cluster cleanly (SIGTERM)",
+    "kill": "kill a process of the local cluster (SIGKILL)",
     "pause": "freeze a process of the local cluster (SIGSTOP)",
-    "resume": "let a paused process run on (SIGCONT)",
-    "start": "start a stopped process again",
+    "resume": "continue a paused process of the local cluster (SIGCONT)",
+    "start": "start a stopped process of the local cluster",
 }
 _LEVELS = {
-    "alive": "that it answers is enough",
-    "working": "a node votes or is being refilled; a gateway reaches enough nodes (default)",
-    "voting": "a node must vote",
+    "alive": "healthy if the process answers",
+    "working": "healthy if a node votes or rebuilds, or a gateway reaches enough nodes (default)",
+    "voting": "healthy if a node votes",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 asked for wrongly."""
-    said = _parser().parse_args(arguments)
+    """Run one command and return its exit code: 0 success, 1 failure, 2 wrong usage."""
+    args = _parser().parse_args(arguments)
     try:
-        return _run(said)
+        return _run(args)
     except SettingsError as error:
         print(f"ddb: {error}", file=sys.stderr)
         return USAGE
@@ -70,103 +58,105 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILURE
 
 
-def _run(said: argparse.Namespace) -> int:
-    # Each command imports what it needs itself, so that none waits for another's libraries.
-    match said.command:
+def _run(args: argparse.Namespace) -> int:
+    # Each command imports its own modules, so that no command waits for another's libraries.
+    match args.command:
         case "node":
-            return _node(said)
+            return _node(args)
         case "gateway":
-            return _gateway(said)
+            return _gateway(args)
         case "health":
-            return _health(said)
+            return _health(args)
         case command:
             from ddb.local.layout import LocalError
 
             try:
-                return _local(command, said)
+                return _local(command, args)
             except LocalError as error:
                 print(f"ddb: {error}", file=sys.stderr)
                 return FAILURE
 
 
-def _node(said: argparse.Namespace) -> int:
-    settings = _node_settings(said, os.environ)
+def _node(args: argparse.Namespace) -> int:
+    settings = _node_settings(args, os.environ)
     from ddb.node.process import run
 
     return run(settings)
 
 
-def _gateway(said: argparse.Namespace) -> int:
-    settings = _gateway_settings(said, os.environ)
+def _gateway(args: argparse.Namespace) -> int:
+    settings = _gateway_settings(args, os.environ)
     from ddb.gateway.process import run
 
     return run(settings)
 
 
-def _health(said: argparse.Namespace) -> int:
+def _health(args: argparse.Namespace) -> int:
     from ddb.local.health import Level, gateway_health, node_health
 
-    level = Level(said.level)
-    if said.gateway:
-        health = gateway_health(known.gateway_settings(os.environ, {}), level)
+    level = Level(args.level)
+    if args.gateway:
+        health = gateway_health(gateway_settings(os.environ, {}), level)
     else:
-        hostname = socket.gethostname()
-        health = node_health(known.node_settings(os.environ, {}, hostname=hostname), level)
+        settings = node_settings(os.environ, {}, hostname=socket.gethostname())
+        health = node_health(settings, level)
     print(health.reason)
     return OK if health.good else FAILURE
 
 
-def _local(command: str, said: argparse.Namespace) -> int:
+def _local(command: str, args: argparse.Namespace) -> int:
     if command == "up":
-        return _up(said)
+        return _up(args)
     if command == "status":
         import json
 
         from ddb.local.status_table import report
 
-        status = _status(said)
-        print(json.dumps(status, indent=2) if said.json else report(status))
+        status = _status(args)
+        print(json.dumps(status, indent=2) if args.json else report(status))
         return OK
     from ddb.local.layout import load
 
-    layout = load(known.local_data(os.environ, _flags(said, (known.DDB_DATA,))))
+    layout = load(local_data(os.environ, _flags(args, Command.CONTROL)))
     from ddb.local.control import Request, ask
 
-    reply = ask(layout.data, Request(command, said.node))
+    reply = ask(layout.data, Request(command, args.node))
     print(reply.message, file=sys.stdout if reply.ok else sys.stderr)
     return OK if reply.ok else FAILURE
 
 
-def _status(said: argparse.Namespace) -> dict[str, object]:
+def _status(args: argparse.Namespace) -> dict[str, object]:
     from ddb.local.layout import is_layout, load
     from ddb.local.status import gather, gather_from
 
-    data = known.local_data(os.environ, _flags(said, (known.DDB_DATA,)))
-    if said.DDB_DATA is None and not is_layout(data) and known.names_cluster(os.environ):
-        return gather_from(known.gateway_settings(os.environ, {}))
+    flags = _flags(args, Command.CONTROL)
+    data = local_data(os.environ, flags)
+    if flags[DDB_DATA] is None and not is_layout(data) and names_cluster(os.environ):
+        return gather_from(gateway_settings(os.environ, {}))
     return gather(load(data))
 
 
-def _up(said: argparse.Namespace) -> int:
+def _up(args: argparse.Namespace) -> int:
     import asyncio
 
-    from ddb.local.control import abandoned
-    from ddb.local.data_lock import check_ports, claimed
+    from ddb.local.control import was_killed
+    from ddb.local.data_lock import data_lock
     from ddb.local.layout import plan, save
+    from ddb.local.ports import check_ports
     from ddb.local.supervisor import Supervisor
 
-    settings = known.local_settings(os.environ, _flags(said, _UP))
+    settings = local_settings(os.environ, _flags(args, Command.UP))
     data = settings.data.absolute()
-    with claimed(data):
+    with data_lock(data):
         layout = plan(settings)
-        check_ports(layout, patience=5.0 if abandoned(data) else 0.0)
+        check_ports(layout, timeout_s=_KILLED_SUPERVISOR_TIMEOUT_S if was_killed(data) else 0.0)
         save(layout)
 
         async def supervise() -> int:
-            supervisor = Supervisor(layout, settings.fsync, _say, settings.request_budget_ms)
+            supervisor = Supervisor(layout, settings.passed_on, _print)
             return await supervisor.run(_banner(layout.url, data))
 
-        _say(f"Starting {layout.nodes} nodes and a gateway, with data in {data} ...")
+        _print(f"Starting {layout.nodes} nodes and a gateway, with data in {data} ...")
         return asyncio.run(supervise())
 
 
@@ -186,59 +176,66 @@ and watch it:                    {_program()} status{at}
 
 
 def _program() -> str:
-    """How a person in this directory calls this same installation."""
-    beside = Path(sys.executable).parent / "ddb"
-    if shutil.which("ddb") == str(beside):
+    """Return the command that runs this installation from the current directory."""
+    script = Path(sys.executable).parent / "ddb"
+    if shutil.which("ddb") == str(script):
         return "ddb"
-    if not beside.exists():
+    if not script.exists():
         return f"{sys.executable} -m ddb"
     here = Path.cwd()
-    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        pass  # Nobody reads any more; the cluster runs on.
+        pass  # The reader of this output has ended. The cluster continues.
 
 
 def process_settings(
     arguments: Sequence[str], environ: Mapping[str, str]
 ) -> NodeSettings | GatewaySettings:
-    """What `ddb node ...` or `ddb gateway ...` would run with. Raises SettingsError."""
-    said = _parser().parse_args(arguments)
-    read = _node_settings if said.command == "node" else _gateway_settings
-    return read(said, environ)
+    """Return the settings of `ddb node ...` or `ddb gateway ...`. Raises SettingsError."""
+    args = _parser().parse_args(arguments)
+    read = _node_settings if args.command == "node" else _gateway_settings
+    return read(args, environ)
 
 
-def _node_settings(said: argparse.Namespace, environ: Mapping[str, str]) -> NodeSettings:
-    return known.node_settings(
+def up_flags(arguments: Sequence[str]) -> Flags:
+    """Return the flags of `ddb up ...`."""
+    return _flags(_parser().parse_args(["up", *arguments]), Command.UP)
+
+
+def _node_settings(args: argparse.Namespace, environ: Mapping[str, str]) -> NodeSettings:
+    return node_settings(
         environ,
-        _flags(said, _NODE),
+        _flags(args, Command.NODE),
         hostname=socket.gethostname(),
-        exit_with_parent=said.exit_with_parent,
+        exit_with_parent=args.exit_with_parent,
     )
 
 
-def _gateway_settings(said: argparse.Namespace, environ: Mapping[str, str]) -> GatewaySettings:
-    return known.gateway_settings(
-        environ, _flags(said, _GATEWAY), exit_with_parent=said.exit_with_parent
+def _gateway_settings(args: argparse.Namespace, environ: Mapping[str, str]) -> GatewaySettings:
+    return gateway_settings(
+        environ, _flags(args, Command.GATEWAY), exit_with_parent=args.exit_with_parent
     )
 
 
-def _flags(said: argparse.Namespace, variables: Sequence[Variable]) -> known.Flags:
-    return {variable: getattr(said, variable.name) for variable in variables}
+def _flags(args: argparse.Namespace, command: Command) -> Flags:
+    return {variable: getattr(args, variable.name) for variable in variables_of(command)}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ddb", description="A replicated record store that answers through any one failure."
+        prog="ddb", description="A replicated record store that survives any one failure."
     )
     parser.add_argument("--version", action="version", version=f"ddb {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, variables: Sequence[Variable]) -> argparse.ArgumentParser:
+    def command(
+        name: str, summary: str, variables: Sequence[Variable[object]]
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         for variable in variables:
             default = f"; default {variable.default}" if variable.default else ""
@@ -250,28 +247,29 @@ def _parser() -> argparse.ArgumentParser:
             )
         return added
 
-    command("up", "run a whole cluster on this machine, in the foreground", _UP)
-    for name, summary, variables in (
-        ("node", "run one node", _NODE),
-        ("gateway", "run one gateway", _GATEWAY),
-    ):
-        one = command(name, summary, variables)
-        one.add_argument(
+    command(
+        "up", "run a whole cluster on this machine, in the foreground", variables_of(Command.UP)
+    )
+    for one, summary in ((Command.NODE, "run one node"), (Command.GATEWAY, "run one gateway")):
+        process = command(one.value, summary, variables_of(one))
+        process.add_argument(
             "--exit-with-parent",
             action="store_true",
-            help="end when standard input is closed, as it is when the parent process ends",
+            help="exit when standard input closes, which it does when the parent process ends",
         )
     for name, summary in _ACTIONS.items():
-        action = command(name, summary, (known.DDB_DATA,))
+        action = command(name, summary, variables_of(Command.CONTROL))
         action.add_argument("node", metavar="NODE", help="db-0, db-1, ... or gateway")
     status = command(
         "status",
-        "show what the local cluster is doing; where there is none, the one of DB_N or DDB_NODES",
-        (known.DDB_DATA,),
+        "show the local cluster; without one, the cluster that DB_N or DDB_NODES names",
+        variables_of(Command.CONTROL),
     )
-    status.add_argument("--json", action="store_true", help="for programs")
-    health = command("health", "say whether the node beside this process is well", ())
-    health.add_argument("--gateway", action="store_true", help="the gateway, not the node")
+    status.add_argument("--json", action="store_true", help="print JSON, for programs")
+    health = command("health", "report whether the node on this machine is healthy", ())
+    health.add_argument(
+        "--gateway", action="store_true", help="report on the gateway instead of the node"
+    )
     levels = health.add_mutually_exclusive_group()
     for level, meaning in _LEVELS.items():
         levels.add_argument(

@@ -1,4 +1,4 @@
-"""A real cluster for tests: the launcher's own processes, on ports and data of their own."""
+"""A real cluster for tests: the processes of `ddb up`, with separate ports and data."""
 
 import contextlib
 import json
@@ -16,43 +16,43 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 READY = "ddb is ready"
-_OURS = {"DB_N", "DB_PORT", "PORT"}
-# Below the range from which systems take the near end of outgoing connections.
+_CONFIGURING = {"DB_N", "DB_PORT", "PORT"}
 _PORTS = range(12_000, 32_000)
+"""Below the range from which systems choose the local port of outgoing connections."""
 
 
 class StartError(Exception):
-    """`ddb up` ended before it was ready; the message is what it said."""
+    """`ddb up` ended before it was ready; the message is its output."""
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """This process's environment without what would configure ddb, and with `extra`."""
+    """Return this process's environment without settings of ddb, and with `extra`."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in _OURS and not name.startswith("DDB_")
+        if name not in _CONFIGURING and not name.startswith("DDB_")
     }
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | extra
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` neighbouring ports that are all free at this moment."""
+    """Return the first of `count` consecutive ports that are all free now."""
     while True:
         first = random.randrange(_PORTS.start, _PORTS.stop - count)
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as probes:
             try:
                 for port in range(first, first + count):
-                    probe = held.enter_context(socket.socket())
+                    probe = probes.enter_context(socket.socket())
                     probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return first
 
 
-def wait_for(what: Callable[[], bool], seconds: float) -> bool:
-    """Whether `what` comes true in that time."""
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until the condition is true; return False on timeout."""
     deadline = time.monotonic() + seconds
-    while not what():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
@@ -60,7 +60,7 @@ def wait_for(what: Callable[[], bool], seconds: float) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Whether no such process runs any more."""
+    """Return whether the process has ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -69,12 +69,17 @@ def gone(pid: int) -> bool:
 
 
 class Cluster:
-    """One `ddb up`. `start` and `stop` may be called again and again; the data stays."""
+    """One `ddb up`. It can start and stop many times; the data stays."""
 
     def __init__(
         self, directory: Path, nodes: int = 3, descriptors: int | None = None, **extra: str
     ) -> None:
-        """`descriptors`: the limit of each process, where it is not the machine's."""
+        """Prepare a cluster and start nothing.
+
+        Args:
+            descriptors: the limit of file descriptors per process; None leaves the machine's.
+            extra: environment variables for `ddb up`.
+        """
         self.nodes = nodes
         self._descriptors = descriptors
         self.data = directory / "data"
@@ -90,7 +95,7 @@ class Cluster:
 
     @property
     def output(self) -> str:
-        """What `ddb up` has said since its last start."""
+        """The output of `ddb up` since its last start."""
         return self._output.read_text(encoding="utf-8")
 
     @property
@@ -100,18 +105,18 @@ class Cluster:
         return self._supervisor.pid
 
     def start(self, seconds: float = 60) -> None:
-        """Start and wait until ready. Raises StartError; on lost ports, tries others."""
+        """Start and wait until ready; if a port is taken, try others. Raises StartError."""
         for _ in range(5):
             self.port = self.port or free_ports(self.nodes + 1)
             self.launch()
             if wait_for(lambda: READY in self.output or not self.running, seconds):
                 if self.running:
                     return
-                said = self.output
-                if "is taken by another process" in said:
+                output = self.output
+                if "is taken by another process" in output:
                     self.port = 0
                     continue
-                raise StartError(said)
+                raise StartError(output)
             self.stop()
             raise StartError(f"not ready within {seconds} s:\n{self.output}\n{self.logs()}")
         raise StartError("no free ports")
@@ -135,7 +140,7 @@ class Cluster:
 
     @property
     def running(self) -> bool:
-        """Whether the supervisor runs."""
+        """True while the supervisor runs."""
         return self._supervisor is not None and self._supervisor.poll() is None
 
     def ctl(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -156,7 +161,7 @@ class Cluster:
         assert done.returncode == 0, f"{action} {name}: {done.stdout}{done.stderr}"
 
     def status(self) -> dict[str, object]:
-        """What `ddb status --json` says."""
+        """Return the document of `ddb status --json`."""
         done = self.ctl("status", "--json")
         assert done.returncode == 0, done.stderr
         status = json.loads(done.stdout)
@@ -164,7 +169,7 @@ class Cluster:
         return status
 
     def node(self, name: str) -> dict[str, object]:
-        """One node's part of the status."""
+        """Return one node's part of the status."""
         nodes = self.status()["nodes"]
         assert isinstance(nodes, list)
         found = next(each for each in nodes if each["name"] == name)
@@ -172,7 +177,7 @@ class Cluster:
         return found
 
     def pids(self) -> dict[str, int]:
-        """The process id of every process that runs, by name."""
+        """Return the process id of every running process, by name."""
         status = self.status()
         nodes, gateway = status["nodes"], status["gateway"]
         assert isinstance(nodes, list)
@@ -181,7 +186,7 @@ class Cluster:
         return {each["name"]: each["pid"] for each in processes if each["pid"] is not None}
 
     def logs(self) -> str:
-        """The end of every process's log."""
+        """Return the end of every process's log."""
         return "\n".join(
             f"--- {log.name}\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
             for log in sorted(self.data.glob("*.log"))
@@ -190,7 +195,7 @@ class Cluster:
     def request(
         self, method: str, path: str, body: object = None, timeout: float = 5
     ) -> tuple[int, object]:
-        """One HTTP request: the status, and the answer's JSON (None where it has none)."""
+        """Send one request; return the status and the JSON of the body, None if it is empty."""
         request = urllib.request.Request(  # noqa: S310
             self.url + path,
             method=method,

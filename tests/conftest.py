@@ -1,4 +1,4 @@
-"""What tests of every kind may ask for."""
+"""Fixtures for all tests, and the retry of undecided requests."""
 
 import os
 import signal
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from tests.cluster import Cluster
 
 
-# Where the tests themselves run under nohup, what they start must notice a SIGHUP all the same.
+# Also under nohup, the processes that tests start must receive SIGHUP.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TRIES = 5
+"""Runs of one test. Too low: fails on a busy machine. Too high: hides constant 503s."""
 
 repeated: list[str] = []
-"""The tests that were done again."""
+"""The tests that ran more than once."""
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Cluster]":
-    """A real cluster of three nodes, for tests that leave it whole."""
+    """A real cluster of three nodes, for tests that do not damage it."""
     from tests.cluster import Cluster
 
     with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
@@ -33,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Cluster]":
 
 @pytest.fixture(scope="session")
 def cluster_url(request: pytest.FixtureRequest) -> str:
-    """A gateway's URL: of the running system that DDB_URL names, or of that cluster."""
+    """The URL of the gateway that DDB_URL names, or of `cluster`."""
     running = os.environ.get("DDB_URL")
     if running:
         return running.rstrip("/")
@@ -43,7 +44,7 @@ def cluster_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Do a test again where the system was too busy to decide: its 503 is right, but no result."""
+    """Repeat a test that got a 503 from a busy system: the 503 is correct but decides nothing."""
     try:
         return (yield)
     except Undecided:
@@ -60,6 +61,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which tests met a system that was too busy."""
+    """Report the tests that ran again after a 503."""
     if repeated:
-        terminalreporter.write_line(f"done again after a 503: {len(repeated)}, {repeated[:5]}")
+        terminalreporter.write_line(f"repeated after a 503: {len(repeated)}, {repeated[:5]}")

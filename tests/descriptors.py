@@ -1,4 +1,4 @@
-"""A test process that has no file descriptor left, or few."""
+"""Limits on the file descriptors of the test process."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def none_left() -> Iterator[None]:
-    """Refuse every further descriptor to this process."""
+    """Let this process open no further descriptor within the context."""
     lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)
     with at_most(lowest):
@@ -17,7 +17,7 @@ def none_left() -> Iterator[None]:
 
 @contextmanager
 def at_most(limit: int) -> Iterator[None]:
-    """Lower this process's limit for a while."""
+    """Lower this process's limit within the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:

@@ -1,4 +1,4 @@
-"""Scenarios on the loop that the processes use, and waiting there for what must come true."""
+"""Scenarios on the event loop that the processes use, with time limits."""
 
 import asyncio
 import time
@@ -8,18 +8,19 @@ from typing import Any
 import uvloop
 
 SOON = 5.0
-"""Seconds within which something must come true."""
-_LONGEST = 20.0
+"""Seconds. Too low: fails on a busy machine. Too high: a failing test takes long."""
+_SCENARIO_TIMEOUT_S = 20.0
+"""Too low: fails on a busy machine. Too high: a stuck scenario blocks the run."""
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    """Run a scenario; one that does not end in time fails."""
-    uvloop.run(asyncio.wait_for(scenario, _LONGEST))
+    """Run a scenario. Raises TimeoutError if it does not end in time."""
+    uvloop.run(asyncio.wait_for(scenario, _SCENARIO_TIMEOUT_S))
 
 
-async def until(what: Callable[[], bool], seconds: float = SOON) -> None:
-    """Wait for something to come true, and fail if it does not."""
+async def until(condition: Callable[[], bool], seconds: float = SOON) -> None:
+    """Wait until the condition is true. Raises AssertionError on timeout."""
     deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true"
+    while not condition():
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
         await asyncio.sleep(0.002)

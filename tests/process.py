@@ -1,4 +1,4 @@
-"""Single processes of ddb, started by their own commands, and what they said."""
+"""Single processes of ddb, started by `ddb node` or `ddb gateway`, and their output."""
 
 import subprocess
 import sys
@@ -12,15 +12,20 @@ Names = Sequence[str]
 
 
 def members(first_port: int, names: Names = ("db-0", "db-1", "db-2")) -> str:
-    """The value of `--members` for nodes on this machine, on neighbouring ports."""
-    return ",".join(f"{name}=127.0.0.1:{first_port + at}" for at, name in enumerate(names))
+    """Return the value of `--members` for nodes on consecutive ports of this machine."""
+    return ",".join(f"{name}=127.0.0.1:{first_port + index}" for index, name in enumerate(names))
 
 
 class Process:
-    """One `ddb ...`, from its start to its end; what it said is in a file of its own."""
+    """One process of `ddb`, with its output in a separate file."""
 
     def __init__(self, directory: Path, *command: str, **environ: str) -> None:
-        """`environ`: beyond what every process of a test gets."""
+        """Start the process.
+
+        Args:
+            command: the arguments of `ddb`.
+            environ: further environment variables.
+        """
         self.command = command
         self._output = directory / f"{command[0]}-{time.monotonic_ns()}.out"
         with self._output.open("wb") as output:
@@ -35,22 +40,22 @@ class Process:
 
     @property
     def output(self) -> str:
-        """What it has said until now."""
+        """The output until now."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """True while the process runs."""
         return self._process.poll() is None
 
-    def says(self, words: str, seconds: float = 30) -> bool:
-        """Whether it says that in time."""
-        return wait_for(lambda: words in self.output or not self.running, seconds) and (
-            words in self.output
+    def says(self, text: str, seconds: float = 30) -> bool:
+        """Wait until the output contains the text; return False on timeout or exit without it."""
+        return wait_for(lambda: text in self.output or not self.running, seconds) and (
+            text in self.output
         )
 
     def ended(self, seconds: float = 30) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for the end and return the exit code."""
         return self._process.wait(seconds)
 
     def __enter__(self) -> "Process":

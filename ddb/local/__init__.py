@@ -1,1 +1,1 @@
-"""A whole cluster on one machine: started, broken, healed and looked at from the command line."""
+"""A local cluster: the processes that `ddb up` starts, and the commands that act on them."""

@@ -1,26 +1,44 @@
-"""Where a local cluster's processes listen and keep their things; what its directory says of it."""
+"""The layout of a local cluster: addresses, command lines, and the manifest in its directory."""
 
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddb.settings import LAST_PORT, MIN_NODES, Fsync, LocalSettings, Member
+from ddb.settings import LAST_PORT, MIN_NODES, LocalSettings, Member
+from ddb.settings.table import (
+    DDB_DATA,
+    DDB_HOST,
+    DDB_LOG_FILE,
+    DDB_NAME,
+    DDB_NODES,
+    PORT,
+    Command,
+    Variable,
+    variables_of,
+)
 
 GATEWAY = "gateway"
 LOOPBACK = "127.0.0.1"
-_MANIFEST = "cluster.json"
-_FORMAT = 1
+_MANIFEST_FILE = "cluster.json"
+_MANIFEST_FORMAT = 1
+_RESTORE = "Nothing was done, and the records are unchanged. Restore the file from a backup."
 
 
 class LocalError(Exception):
-    """A command on a local cluster cannot be done; the sentence says why and what to do."""
+    """A command on a local cluster failed; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The cluster of one data directory: the gateway on `port`, the nodes on the ports after it."""
+    """The cluster of one data directory.
+
+    Args:
+        host: the address on which the gateway listens; nodes use the loopback address.
+        port: the gateway's port; the nodes take the ports after it.
+    """
 
     data: Path
     nodes: int
@@ -36,85 +54,109 @@ class Layout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every process: the nodes, then the gateway."""
+        """The name of every process: the nodes, then the gateway."""
         return (*(member.name for member in self.members), GATEWAY)
 
     @property
     def gateway(self) -> Member:
-        """Where this machine reaches the gateway."""
+        """The gateway and its address, as this machine reaches it."""
         return Member(GATEWAY, reachable(self.host), self.port)
 
     @property
     def url(self) -> str:
-        """The gateway's URL, as seen from this machine."""
+        """The gateway's URL on this machine."""
         return url_of(self.gateway)
 
     def log(self, name: str) -> Path:
-        """Where a process writes what it has to say."""
+        """Return the path of a process's log."""
         return self.data / f"{name}.log"
 
     def address(self, name: str) -> tuple[str, int]:
-        """Where this machine reaches a process."""
+        """Return the host and port of a process. Raises LocalError for a foreign name."""
         for member in (*self.members, self.gateway):
             if member.name == name:
                 return (member.host, member.port)
-        raise LocalError(f"There is no {name} here: this cluster has {', '.join(self.names)}.")
+        raise LocalError(foreign_name(name, self.names))
 
-    def command(self, name: str, fsync: Fsync, request_budget_ms: int) -> list[str]:
-        """The command line of a process."""
+    def command(self, name: str, passed_on: Mapping[Variable[object], str]) -> list[str]:
+        """Return the command line of a process.
+
+        Args:
+            passed_on: the settings that `ddb up` passes on, as text.
+        """
+        command = Command.GATEWAY if name == GATEWAY else Command.NODE
+        values = {**self._values(name), **passed_on}
+        flags = [
+            part
+            for variable in variables_of(command)
+            if variable in values
+            for part in (variable.flag, values[variable])
+        ]
+        return [sys.executable, "-m", "ddb", command.value, *flags, "--exit-with-parent"]
+
+    def _values(self, name: str) -> dict[Variable[object], str]:
+        """Return the settings that the layout determines."""
         members = ",".join(f"{each.name}={each.host}:{each.port}" for each in self.members)
-        command = [sys.executable, "-m", "ddb"]
+        shared: dict[Variable[object], str] = {
+            DDB_NODES: members,
+            DDB_LOG_FILE: str(self.log(name)),
+        }
         if name == GATEWAY:
-            command += ["gateway", "--host", self.host, "--port", str(self.port)]
-        else:
-            command += ["node", "--name", name, "--host", LOOPBACK, "--fsync", fsync.value]
-            command += ["--data", str(self.data / name)]
-        command += ["--log-file", str(self.log(name))]
-        command += ["--request-budget-ms", str(request_budget_ms)]
-        return [*command, "--members", members, "--exit-with-parent"]
+            return shared | {PORT: str(self.port), DDB_HOST: self.host}
+        data = str(self.data / name)
+        return shared | {DDB_HOST: LOOPBACK, DDB_NAME: name, DDB_DATA: data}
+
+
+def foreign_name(name: str, names: Sequence[str]) -> str:
+    """Return the error for a name that no process of the cluster has."""
+    return (
+        f"There is no {name} in this cluster. Nothing was done, and no data is affected."
+        f" Choose one of {', '.join(names)}."
+    )
 
 
 def reachable(host: str) -> str:
-    """Where this machine reaches what listens on `host`."""
+    """Return the address at which this machine reaches a process that listens on `host`."""
     return LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104
 
 
 def url_of(gateway: Member) -> str:
-    """The URL of a gateway, as seen from this machine."""
+    """Return the URL of a gateway."""
     host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
     return f"http://{host}:{gateway.port}"
 
 
 def plan(settings: LocalSettings) -> Layout:
-    """The layout that `ddb up` is to start: what was asked for, held against what is on disk."""
+    """Return the layout that `ddb up` starts. Raises LocalError if it does not fit the data."""
     data = settings.data.absolute()
-    made_with = load(data).nodes if is_layout(data) else None
-    nodes = settings.nodes or made_with or MIN_NODES
-    if made_with is not None and nodes != made_with:
+    stored_nodes = load(data).nodes if is_layout(data) else None
+    nodes = settings.nodes or stored_nodes or MIN_NODES
+    if stored_nodes is not None and nodes != stored_nodes:
         raise LocalError(
-            f"The data in {data} was made with {made_with} nodes and cannot be started with"
-            f" {nodes}. Leave --nodes out, or choose another directory with --data."
+            f"The data in {data} is of {stored_nodes} nodes and cannot start with {nodes}."
+            " No process has started, and the data is unchanged. Omit --nodes, or choose another"
+            " directory with --data."
         )
     if settings.port + nodes > LAST_PORT:
         raise LocalError(
-            f"{nodes} nodes after port {settings.port} would go past port {LAST_PORT}."
-            f" Choose --port {LAST_PORT - nodes} or lower."
+            f"{nodes} nodes after port {settings.port} need ports above {LAST_PORT}. No process has"
+            f" started, and no data is affected. Choose --port {LAST_PORT - nodes} or lower."
         )
     return Layout(data, nodes, settings.host, settings.port)
 
 
 def save(layout: Layout) -> None:
-    """Write down what the data was made with, for the next start and for other commands."""
-    target = layout.data / _MANIFEST
+    """Write the manifest durably, for the next start and for other commands."""
+    target = layout.data / _MANIFEST_FILE
     draft = target.with_suffix(".tmp")
-    facts = {
-        "format": _FORMAT,
+    manifest = {
+        "format": _MANIFEST_FORMAT,
         "nodes": layout.nodes,
         "host": layout.host,
         "port": layout.port,
     }
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(facts, file)
+        json.dump(manifest, file)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
@@ -122,23 +164,23 @@ def save(layout: Layout) -> None:
 
 
 def is_layout(data: Path) -> bool:
-    """Whether a cluster was ever started in this directory."""
-    return (data / _MANIFEST).exists()
+    """Return whether a cluster was ever started in this directory."""
+    return (data / _MANIFEST_FILE).exists()
 
 
 def load(data: Path) -> Layout:
-    """The layout that was last started in a directory."""
-    path = data.absolute() / _MANIFEST
+    """Return the layout that was last started in a directory. Raises LocalError."""
+    path = data.absolute() / _MANIFEST_FILE
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LocalError(
-            f"There is no local cluster in {path.parent}. Start one with `ddb up`,"
-            " or say where it is with --data."
+            f"There is no local cluster in {path.parent}. Nothing was done, and no data is"
+            " affected. Start a cluster with `ddb up`, or name its directory with --data."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise LocalError(f"{path} cannot be read ({error}). Restore it from a backup.") from error
-    match facts:
+        raise LocalError(f"{path} cannot be read ({error}). {_RESTORE}") from error
+    match manifest:
         case {"format": 1, "nodes": int(nodes), "host": str(host), "port": int(port)}:
             return Layout(path.parent, nodes, host, port)
-    raise LocalError(f"{path} is of no format that this version knows. Restore it from a backup.")
+    raise LocalError(f"{path} has a format that this version does not support. {_RESTORE}")

@@ -1,4 +1,4 @@
-"""Short questions to a process over its port."""
+"""Short probes of a process over its port."""
 
 import http.client
 import socket
@@ -6,18 +6,18 @@ import socket
 HTTP_OK = 200
 
 
-def listens(host: str, port: int, timeout: float) -> bool:
-    """Whether something takes connections there."""
+def listens(host: str, port: int, timeout_s: float) -> bool:
+    """Return whether a process accepts connections at the address."""
     try:
-        with socket.create_connection((host, port), timeout):
+        with socket.create_connection((host, port), timeout_s):
             return True
     except OSError:
         return False
 
 
-def fetch(host: str, port: int, path: str, timeout: float) -> tuple[int, bytes] | None:
-    """The status and body of a GET; None where no answer came."""
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+def fetch(host: str, port: int, path: str, timeout_s: float) -> tuple[int, bytes] | None:
+    """Return the status and body of a GET, or None without an answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -1,59 +1,62 @@
-"""What a cluster is doing, from its nodes, its gateway and, if local, its supervisor."""
+"""The status document of a cluster, from its nodes, its gateway and its supervisor."""
 
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from ddb.local.child import Process
-from ddb.local.control import Found, Request, ask
+from ddb.local.child import ProcessState
+from ddb.local.control import ProcessInfo, Request, ask
 from ddb.local.layout import GATEWAY, Layout, reachable, url_of
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.settings import GatewaySettings, Member
 from ddb.wire.status_client import ask_status
 
-_TIMEOUT = 1.0
-_UNKNOWN = Found(None, Process.STOPPED.value)
-_ELSEWHERE = Found(None, "-")
-"""A process that the operating system here cannot be asked about."""
+_ANSWER_TIMEOUT_S = 1.0
+"""Too low: a busy process counts as down. Too high: `ddb status` waits for a frozen one."""
+_ABSENT = ProcessInfo(None, ProcessState.STOPPED.value)
+_REMOTE = ProcessInfo(None, "-")
+"""A process on another machine, or in another container."""
 
-Facts = dict[str, object]
+Document = dict[str, object]
+"""A JSON object."""
 
 
-def gather(layout: Layout) -> Facts:
-    """The status document. Raises LocalError where the cluster does not run."""
+def gather(layout: Layout) -> Document:
+    """Return the status of a local cluster. Raises LocalError if it does not run."""
     processes = ask(layout.data, Request("list")).processes
 
     def runs(name: str) -> bool:
-        return processes.get(name, _UNKNOWN).process == Process.RUNNING.value
+        return processes.get(name, _ABSENT).process == ProcessState.RUNNING.value
 
     gateway = Member(GATEWAY, *layout.address(GATEWAY))
     answers = asyncio.run(_ask_all(layout.members, gateway, runs))
     return _status(layout.members, processes, layout.url, answers) | {"data": str(layout.data)}
 
 
-def gather_from(settings: GatewaySettings) -> Facts:
-    """The status document of a cluster that others run, by its own word alone.
+def gather_from(settings: GatewaySettings) -> Document:
+    """Return the status of a cluster without a supervisor, from its answers alone.
 
-    `settings` are those of the gateway that runs beside this process, if one does.
+    Args:
+        settings: those of the gateway on this machine, if it has one.
     """
     gateway = Member(GATEWAY, reachable(settings.host), settings.port)
     answers = asyncio.run(_ask_all(settings.members, gateway, lambda _: True))
     names = [*(member.name for member in settings.members), GATEWAY]
-    return _status(settings.members, dict.fromkeys(names, _ELSEWHERE), url_of(gateway), answers)
+    return _status(settings.members, dict.fromkeys(names, _REMOTE), url_of(gateway), answers)
 
 
 def _status(
     members: Sequence[Member],
-    processes: Mapping[str, Found],
+    processes: Mapping[str, ProcessInfo],
     url: str,
-    answers: tuple[list[Facts | None], Facts | None],
-) -> Facts:
+    answers: tuple[list[Document | None], Document | None],
+) -> Document:
     nodes, view = answers
-    gateway = _gateway(url, processes.get(GATEWAY, _UNKNOWN), view)
+    gateway = _gateway(url, processes.get(GATEWAY, _ABSENT), view)
     views = _mapping(gateway.get("nodes"))
-    status: Facts = {
+    status: Document = {
         "nodes": [
-            _node(member, processes.get(member.name, _UNKNOWN), answer, views.get(member.name))
+            _node(member, processes.get(member.name, _ABSENT), answer, views.get(member.name))
             for member, answer in zip(members, nodes, strict=True)
         ],
         "gateway": gateway,
@@ -66,19 +69,21 @@ def _status(
 
 async def _ask_all(
     members: Sequence[Member], gateway: Member, runs: Callable[[str], bool]
-) -> tuple[list[Facts | None], Facts | None]:
-    async def node(member: Member) -> Facts | None:
+) -> tuple[list[Document | None], Document | None]:
+    async def node(member: Member) -> Document | None:
         if not runs(member.name):
             return None
         try:
-            return await ask_status(member.host, member.port, _TIMEOUT)
+            return await ask_status(member.host, member.port, _ANSWER_TIMEOUT_S)
         except (OSError, TimeoutError):
             return None
 
-    async def view() -> Facts | None:
+    async def view() -> Document | None:
         if not runs(gateway.name):
             return None
-        answer = await asyncio.to_thread(fetch, gateway.host, gateway.port, "/statusz", _TIMEOUT)
+        answer = await asyncio.to_thread(
+            fetch, gateway.host, gateway.port, "/statusz", _ANSWER_TIMEOUT_S
+        )
         if answer is None or answer[0] != HTTP_OK:
             return None
         try:
@@ -86,46 +91,46 @@ async def _ask_all(
         except ValueError:
             return None
 
-    *nodes, seen = await asyncio.gather(*(node(member) for member in members), view())
-    return nodes, seen
+    *nodes, observed = await asyncio.gather(*(node(member) for member in members), view())
+    return nodes, observed
 
 
-def _node(member: Member, found: Found, answer: Facts | None, view: object) -> Facts:
-    facts: Facts = {"records": None, "hints": None, "disk_bytes": None, "counters": {}}
-    facts |= answer or {}
-    # A node's own word on itself is its phase; its state is how others see it.
-    facts["phase"] = facts.pop("state", None)
+def _node(member: Member, info: ProcessInfo, answer: Document | None, view: object) -> Document:
+    document: Document = {"records": None, "hints": None, "disk_bytes": None, "counters": {}}
+    document |= answer or {}
+    # `phase` is the state that a node reports; `state` is the state that the gateway observes.
+    document["phase"] = document.pop("state", None)
     return {
-        **facts,
+        **document,
         "name": member.name,
         "address": f"{member.host}:{member.port}",
-        "pid": found.pid,
-        "process": found.process,
-        "state": _state(found, answer, _mapping(view).get("state")),
+        "pid": info.pid,
+        "process": info.process,
+        "state": _state(info, answer, _mapping(view).get("state")),
     }
 
 
-def _state(found: Found, answer: Facts | None, seen: object) -> str:
-    if found.process == Process.STOPPED.value:
+def _state(info: ProcessInfo, answer: Document | None, observed: object) -> str:
+    if info.process == ProcessState.STOPPED.value:
         return "down"
-    if found.process == Process.PAUSED.value and seen in (None, "up"):
-        return "suspect"  # The gateway has not noticed yet, or cannot be asked.
-    if isinstance(seen, str):
-        return seen
+    if info.process == ProcessState.PAUSED.value and observed in (None, "up"):
+        return "suspect"  # The gateway has not noticed the pause, or does not answer.
+    if isinstance(observed, str):
+        return observed
     return "up" if answer is not None else "down"
 
 
-def _gateway(url: str, found: Found, view: Facts | None) -> Facts:
+def _gateway(url: str, info: ProcessInfo, view: Document | None) -> Document:
     return {
         **(view or {"nodes": {}, "counters": {}}),
         "url": url,
-        "pid": found.pid,
-        "process": found.process,
+        "pid": info.pid,
+        "process": info.process,
         "state": "up" if view is not None else "down",
     }
 
 
-def _requests_per_operation(gateway: Facts, nodes: list[Facts | None]) -> float | None:
+def _requests_per_operation(gateway: Document, nodes: list[Document | None]) -> float | None:
     operations = _counter(gateway, "operations")
     if not operations:
         return None
@@ -134,10 +139,10 @@ def _requests_per_operation(gateway: Facts, nodes: list[Facts | None]) -> float 
     return round(requests / operations, 3)
 
 
-def _counter(facts: Facts, name: str) -> int:
-    value = _mapping(facts.get("counters")).get(name)
+def _counter(document: Document, name: str) -> int:
+    value = _mapping(document.get("counters")).get(name)
     return value if isinstance(value, int) else 0
 
 
-def _mapping(value: object) -> Facts:
+def _mapping(value: object) -> Document:
     return value if isinstance(value, dict) else {}

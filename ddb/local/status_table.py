@@ -1,20 +1,20 @@
-"""The status document as a table for people."""
+"""The table that `ddb status` prints."""
 
 from collections.abc import Iterable
 
-_HEAD = ("NAME", "ADDRESS", "PID", "PROCESS", "STATE", "RECORDS", "DISK", "HINTS")
-_RIGHT = {"PID", "RECORDS", "DISK"}
-_THOUSAND = 1000
+_HEADINGS = ("NAME", "ADDRESS", "PID", "PROCESS", "STATE", "RECORDS", "DISK", "HINTS")
+_RIGHT_ALIGNED = {"PID", "RECORDS", "DISK"}
+_UNIT_STEP = 1000
 
 
 def report(status: dict[str, object]) -> str:
-    """The table, and below it what is true of the cluster as a whole."""
-    rows = [_HEAD, *(_row(node) for node in _items(status["nodes"]))]
+    """Return the table of all processes, and the requests per operation below it."""
+    rows = [_HEADINGS, *(_row(node) for node in _items(status["nodes"]))]
     gateway = status["gateway"]
     if isinstance(gateway, dict):
         address = str(gateway["url"]).removeprefix("http://")
         rows.append(("gateway", address, *_process(gateway), "", "", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = ["  ".join(_cells(row, widths)).rstrip() for row in rows]
     requests = status.get("requests_per_operation")
     if requests is not None:
@@ -59,8 +59,8 @@ def _process(facts: dict[str, object]) -> tuple[str, str, str]:
 
 
 def _cells(row: tuple[str, ...], widths: list[int]) -> Iterable[str]:
-    for head, cell, width in zip(_HEAD, row, widths, strict=True):
-        yield cell.rjust(width) if head in _RIGHT else cell.ljust(width)
+    for head, cell, width in zip(_HEADINGS, row, widths, strict=True):
+        yield cell.rjust(width) if head in _RIGHT_ALIGNED else cell.ljust(width)
 
 
 def _grouped(value: object) -> str:
@@ -72,22 +72,22 @@ def _size(value: object) -> str:
         return "-"
     size = float(value)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < _THOUSAND:
+        if size < _UNIT_STEP:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _THOUSAND
+        size /= _UNIT_STEP
     return f"{size:.1f} TB"
 
 
 def _hints(value: object) -> str:
     if not isinstance(value, list):
         return "-"
-    said = [
+    waiting = [
         f"{_grouped(hint.get('count'))} for {hint.get('for')}"
         + (f" since {hint['since']}" if hint.get("since") else "")
         for hint in _items(value)
         if hint.get("count")
     ]
-    return "; ".join(said) or "none"
+    return "; ".join(waiting) or "none"
 
 
 def _items(value: object) -> list[dict[str, object]]:

@@ -1,41 +1,55 @@
-"""The process behind `ddb up`: starts the others, does to them what it is asked to, ends them."""
+"""The process behind `ddb up`: it starts the others, acts on them, and stops them."""
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from ddb.local.child import Child, Process
-from ddb.local.control import Found, Reply, Request, retire, serve
-from ddb.local.data_lock import port_complaint
-from ddb.local.layout import GATEWAY, Layout
+from ddb.local.child import Child, ProcessState
+from ddb.local.control import ProcessInfo, Reply, Request, remove_socket, serve
+from ddb.local.layout import GATEWAY, Layout, foreign_name
+from ddb.local.ports import port_error
 from ddb.local.probe import HTTP_OK, fetch, listens
-from ddb.settings import Fsync
+from ddb.settings.table import Variable
 
-_GRACE = 5.0
-_START_TAKES = 30.0
-_GLANCE = 1.0
-_PAUSE = 0.05
-_QUIET = 15.0
+_STOP_TIMEOUT_S = 5.0
+"""Too low: a node is killed during its last flush. Too high: Ctrl-C of a stuck cluster is slow."""
+_START_TIMEOUT_S = 30.0
+"""Too low: `ddb start` reports a slow start as unfinished. Too high: it blocks on a stuck node."""
+_PROBE_TIMEOUT_S = 1.0
+"""Too low: a busy process counts as not ready. Too high: one frozen process delays each check."""
+_PROBE_PAUSE_S = 0.05
+"""Too low: probes slow the starting processes. Too high: `ddb up` reports readiness late."""
+_NOT_READY_S = 15.0
+"""Seconds until the first report that the cluster is not ready; later ones come every 60 s."""
 
 
 class Supervisor:
-    """Runs one local cluster in the foreground until it is told to stop."""
+    """Runs one local cluster in the foreground until a signal stops it."""
 
     def __init__(
-        self, layout: Layout, fsync: Fsync, say: Callable[[str], None], request_budget_ms: int
+        self,
+        layout: Layout,
+        passed_on: Mapping[Variable[object], str],
+        show: Callable[[str], None],
     ) -> None:
+        """Prepare the processes and start none.
+
+        Args:
+            passed_on: the settings that each process takes from `ddb up`, as text.
+            show: prints a text for the user.
+        """
         self._layout = layout
-        self._say = say
+        self._show = show
         self._children = {
-            name: Child(name, layout.command(name, fsync, request_budget_ms), layout.log(name))
+            name: Child(name, layout.command(name, passed_on), layout.log(name))
             for name in layout.names
         }
-        # Children hold the reading end as their standard input: however this process ends, the
-        # kernel closes the writing end, and they see it.
-        self._lifeline, self._held_end = os.pipe()
+        # The read end is each child's standard input. When this process ends, even by SIGKILL, the
+        # kernel closes the write end, and the children exit.
+        self._stdin_read, self._stdin_write = os.pipe()
         self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._kill_now = asyncio.Event()
         self._ready = False
         self._failed = False
         self._watchers: set[asyncio.Task[None]] = set()
@@ -48,12 +62,16 @@ class Supervisor:
         }
 
     async def run(self, banner: str) -> int:
-        """Run until a signal; `banner` is said when the cluster is ready. Returns the exit code."""
+        """Run until a signal; return the exit code.
+
+        Args:
+            banner: the text to show when the cluster is ready.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup the terminal's end is no reason to stop.
+            # Under nohup the cluster outlives its terminal.
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._told_to_stop)
+                loop.add_signal_handler(number, self._on_signal)
         server = await serve(self._layout.data, self.handle)
         try:
             for child in self._children.values():
@@ -65,175 +83,219 @@ class Supervisor:
                 starting.result()
             if not self._stop.is_set():
                 self._ready = True
-                self._say(banner)
+                self._show(banner)
             await stopping
         finally:
             await self._end_all()
             server.close()
-            retire(self._layout.data)
-            os.close(self._held_end)
-            os.close(self._lifeline)
-        self._say("Stopped." if not self._failed else "Nothing was left running.")
+            remove_socket(self._layout.data)
+            os.close(self._stdin_write)
+            os.close(self._stdin_read)
+        self._show(_START_FAILED if self._failed else "Stopped.")
         return 1 if self._failed else 0
 
     async def handle(self, request: Request) -> Reply:
-        """Do what another command asks for."""
+        """Handle the request of another command."""
         if request.action == "list":
-            found = {
-                name: Found(child.pid, child.state.value) for name, child in self._children.items()
+            processes = {
+                name: ProcessInfo(child.pid, child.state.value)
+                for name, child in self._children.items()
             }
-            return Reply(ok=True, message="", processes=found)
+            return Reply(ok=True, message="", processes=processes)
         action = self._actions.get(request.action)
         child = self._children.get(request.name)
         if action is None:
-            return Reply(ok=False, message=f"There is no way to {request.action} a process.")
-        if child is None:
-            names = ", ".join(self._children)
-            return Reply(
-                ok=False, message=f"There is no {request.name} here: this cluster has {names}."
+            return _refused(
+                f"There is no action {request.action}. Nothing was done, and no data is affected."
+                f" Choose one of {', '.join(self._actions)}."
             )
+        if child is None:
+            return _refused(foreign_name(request.name, tuple(self._children)))
         async with child.busy:
             if self._stop.is_set():
-                return Reply(ok=False, message="The whole cluster is being stopped.")
+                return _refused(
+                    "The cluster is stopping. Nothing was done, and no data is affected."
+                    " Start the cluster with `ddb up`."
+                )
             return await action(child)
 
-    def _told_to_stop(self) -> None:
+    def _on_signal(self) -> None:
         if self._stop.is_set():
-            self._hurry.set()
+            self._kill_now.set()
             return
-        self._say("Stopping ...")
+        self._show("Stopping ...")
         self._stop.set()
 
     async def _spawn(self, child: Child) -> None:
-        await child.spawn(self._lifeline)
+        await child.spawn(self._stdin_read)
         watcher = asyncio.create_task(self._watch(child))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
 
     async def _watch(self, child: Child) -> None:
-        code = await child.ended()
-        if child.expected or self._stop.is_set():
+        code = await child.wait()
+        if child.end_expected or self._stop.is_set():
             return
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        event = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         if self._ready:
-            self._say(
-                f"{child.name} {how}, unasked; its last words are in {child.log}."
-                f" `ddb start {child.name}` brings it back."
+            self._show(
+                f"{child.name} {event} unexpectedly. Acknowledged writes are safe."
+                f" Its log is {child.log}; `ddb start {child.name}` starts it again."
             )
             return
         self._failed = True
-        self._say(f"{child.name} {how} while the cluster was starting. Its last words:")
-        self._say(child.last_words() or "    (none)")
+        self._show(f"{child.name} {event} while the cluster was starting. The end of its log:")
+        self._show(child.log_tail() or "    (empty)")
         self._stop.set()
 
     async def _wait_until_ready(self) -> None:
         loop = asyncio.get_running_loop()
-        patience = loop.time() + _QUIET
+        next_report = loop.time() + _NOT_READY_S
         while not await self._is_ready():
-            if loop.time() > patience:
-                self._say(f"Not ready yet; the logs are {self._layout.data}/*.log. Waiting on.")
-                patience = loop.time() + 4 * _QUIET
-            await asyncio.sleep(_PAUSE)
+            if loop.time() > next_report:
+                self._show(
+                    "The cluster is not ready yet, and may refuse requests. No data is affected."
+                    f" Wait, or read the logs: {self._layout.data}/*.log"
+                )
+                next_report = loop.time() + 4 * _NOT_READY_S
+            await asyncio.sleep(_PROBE_PAUSE_S)
 
     async def _is_ready(self) -> bool:
         for child in self._children.values():
-            if child.state is Process.RUNNING and not await self._listens(child):
+            if child.state is ProcessState.RUNNING and not await self._listens(child):
                 return False
         host, port = self._layout.address(GATEWAY)
-        answer = await asyncio.to_thread(fetch, host, port, "/readyz", _GLANCE)
+        answer = await asyncio.to_thread(fetch, host, port, "/readyz", _PROBE_TIMEOUT_S)
         return answer is not None and answer[0] == HTTP_OK
 
     async def _listens(self, child: Child) -> bool:
         host, port = self._layout.address(child.name)
-        return await asyncio.to_thread(listens, host, port, _GLANCE)
+        return await asyncio.to_thread(listens, host, port, _PROBE_TIMEOUT_S)
 
     async def _end_all(self) -> None:
         self._stop.set()
         ended = asyncio.create_task(self._all_ended())
         for child in self._children.values():
             child.end(signal.SIGTERM)
-        hurry = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait([ended, hurry], timeout=_GRACE, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        kill_now = asyncio.create_task(self._kill_now.wait())
+        await asyncio.wait(
+            [ended, kill_now], timeout=_STOP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        kill_now.cancel()
         for child in self._children.values():
             if child.alive():
-                self._say(f"{child.name} did not stop in time and is killed.")
+                self._show(
+                    f"{child.name} did not stop in time. `ddb up` kills it; acknowledged writes"
+                    " are safe."
+                )
                 child.end(signal.SIGKILL)
         await ended
 
     async def _all_ended(self) -> None:
         for child in self._children.values():
-            await child.ended()
+            await child.wait()
 
     async def _stop_child(self, child: Child) -> Reply:
         if not child.alive():
-            return _no(f"{child.name} is stopped already.")
+            return _refused(_already_stopped(child))
         child.end(signal.SIGTERM)
-        if not await child.ended_within(2 * _GRACE):
-            return _no(
-                f"{child.name} has not stopped within {2 * _GRACE:.0f} seconds."
-                f" `ddb kill {child.name}` ends it."
+        if not await child.ends_within(2 * _STOP_TIMEOUT_S):
+            return _refused(
+                f"{child.name} has not stopped within {2 * _STOP_TIMEOUT_S:.0f} seconds."
+                f" Acknowledged writes are safe. `ddb kill {child.name}` ends it."
             )
-        return _yes(f"{child.name} is stopped.")
+        return _done(f"{child.name} is stopped.")
 
     async def _kill_child(self, child: Child) -> Reply:
         if not child.alive():
-            return _no(f"{child.name} is stopped already.")
+            return _refused(_already_stopped(child))
         child.end(signal.SIGKILL)
-        await child.ended()
-        return _yes(f"{child.name} is killed.")
+        await child.wait()
+        return _done(f"{child.name} is killed.")
 
     async def _pause_child(self, child: Child) -> Reply:
-        if child.state is not Process.RUNNING:
-            return _no(
+        if child.state is not ProcessState.RUNNING:
+            return _refused(
                 f"{child.name} is {child.state.value}; only a running process can be paused."
+                " Nothing was done, and no data is affected."
             )
         if not await child.pause():
-            return _no(f"{child.name} took no notice of being paused; it is {child.state.value}.")
-        return _yes(f"{child.name} is paused.")
+            return _refused(
+                f"{child.name} did not pause in time; it is {child.state.value}. No data is"
+                f" affected. Repeat `ddb pause {child.name}`."
+            )
+        return _done(f"{child.name} is paused.")
 
     async def _resume_child(self, child: Child) -> Reply:
-        if child.state is not Process.PAUSED:
-            return _no(
+        if child.state is not ProcessState.PAUSED:
+            return _refused(
                 f"{child.name} is {child.state.value}; only a paused process can be resumed."
+                " Nothing was done, and no data is affected."
             )
         if not await child.resume():
-            return _no(f"{child.name} could not be resumed; it is {child.state.value}.")
-        return _yes(f"{child.name} runs on.")
+            return _refused(
+                f"{child.name} did not resume in time; it is {child.state.value}. No data is"
+                f" affected. Repeat `ddb resume {child.name}`."
+            )
+        return _done(f"{child.name} is running again.")
 
     async def _start_child(self, child: Child) -> Reply:
         if child.alive():
-            return _no(f"{child.name} is {child.state.value} already.")
-        # Another process there would look like this one listening.
-        if complaint := port_complaint(self._layout, child.name):
-            return _no(f"{child.name} cannot be started. {complaint}")
+            return _refused(
+                f"{child.name} is {child.state.value} already. Nothing was done, and no data is"
+                " affected."
+            )
+        # Another process on the port would pass the check that this one listens.
+        if error := port_error(self._layout, child.name):
+            return _refused(f"{child.name} cannot start. {error}")
         try:
             await self._spawn(child)
-        except OSError as error:
-            return _no(
-                f"{child.name} cannot be started: {error}. Its data is as it was."
-                f" Make room there, then `ddb start {child.name}` again."
+        except OSError as os_error:
+            return _refused(
+                f"{child.name} cannot start: {os_error}. Its data is unchanged. Remove the cause,"
+                f" for example by freeing disk space. Then repeat `ddb start {child.name}`."
             )
-        # Its end before it listens is told to the one who asked, not on the supervisor's terminal.
-        child.expected = True
+        # Until it listens, this reply reports its end, not the terminal of `ddb up`.
+        child.end_expected = True
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _START_TAKES
+        deadline = loop.time() + _START_TIMEOUT_S
         while child.alive() and loop.time() < deadline:
             if await self._listens(child):
-                child.expected = False
-                return _yes(f"{child.name} is started (pid {child.pid}).")
-            await asyncio.sleep(_PAUSE)
+                child.end_expected = False
+                return _done(f"{child.name} is started (pid {child.pid}).")
+            await asyncio.sleep(_PROBE_PAUSE_S)
         if not child.alive():
-            return _no(f"{child.name} did not start. Its last words:\n{child.last_words()}")
-        child.expected = False
-        return _yes(
-            f"{child.name} runs (pid {child.pid}) but does not listen yet: see {child.log}."
+            return _refused(
+                f"{child.name} did not start. Its data stays on disk, and the others serve."
+                f" The end of its log gives the reason:\n{child.log_tail()}"
+            )
+        child.end_expected = False
+        return _done(
+            f"{child.name} runs (pid {child.pid}) but does not listen yet. No data is affected."
+            f" Its log is {child.log}."
         )
 
+    def __repr__(self) -> str:
+        running = sum(child.alive() for child in self._children.values())
+        return f"<Supervisor of {self._layout.data}, {running} processes run>"
 
-def _yes(message: str) -> Reply:
+
+_START_FAILED = (
+    "The cluster has not started, and all of its processes have ended. Its data stays on disk."
+    " Remove the cause above, then run `ddb up` again."
+)
+
+
+def _already_stopped(child: Child) -> str:
+    return (
+        f"{child.name} is stopped already. Nothing was done, and no data is affected."
+        f" `ddb start {child.name}` starts it."
+    )
+
+
+def _done(message: str) -> Reply:
     return Reply(ok=True, message=message)
 
 
-def _no(message: str) -> Reply:
+def _refused(message: str) -> Reply:
     return Reply(ok=False, message=message)

@@ -24,7 +24,7 @@ def test_wrong_number_of_nodes(stack: Stack) -> None:
             "run", "--rm", "--no-deps", "-e", f"DB_N={wrong}", service, check=False
         )
         assert f"DB_N is '{wrong}'" in output
-        assert "It takes a whole number from 3 to 255" in output
+        assert "Set DB_N to a whole number from 3 to 255" in output
 
 
 def test_no_number_of_nodes(stack: Stack) -> None:

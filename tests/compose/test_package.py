@@ -50,7 +50,7 @@ def test_one_port_is_published(stack: Stack) -> None:
 def test_health_follows_the_process(stack: Stack) -> None:
     """Every container becomes healthy; the health command fails for a frozen node."""
     assert wait_for(lambda: {health(each) for each in CONTAINERS} == {"healthy"}, 40)
-    assert "votes and holds" in docker("exec", "db-1", "ddb", "health", "--voting")
+    assert "votes and stores" in docker("exec", "db-1", "ddb", "health", "--voting")
     send_signal("db-1", signal.SIGSTOP)
     try:
         output = docker("exec", "db-1", "ddb", "health", "--alive", check=False)

@@ -82,7 +82,7 @@ def test_recovery(stack: Stack) -> None:
     print(summary)
     print(watchdog)
     for slow in journal.slow:
-        print("  ", slow.told(watchdog))
+        print("  ", slow.describe(watchdog))
     complaints = journal.complaints(watchdog)
     if complaints:
         print(stack.compose("logs", "--no-color", "--tail=100"))
@@ -176,7 +176,7 @@ def _table(journal: Journal, healed: dict[Step, float], watchdog: Watchdog) -> s
     for step, seconds in healed.items():
         phase = cast("Phase", step)
         took = sorted(journal._latencies[phase]) or [0.0]
-        late = sum(each.phase is phase and each.own_fault(watchdog) for each in journal.slow)
+        late = sum(each.phase is phase and each.is_cluster_fault(watchdog) for each in journal.slow)
         p50, p99, p999 = (took[int(len(took) * part)] * 1000 for part in (0.5, 0.99, 0.999))
         lines.append(
             f"{step.value:<20}{len(took):>9}{p50:>7.1f}{p99:>7.1f}{p999:>7.1f}"

@@ -1,4 +1,4 @@
-"""Whoever breaks the cluster and puts it together again."""
+"""Faults on a running cluster, and the wait until it has recovered."""
 
 import asyncio
 import os
@@ -15,23 +15,26 @@ from tests.cluster import Cluster
 from tests.faults.journal import Journal, Phase
 from tests.system.homes import Homes
 
-LOOKS = 200
-"""How often it is looked whether all has healed, some 20 s; a machine that stands still meanwhile
-does not count."""
-_LOOK_EVERY = 0.1
+RECOVERY_CHECKS = 200
+"""Checks until the recovery counts as failed, about 20 s.
+
+A count and not a time, so that a machine that stands still does not fail the run. Too low: fails on
+a busy machine. Too high: a lost recovery is noticed late.
+"""
+_CHECK_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done to whom, and for how long it stays out."""
+    """One kind of fault on one process; it stays down for `down_s` seconds."""
 
     phase: Phase
     name: str
-    out: float
+    down_s: float
 
 
 def plan(names: tuple[str, ...], rounds: int, rng: random.Random) -> list[Fault]:
-    """Every kind of fault on every node `rounds` times, and as often the gateway, in any order."""
+    """Plan `rounds` rounds, each with every kind of fault on every node, in random order."""
     kinds = (Phase.KILL, Phase.STOP, Phase.PAUSE)
     faults = []
     for _ in range(rounds):
@@ -43,13 +46,13 @@ def plan(names: tuple[str, ...], rounds: int, rng: random.Random) -> list[Fault]
 
 def _outage(kind: Phase, rng: random.Random) -> float:
     if kind is Phase.PAUSE and rng.random() < 0.5:
-        # Too short to be noticed by all: it wakes up in the middle of what it was doing.
+        # Some nodes do not notice so short a pause. The node continues in the middle of its work.
         return rng.uniform(0.02, 0.5)
     return rng.uniform(0.5, 2.5)
 
 
 class Breaker:
-    """Does faults to a cluster under load and waits until it has healed."""
+    """Causes faults in a cluster under load and waits until it has recovered."""
 
     def __init__(
         self,
@@ -59,9 +62,13 @@ class Breaker:
         rush: Callable[[], Coroutine[Any, Any, None]],
         rng: random.Random,
     ) -> None:
-        """`rush` makes many requests at once: every fault falls into the middle of some."""
+        """Prepare the faults.
+
+        Args:
+            rush: makes many requests at once, so that each fault interrupts some.
+        """
         self.healed: list[float] = []
-        """Seconds from each node's return to its having caught up."""
+        """Seconds from the return of each node to its recovery."""
         self._cluster = cluster
         self._homes = homes
         self._journal = journal
@@ -69,24 +76,24 @@ class Breaker:
         self._rng = rng
 
     async def do(self, fault: Fault) -> bool:
-        """One fault, the return, and the healing; whether it has healed."""
+        """Cause a fault, end it, and wait; return whether the cluster has recovered in time."""
         self._journal.phase = fault.phase
         self._journal.faults[fault.phase] += 1
         rush = asyncio.create_task(self._rush())
         await asyncio.sleep(self._rng.uniform(0.0, 0.03))
         if fault.phase is Phase.PAUSE:
             await self._control("pause", fault.name)
-            await asyncio.sleep(fault.out)
+            await asyncio.sleep(fault.down_s)
             await self._control("resume", fault.name)
         else:
             await self._control("stop" if fault.phase is Phase.STOP else "kill", fault.name)
-            await asyncio.sleep(fault.out)
+            await asyncio.sleep(fault.down_s)
             await self._control("start", fault.name)
         await rush
         return await self.heal(fault.name)
 
     async def kill_all(self) -> None:
-        """SIGKILL to every node within a moment, then all back."""
+        """Send SIGKILL to every node at once, then start all again."""
         self._journal.phase = Phase.ALL
         self._journal.faults[Phase.ALL] += 1
         processes = (await asyncio.to_thread(ask, self._cluster.data, Request("list"))).processes
@@ -96,36 +103,36 @@ class Breaker:
             self._journal.did(f"kill {name}")
             os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(0.5)
-        await asyncio.gather(*(self._back(name) for name in self._homes.ring.names))
+        await asyncio.gather(*(self._start(name) for name in self._homes.ring.names))
         await self.heal("all nodes")
 
-    async def heal(self, who: str) -> bool:
-        """Whether no hint waits and the homes of each partition have been seen equal, in time."""
+    async def heal(self, returned_name: str) -> bool:
+        """Wait until no hint waits and each partition had equal homes; return False on timeout."""
         returned = time.monotonic()
         unequal = set(range(PARTITIONS))
-        for _ in range(LOOKS):
+        for _ in range(RECOVERY_CHECKS):
             settled = await asyncio.to_thread(self._homes.settled)
             if settled:
-                # Seen equal once is enough, and all that can be had while writes go on.
+                # Equal once is enough; writes continue and make the homes differ again for moments.
                 unequal &= await asyncio.to_thread(self._homes.unequal)
                 if not unequal:
                     self.healed.append(time.monotonic() - returned)
                     self._journal.phase = Phase.CALM
                     return True
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_CHECK_PAUSE_S)
         self._journal.violation(
-            f"{time.monotonic() - returned:.0f} s after the return of {who}: settled is {settled},"
-            f" and the homes of {len(unequal)} partitions have not been seen equal"
+            f"{time.monotonic() - returned:.0f} s after the return of {returned_name}: settled is"
+            f" {settled}, and the homes of {len(unequal)} partitions were never equal"
         )
         return False
 
-    async def _back(self, name: str) -> None:
+    async def _start(self, name: str) -> None:
         for _ in range(100):
             reply = await asyncio.to_thread(ask, self._cluster.data, Request("start", name))
             if reply.ok:
                 return
-            # The supervisor may not have noticed the end yet.
-            await asyncio.sleep(_LOOK_EVERY)
+            # The supervisor may not have noticed yet that the node has ended.
+            await asyncio.sleep(_CHECK_PAUSE_S)
         raise AssertionError(reply.message)
 
     async def _control(self, action: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""One client of the cluster: a connection whose every answer goes into the journal."""
+"""One client of the cluster, whose answers all go into the journal."""
 
 import asyncio
 import json
@@ -8,12 +8,14 @@ from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
 from tests.faults.journal import Journal
 
 PATH = "/api/users/"
-_AGAIN = 0.02
-_GATEWAY_TAKES = 30.0
+_RETRY_PAUSE_S = 0.02
+"""Too low: retries load the machine. Too high: few retries fall into a fault."""
+_GATEWAY_TIMEOUT_S = 30.0
+"""Too low: a restart of the gateway on a busy machine fails. Too high: a stuck run is slow."""
 
 
 class Client:
-    """Asks, and notes how long it took and what was answered."""
+    """Sends requests, and records each latency and answer."""
 
     def __init__(self, port: int, lateness: Lateness, journal: Journal) -> None:
         self.journal = journal
@@ -26,27 +28,33 @@ class Client:
         body: Mapping[str, object] | None = None,
         **headers: str,
     ) -> Answer:
-        """The answer. Raises `Refused` (nothing was done) and `Lost` (nobody knows)."""
-        asked_in = self.journal.phase
-        what = f"{method} {path}"
-        sent = b"" if body is None else json.dumps(body).encode()
+        """Send a request and return the answer.
+
+        Raises:
+            Refused: no connection; the request was certainly not applied.
+            Lost: no answer; the request may have been applied.
+        """
+        sent_in = self.journal.phase
+        request = f"{method} {path}"
+        content = b"" if body is None else json.dumps(body).encode()
         try:
-            answer = await self._connection.ask(method, path, sent, **headers)
+            answer = await self._connection.ask(method, path, content, **headers)
         except (Lost, Refused) as error:
-            self.journal.lost(asked_in, what, f"{type(error).__name__}: {error}")
-            await asyncio.sleep(_AGAIN)
+            self.journal.lost(sent_in, request, f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_RETRY_PAUSE_S)
             raise
-        self.journal.answered(asked_in, what, answer)
+        self.journal.answered(sent_in, request, answer)
         return answer
 
     async def insist(
         self, method: str, path: str, body: Mapping[str, object] | None, key: str, **headers: str
     ) -> Answer:
-        """The answer to a request sent again under its Idempotency-Key until there is one.
+        """Repeat a request under its Idempotency-Key until it is decided, and return the answer.
 
-        Raises `Lost` after half a minute.
+        Raises:
+            TimeoutError: no decision within 30 s; the request may have been applied.
         """
-        async with asyncio.timeout(_GATEWAY_TAKES):
+        async with asyncio.timeout(_GATEWAY_TIMEOUT_S):
             while True:
                 try:
                     answer = await self.ask(method, path, body, idempotency_key=key, **headers)
@@ -54,10 +62,10 @@ class Client:
                     continue
                 if answer.status != 503:
                     return answer
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_RETRY_PAUSE_S)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
     def __repr__(self) -> str:

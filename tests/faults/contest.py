@@ -1,4 +1,4 @@
-"""Several clients create one id at the same time: exactly one of them may."""
+"""Concurrent creations of one id: exactly one may succeed."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.faults.owner import fresh
 
 
 class Contest:
-    """The only one to create its ids, but through all its clients at once."""
+    """Creates each of its ids through all of its clients at once; no other worker uses the ids."""
 
     def __init__(self, clients: list[Client], book: Book) -> None:
         self._clients = clients
@@ -17,7 +17,7 @@ class Contest:
         self._number = 0
 
     async def step(self) -> None:
-        """One contest over a new id."""
+        """Let all clients create one new id."""
         self._number += 1
         record = Record(f"contest-{self._number}")
         self._book.add(record)
@@ -32,38 +32,38 @@ class Contest:
             return_exceptions=True,
         )
         journal = self._clients[0].journal
-        won = turned_away = 0
+        won = refused = 0
         for number, entry, answer in zip(numbers, entries, answers, strict=True):
             if isinstance(answer, Lost):
                 record.doubtful = True
             elif isinstance(answer, Refused):
                 record.void(number)
-                turned_away += 1
+                refused += 1
             elif isinstance(answer, BaseException):
                 raise answer
             elif answer.status == 201 and answer.json == entry:
                 won += 1
-                record.done(number, answer.came)
+                record.done(number, answer.received_at)
                 record.writes += 1
                 journal.writes[journal.phase] += 1
             else:
-                self._lost(record, number, answer)
-        if won > 1 or (won == 0 and not turned_away and not record.doubtful):
+                self._not_created(record, number, answer)
+        if won > 1 or (won == 0 and not refused and not record.doubtful):
             journal.violation(f"{won} of {len(entries)} creations of {record.id} succeeded")
         if won:
             self._book.census.changed(None, record)
 
-    def _lost(self, record: Record, number: int, answer: Answer) -> None:
+    def _not_created(self, record: Record, number: int, answer: Answer) -> None:
         if answer.status == 409 or (answer.status == 503 and answer.json["applied"] == "no"):
             record.void(number)
-            # All may have been turned away while no quorum could be had.
+            # Without a quorum every creation may get a 503.
             record.doubtful = record.doubtful or answer.status == 503
         elif answer.status == 503:
             record.doubtful = True
         else:
             self._clients[0].journal.violation(
-                f"a contest over {record.id} was answered {answer.status} {answer.body.decode()}"
+                f"a creation of {record.id} was answered {answer.status} {answer.body.decode()}"
             )
 
     def __repr__(self) -> str:
-        return f"<Contest {self._number} held>"
+        return f"<Contest {self._number} finished>"

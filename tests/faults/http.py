@@ -1,7 +1,7 @@
-"""An HTTP client that costs next to nothing, so that what is measured is the server.
+"""A cheap HTTP client, so that measurements show the server and not the client.
 
-One request at a time per connection. Each answer carries when it was asked for, when it came, and
-how late this process's own loop was at that moment.
+A connection carries one request at a time. Each answer has both times, and the delay of this
+process's own event loop at that moment.
 """
 
 import asyncio
@@ -10,43 +10,50 @@ import time
 from dataclasses import dataclass
 from typing import Any, cast
 
-PATIENCE = 5.0
-_TICK = 0.002
+ANSWER_TIMEOUT_S = 5.0
+"""Too low: a late answer counts as lost. Too high: a lost one blocks the client for long."""
+_TICK_S = 0.002
+"""Too low: the timer loads the client. Too high: `delay_s` misses short delays."""
 
 
 class Lost(Exception):
-    """The connection ended, or nothing came for `PATIENCE`: whether it was done is not known."""
+    """The connection ended or timed out; the request may have been applied."""
 
 
 class Refused(Exception):
-    """There was no connection and none could be made: certainly nothing was done."""
+    """No connection was possible; the request was certainly not applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; times on `time.monotonic`."""
+    """A whole answer.
+
+    Args:
+        sent_at: time of the request, on `time.monotonic`.
+        received_at: time of the answer, on `time.monotonic`.
+        delay_s: seconds by which this process may have read the answer late.
+    """
 
     status: int
     headers: dict[bytes, bytes]
     body: bytes
-    asked: float
-    came: float
-    own: float
-    """Seconds by which this process may have read the answer late."""
+    sent_at: float
+    received_at: float
+    delay_s: float
 
     @property
     def json(self) -> Any:
-        """The body, parsed; None where it is empty."""
+        """The parsed body, or None if it is empty."""
         return json.loads(self.body) if self.body else None
 
     @property
     def etag(self) -> bytes:
-        """The entity tag, quotes and all."""
+        """The entity tag, with its quotes."""
         return self.headers.get(b"etag", b"")
 
 
 class Lateness:
-    """How late this process's loop runs: a timer that notes when it should have fired."""
+    """The delay of this process's event loop, measured by a periodic timer."""
 
     def __init__(self) -> None:
         self.worst = 0.0
@@ -56,8 +63,8 @@ class Lateness:
         self._plan()
 
     def _plan(self) -> None:
-        self._due = time.monotonic() + _TICK
-        self._timer = self._loop.call_later(_TICK, self._tick)
+        self._due = time.monotonic() + _TICK_S
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
         late = max(0.0, time.monotonic() - self._due)
@@ -65,12 +72,12 @@ class Lateness:
         self.total += late
         self._plan()
 
-    def now(self, moment: float) -> float:
-        """The overdue of the timer at `moment`, which is now: for so long nothing was read."""
-        return max(0.0, moment - self._due)
+    def now(self, now: float) -> float:
+        """Return the seconds by which the timer is late now; for so long nothing was read."""
+        return max(0.0, now - self._due)
 
     def stop(self) -> None:
-        """Fire no more."""
+        """Stop the timer."""
         self._timer.cancel()
 
     def __repr__(self) -> str:
@@ -78,7 +85,7 @@ class Lateness:
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection to `port`, made again after a loss."""
+    """One keep-alive connection to `port`; it reconnects after a loss."""
 
     def __init__(self, port: int, lateness: Lateness) -> None:
         self._port = port
@@ -86,11 +93,11 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
-        self._asked = 0.0
+        self._sent_at = 0.0
         self._waiting: asyncio.Future[Answer] | None = None
 
     async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-        """The answer. Raises `Refused` and `Lost`."""
+        """Send a request and return the answer. Raises `Refused` and `Lost`."""
         if self._transport is None:
             try:
                 await self._loop.create_connection(lambda: self, "127.0.0.1", self._port)
@@ -101,39 +108,39 @@ class Connection(asyncio.Protocol):
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         head = "\r\n".join(lines) + "\r\n\r\n"
         self._waiting = self._loop.create_future()
-        self._asked = time.monotonic()
+        self._sent_at = time.monotonic()
         self._transport.write(head.encode() + body)
-        # Twice: after this process itself has stood still the answer is there, yet to be read.
+        # Two waits: if this process stood still, the first one times out with the answer unread.
         for _ in range(2):
-            await asyncio.wait((self._waiting,), timeout=PATIENCE / 2)
+            await asyncio.wait((self._waiting,), timeout=ANSWER_TIMEOUT_S / 2)
             if self._waiting.done():
                 return self._waiting.result()
         self.close()
-        raise Lost(f"no answer within {PATIENCE} s")
+        raise Lost(f"no answer within {ANSWER_TIMEOUT_S} s")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
+        """Implement `asyncio.Protocol`."""
         self._transport = cast("asyncio.Transport", transport)
         self._buffer = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
+        """Implement `asyncio.Protocol`."""
         self._transport = None
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(Lost(str(exc or "closed by the server")))
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        came = time.monotonic()
+        """Implement `asyncio.Protocol`."""
+        now = time.monotonic()
         self._buffer += data
-        head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        if not end:
             return
         first, *lines = head.split(b"\r\n")
         headers = {}
@@ -141,18 +148,18 @@ class Connection(asyncio.Protocol):
             name, _, value = line.partition(b":")
             headers[name.lower()] = value.strip()
         length = int(headers.get(b"content-length", b"0"))
-        if len(rest) < length:
+        if len(body) < length:
             return
-        self._buffer = rest[length:]
+        self._buffer = body[length:]
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(
                 Answer(
                     int(first.split(b" ", 2)[1]),
                     headers,
-                    rest[:length],
-                    self._asked,
-                    came,
-                    self._lateness.now(came),
+                    body[:length],
+                    self._sent_at,
+                    now,
+                    self._lateness.now(now),
                 )
             )
 

@@ -1,4 +1,4 @@
-"""What a run saw: every latency with what went on at the time, and everything that was wrong."""
+"""The journal of a run: every latency with the fault of that moment, and every violation."""
 
 import time
 from collections import Counter, defaultdict
@@ -8,15 +8,15 @@ from enum import Enum
 from tests.faults.http import Answer
 from tests.faults.watchdog import Watchdog
 
-LIMIT = 0.250
-"""Seconds within which every request is answered while at most one node is out."""
-ENOUGH = 0.100
-"""Seconds without which a gateway cannot try another node within its budget."""
-_SHOWN = 40
+LIMIT_S = 0.250
+"""The promised latency while at most one node is down."""
+RETRY_TIME_S = 0.100
+"""A gateway that loses this much time cannot try another node within its budget."""
+_MAX_COMPLAINTS = 40
 
 
 class Phase(Enum):
-    """What is being done to the cluster."""
+    """The fault of the moment."""
 
     CALM = "no fault"
     KILL = "kill -9 of a node"
@@ -28,104 +28,112 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """An answer that came after `LIMIT` by this process's clock, or was none."""
+    """A 503, or an answer later than `LIMIT_S` by this process's clock.
+
+    Args:
+        sent_at, received_at, delay_s: as in `Answer`.
+        after: the last fault before the request, and its age.
+    """
 
     phase: Phase
-    what: str
+    request: str
     status: int
-    asked: float
-    came: float
-    own: float
+    sent_at: float
+    received_at: float
+    delay_s: float
     after: str
-    """What had been done to the cluster last, and how long ago."""
 
-    def told(self, watchdog: Watchdog) -> str:
-        """For people."""
-        stood = watchdog.within(self.asked, self.came)
+    def describe(self, watchdog: Watchdog) -> str:
+        """Return a sentence for the report."""
+        stood = watchdog.within(self.sent_at, self.received_at)
         return (
-            f"{self.phase.value}: {self.what}, asked {self.after}, was answered {self.status} after"
-            f" {(self.came - self.asked) * 1000:.0f} ms; this process read that"
-            f" {self.own * 1000:.0f} ms late and the machine stood still {stood * 1000:.0f} ms"
+            f"{self.phase.value}: {self.request}, sent {self.after}, got {self.status} after"
+            f" {(self.received_at - self.sent_at) * 1000:.0f} ms; this process read that"
+            f" {self.delay_s * 1000:.0f} ms late and the machine stood still {stood * 1000:.0f} ms"
         )
 
-    def own_fault(self, watchdog: Watchdog) -> bool:
-        """Whether neither this process nor the machine explains it."""
-        stood = watchdog.within(self.asked, self.came)
+    def is_cluster_fault(self, watchdog: Watchdog) -> bool:
+        """Return whether the cluster is the cause, and not this process or the machine."""
+        stood = watchdog.within(self.sent_at, self.received_at)
         if self.status == 503:
-            return stood < ENOUGH
-        return self.came - self.asked - self.own - stood > LIMIT
+            return stood < RETRY_TIME_S
+        return self.received_at - self.sent_at - self.delay_s - stood > LIMIT_S
 
 
 class Journal:
-    """Filled by the load while `phase` is set by whoever breaks things."""
+    """The load records answers; the breaker sets `phase`."""
 
     def __init__(self) -> None:
         self.phase = Phase.CALM
         self.faults: Counter[Phase] = Counter()
         self.writes: Counter[Phase] = Counter()
         self.unavailable: Counter[Phase] = Counter()
-        """Answers 503, and connections lost or refused, by phase."""
+        """Number of 503s, lost and refused connections, by phase."""
         self.wrong: list[tuple[Phase, str]] = []
         self.slow: list[Slow] = []
         self.worst: dict[Phase, tuple[float, str]] = {}
         self._latencies: dict[Phase, list[float]] = defaultdict(list)
-        self._deeds: list[tuple[float, str]] = []
+        self._actions: list[tuple[float, str]] = []
 
-    def did(self, what: str) -> None:
-        """Something was done to the cluster, just now."""
-        self._deeds.append((time.monotonic(), what))
+    def did(self, action: str) -> None:
+        """Record an action on the cluster, now."""
+        self._actions.append((time.monotonic(), action))
 
-    def answered(self, asked_in: Phase, what: str, answer: Answer) -> None:
-        """An answer came."""
-        phase = self.phase if self.phase is not Phase.CALM else asked_in
-        took = answer.came - answer.asked
-        self._latencies[phase].append(took - answer.own)
+    def answered(self, sent_in: Phase, request: str, answer: Answer) -> None:
+        """Record an answer. `sent_in` is the phase in which the request was sent."""
+        phase = self.phase if self.phase is not Phase.CALM else sent_in
+        took = answer.received_at - answer.sent_at
+        self._latencies[phase].append(took - answer.delay_s)
         if took > self.worst.get(phase, (0.0, ""))[0]:
-            self.worst[phase] = (took, what)
+            self.worst[phase] = (took, request)
         unavailable = answer.status == 503
         self.unavailable[phase] += unavailable
-        # With all nodes out there is no promise to answer, nor of how soon.
-        if phase is not Phase.ALL and (took > LIMIT or unavailable):
+        # While all nodes are down, ddb promises neither an answer nor a latency.
+        if phase is not Phase.ALL and (took > LIMIT_S or unavailable):
             self.slow.append(
                 Slow(
                     phase,
-                    what,
+                    request,
                     answer.status,
-                    answer.asked,
-                    answer.came,
-                    answer.own,
-                    self._after(answer.asked),
+                    answer.sent_at,
+                    answer.received_at,
+                    answer.delay_s,
+                    self._after(answer.sent_at),
                 )
             )
         if answer.status >= 500 and not unavailable:
-            self.violation(f"{what} was answered {answer.status}: {answer.body.decode()}")
+            self.violation(f"{request} was answered {answer.status}: {answer.body.decode()}")
 
     def _after(self, moment: float) -> str:
-        for at, what in reversed(self._deeds):
+        for at, action in reversed(self._actions):
             if at <= moment:
-                return f"{moment - at:.2f} s after {what}"
-        return "before anything was done"
+                return f"{moment - at:.2f} s after {action}"
+        return "before the first fault"
 
-    def lost(self, asked_in: Phase, what: str, reason: str) -> None:
-        """No answer came."""
-        phase = self.phase if self.phase is not Phase.CALM else asked_in
+    def lost(self, sent_in: Phase, request: str, reason: str) -> None:
+        """Record a request without an answer."""
+        phase = self.phase if self.phase is not Phase.CALM else sent_in
         self.unavailable[phase] += 1
         if phase is not Phase.GATEWAY:
-            self.violation(f"{what} was not answered: {reason}")
+            self.violation(f"{request} was not answered: {reason}")
 
-    def violation(self, what: str) -> None:
-        """Something was wrong."""
-        self.wrong.append((self.phase, what))
+    def violation(self, text: str) -> None:
+        """Record a broken promise."""
+        self.wrong.append((self.phase, text))
 
     def table(self, watchdog: Watchdog) -> str:
-        """The run, a line per kind of fault; milliseconds."""
+        """Return the table of the run: a line per kind of fault, latencies in milliseconds."""
         title = f"{'kind of fault':<30}{'faults':>7}{'requests':>10}{'writes':>8}{'p50':>7}"
         lines = [
             title + f"{'p99':>7}{'worst':>7}{'503/lost':>10}{'late':>7}{'wrong':>7}   the worst"
         ]
         for phase in Phase:
             took = sorted(self._latencies[phase]) or [0.0]
-            late = [slow for slow in self.slow if slow.phase is phase and slow.own_fault(watchdog)]
+            late = [
+                slow
+                for slow in self.slow
+                if slow.phase is phase and slow.is_cluster_fault(watchdog)
+            ]
             _, worst = self.worst.get(phase, (0.0, ""))
             lines.append(
                 f"{phase.value:<30}{self.faults[phase]:>7}{len(took):>10}{self.writes[phase]:>8}"
@@ -136,15 +144,17 @@ class Journal:
         return "\n".join(lines)
 
     def complaints(self, watchdog: Watchdog) -> list[str]:
-        """Everything that must not have been, the first few in full.
+        """Return the first violations and late answers.
 
-        How late answers came is left out where the machine did not give the cluster its time.
+        Late answers do not count if the machine stood still for too long.
         """
         late = [
-            slow.told(watchdog) for slow in self.slow if watchdog.fit and slow.own_fault(watchdog)
+            slow.describe(watchdog)
+            for slow in self.slow
+            if watchdog.fit and slow.is_cluster_fault(watchdog)
         ]
-        wrong = [f"{phase.value}: {what}" for phase, what in self.wrong]
-        return (wrong + late)[:_SHOWN]
+        wrong = [f"{phase.value}: {text}" for phase, text in self.wrong]
+        return (wrong + late)[:_MAX_COMPLAINTS]
 
     def __repr__(self) -> str:
         return (

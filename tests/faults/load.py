@@ -1,4 +1,4 @@
-"""A mixed load of a few hundred requests a second, every answer of which is checked."""
+"""A mixed load of a few hundred requests a second; workers check every answer."""
 
 import asyncio
 import random
@@ -23,15 +23,15 @@ _MEAN_PAUSE = {Owner: 0.05, FieldOwner: 0.15, Reader: 0.05, Lister: 0.12, Contes
 
 
 class Worker(Protocol):
-    """Somebody who makes requests, one step after another."""
+    """A client that sends requests step by step."""
 
     async def step(self) -> None:
-        """Make one."""
+        """Send one request, or a few that belong together."""
         ...
 
 
 class Load:
-    """All workers, over one gateway."""
+    """All workers, through one gateway."""
 
     def __init__(self, port: int, rng: random.Random) -> None:
         self.journal = Journal()
@@ -45,7 +45,7 @@ class Load:
         self._crowd: list[Owner] = []
 
     async def start(self) -> None:
-        """Create the shared records, then let everybody begin."""
+        """Create the shared records, then start all workers."""
         first = self._client()
         shared = []
         for number in range(SHARED):
@@ -71,22 +71,22 @@ class Load:
         self._tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
 
     async def rush(self) -> None:
-        """Many requests at once, so that a fault that falls among them finds some half done."""
+        """Send many requests at once, so that a fault interrupts some of them."""
         await asyncio.gather(*(self._hurry(owner) for owner in self._crowd))
 
     async def stop(self) -> None:
-        """Let every request under way be answered. Raises what a worker raised."""
+        """Wait for the answers of all requests in flight. Raises the error of a worker."""
         self._running = False
         await asyncio.gather(*self._tasks)
 
     def check(self) -> None:
-        """Raise what a worker raised."""
+        """Raise the error of a worker, if one has failed."""
         for task in self._tasks:
             if task.done():
                 task.result()
 
     async def read_back(self) -> int:
-        """Read every record there ever was, one by one; how many live."""
+        """Read every record of the run and return how many exist."""
         left = list(self.book.ids)
         return sum(
             await asyncio.gather(
@@ -95,7 +95,7 @@ class Load:
         )
 
     async def list_all(self, limit: int, by_cursor: bool) -> list[str]:
-        """The ids of all pages, in order; what is wrong with them goes into the journal."""
+        """Return the ids of all pages, in order; violations go into the journal."""
         client = self._client()
         ids: list[str] = []
         path = f"{PATH}?limit={limit}"
@@ -105,7 +105,7 @@ class Load:
             ids += [row["id"] for row in rows]
             for row in rows:
                 record = self.book.records.get(row["id"])
-                if record is None or not record.saw(row, answer.asked, answer.came):
+                if record is None or not record.saw(row, answer.sent_at, answer.received_at):
                     self.journal.violation(f"LIST {path}: {record!r} read as {row}")
             if by_cursor:
                 path = answer.headers.get(b"link", b"").decode()[1:].partition(">")[0]
@@ -114,19 +114,19 @@ class Load:
         return ids
 
     async def count(self) -> int:
-        """What COUNT says."""
+        """Return the answer of COUNT."""
         answer = await self._client().ask("GET", PATH + "count")
         return int(answer.json["count"])
 
     async def close(self) -> None:
-        """End whatever still runs and hang up everywhere."""
+        """Cancel the workers and close all connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.lateness.stop()
         for client in self._clients:
             client.close()
-        # The loop closes what was hung up in its next turn.
+        # The event loop closes aborted connections in its next iteration.
         await asyncio.sleep(0.05)
 
     def _client(self) -> Client:
@@ -149,9 +149,9 @@ class Load:
         while left:
             record = self.book.records[left.pop()]
             answer = await client.ask("GET", PATH + record.id)
-            found = answer.json if answer.status == 200 else None
-            live += found is not None
-            if answer.status in (200, 404) and record.saw(found, answer.asked, answer.came):
+            row = answer.json if answer.status == 200 else None
+            live += row is not None
+            if answer.status in (200, 404) and record.saw(row, answer.sent_at, answer.received_at):
                 record.checked = record.writes
             else:
                 self.journal.violation(

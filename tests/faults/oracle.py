@@ -1,8 +1,8 @@
-"""What answers may say, given what was asked, answered and under way.
+"""The answers that are correct, given all earlier requests and answers.
 
-A register has one writer, who writes one value after another, so what may be read is exact: a
-read that began at some moment may find the newest value acknowledged or seen by then, or one that
-was begun since, and nothing else. Pure: times come in as values.
+A register has one writer, which writes one value after another. So the correct values of a read are
+exact. One is the newest value that was acknowledged or read before the read began. The others
+are the values whose writes began later. The module is pure: times are arguments.
 """
 
 from bisect import bisect_right, insort
@@ -15,9 +15,9 @@ Document = dict[str, Any]
 
 
 class Register:
-    """Something with one writer: its values in the order in which they were written.
+    """The values of one writer, in the order of their writes.
 
-    `None` is the absence of a record; every other value is written at most once.
+    `None` is the absence of a record. Every other value occurs at most once.
     """
 
     __slots__ = ("_floors", "_void", "doubtful", "values")
@@ -25,37 +25,40 @@ class Register:
     def __init__(self, first: object) -> None:
         self.values = [first]
         self.doubtful = False
-        """Whether the end of some write is not known, so that nothing more may be written."""
+        """True once the outcome of a write is unknown; the writer then stops."""
         self._void: set[int] = set()
         self._floors: list[tuple[float, int]] = [(0.0, 0)]
 
     @property
     def last(self) -> Any:
-        """The newest value known to have been written."""
+        """The newest value that was acknowledged or read."""
         return self.values[self._floors[-1][1]]
 
     def begin(self, value: object) -> int:
-        """A write of `value` is sent; the write's number."""
+        """Record that a write is sent, and return its number."""
         self.values.append(value)
         return len(self.values) - 1
 
     def done(self, number: int, now: float) -> None:
-        """The write is acknowledged."""
+        """Record that the write was acknowledged, or its value read, at `now`."""
         if number > self._floors[-1][1]:
             self._floors.append((now, number))
 
     def void(self, number: int) -> None:
-        """The write was refused: its value must never be seen."""
+        """Record that the write was refused. No read may return its value."""
         self._void.add(number)
 
-    def possible(self, since: float) -> Iterator[int]:
-        """The numbers of the values that a read begun at `since` may find."""
-        floor = self._floors[bisect_right(self._floors, (since, 1 << 62)) - 1][1]
+    def possible(self, sent_at: float) -> Iterator[int]:
+        """Yield the numbers of the correct values of a read that was sent at `sent_at`."""
+        floor = self._floors[bisect_right(self._floors, (sent_at, 1 << 62)) - 1][1]
         return (number for number in range(floor, len(self.values)) if number not in self._void)
 
-    def saw(self, value: object, since: float, now: float) -> bool:
-        """Whether a read begun at `since` may find `value`; later reads find nothing older."""
-        for number in self.possible(since):
+    def saw(self, value: object, sent_at: float, now: float) -> bool:
+        """Record a read of `value`; return whether it is correct.
+
+        Reads that are sent after `now` may return no older value.
+        """
+        for number in self.possible(sent_at):
             if self.values[number] == value:
                 self.done(number, now)
                 return True
@@ -66,7 +69,10 @@ class Register:
 
 
 class Record(Register):
-    """A record with one writer, and how many of its acknowledged writes later answers confirmed."""
+    """A record with one writer.
+
+    `writes` counts its acknowledged writes, `checked` those that a later answer confirmed.
+    """
 
     __slots__ = ("checked", "id", "tag", "writes")
 
@@ -79,7 +85,7 @@ class Record(Register):
 
 
 class Shared:
-    """A record that is never deleted and of which every field has a writer of its own."""
+    """A record that is never deleted; each field has a separate writer."""
 
     __slots__ = ("checked", "fields", "id", "writes")
 
@@ -89,31 +95,31 @@ class Shared:
         self.writes = 0
         self.checked = 0
 
-    def saw(self, value: object, since: float, now: float) -> bool:
-        """As `Register.saw`, of every field."""
+    def saw(self, value: object, sent_at: float, now: float) -> bool:
+        """Record a read, as `Register.saw` does, for every field."""
         if not isinstance(value, dict) or value.get("id") != self.id:
             return False
         if set(value) != {"id", *self.fields}:
             return False
-        return all(field.saw(value[name], since, now) for name, field in self.fields.items())
+        return all(field.saw(value[name], sent_at, now) for name, field in self.fields.items())
 
     def __repr__(self) -> str:
         return f"<Shared {self.id}>"
 
 
 class Census:
-    """How many records live: what a count that ran from one moment to another may say."""
+    """Bounds on the number of records, and so on the answer of a COUNT."""
 
     def __init__(self) -> None:
         self.surely = 0
-        """Records that live whatever became of the writes under way."""
+        """Records that exist for any outcome of the writes in flight."""
         self.maybe = 0
-        """Records that may live."""
+        """Records that exist for some outcome of the writes in flight."""
         self._births = 0
         self._deaths = 0
 
     def change(self, before: object, after: object) -> None:
-        """A write is sent that makes `after` of `before`."""
+        """Record that a write is sent that changes `before` to `after`."""
         if before is None and after is not None:
             self.maybe += 1
             self._births += 1
@@ -122,25 +128,25 @@ class Census:
             self._deaths += 1
 
     def changed(self, before: object, after: object) -> None:
-        """It is acknowledged."""
+        """Record that the write was acknowledged."""
         if before is None and after is not None:
             self.surely += 1
         elif before is not None and after is None:
             self.maybe -= 1
 
     def unchanged(self, before: object, after: object) -> None:
-        """It was certainly not done."""
+        """Record that the write was certainly not applied."""
         if before is None and after is not None:
             self.maybe -= 1
         elif before is not None and after is None:
             self.surely += 1
 
     def begin(self) -> tuple[int, int, int, int]:
-        """What `bounds` takes, at the moment at which a count is asked for."""
+        """Return the argument of `bounds`, at the moment a COUNT is sent."""
         return self.surely, self.maybe, self._births, self._deaths
 
     def bounds(self, begun: tuple[int, int, int, int]) -> tuple[int, int]:
-        """The least and the greatest that the count may say now."""
+        """Return the least and the greatest correct answer of a COUNT that ends now."""
         surely, maybe, births, deaths = begun
         return surely - (self._deaths - deaths), maybe + (self._births - births)
 
@@ -149,27 +155,30 @@ class Census:
 
 
 class Book:
-    """Every record that there is or may be, in the order in which LIST gives them."""
+    """Every record of the run, and their order in LIST."""
 
     def __init__(self) -> None:
         self.records: dict[str, Record | Shared] = {}
         self.ids: list[str] = []
-        """In the order in which they were added."""
+        """The ids in the order of their addition."""
         self.census = Census()
         self._keys: list[bytes] = []
 
     def add(self, record: Record | Shared) -> None:
-        """A record is about to be written for the first time."""
+        """Add a record before its first write."""
         self.records[record.id] = record
         self.ids.append(record.id)
         insort(self._keys, key_of(record.id))
 
     def wrong_in_page(
-        self, after: bytes, page: list[Document], whole: bool, since: float, now: float
+        self, after: bytes, page: list[Document], whole: bool, sent_at: float, now: float
     ) -> list[str]:
-        """What is wrong with a page asked for at `since` after the key `after`.
+        """Return the violations in a page of LIST.
 
-        `whole`: it said that nothing follows.
+        Args:
+            after: the key after which the page begins.
+            whole: True if the page is the last one; False if a cursor follows.
+            sent_at: the time of the request.
         """
         keys = [key_of(str(row.get("id"))) for row in page]
         wrong = []
@@ -181,9 +190,9 @@ class Book:
         for key in self._keys[start:stop]:
             record = self.records[key[2:].decode()]
             row = rows.pop(key, None)
-            if not record.saw(row, since, now):
+            if not record.saw(row, sent_at, now):
                 wrong.append(f"{record!r} read as {row}")
-        wrong += [f"nobody wrote {row}" for row in rows.values()]
+        wrong += [f"no client wrote {row}" for row in rows.values()]
         return wrong
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Writers: each the only one to write its records, or its field of shared ones."""
+"""Writers: each is the only writer of its records, or of one field of shared records."""
 
 import json
 import random
@@ -10,11 +10,11 @@ from tests.faults.oracle import Book, Document, Record, Shared
 
 FIELDS = ("name", "email", "group")
 KEYED = 0.2
-"""Share of writes sent under an Idempotency-Key and repeated until answered."""
+"""Share of writes with an Idempotency-Key, which the client repeats until they are decided."""
 
 
 def stamped(record_id: str, field: str, number: int) -> Any:
-    """A value that no other write of this field has."""
+    """Return a value that no other write of this field has."""
     return {
         "name": f"{record_id} number {number}",
         "email": f"{record_id}.{number}@example.com",
@@ -23,12 +23,12 @@ def stamped(record_id: str, field: str, number: int) -> Any:
 
 
 def fresh(record_id: str, number: int) -> Document:
-    """A whole record that no other write makes."""
+    """Return a whole record that no other write has."""
     return {"id": record_id} | {field: stamped(record_id, field, number) for field in FIELDS}
 
 
 class Owner:
-    """Creates records, and updates, deletes and recreates those that it has created."""
+    """Creates records, then updates, deletes and recreates them."""
 
     def __init__(self, name: str, client: Client, book: Book, rng: random.Random) -> None:
         self._name = name
@@ -42,7 +42,7 @@ class Owner:
         self._keyed = 0
 
     async def step(self) -> None:
-        """One request of a random kind."""
+        """Send one request of a random kind."""
         chance = self._rng.random()
         if chance < 0.5 or not self._live or not self._dead:
             if chance < 0.1 and self._live:
@@ -71,7 +71,7 @@ class Owner:
 
     async def _update(self, record: Record) -> None:
         self._number += 1
-        # In turn, so that the next answer shows whether this update was kept.
+        # Fields in turn, so that the next answer shows whether this update was applied.
         field = FIELDS[record.writes % len(FIELDS)]
         changed = {field: stamped(record.id, field, self._number)}
         after = record.last | changed
@@ -120,7 +120,7 @@ class Owner:
             census.unchanged(before, after)
             self._put_back(record)
         elif answer.status == expected and answer.json == after:
-            record.done(number, answer.came)
+            record.done(number, answer.received_at)
             census.changed(before, after)
             record.checked = record.writes
             record.writes += 1
@@ -139,7 +139,7 @@ class Owner:
         (self._dead if record.last is None else self._live).append(record)
 
     async def _refusal(self, chance: float) -> None:
-        """Something that must be refused, or answered from what the client has already."""
+        """Send a request that the gateway must refuse, or answer with 304."""
         live, dead = self._rng.choice(self._live), self._rng.choice(self._dead)
         update = {"group": -1}
         try:
@@ -187,7 +187,7 @@ class FieldOwner:
         self._number = 0
 
     async def step(self) -> None:
-        """Update the field in some record; the two others must survive it."""
+        """Update the field in one record, and check that the two other fields survive."""
         record = self._rng.choice(self._records)
         field = record.fields[self._field]
         if field.doubtful:
@@ -210,11 +210,13 @@ class FieldOwner:
                 field.doubtful = True
             return
         row = answer.json
-        field.done(number, answer.came)
+        field.done(number, answer.received_at)
         if answer.status != 200 or row[self._field] != value:
             self._client.journal.violation(f"{record!r}: {value!r} was answered {json.dumps(row)}")
-        elif not record.saw(row, answer.asked, answer.came):
-            self._client.journal.violation(f"{record!r} lost another's update: {json.dumps(row)}")
+        elif not record.saw(row, answer.sent_at, answer.received_at):
+            self._client.journal.violation(
+                f"{record!r} lost the update of another field: {json.dumps(row)}"
+            )
         else:
             record.checked = record.writes
             record.writes += 1

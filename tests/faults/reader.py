@@ -1,4 +1,4 @@
-"""Readers: what they are answered must be possible."""
+"""Readers: the oracle checks each of their answers."""
 
 import random
 
@@ -7,11 +7,11 @@ from tests.faults.client import PATH, Client
 from tests.faults.http import Lost, Refused
 from tests.faults.oracle import Book
 
-RECENT = 200
+RECENT_IDS = 200
 
 
 class Reader:
-    """Reads records of all writers, mostly those that were created last."""
+    """Reads records of all writers, mostly recent ones."""
 
     def __init__(self, client: Client, book: Book, rng: random.Random) -> None:
         self._client = client
@@ -22,16 +22,18 @@ class Reader:
         """Read one record."""
         ids = self._book.ids
         recent = self._rng.random() < 0.7
-        record_id = self._rng.choice(ids[-RECENT:] if recent else ids)
+        record_id = self._rng.choice(ids[-RECENT_IDS:] if recent else ids)
         try:
             answer = await self._client.ask("GET", PATH + record_id)
         except (Lost, Refused):
             return
         if answer.status == 503:
             return
-        found = answer.json if answer.status == 200 else None
+        row = answer.json if answer.status == 200 else None
         record = self._book.records[record_id]
-        if answer.status not in (200, 404) or not record.saw(found, answer.asked, answer.came):
+        if answer.status not in (200, 404) or not record.saw(
+            row, answer.sent_at, answer.received_at
+        ):
             self._client.journal.violation(
                 f"GET of {record!r} was answered {answer.status} {answer.body.decode()}"
             )
@@ -51,7 +53,7 @@ class Lister:
         self._after = b""
 
     async def step(self) -> None:
-        """One page or one count."""
+        """Read one page or one count."""
         chance = self._rng.random()
         try:
             if chance < 0.4:
@@ -82,7 +84,7 @@ class Lister:
             return
         link = answer.headers.get(b"link", b"").decode()
         rows = answer.json
-        wrong = self._book.wrong_in_page(after, rows, not link, answer.asked, answer.came)
+        wrong = self._book.wrong_in_page(after, rows, not link, answer.sent_at, answer.received_at)
         for each in wrong[:3]:
             self._client.journal.violation(f"LIST {path}, {len(rows)} rows: {each}")
         self._next = link.partition("<")[2].partition(">")[0]
@@ -95,7 +97,9 @@ class Lister:
             return
         first = key_of(answer.json[0]["id"])
         just_before = first[:-1] + bytes((first[-1] - 1, 0xFF))
-        wrong = self._book.wrong_in_page(just_before, answer.json, False, answer.asked, answer.came)
+        wrong = self._book.wrong_in_page(
+            just_before, answer.json, False, answer.sent_at, answer.received_at
+        )
         for each in wrong[:3]:
             self._client.journal.violation(f"LIST {path}: {each}")
 

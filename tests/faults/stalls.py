@@ -1,13 +1,14 @@
-"""Disks whose flushes take as long as a test wants, under processes that know nothing of it.
+"""Disks whose flushes take as long as a test wants.
 
-A library in front of fdatasync and fsync reads a number of milliseconds from a file before each
-flush: by so much the flush takes longer, and below nought it lasts until the file says otherwise.
+A preloaded library wraps fdatasync and fsync. Before each flush it reads a number of milliseconds
+from a file and waits that long. While the number is negative, it waits for another number.
 """
 
 import subprocess
 from pathlib import Path
 
 FOREVER = -1
+"""The delay at which no flush ends."""
 _SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -52,24 +53,24 @@ int fsync(int fd) {
 
 
 class Stalls:
-    """The library, and the delay of each node's flushes."""
+    """The library, and the delay of the flushes of each node."""
 
     def __init__(self, directory: Path) -> None:
-        """Builds the library, with the C compiler that is on every machine with make."""
+        """Build the library with the C compiler `cc`."""
         self._directory = directory
         self._library = directory / "stalls.so"
         command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(self._library), "-ldl"]
         subprocess.run(command, input=_SOURCE, text=True, check=True)
 
     def environ(self, name: str) -> dict[str, str]:
-        """What puts the library in front of the disk of a node."""
+        """Return the environment that preloads the library into a node."""
         return {"LD_PRELOAD": str(self._library), "STALL_FILE": str(self._file(name))}
 
     def set(self, name: str, milliseconds: int) -> None:
-        """Let each flush of a node take so much longer from now on; `FOREVER`: none ends."""
-        fresh = self._file(name).with_suffix(".new")
-        fresh.write_text(str(milliseconds))
-        fresh.replace(self._file(name))
+        """Delay each further flush of a node; with `FOREVER` no flush ends."""
+        draft = self._file(name).with_suffix(".new")
+        draft.write_text(str(milliseconds))
+        draft.replace(self._file(name))
 
     def _file(self, name: str) -> Path:
         return self._directory / f"stall.{name}"

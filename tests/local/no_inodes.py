@@ -1,8 +1,8 @@
-"""Run in a mount namespace of its own: a cluster on a file system that runs out of inodes.
+"""Run a cluster on a file system without free inodes, in a separate mount namespace.
 
     python -m tests.local.no_inodes DIRECTORY
 
-Ends with an error where a node does not do what it should.
+It exits with an error if a node behaves wrongly.
 """
 
 import subprocess
@@ -14,20 +14,20 @@ from pathlib import Path
 from tests.cluster import Cluster, wait_for
 
 INODES = 400
-FEW = 10
+LOG_INODES = 10
 """Enough for the log of a node, too few for its store."""
 USER = {"name": "n", "email": "a@example.com", "group": 0}
 NAMES = ("db-0", "db-1", "db-2")
 
 
 def main(directory: Path) -> None:
-    """Fill the file system with empty files, question the cluster, and make room again."""
+    """Fill the file system with empty files, test the cluster, and free inodes again."""
     options = ("-t", "tmpfs", "-o", f"size=600m,nr_inodes={INODES}")
     subprocess.run(["mount", *options, "none", str(directory)], check=True)
     with Cluster(directory) as cluster:
         assert cluster.request("POST", "/api/users/", {"id": "before"} | USER)[0] == 201
         ballast = _take_inodes(directory)
-        # A node measures its room ten times a second.
+        # A node measures its free space ten times a second.
         time.sleep(0.5)
         for method, path, body in (
             ("POST", "/api/users/", {"id": "after"} | USER),
@@ -46,16 +46,16 @@ def main(directory: Path) -> None:
         cluster.do("stop", "db-1")
         refused = cluster.ctl("start", "db-1")
         assert refused.returncode == 1, refused.stdout
-        assert "db-1 cannot be started" in refused.stderr, refused.stderr
-        for file in ballast[:FEW]:
+        assert "db-1 cannot start" in refused.stderr, refused.stderr
+        for file in ballast[:LOG_INODES]:
             file.unlink()
-        # It is answered once the node listens, or after half a minute.
+        # The command returns once the node listens, or after 30 s.
         starting = threading.Thread(target=cluster.do, args=("start", "db-1"))
         starting.start()
         waits = "inodes free, and to open it may take"
         assert wait_for(lambda: waits in cluster.logs(), 20), cluster.logs()
 
-        for file in ballast[FEW:]:
+        for file in ballast[LOG_INODES:]:
             file.unlink()
         assert wait_for(lambda: _creates(cluster), 20), cluster.logs()
         starting.join()
@@ -63,7 +63,7 @@ def main(directory: Path) -> None:
 
 
 def _take_inodes(directory: Path) -> list[Path]:
-    """Make empty files until there can be no more."""
+    """Make empty files until the file system refuses, and return them."""
     made: list[Path] = []
     try:
         while True:

@@ -1,4 +1,4 @@
-"""How other commands reach the supervisor."""
+"""The control socket between other commands and the supervisor."""
 
 import asyncio
 import socket
@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ddb.local.control import Found, Reply, Request, ask, retire, serve
+from ddb.local.control import ProcessInfo, Reply, Request, ask, remove_socket, serve
 from ddb.local.layout import LocalError
 
 
 async def echo(request: Request) -> Reply:
-    return Reply(ok=True, message=request.action, processes={request.name: Found(7, "running")})
+    return Reply(
+        ok=True, message=request.action, processes={request.name: ProcessInfo(7, "running")}
+    )
 
 
 def exchange(data: Path, line: bytes) -> bytes:
@@ -26,7 +28,7 @@ def exchange(data: Path, line: bytes) -> bytes:
 
 
 def test_request_and_reply_under_a_long_path(tmp_path: Path) -> None:
-    """A data directory whose path is longer than a socket's address may be is no trouble."""
+    """Requests work below a data directory whose path is longer than a socket's address."""
     data = tmp_path / ("d" * 120) / ("e" * 120)
     data.mkdir(parents=True)
 
@@ -34,12 +36,12 @@ def test_request_and_reply_under_a_long_path(tmp_path: Path) -> None:
         async with await serve(data, echo):
             return await asyncio.to_thread(ask, data, Request("kill", "db-1"))
 
-    assert asyncio.run(talk()) == Reply(True, "kill", {"db-1": Found(7, "running")})
+    assert asyncio.run(talk()) == Reply(True, "kill", {"db-1": ProcessInfo(7, "running")})
 
 
 @pytest.mark.parametrize("line", [b"\n", b"{}\n", b"nonsense\n", b"\xff\n", b"[" * 60_000 + b"\n"])
-def test_nonsense_is_answered(tmp_path: Path, line: bytes) -> None:
-    """A line that is no request gets an answer and harms nothing."""
+def test_invalid_line_gets_an_error(tmp_path: Path, line: bytes) -> None:
+    """An invalid line gets an error with the remedy; later requests work."""
 
     async def talk() -> tuple[bytes, Reply]:
         async with await serve(tmp_path, echo):
@@ -48,11 +50,12 @@ def test_nonsense_is_answered(tmp_path: Path, line: bytes) -> None:
 
     answer, later = asyncio.run(talk())
     assert b'"ok": false' in answer
+    assert b"no data is affected. Send one line of JSON" in answer
     assert later.ok
 
 
 def test_only_the_owner_may_ask(tmp_path: Path) -> None:
-    """The socket is closed to other users of the machine."""
+    """Other users of the machine cannot connect to the socket."""
 
     async def mode() -> int:
         async with await serve(tmp_path, echo):
@@ -61,13 +64,13 @@ def test_only_the_owner_may_ask(tmp_path: Path) -> None:
     assert asyncio.run(mode()) == 0o600
 
 
-def test_nobody_there_is_said(tmp_path: Path) -> None:
-    """Asking where nothing runs says how to start it, also where a dead socket was left."""
+def test_missing_supervisor_is_reported(tmp_path: Path) -> None:
+    """Without a supervisor the error names `ddb up`, also where a stale socket remains."""
     with pytest.raises(LocalError, match="is not running"):
         ask(tmp_path, Request("list"))
-    with socket.socket(socket.AF_UNIX) as abandoned, chdir(tmp_path):
-        abandoned.bind("control.sock")
+    with socket.socket(socket.AF_UNIX) as stale, chdir(tmp_path):
+        stale.bind("control.sock")
     with pytest.raises(LocalError, match="is not running"):
         ask(tmp_path, Request("list"))
-    retire(tmp_path)
-    retire(tmp_path)
+    remove_socket(tmp_path)
+    remove_socket(tmp_path)

@@ -1,4 +1,4 @@
-"""A cluster of processes with few file descriptors, and callers that take all they can get."""
+"""A cluster of processes with few file descriptors, and callers that use as many as they get."""
 
 import contextlib
 import http.client
@@ -27,19 +27,19 @@ USER = {"id": "ada", "name": "Ada", "email": "ada@example.com", "group": 0}
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes and a gateway, each of which may open 128 descriptors."""
+    """Three nodes and a gateway, each with at most 128 descriptors."""
     with Cluster(tmp_path, descriptors=DESCRIPTORS) as cluster:
         assert cluster.request("POST", "/api/users/", USER)[0] == 201
         yield cluster
 
 
 def opened(pid: int) -> int:
-    """How many descriptors a process has open."""
+    """Return the number of open descriptors of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def ended(connections: Sequence[socket.socket]) -> int:
-    """How many of these the other side has closed."""
+    """Return how many of these connections the other side has closed."""
     count = 0
     for connection in connections:
         connection.setblocking(False)
@@ -53,20 +53,20 @@ def ended(connections: Sequence[socket.socket]) -> int:
 
 
 def works(cluster: Cluster) -> bool:
-    """Whether twenty changes and reads are all done."""
+    """Return whether twenty changes and twenty reads all succeed."""
     paths = ["/api/users/ada"] * 20
     changed = [cluster.request("PUT", path, {"group": 1})[0] for path in paths]
     return {*changed, *(cluster.request("GET", path)[0] for path in paths)} == {200}
 
 
-def lines(cluster: Cluster, name: str, words: str) -> list[str]:
-    """The lines of a process's log with these words."""
+def lines(cluster: Cluster, name: str, part: str) -> list[str]:
+    """Return the lines of a process's log that contain the text."""
     log = (cluster.data / f"{name}.log").read_text(encoding="utf-8")
-    return [line for line in log.splitlines() if words in line]
+    return [line for line in log.splitlines() if part in line]
 
 
 def test_silent_strangers_at_a_node(small: Cluster) -> None:
-    """Strangers that say nothing are closed with one line, and take no descriptor of the node's."""
+    """A node closes silent strangers, logs one line, and keeps its own descriptors."""
     pids = small.pids()
     with contextlib.ExitStack() as stack:
         strangers = []
@@ -88,7 +88,7 @@ def test_silent_strangers_at_a_node(small: Cluster) -> None:
 
 
 def test_half_open_callers_of_a_node(small: Cluster) -> None:
-    """Callers that vanish without a word leave their room to new ones, and are closed in time."""
+    """New callers replace half-open ones, and the node closes the half-open ones in time."""
     ring = Ring(NAMES)
     with contextlib.ExitStack() as stack:
         vanished = []
@@ -101,7 +101,7 @@ def test_half_open_callers_of_a_node(small: Cluster) -> None:
             small.do("start", name)
         assert wait_for(lambda: small.node("db-1")["state"] == "up", 10)
         small.do("stop", "db-2")
-        # Each change now needs db-1, and each of the two others has connected to it anew.
+        # Each change now needs db-1, and the two others have new connections to it.
         assert wait_for(lambda: works(small), 10)
         assert opened(small.pids()["db-1"]) < DESCRIPTORS
         assert wait_for(lambda: ended(vanished) == len(vanished), IDLE_TIMEOUT_S + 5)
@@ -109,7 +109,7 @@ def test_half_open_callers_of_a_node(small: Cluster) -> None:
 
 
 def test_clients_take_no_descriptor_of_a_gateways_links(small: Cluster) -> None:
-    """With more clients than descriptors a gateway finds its way back to every restarted node."""
+    """A gateway with more clients than descriptors reconnects to every restarted node."""
     with contextlib.ExitStack() as stack:
         clients = []
         for _ in range(CLIENTS):
@@ -132,7 +132,7 @@ def test_clients_take_no_descriptor_of_a_gateways_links(small: Cluster) -> None:
 
 @contextlib.contextmanager
 def greedy(port: int) -> Iterator[None]:
-    """Connect all the while, and keep each connection: take every descriptor that is freed."""
+    """Connect continuously and keep each connection, to take every freed descriptor."""
     done = threading.Event()
     kept: list[socket.socket] = []
 
@@ -156,7 +156,7 @@ def greedy(port: int) -> Iterator[None]:
 
 
 def status(client: http.client.HTTPConnection) -> int:
-    """The status of a GET on this very connection; 0 where it is closed."""
+    """Return the status of a GET on this connection, or 0 if it is closed."""
     if client.sock is None:
         return 0
     try:
@@ -169,8 +169,8 @@ def status(client: http.client.HTTPConnection) -> int:
         return 0
 
 
-def test_too_few_descriptors_are_told_at_the_start(tmp_path: Path) -> None:
-    """A node without room for all it needs does not start, and says how many it takes."""
+def test_too_few_descriptors_stop_the_start(tmp_path: Path) -> None:
+    """A node with too few descriptors refuses to start and names the number it needs."""
     cluster = Cluster(tmp_path, descriptors=64)
     with contextlib.ExitStack() as stack:
         stack.callback(cluster.stop)

@@ -1,4 +1,4 @@
-"""What containers are asked: how one process is, and how all are where no supervisor runs them."""
+"""`ddb health`, and `ddb status` of a cluster without a supervisor."""
 
 import json
 import subprocess
@@ -30,31 +30,31 @@ def settings(cluster: Cluster) -> dict[str, str]:
 
 
 def test_health_of_a_voting_node(cluster: Cluster, tmp_path: Path) -> None:
-    """A node that votes is well by every measure."""
+    """A node that votes is healthy at every level."""
     for level in ("--alive", "--working", "--voting"):
         done = ddb("health", level, cwd=tmp_path, DDB_NAME="db-1", **settings(cluster))
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith("db-1 votes and holds ")
+        assert done.stdout.startswith("db-1 votes and stores ")
 
 
 def test_health_of_a_gateway(cluster: Cluster, tmp_path: Path) -> None:
-    """A gateway is well when it answers that it is ready."""
+    """A gateway is healthy when it answers that it is ready."""
     done = ddb("health", "--gateway", cwd=tmp_path, **settings(cluster))
     assert (done.returncode, done.stdout) == (0, '/readyz answers 200: {"ready":true}\n')
 
 
-def test_health_of_what_is_not_there(tmp_path: Path) -> None:
-    """A process that does not answer is not well, not even alive."""
+def test_health_of_a_missing_process(tmp_path: Path) -> None:
+    """A process that does not answer is not alive."""
     port = free_ports(4)
     environ = {"DDB_NODES": members(port + 1), "PORT": str(port), "DDB_NAME": "db-0"}
-    for asked in ((), ("--gateway",)):
-        done = ddb("health", "--alive", *asked, cwd=tmp_path, **environ)
+    for flags in ((), ("--gateway",)):
+        done = ddb("health", "--alive", *flags, cwd=tmp_path, **environ)
         assert done.returncode == 1
         assert "does not answer on 127.0.0.1:" in done.stdout
 
 
 def test_health_of_a_waiting_node(tmp_path: Path) -> None:
-    """A node that waits for others to become a cluster is alive, and says for whom it waits."""
+    """A node that waits for others to join is alive, and lists them."""
     nodes = members(free_ports(3))
     with Process(tmp_path, "node", "--members", nodes, "--name", "db-0", "--data", "d") as node:
         assert node.says("db-0 waits for db-1, db-2 to join")
@@ -65,7 +65,7 @@ def test_health_of_a_waiting_node(tmp_path: Path) -> None:
 
 
 def test_status_without_a_supervisor(cluster: Cluster, tmp_path: Path) -> None:
-    """Where the environment names the nodes, their status is had by their own word alone."""
+    """Without a supervisor, the status comes from the nodes that the environment names."""
     done = ddb("status", "--json", cwd=tmp_path, **settings(cluster))
     assert done.returncode == 0
     status = json.loads(done.stdout)
@@ -74,19 +74,19 @@ def test_status_without_a_supervisor(cluster: Cluster, tmp_path: Path) -> None:
     assert {node["process"] for node in status["nodes"]} == {"-"}
 
 
-def test_status_with_nothing_to_go_by(tmp_path: Path) -> None:
-    """Where no cluster is and the environment names none, that is said."""
+def test_status_without_any_cluster(tmp_path: Path) -> None:
+    """Without a local cluster and without an environment, `ddb status` fails with the reason."""
     done = ddb("status", cwd=tmp_path)
     assert done.returncode == 1
     assert "There is no local cluster in " in done.stderr
 
 
-def test_refill_and_full_disk_are_shown() -> None:
-    """The table says how far a refill has come, and whose disk is full."""
+def test_rebuild_and_full_disk_are_in_the_table() -> None:
+    """The table shows the progress of a rebuild, and which disk is full."""
     node = {"name": "db-0", "address": "h:1", "pid": None, "process": "-", "state": "suspect"}
     gateway = {"url": "http://h:2", "process": "-", "state": "up"}
-    refilling = node | {"phase": "joining", "refill": {"done": 0.43, "records": 12}}
-    assert "suspect, refilling 43%" in report({"nodes": [refilling], "gateway": gateway})
+    rebuilding = node | {"phase": "joining", "refill": {"done": 0.43, "records": 12}}
+    assert "suspect, refilling 43%" in report({"nodes": [rebuilding], "gateway": gateway})
     full = node | {"phase": "ready", "refill": None, "room": "scarce", "scarcest": "bytes"}
     assert "suspect, disk full  " in report({"nodes": [full], "gateway": gateway})
     crowded = full | {"scarcest": "inodes"}
@@ -96,8 +96,8 @@ def test_refill_and_full_disk_are_shown() -> None:
 @pytest.mark.parametrize(
     ("disk", "remark"), [("slow", ", disk slow"), ("stalled", ", disk stalled"), ("healthy", "")]
 )
-def test_slow_disk_is_shown(disk: str, remark: str) -> None:
-    """The table says whose disk does not keep up, and nothing of one that does."""
+def test_slow_disk_is_in_the_table(disk: str, remark: str) -> None:
+    """The table marks a slow or stalled disk, and does not mark a healthy one."""
     node = {"name": "db-0", "address": "h:1", "pid": None, "process": "-", "state": "slow"}
     table = report(
         {"nodes": [node | {"disk": disk}], "gateway": {"url": "", "process": "-", "state": "up"}}
@@ -106,10 +106,12 @@ def test_slow_disk_is_shown(disk: str, remark: str) -> None:
 
 
 @pytest.mark.parametrize("level", Level)
-def test_health_of_a_node_whose_disk_does_not_keep_up(level: Level) -> None:
-    """A restart does not help a disk: only the voting level fails, and only for a stalled one."""
+def test_health_of_a_node_with_a_slow_disk(level: Level) -> None:
+    """Of all levels only the voting level fails, and only for a stalled disk."""
     status: dict[str, object] = {"state": "ready", "records": 7, "disk": "healthy"}
-    assert health_by_status("db-0", status, level) == Health(True, "db-0 votes and holds 7 records")
+    assert health_by_status("db-0", status, level) == Health(
+        True, "db-0 votes and stores 7 records"
+    )
     slow = health_by_status("db-0", status | {"disk": "slow"}, level)
     assert slow.good
     assert "its disk is slow" in slow.reason

@@ -1,4 +1,4 @@
-"""A file system without inodes, which has bytes to spare."""
+"""A file system with free bytes but without free inodes."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tests.cluster import ROOT, environment
 
 def test_without_inodes_changes_are_declined_and_reads_go_on(tmp_path: Path) -> None:
     """Nodes without inodes decline changes as not applied, name the reason, and recover."""
-    # Others cannot mount anything but in a user namespace of their own.
+    # A user other than root can mount only in a separate user namespace.
     private = ["unshare", "--mount"] + (["--map-root-user"] if os.geteuid() else [])
     done = subprocess.run(
         [*private, sys.executable, "-m", "tests.local.no_inodes", str(tmp_path)],

@@ -1,4 +1,4 @@
-"""What the processes of `ddb up` write to their logs, and how much of it is kept."""
+"""The logs of the processes of `ddb up`, and their bounds."""
 
 import socket
 from pathlib import Path
@@ -11,7 +11,7 @@ MOST_LINES = 5
 
 
 def strays(port: int, count: int) -> None:
-    """Connections that are closed for what they send."""
+    """Send invalid bytes on `count` connections, and wait until the process closes each."""
     for _ in range(count):
         with socket.create_connection(("127.0.0.1", port), 10) as stray:
             stray.sendall(b"\xff" * 64)
@@ -23,12 +23,12 @@ def strays(port: int, count: int) -> None:
 
 
 def text(path: Path) -> str:
-    """What a log holds."""
+    """Return the content of a log."""
     return path.read_text(encoding="utf-8")
 
 
 def test_logs_of_a_cluster_are_bounded(tmp_path: Path) -> None:
-    """A flood writes a line, a restart keeps the files before it, and a full file is followed."""
+    """A flood writes one line, a restart keeps older files, and a full file rotates."""
     with Cluster(tmp_path) as cluster:
         log = cluster.data / "db-1.log"
         before = len(text(log).splitlines())
@@ -36,7 +36,7 @@ def test_logs_of_a_cluster_are_bounded(tmp_path: Path) -> None:
         strays(cluster.port, STRAYS)
         assert len(text(log).splitlines()) - before <= MOST_LINES
         assert len(text(cluster.data / "gateway.log").splitlines()) <= before + MOST_LINES
-        # A process that ends writes how much was not written.
+        # A process that ends writes the number of suppressed lines.
         cluster.do("stop", "db-1")
         assert f"and {STRAYS - 1} more in the last minute like: closing the connection" in text(log)
         first = text(log)

@@ -1,4 +1,4 @@
-"""Misuse of a node's process: wrong directories, damaged data, taken ports."""
+"""Misuse of a node: wrong directories, damaged data, taken ports."""
 
 import json
 import os
@@ -19,14 +19,14 @@ USERS = 60
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a cluster that held some users; db-2 was killed, the others were stopped."""
-    directory = tmp_path_factory.mktemp("kept")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a cluster with some users; db-2 was killed, the others were stopped."""
+    directory = tmp_path_factory.mktemp("stored")
     with Cluster(directory) as cluster:
         for number in range(USERS):
             user = {"id": f"u{number}", "name": "A", "email": "a@b.co", "group": number}
             assert cluster.request("POST", "/api/users/", user)[0] == 201
-        # For the mark that tells a log cut short from one that a crash left unfinished.
+        # The durable mark tells a truncated log from one that a crash left unfinished.
         time.sleep(2 * MARK_INTERVAL_S)
         cluster.do("kill", "db-2")
         assert cluster.stop() == 0
@@ -34,13 +34,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def data(kept: Path, tmp_path: Path) -> Path:
-    """A copy of that data, to be misused."""
-    return shutil.copytree(kept, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
+def data(stored: Path, tmp_path: Path) -> Path:
+    """A copy of the stored data, for one test to misuse."""
+    return shutil.copytree(stored, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Every file below a directory, with what is in it."""
+    """Return the content of every file below a directory."""
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
@@ -49,7 +49,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def node(directory: Path, data: Path, name: str, port: int, names: tuple[str, ...]) -> Process:
-    """One node's process, in a cluster of these."""
+    """Start one node of a cluster with these names."""
     return Process(
         directory,
         *("node", "--name", name, "--host", "127.0.0.1", "--data", str(data)),
@@ -58,21 +58,21 @@ def node(directory: Path, data: Path, name: str, port: int, names: tuple[str, ..
 
 
 def refusal(process: Process) -> str:
-    """The one sentence of a node that refuses to start."""
+    """Return the error of a node that refuses to start, without its log lines."""
     with process:
         assert process.ended() == 1
         lines = process.output.splitlines()
     logged = (" INFO ", " WARNING ", " ERROR ")
-    said = [line for line in lines if not any(level in line for level in logged)]
+    printed = [line for line in lines if not any(level in line for level in logged)]
     assert "Traceback" not in process.output
-    return " ".join(said)
+    return " ".join(printed)
 
 
 def test_directory_of_another_node(data: Path, tmp_path: Path) -> None:
-    """A node that is given another's directory says whose it is and touches nothing."""
+    """A node refuses the directory of another node, names it, and changes nothing."""
     before = contents(data / "db-1")
-    said = refusal(node(tmp_path, data / "db-1", "db-0", free_ports(3), NAMES))
-    assert said.startswith("db-0: the data directory belongs to db-1, not to db-0")
+    error = refusal(node(tmp_path, data / "db-1", "db-0", free_ports(3), NAMES))
+    assert error.startswith("db-0: the data directory belongs to db-1, not to db-0")
     assert contents(data / "db-1") == before
 
 
@@ -80,30 +80,30 @@ def test_directory_of_another_node(data: Path, tmp_path: Path) -> None:
     "names", [("db-0", "db-1", "db-2", "db-3"), ("db-0", "db-1", "db-9")], ids="/".join
 )
 def test_directory_of_another_cluster(data: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
-    """A node whose data was made for other nodes says for which and touches nothing."""
+    """A node refuses the data of another cluster, lists its nodes, and changes nothing."""
     before = contents(data / "db-0")
-    said = refusal(node(tmp_path, data / "db-0", "db-0", free_ports(4), names))
-    assert "was made for the nodes db-0, db-1, db-2, not for " + ", ".join(names) in said
+    error = refusal(node(tmp_path, data / "db-0", "db-0", free_ports(4), names))
+    assert "was made for the nodes db-0, db-1, db-2, not for " + ", ".join(names) in error
     assert contents(data / "db-0") == before
 
 
 def test_directory_in_use(cluster: Cluster, tmp_path: Path) -> None:
-    """A second node on a running node's directory is refused; the first one is not disturbed."""
+    """A second node on the same directory is refused; the first one continues."""
     directory = cluster.data / "db-1"
     pids = cluster.pids()
-    said = refusal(node(tmp_path, directory, "db-1", free_ports(3), NAMES))
-    assert said == f"db-1: {directory} is in use by another running node"
+    error = refusal(node(tmp_path, directory, "db-1", free_ports(3), NAMES))
+    assert error == f"db-1: {directory} is in use by another running node"
     assert cluster.pids() == pids
     user = {"id": "in-use", "name": "A", "email": "a@b.co", "group": 1}
     assert cluster.request("POST", "/api/users/", user)[0] == 201
 
 
 def test_directory_that_is_a_file(tmp_path: Path) -> None:
-    """A data directory that is a file is named, and left as it is."""
+    """A node refuses a data directory that is a file, and does not change the file."""
     path = tmp_path / "file"
     path.write_text("mine")
-    said = refusal(node(tmp_path, path, "db-0", free_ports(3), NAMES))
-    assert str(path) in said
+    error = refusal(node(tmp_path, path, "db-0", free_ports(3), NAMES))
+    assert str(path) in error
     assert path.read_text() == "mine"
 
 
@@ -124,7 +124,7 @@ def damage_manifest(rocks: Path) -> None:
 
 
 def cut_log(rocks: Path) -> None:
-    """The log that holds the users, at half."""
+    """Truncate the log with the users to half of its length."""
     longest = max(rocks.glob("*.log"), key=lambda path: path.stat().st_size)
     os.truncate(longest, longest.stat().st_size // 2)
 
@@ -182,28 +182,28 @@ def garbage_everywhere(rocks: Path) -> None:
 def test_damaged_store(
     data: Path, tmp_path: Path, damage: Callable[[Path], None], name: str
 ) -> None:
-    """A node whose store is damaged or cut short does not start, and says where and what to do."""
+    """A node with a damaged or truncated store refuses to start; its error has the remedy."""
     directory = data / name
     damage(directory / "rocks")
-    # Tables that are damaged are no reason alone; the one with the node's identity is.
-    said = refusal(node(tmp_path, directory, name, free_ports(3), NAMES))
-    assert said.startswith(f"{name}: ")
-    assert str(directory) in said
-    assert "start this node with an empty directory" in said
+    # A node starts with damaged tables, except the one with its identity.
+    error = refusal(node(tmp_path, directory, name, free_ports(3), NAMES))
+    assert error.startswith(f"{name}: ")
+    assert str(directory) in error
+    assert "start this node with an empty directory" in error
 
 
 def test_taken_port(data: Path, tmp_path: Path) -> None:
-    """A node whose port is taken says which one, and its data is as good as before."""
+    """A node refuses a taken port and names it; afterwards it starts with its data."""
     port = free_ports(3)
     with socket.create_server(("127.0.0.1", port)):
-        said = refusal(node(tmp_path, data / "db-0", "db-0", port, NAMES))
-    assert f"db-0: 127.0.0.1:{port} is already in use. The node has changed no record;" in said
+        error = refusal(node(tmp_path, data / "db-0", "db-0", port, NAMES))
+    assert f"db-0: 127.0.0.1:{port} is already in use. The node has changed no record;" in error
     with node(tmp_path, data / "db-0", "db-0", port, NAMES) as process:
         assert process.says("listens on")
 
 
 def test_taken_port_of_a_gateway(tmp_path: Path) -> None:
-    """A gateway whose port is taken says which one."""
+    """A gateway refuses a taken port and names it."""
     port = free_ports(4)
     with (
         socket.create_server(("127.0.0.1", port)),
@@ -217,10 +217,10 @@ def test_taken_port_of_a_gateway(tmp_path: Path) -> None:
         assert f"127.0.0.1:{port} is already in use" in gateway.output
 
 
-def test_nothing_of_it_was_lost(kept: Path, tmp_path: Path) -> None:
-    """The data that the other tests misuse copies of comes back whole."""
+def test_stored_data_is_complete(stored: Path, tmp_path: Path) -> None:
+    """The stored data, of which other tests misuse copies, has every user."""
     port = free_ports(4)
-    data = shutil.copytree(kept, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
+    data = shutil.copytree(stored, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
     cluster = Cluster(tmp_path)
     cluster.port = port
     assert cluster.data == data

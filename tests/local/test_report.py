@@ -1,4 +1,4 @@
-"""The status table."""
+"""The table that `ddb status` prints."""
 
 from ddb.local.status_table import report
 
@@ -32,7 +32,7 @@ GATEWAY = {"url": "http://127.0.0.1:8080", "pid": 1, "process": "running", "stat
 
 
 def test_table() -> None:
-    """A table shows every process in aligned columns, and the requests per operation below."""
+    """The table shows every process in aligned columns, and the requests per operation below."""
     status: dict[str, object] = {
         "nodes": [NODE, DOWN],
         "gateway": GATEWAY,
@@ -49,18 +49,18 @@ def test_table() -> None:
 
 
 def test_joining_node_is_marked() -> None:
-    """A node that is being refilled is told from one that votes."""
+    """The table marks a node that rebuilds and does not vote yet."""
     table = report({"nodes": [NODE | {"phase": "joining"}], "gateway": GATEWAY})
     assert "up, joining" in table
 
 
 def test_damage_is_marked() -> None:
-    """A node that cannot read some of its copies says of how many partitions."""
+    """The table shows how many damaged partitions a node rebuilds."""
     table = report({"nodes": [NODE | {"damaged_partitions": 7}], "gateway": GATEWAY})
     assert "up, rebuilding 7 damaged partitions" in table
 
 
-def test_no_hints_is_said() -> None:
-    """A node that holds hints for nobody says so, unlike one that does not answer."""
+def test_no_hints_are_shown_as_none() -> None:
+    """A node without hints shows `none`, unlike a node that does not answer."""
     table = report({"nodes": [NODE | {"hints": []}], "gateway": GATEWAY})
     assert table.splitlines()[1].endswith("none")

@@ -26,7 +26,7 @@ STRANGERS = {
     "a length just too large": (MAX_FRAME_BYTES + 1).to_bytes(4, "big") + b"\0" * 12,
     "an empty frame": b"\0\0\0\0" + b"\0" * 12,
     "a frame of nonsense": b"\0\0\0\x20" + b"\xc1" * 32,
-    "a message of no known kind": b"\0\0\0\x0e" + b"\0" * 12 + b"\x91\x7f",
+    "a message with a foreign tag": b"\0\0\0\x0e" + b"\0" * 12 + b"\x91\x7f",
     "a message before any greeting": frame(1, time.monotonic() + 1e6, Ping()),
     "the greeting of another ring": HELLO,
     "the greeting of another protocol": frame(1, 0.0, Hello(99, b"", "a stranger", 0)),
@@ -35,7 +35,7 @@ STRANGERS = {
 
 
 def closed_by(port: int, sent: bytes) -> bool:
-    """Whether a node closes a connection on which this was sent."""
+    """Send bytes to a node; return whether it closes the connection."""
     with socket.create_connection(("127.0.0.1", port), 10) as stranger:
         try:
             stranger.sendall(sent)
@@ -49,7 +49,7 @@ def closed_by(port: int, sent: bytes) -> bool:
 
 
 class Traffic:
-    """Somebody who works with the cluster all the while."""
+    """A client that updates records in a thread until the context ends."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.statuses: list[int] = []
@@ -65,8 +65,8 @@ class Traffic:
             status, _ = self._cluster.request("PUT", path, {"group": number})
             self.statuses.append(status)
 
-    def goes_on(self) -> None:
-        """Check that every request until now and some more are done."""
+    def continues(self) -> None:
+        """Check that all requests so far, and `MORE` further ones, succeed."""
         enough = len(self.statuses) + MORE
         assert wait_for(lambda: len(self.statuses) >= enough, 20)
         if 503 in self.statuses:
@@ -86,37 +86,37 @@ class Traffic:
 
 
 def cut_by_nodes(cluster: Cluster) -> set[str]:
-    """Whose connections the nodes have cut."""
+    """Return the peers whose connections the nodes have closed, from the logs."""
     logs = "".join(log.read_text(encoding="utf-8") for log in cluster.data.glob("db-*.log"))
     return set(re.findall(r"closing the connection from (.+?): ", logs))
 
 
 @pytest.mark.parametrize("sent", STRANGERS.values(), ids=STRANGERS.keys())
 def test_stranger_at_a_nodes_port(cluster: Cluster, sent: bytes) -> None:
-    """Whoever talks nonsense to a node loses that connection; no other is cut, no request lost."""
+    """A node closes a connection with invalid bytes, closes no other, and loses no request."""
     pids = cluster.pids()
     with Traffic(cluster) as traffic:
         for number in range(3):
             assert closed_by(cluster.port + 1 + number, sent)
-        traffic.goes_on()
+        traffic.continues()
     assert cut_by_nodes(cluster) <= {"a stranger"}
     assert cluster.pids() == pids
 
 
 def test_frame_that_never_ends(cluster: Cluster) -> None:
-    """A frame that is announced and never comes holds up nobody else."""
+    """A frame that never arrives in full delays no other connection."""
     with socket.create_connection(("127.0.0.1", cluster.port + 1), 10) as stranger:
         stranger.sendall(MAX_FRAME_BYTES.to_bytes(4, "big") + b"\0" * 1000)
         with Traffic(cluster) as traffic:
-            traffic.goes_on()
+            traffic.continues()
 
 
 def test_many_silent_connections(cluster: Cluster) -> None:
-    """A hundred connections that say nothing hold up nobody else."""
+    """A hundred silent connections delay no other connection."""
     silent = [socket.create_connection(("127.0.0.1", cluster.port + 2), 10) for _ in range(100)]
     try:
         with Traffic(cluster) as traffic:
-            traffic.goes_on()
+            traffic.continues()
     finally:
         for each in silent:
             each.close()

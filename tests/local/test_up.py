@@ -17,12 +17,14 @@ ADA = {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.com", "group":
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster for tests that break it and heal it again."""
+    """A cluster for tests that break it and repair it again."""
     with Cluster(tmp_path_factory.mktemp("up")) as cluster:
         yield cluster
 
 
 def all_gone(pids: dict[str, int]) -> Callable[[], bool]:
+    """Return a check that all of these processes have ended."""
+
     def check() -> bool:
         return all(gone(pid) for pid in pids.values())
 
@@ -30,6 +32,7 @@ def all_gone(pids: dict[str, int]) -> Callable[[], bool]:
 
 
 def refused(cluster: Cluster, *command: str) -> str:
+    """Run a command that must fail, and return its error."""
     done = cluster.ctl(*command)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
@@ -41,8 +44,8 @@ def test_ready_line_and_three_requests(running: Cluster) -> None:
     assert running.output.count(f"curl -i {running.url}/api/users/") == 3
 
 
-def test_every_process_is_of_the_system(running: Cluster) -> None:
-    """Three nodes and a gateway run as processes of their own."""
+def test_every_process_is_separate(running: Cluster) -> None:
+    """Three nodes and a gateway run as four separate processes."""
     pids = running.pids()
     assert sorted(pids) == ["db-0", "db-1", "db-2", "gateway"]
     assert len(set(pids.values())) == 4
@@ -51,7 +54,7 @@ def test_every_process_is_of_the_system(running: Cluster) -> None:
 
 
 def test_status_of_a_whole_cluster(running: Cluster) -> None:
-    """The status names every node's address, process, state, records, hints, disk and counters."""
+    """The status has every node's address, process, state, records, hints, disk and counters."""
     names = ("db-0", "db-1", "db-2")
     assert wait_for(lambda: all(running.node(name)["phase"] == "ready" for name in names), 10)
     status = running.status()
@@ -71,7 +74,7 @@ def test_status_of_a_whole_cluster(running: Cluster) -> None:
 
 
 def test_stop_and_start(running: Cluster) -> None:
-    """A stopped node is gone and shown so; started again it is a new process."""
+    """A stopped node ends and counts as down; `start` makes a new process."""
     before = running.pids()["db-1"]
     running.do("stop", "db-1")
     assert gone(before)
@@ -86,17 +89,17 @@ def test_stop_and_start(running: Cluster) -> None:
     assert running.pids()["db-1"] != before
 
 
-def test_kill_ends_on_the_spot(running: Cluster) -> None:
-    """A killed node is gone when the command returns, and nothing is said of a surprise."""
+def test_kill_ends_at_once(running: Cluster) -> None:
+    """A killed node has ended when the command returns; `ddb up` reports no crash."""
     before = running.pids()["db-0"]
     running.do("kill", "db-0")
     assert gone(before)
-    assert "unasked" not in running.output
+    assert "unexpectedly" not in running.output
     running.do("start", "db-0")
 
 
 def test_pause_and_resume(running: Cluster) -> None:
-    """A paused node keeps its process and is not called up; resumed, the same one runs on."""
+    """A paused node keeps its process and does not count as up; `resume` continues it."""
     before = running.pids()["db-2"]
     running.do("pause", "db-2")
     node = running.node("db-2")
@@ -109,37 +112,38 @@ def test_pause_and_resume(running: Cluster) -> None:
 
 
 def test_paused_node_can_be_stopped(running: Cluster) -> None:
-    """Stopping a paused node wakes it, so that it can end in good order."""
+    """`stop` wakes a paused node, so that it stops cleanly."""
     running.do("pause", "db-2")
     running.do("stop", "db-2")
     running.do("start", "db-2")
 
 
 def test_gateway_is_a_process_like_the_others(running: Cluster) -> None:
-    """The gateway can be killed and started, and serves again."""
+    """A killed gateway serves again after `start`."""
     running.do("kill", "gateway")
     assert running.status()["gateway"]
     running.do("start", "gateway")
     assert wait_for(lambda: running.request("GET", "/readyz")[0] == 200, 10)
 
 
-def test_unknown_node_is_said(running: Cluster) -> None:
-    """A name that no process has is answered by the names there are."""
-    said = refused(running, "kill", "db-3")
-    assert "There is no db-3 here: this cluster has db-0, db-1, db-2, gateway." in said
+def test_foreign_name_is_refused(running: Cluster) -> None:
+    """The error for a foreign name lists the names of the cluster."""
+    error = refused(running, "kill", "db-3")
+    assert "There is no db-3 in this cluster." in error
+    assert "Choose one of db-0, db-1, db-2, gateway." in error
 
 
-def test_death_unasked_is_told_and_survived(running: Cluster) -> None:
-    """A process that ends by itself is told in one line; the others run on."""
+def test_crash_is_reported_and_survived(running: Cluster) -> None:
+    """`ddb up` reports a crash in one line; the other processes continue."""
     pid = running.pids()["db-1"]
     os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: "db-1 was ended by SIGKILL, unasked" in running.output, 5)
+    assert wait_for(lambda: "db-1 was ended by SIGKILL unexpectedly." in running.output, 5)
     assert sorted(running.pids()) == ["db-0", "db-2", "gateway"]
     running.do("start", "db-1")
 
 
-def test_start_on_a_taken_port_is_told(running: Cluster) -> None:
-    """A node whose port was taken meanwhile is not started, and the port is named."""
+def test_start_on_a_taken_port_is_refused(running: Cluster) -> None:
+    """A node does not start while another process uses its port; the error names the port."""
     running.do("stop", "db-1")
     port = running.port + 2
     with socket.create_server(("127.0.0.1", port)):
@@ -147,29 +151,29 @@ def test_start_on_a_taken_port_is_told(running: Cluster) -> None:
     running.do("start", "db-1")
 
 
-def test_start_that_fails_is_told_to_who_asked(running: Cluster) -> None:
-    """A node that cannot start again says its last words to the one who started it."""
+def test_failed_start_shows_the_end_of_the_log(running: Cluster) -> None:
+    """`ddb start` of a node that fails prints the end of its log."""
     running.do("stop", "db-1")
     kept, elsewhere = running.data / "db-1", running.data / "elsewhere"
     kept.rename(elsewhere)
     kept.write_text("a file where the data directory should be")
-    said = refused(running, "start", "db-1")
+    error = refused(running, "start", "db-1")
     kept.unlink()
     elsewhere.rename(kept)
-    assert "db-1 did not start. Its last words:" in said
-    assert str(kept) in said
+    assert "db-1 did not start. Its data stays on disk" in error
+    assert str(kept) in error
     running.do("start", "db-1")
 
 
 def test_second_up_on_the_same_data_is_refused(running: Cluster) -> None:
-    """Two supervisors never work on one directory."""
-    said = refused(running, "up", "--port", str(running.port + 10))
-    assert f"A `ddb up` (pid {running.pid}) is running on {running.data} already." in said
+    """A second `ddb up` on a directory in use is refused; the first one continues."""
+    error = refused(running, "up", "--port", str(running.port + 10))
+    assert f"Another `ddb up` (pid {running.pid}) is running on {running.data}." in error
     assert len(running.pids()) == 4
 
 
 def test_taken_port_is_named(running: Cluster, tmp_path: Path) -> None:
-    """A taken port is named with the process it was for, before anything starts."""
+    """`ddb up` refuses a taken port before it starts any process."""
     other = Cluster(tmp_path)
     other.port = running.port + 2
     done = other.ctl("up", "--port", str(other.port))
@@ -180,7 +184,7 @@ def test_taken_port_is_named(running: Cluster, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_all_and_data_comes_back(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal ends every process, a paused one too; the next start has all data."""
+    """A signal ends every process, also a paused one; the next start has all data."""
     cluster = Cluster(tmp_path)
     with cluster:
         assert cluster.request("POST", "/api/users/", ADA)[0] == 201
@@ -194,8 +198,8 @@ def test_signal_stops_all_and_data_comes_back(tmp_path: Path, number: signal.Sig
         assert (cluster.data / "db-0.log.1").exists()
 
 
-def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
-    """When the supervisor itself is killed its processes end, paused ones too; `up` works again."""
+def test_no_process_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    """The processes of a killed supervisor end, also paused ones; `up` works again."""
     with Cluster(tmp_path) as cluster:
         pids = cluster.pids()
         cluster.do("pause", "db-0")
@@ -207,7 +211,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
 
 
 def test_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C before the cluster is ready ends whatever has been started."""
+    """Ctrl-C before the cluster is ready ends every started process."""
     cluster = Cluster(tmp_path)
     cluster.launch()
     try:
@@ -220,7 +224,7 @@ def test_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_damaged_store_stops_the_start(tmp_path: Path) -> None:
-    """A node that refuses its store ends the start; its last words are shown."""
+    """A node that refuses its store ends the start; `ddb up` prints the end of its log."""
     cluster = Cluster(tmp_path)
     with cluster:
         cluster.stop()
@@ -229,20 +233,22 @@ def test_damaged_store_stops_the_start(tmp_path: Path) -> None:
                 file.write_bytes(b"damaged")
         with pytest.raises(StartError) as caught:
             cluster.start()
-    assert "db-1 exited with 1 while the cluster was starting. Its last words:" in str(caught.value)
+    assert "db-1 exited with 1 while the cluster was starting. The end of its log:" in str(
+        caught.value
+    )
     assert str(cluster.data / "db-1") in str(caught.value)
-    assert "Nothing was left running." in str(caught.value)
+    assert "all of its processes have ended. Its data stays on disk." in str(caught.value)
 
 
 def test_other_number_of_nodes_is_refused(tmp_path: Path) -> None:
-    """Data made with three nodes is not opened with five."""
+    """Data of three nodes does not start with five."""
     with Cluster(tmp_path) as cluster:
         cluster.stop()
-        assert "made with 3 nodes" in refused(cluster, "up", "--nodes", "5")
+        assert "is of 3 nodes" in refused(cluster, "up", "--nodes", "5")
 
 
 def test_wrong_setting_exits_2(tmp_path: Path) -> None:
-    """A wrong setting is told in one sentence, with the exit code of wrong usage."""
+    """A wrong setting gives one line and the exit code of wrong usage."""
     cluster = Cluster(tmp_path, DDB_FSYNC="perhaps")
     for command in (("up",), ("node", "--name", "db-0")):
         done = cluster.ctl(*command)
@@ -253,7 +259,7 @@ def test_wrong_setting_exits_2(tmp_path: Path) -> None:
 
 
 def test_commands_answer_quickly(running: Cluster) -> None:
-    """The command line loads only what a command needs."""
+    """A command loads only the modules that it needs, so it answers within a second."""
     best = 9.0
     for _ in range(3):
         start = time.monotonic()
@@ -263,5 +269,5 @@ def test_commands_answer_quickly(running: Cluster) -> None:
 
 
 def test_json_status_is_json(running: Cluster) -> None:
-    """The status for programs is one JSON document on standard output and nothing else."""
+    """`ddb status --json` prints one JSON document and nothing else."""
     assert json.loads(running.ctl("status", "--json").stdout)["data"] == str(running.data)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddb.local.child import Process
+from ddb.local.child import ProcessState
 from ddb.local.control import Request, ask
 from tests.cluster import Cluster, wait_for
 from tests.system.homes import Homes
@@ -30,9 +30,9 @@ def whole(trio: Cluster, homes: Homes) -> Iterator[Cluster]:
 def restore(cluster: Cluster) -> None:
     """Start each stopped node and resume each paused one."""
     for name, found in ask(cluster.data, Request("list")).processes.items():
-        if found.process == Process.PAUSED.value:
+        if found.process == ProcessState.PAUSED.value:
             cluster.do("resume", name)
-        elif found.process == Process.STOPPED.value:
+        elif found.process == ProcessState.STOPPED.value:
             cluster.do("start", name)
 
 
