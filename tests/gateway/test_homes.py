@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from ddb.gateway.routing.router import Router
-from ddb.record.state import State, encode, peek
+from ddb.record.codec import encode, peek
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock

@@ -3,7 +3,8 @@
 import pytest
 
 from ddb.gateway.listing.quorum_scan import QuorumScan, Row
-from ddb.record.state import HEAD, State, encode
+from ddb.record.codec import HEAD, encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import Cell
 from ddb.wire.messages import ScanPage

@@ -10,7 +10,8 @@ import pytest
 
 from ddb.gateway.listing.range_read import Walk, start_of
 from ddb.gateway.listing.scatter_gather import ScatterGather
-from ddb.record.state import HEAD, State, encode
+from ddb.record.codec import HEAD, encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.runtime.system_clock import SystemClock

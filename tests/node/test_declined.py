@@ -10,7 +10,8 @@ from ddb.node.node import Node
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family, StoreFailed
 from ddb.record.change import Kind
-from ddb.record.state import State, encode
+from ddb.record.codec import encode
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import (

@@ -16,7 +16,8 @@ from ddb.node.repair.handoff import IDLE_BATCHES_IN_FLIGHT, Handoff
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
-from ddb.record.state import State, encode, peek
+from ddb.record.codec import encode, peek
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of, partition_in
 from ddb.runtime.system_clock import SystemClock

@@ -18,7 +18,8 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import Operation, State, encode
+from ddb.record.codec import encode
+from ddb.record.state import Operation, State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock

@@ -5,26 +5,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ddb.record.change import Change, Kind, Outcome
+from ddb.record.codec import LIVE, LOGGED, body_of, decode, encode, is_live, peek, without_log
 from ddb.record.keyed_log import appended, count, oldest
 from ddb.record.state import (
     ABSENT,
-    LIVE,
-    LOGGED,
     SETTLE,
     DamagedState,
     Entry,
     Intent,
     Operation,
     State,
-    body_of,
-    decode,
     digest_of,
-    encode,
-    is_live,
-    peek,
     remembered,
     step,
-    without_log,
 )
 from ddb.record.version import NEVER, Dot, Order, compare
 from tests.record.strategies import REMEMBERING, Remembering, operations, states, versions

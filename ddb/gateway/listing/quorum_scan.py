@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ddb.gateway.listing.scatter_gather import Cells
-from ddb.record.state import NEWEST, is_live
+from ddb.record.codec import NEWEST, is_live
 from ddb.ring.ring import Cell
 from ddb.wire.messages import ScanPage
 

@@ -17,7 +17,7 @@ from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Una
 from ddb.gateway.routing.admission import Admission, Gate
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
 from ddb.record.change import Change
-from ddb.record.state import body_of, is_live, peek
+from ddb.record.codec import body_of, is_live, peek
 from ddb.record.version import NEVER
 from ddb.ring.ring import CELL, Ring, key_of
 from ddb.wire.messages import (

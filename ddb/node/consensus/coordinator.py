@@ -22,18 +22,8 @@ from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
 from ddb.record.change import Change, Outcome, verdict
-from ddb.record.state import (
-    SETTLE,
-    DamagedState,
-    Intent,
-    Operation,
-    State,
-    Step,
-    decode,
-    encode,
-    remembered,
-    step,
-)
+from ddb.record.codec import decode, encode
+from ddb.record.state import SETTLE, DamagedState, Intent, Operation, State, Step, remembered, step
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Accept, Accepted, Propose, Rejected, ReplicaState, Reply
 from ddb.wire.ports import Clock, Transport

@@ -16,7 +16,8 @@ from ddb.node.consensus.quorum_peers import Expired, others_of
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Unreadable
-from ddb.record.state import DamagedState, State, body_of, is_live, peek
+from ddb.record.codec import body_of, is_live, peek
+from ddb.record.state import DamagedState, State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (

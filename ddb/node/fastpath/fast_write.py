@@ -18,17 +18,8 @@ from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import (
-    DamagedState,
-    Intent,
-    Operation,
-    State,
-    Step,
-    decode,
-    encode,
-    peek,
-    step,
-)
+from ddb.record.codec import decode, encode, peek
+from ddb.record.state import DamagedState, Intent, Operation, State, Step, step
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (

@@ -20,7 +20,7 @@ from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
 from ddb.node.storage.disk_space import Room
 from ddb.node.storage.store import Family, Put, Store, Unreadable, written
-from ddb.record.state import peek
+from ddb.record.codec import peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring
 from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage

@@ -15,7 +15,8 @@ from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import Range
 from ddb.node.storage.disk_space import Room
 from ddb.node.storage.store import Family, Unreadable
-from ddb.record.state import DamagedState, peek
+from ddb.record.codec import peek
+from ddb.record.state import DamagedState
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
 from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage

@@ -6,12 +6,12 @@ is written after a flush, now and then, so it may lag behind the store but never
 """
 
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
 from ddb.node.storage.store import StoreRefused
+from ddb.runtime.atomic_file import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +87,3 @@ def _holds_data(rocks: Path) -> bool:
 def lost(directory: Path, how: str) -> StoreRefused:
     """What to tell the operator of a store that holds less than its mark says."""
     return StoreRefused(f"{directory} has lost writes that were on disk: {how}. {_REMEDY}")
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file so that after a crash it is the old one or the new one. Raises OSError."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
