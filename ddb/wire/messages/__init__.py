@@ -1,0 +1,125 @@
+"""Every message that processes exchange, as msgspec structs in compact arrays.
+
+A request travels from a gateway or a node to a node; exactly one reply answers it. States travel
+encoded (`ddb.record.state`), so that a node stores the bytes it was sent.
+"""
+
+from ddb.wire.messages.base import Failed, Message
+from ddb.wire.messages.client import (
+    ChangeResult,
+    CoordinateChange,
+    CoordinateGet,
+    GetResult,
+    LogFull,
+    Overloaded,
+    Undecided,
+)
+from ddb.wire.messages.handshake import PROTOCOL, Boot, Hello, Unwelcome, Welcome
+from ddb.wire.messages.listing import Digests, GetDigests, Scan, ScanPage
+from ddb.wire.messages.membership import Form, Member, Membership
+from ddb.wire.messages.repair import HandoffBatch, HandoffResult, PullShare, Share, SharePage
+from ddb.wire.messages.replica import (
+    Accept,
+    Accepted,
+    CommitNotice,
+    CommitNoticeAck,
+    Propose,
+    ReadReplica,
+    ReadVersion,
+    Rejected,
+    ReplicaState,
+    SameVersion,
+    VersionOnly,
+)
+from ddb.wire.messages.status import DiskNotice, DiskState, GetStatus, Ping, Pong, Status
+
+__all__ = [
+    "PROTOCOL",
+    "Accept",
+    "Accepted",
+    "Boot",
+    "ChangeResult",
+    "CommitNotice",
+    "CommitNoticeAck",
+    "CoordinateChange",
+    "CoordinateGet",
+    "Digests",
+    "DiskNotice",
+    "DiskState",
+    "Failed",
+    "Form",
+    "GetDigests",
+    "GetResult",
+    "GetStatus",
+    "HandoffBatch",
+    "HandoffResult",
+    "Hello",
+    "LogFull",
+    "Member",
+    "Membership",
+    "Message",
+    "Overloaded",
+    "Ping",
+    "Pong",
+    "Propose",
+    "PullShare",
+    "ReadReplica",
+    "ReadVersion",
+    "Rejected",
+    "ReplicaState",
+    "Reply",
+    "Request",
+    "SameVersion",
+    "Scan",
+    "ScanPage",
+    "Share",
+    "SharePage",
+    "Status",
+    "Undecided",
+    "Unwelcome",
+    "VersionOnly",
+    "Welcome",
+]
+
+Request = (
+    Hello
+    | CoordinateGet
+    | CoordinateChange
+    | Scan
+    | GetDigests
+    | GetStatus
+    | Ping
+    | ReadReplica
+    | ReadVersion
+    | Propose
+    | Accept
+    | HandoffBatch
+    | CommitNotice
+    | Form
+    | Membership
+    | PullShare
+)
+Reply = (
+    Welcome
+    | Unwelcome
+    | GetResult
+    | ChangeResult
+    | Undecided
+    | LogFull
+    | ScanPage
+    | Digests
+    | Status
+    | Pong
+    | DiskNotice
+    | SameVersion
+    | ReplicaState
+    | VersionOnly
+    | Accepted
+    | Rejected
+    | HandoffResult
+    | CommitNoticeAck
+    | Member
+    | SharePage
+    | Failed
+    | Overloaded
+)
