@@ -34,6 +34,7 @@ from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     PROTOCOL,
+    REQUESTS,
     Accept,
     Boot,
     CommitNotice,
@@ -68,8 +69,8 @@ from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
 
-_ALWAYS = frozenset({Ping, Membership, Form, GetStatus})
-"""Answered before this node votes, too."""
+_BEFORE_READY = frozenset(kind for kind in REQUESTS if kind.before_ready)
+"""The requests that a node answers before it votes, too."""
 
 
 class Node:
@@ -315,7 +316,7 @@ class Node:
             return Failed(f"{self.name} knows the proposer under another node id")
         # `votes`, without the cost of a property for each message.
         votes = self.confirmation.complete and self.formation.ready
-        if answer is not None and (votes or kind in _ALWAYS):
+        if answer is not None and (votes or kind in _BEFORE_READY):
             if kind in WRITING and not takes(request, self._space.room()):
                 scarcest = self._space.scarcest.value
                 return Failed(f"the disk of {self.name} is full: it has too few free {scarcest}")

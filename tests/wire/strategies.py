@@ -8,10 +8,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from ddb.record.version import Dot
-from ddb.wire.messages import Message, Reply, Request
+from ddb.wire.messages import Message
 
-REQUESTS: tuple[type[Message], ...] = get_args(Request)
-REPLIES: tuple[type[Message], ...] = get_args(Reply)
 _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=40),
     int: st.integers(0, 2**64 - 1),

@@ -8,8 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddb.wire.frames import MAX_FRAME_BYTES, DamagedFrame, FrameReader, frame
-from ddb.wire.messages import CoordinateGet, GetResult, Message, Pong, Reply, Request, Unwelcome
-from tests.wire.strategies import REPLIES, REQUESTS, messages
+from ddb.wire.messages import (
+    REPLIES,
+    REQUESTS,
+    CoordinateGet,
+    GetResult,
+    Message,
+    Pong,
+    Reply,
+    Request,
+    Unwelcome,
+)
+from tests.wire.strategies import messages
 
 steady = settings(deadline=None)
 Read = tuple[int, float, object]

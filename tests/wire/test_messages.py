@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.wire.messages import Message, Reply, Request
-from tests.wire.strategies import REPLIES, REQUESTS, messages
+from ddb.wire.messages import REPLIES, REQUESTS, Message, Reply, Request
+from tests.wire.strategies import messages
 
 steady = settings(deadline=None)
 few = settings(deadline=None, max_examples=30)

@@ -4,6 +4,8 @@ A request travels from a gateway or a node to a node; exactly one reply answers 
 encoded (`ddb.record.state`), so that a node stores the bytes it was sent.
 """
 
+from typing import get_args
+
 from ddb.wire.messages.base import Failed, Message
 from ddb.wire.messages.client import (
     ChangeResult,
@@ -35,6 +37,8 @@ from ddb.wire.messages.status import DiskNotice, DiskState, GetStatus, Ping, Pon
 
 __all__ = [
     "PROTOCOL",
+    "REPLIES",
+    "REQUESTS",
     "Accept",
     "Accepted",
     "Boot",
@@ -123,3 +127,8 @@ Reply = (
     | Failed
     | Overloaded
 )
+
+REQUESTS: tuple[type[Message], ...] = get_args(Request)
+"""The classes of `Request`."""
+REPLIES: tuple[type[Message], ...] = get_args(Reply)
+"""The classes of `Reply`."""

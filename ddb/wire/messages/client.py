@@ -7,6 +7,8 @@ from ddb.wire.messages.base import Message
 class CoordinateGet(Message, tag=10, frozen=True):
     """Read one record, linearizably."""
 
+    writes_disk = False
+
     key: bytes
 
 
@@ -18,6 +20,8 @@ class CoordinateChange(Message, tag=11, frozen=True):
     operation with a smaller sequence number can still be attempted. `begin_ms`: milliseconds
     that must be left until the deadline when the change is begun; otherwise it is `Overloaded`.
     """
+
+    writes_disk = True
 
     key: bytes
     kind: Kind

@@ -27,6 +27,8 @@ class Hello(Message, tag=1, frozen=True):
     `boot` is None for a gateway.
     """
 
+    writes_disk = False
+
     protocol: int
     ring: bytes
     caller: str

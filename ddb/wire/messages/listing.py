@@ -9,6 +9,8 @@ class Scan(Message, tag=12, frozen=True):
     A body is wanted of live rows for which the node is the cell's first node not in `without`.
     """
 
+    writes_disk = False
+
     after: bytes
     until: bytes
     limit: int
@@ -37,6 +39,8 @@ class ScanPage(Message, tag=43, frozen=True):
 
 class GetDigests(Message, tag=13, frozen=True):
     """Ask for the summaries of all partitions that a node holds anything of."""
+
+    writes_disk = False
 
 
 class Digests(Message, tag=44, frozen=True):

@@ -9,6 +9,8 @@ from ddb.wire.messages.base import Message
 class HandoffBatch(Message, tag=23, frozen=True):
     """Hints coming home: accept each state as by `Accept`."""
 
+    writes_disk = True
+
     states: list[tuple[bytes, bytes]]
 
 
@@ -42,6 +44,8 @@ class PullShare(Message, tag=26, frozen=True):
     A node that has lost a range of keys alone asks in the same way for the keys from `after` to
     before `until`.
     """
+
+    writes_disk = False
 
     name: str
     share: Share

@@ -12,6 +12,8 @@ class ReadReplica(Message, tag=20, frozen=True):
     A gateway wants it not `whole`: without the log of keyed operations, of up to 52 KiB.
     """
 
+    writes_disk = False
+
     key: bytes
     newest: Dot
     whole: bool = True
@@ -20,11 +22,15 @@ class ReadReplica(Message, tag=20, frozen=True):
 class ReadVersion(Message, tag=27, frozen=True):
     """Ask for a record's newest dot alone."""
 
+    writes_disk = False
+
     key: bytes
 
 
 class Propose(Message, tag=21, frozen=True):
     """Promise `ballot`; and accept `state` under it if your newest dot is `base`."""
+
+    writes_disk = True
 
     key: bytes
     ballot: Dot
@@ -35,6 +41,8 @@ class Propose(Message, tag=21, frozen=True):
 class Accept(Message, tag=22, frozen=True):
     """Accept `state` under its own newest dot."""
 
+    writes_disk = True
+
     key: bytes
     state: bytes
 
@@ -44,6 +52,8 @@ class CommitNotice(Message, tag=28, frozen=True):
 
     `reached`: a counter that my ceiling on disk covers: a disk with a lower one is out of date.
     """
+
+    writes_disk = False
 
     node_id: int
     since: int

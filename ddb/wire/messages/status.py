@@ -8,6 +8,9 @@ from ddb.wire.messages.base import Message
 class GetStatus(Message, tag=14, frozen=True):
     """Ask a node for its status."""
 
+    writes_disk = False
+    before_ready = True
+
 
 class Status(Message, tag=45, frozen=True):
     """Answers Report: a JSON object."""
@@ -17,6 +20,9 @@ class Status(Message, tag=45, frozen=True):
 
 class Ping(Message, tag=15, frozen=True):
     """Ask for a sign of life."""
+
+    writes_disk = False
+    before_ready = True
 
 
 class DiskState(IntEnum):
