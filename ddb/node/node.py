@@ -243,7 +243,7 @@ class Node:
                 each.cancel()
 
     def _noted(self, word: CommitNotice) -> Reply:
-        self.decided.told(word.node_id, word.since, word.upto)
+        self.decided.told(word.node_id, word.after, word.upto)
         memory = self.coordinator.memory
         memory.issued(word.node_id, word.upto)
         self.peers.reached(word.node_id, word.reached)

@@ -26,9 +26,9 @@ from ddb.runtime.descriptors import (
     node_shares,
     raise_limit,
 )
-from ddb.runtime.parent_watch import gone
+from ddb.runtime.parent_watch import notify_of_exit
 from ddb.runtime.process_log import LogRefused, ProcessLog, keep_counts, start_log
-from ddb.runtime.scheduling import in_batches
+from ddb.runtime.scheduling import schedule_in_batches
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import NodeSettings
 from ddb.wire.connection_limits import ConnectionLimits
@@ -48,7 +48,7 @@ def run(settings: NodeSettings) -> int:
         shares = node_shares(raise_limit(), len(settings.members))
     except (LogRefused, TooFewDescriptors) as refused:
         return _refuse(settings.name, str(refused))
-    in_batches()
+    schedule_in_batches()
     names = tuple(sorted(member.name for member in settings.members))
     try:
         # Before the store is opened, which alone would change a directory that is not ours.
@@ -224,7 +224,7 @@ def _when_told(exit_with_parent: bool) -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tell)
     if exit_with_parent:
-        gone(sys.stdin.fileno(), tell)
+        notify_of_exit(sys.stdin.fileno(), tell)
     return told
 
 

@@ -36,7 +36,7 @@ async def scan(
         )
     )
     # What damage took from this node's hints, it has let go of.
-    let_go = life + replica.hints.let_go + damage.found_ranges
+    hint_stamp = life + replica.hints.let_go + damage.found_ranges
     keys: list[bytes] = []
     heads: list[bytes] = []
     bodies: list[bytes] = []
@@ -65,7 +65,7 @@ async def scan(
     damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
     await replica.writes.keys_durable(keys)
     return ScanPage(
-        keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, let_go, damaged
+        keys, heads, bodies, bytes(known), more or len(keys) >= request.limit, hint_stamp, damaged
     )
 
 

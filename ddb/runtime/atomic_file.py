@@ -1,11 +1,14 @@
-"""Replace a small file atomically."""
+"""Replace small files atomically."""
 
 import os
 from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file so that after a crash it is the old one or the new one. Raises OSError."""
+    """Replace a file durably: after a crash it has the old or the new content.
+
+    Raises `OSError`; the old content then stays.
+    """
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
         file.write(content)

@@ -1,14 +1,7 @@
-"""The calling end of the wire: one connection to one node, kept, watched and pipelined.
-
-Deadlines cross the wire on the callee's clock. Every reply carries that clock's reading, which is
-a lower bound of what it reads when the reply arrives; the greatest recent bound turns a local
-deadline into one that the callee reaches no later than the caller does. So a request that lay in
-a socket while its reader was paused is dead on arrival, with no wall clock in it.
-"""
+"""The calling end of the wire: one connection to one node, kept, watched and pipelined."""
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from ddb.runtime.descriptors import exhausted
@@ -25,6 +18,7 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
+from ddb.wire.peer_clock import PeerClock
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
 from ddb.wire.resolver import Host
 
@@ -40,18 +34,17 @@ PROBE_AFTER_S = 2 * SWEEP_INTERVAL_S
 """Seconds that a request waits before a peer is pinged that has not been heard of meanwhile."""
 OWN_STALL_S = 3 * SWEEP_INTERVAL_S
 """Seconds of this process's own absence that are not held against peers: with the sweep before
-them less than anybody's patience."""
+them less than anybody's timeout_s."""
 HARD_TIMEOUT_FACTOR = 3.0
-"""How many times its patience a request may wait on a peer that answers others."""
+"""How many times its timeout_s a request may wait on a peer that answers others."""
 RECONNECT_DELAYS_S = (0.05, 0.1, 0.2, 0.4)
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
-MAX_CLOCK_BOUNDS = 16
 MOST_CORRELATION = 0xFFFFFFFF
 """The greatest correlation that a frame can carry."""
 
 
 Waiting = tuple[asyncio.Future[Reply], float, float, float]
-"""One request on its way: its future, when it was sent, its deadline, the patience with it."""
+"""One request on its way: its future, when it was sent, its deadline, the timeout_s with it."""
 
 
 Judge = Callable[[Welcome | Unwelcome], str]
@@ -95,8 +88,7 @@ class Link:
         self._out: list[bytes] = []
         self._heard = 0.0
         self._pinged = 0.0
-        self._bounds: deque[float] = deque(maxlen=MAX_CLOCK_BOUNDS)
-        self._offset = 0.0
+        self._peer_clock = PeerClock()
         self._sweeping = False
         self._swept = 0.0
         self._nudged = asyncio.Event()
@@ -104,14 +96,14 @@ class Link:
         self._task.add_done_callback(self._ended)
         self._complaint = ""
 
-    def ask(self, request: Request, deadline: float, patience: float) -> asyncio.Future[Reply]:
+    def ask(self, request: Request, deadline: float, timeout_s: float) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         future: asyncio.Future[Reply] = self._loop.create_future()
         if self.transport is None or self._condition is Condition.DOWN:
             future.set_exception(Unreachable(f"{self.name} is not connected"))
             return future
         self.requests += 1
-        self._send(request, future, deadline, patience)
+        self._send(request, future, deadline, timeout_s)
         return future
 
     def nudge(self) -> None:
@@ -128,16 +120,16 @@ class Link:
         return f"<Link {self.name} {self.condition.name} {len(self._waiting)} waiting>"
 
     def _send(
-        self, request: Request, future: asyncio.Future[Reply], deadline: float, patience: float
+        self, request: Request, future: asyncio.Future[Reply], deadline: float, timeout_s: float
     ) -> None:
         # Zero is for what the node sends unasked.
         self._correlation = correlation = (self._correlation % MOST_CORRELATION) + 1
         now = self._clock.now()
-        self._waiting[correlation] = (future, now, deadline, patience)
+        self._waiting[correlation] = (future, now, deadline, timeout_s)
         out = self._out
         if not out:
             self._loop.call_soon(self._flush)
-        out.append(frame(correlation, max(0.0, deadline + self._offset), request))
+        out.append(frame(correlation, max(0.0, deadline + self._peer_clock.offset_s), request))
         if not self._sweeping:
             self._sweeping = True
             self._swept = now
@@ -162,13 +154,13 @@ class Link:
         self._swept = now
         silent = []
         longest = 0.0
-        for correlation, (_, sent, deadline, patience) in self._waiting.items():
+        for correlation, (_, sent, deadline, timeout_s) in self._waiting.items():
             waited = now - sent
             quiet = min(waited, now - self._heard)
             longest = max(longest, quiet)
-            if quiet >= patience or waited >= patience * HARD_TIMEOUT_FACTOR or now >= deadline:
+            if quiet >= timeout_s or waited >= timeout_s * HARD_TIMEOUT_FACTOR or now >= deadline:
                 silent.append(correlation)
-                if quiet >= patience and self._condition is Condition.UP:
+                if quiet >= timeout_s and self._condition is Condition.UP:
                     self._believe(Condition.SUSPECT, self._voting)
         for correlation in silent:
             future = self._waiting.pop(correlation)[0]
@@ -197,15 +189,14 @@ class Link:
                 waiting[0].set_result(reply)
         if newest is not None:
             # The last reply's reading is the greatest, so the tightest bound of them all.
-            self._bounds.append(newest - now)
-            self._offset = max(self._bounds)
+            self._peer_clock.observe(newest, now)
 
     def lost(self, reason: str) -> None:
         """The connection is of no more use: whoever waits on it is told."""
         transport, self.transport = self.transport, None
         self._disk = DiskState.HEALTHY
         self._believe(Condition.DOWN, voting=False)
-        self._bounds.clear()
+        self._peer_clock.reset()
         self._out.clear()
         if transport is not None:
             transport.abort()
@@ -264,8 +255,7 @@ class Link:
             pass  # Nobody knows any better: time to try again.
 
     async def _connect(self) -> None:
-        self._bounds.clear()
-        self._offset = 0.0
+        self._peer_clock.reset()
         self.transport = await self._opened()
         self._heard = self._clock.now()
         greeted: asyncio.Future[Reply] = self._loop.create_future()

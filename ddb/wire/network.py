@@ -14,10 +14,10 @@ class Network:
         self.links = links
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
-        return self.links[to].ask(request, deadline, patience)
+        return self.links[to].ask(request, deadline, timeout_s)
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""

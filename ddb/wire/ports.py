@@ -49,11 +49,11 @@ class Transport(Protocol):
     """Requests to nodes by name."""
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Send `request`; the future holds the reply, or raises `Unreachable` or `Silent`.
 
-        `deadline` is a `Clock.now()` after which neither side works on the request. `patience`
+        `deadline` is a `Clock.now()` after which neither side works on the request. `timeout_s`
         is how many seconds the peer may be altogether silent before it is given up as `Silent`;
         a peer that answers others in the meantime is given three times as long. A request is
         delivered once or not at all: whoever wants it twice asks twice.

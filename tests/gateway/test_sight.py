@@ -19,19 +19,19 @@ Held = tuple[Dot, bool]
 """A state's newest dot, and whether the node takes it for decided."""
 
 
-def look(let_go: int = 0, **held: Held | None) -> dict[str, ScanPage]:
-    """What the nodes answered to one question, each with a body; `let_go` as in `ScanPage`."""
+def look(hint_stamp: int = 0, **held: Held | None) -> dict[str, ScanPage]:
+    """What the nodes answered to one question, each with a body; `hint_stamp` as in `ScanPage`."""
     return {
         name: told(
             *([] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])]),
-            let_go=let_go,
+            hint_stamp=hint_stamp,
         )
         for name, state in held.items()
     }
 
 
 def told(
-    *rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go: int = 0
+    *rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, hint_stamp: int = 0
 ) -> ScanPage:
     """What one node answered, of each row: key, newest dot, alive, body, known to be decided."""
     return ScanPage(
@@ -40,7 +40,7 @@ def told(
         [body for _, _, _, body, _ in rows],
         bytes(decided for _, _, _, _, decided in rows),
         more,
-        let_go,
+        hint_stamp,
     )
 
 

@@ -50,7 +50,7 @@ class Homes:
     slow: set[str] = field(default_factory=set)
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         assert isinstance(request, HandoffBatch)

@@ -44,7 +44,7 @@ class Together:
     asked: list[str] = field(default_factory=list)
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         self.asked.append(to)

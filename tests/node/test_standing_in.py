@@ -65,7 +65,7 @@ class Standby:
         self.replica = replica
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         assert to == CELL.standby

@@ -56,7 +56,7 @@ class Asked:
     future: asyncio.Future[Reply]
     sent: float
     deadline: float
-    patience: float
+    timeout_s: float
     timer: Handle | None = None
 
 

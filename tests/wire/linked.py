@@ -33,9 +33,11 @@ async def up(link: Link) -> None:
     await until(lambda: link.condition is Condition.UP)
 
 
-async def ask(link: Link, key: bytes = b"k", within: float = SOON, patience: float = SOON) -> Reply:
+async def ask(
+    link: Link, key: bytes = b"k", within: float = SOON, timeout_s: float = SOON
+) -> Reply:
     """The reply to one request."""
-    return await link.ask(CoordinateGet(key), CLOCK.now() + within, patience)
+    return await link.ask(CoordinateGet(key), CLOCK.now() + within, timeout_s)
 
 
 async def never(request: CoordinateGet) -> Reply:

@@ -27,7 +27,7 @@ def test_asks_and_is_answered() -> None:
             await up(link)
             assert network.condition(NAME) is Condition.UP
             reply = network.ask(
-                NAME, CoordinateGet(b"k"), deadline=CLOCK.now() + SOON, patience=SOON
+                NAME, CoordinateGet(b"k"), deadline=CLOCK.now() + SOON, timeout_s=SOON
             )
             assert await reply == GetResult(b"k")
             assert link.requests == 1

@@ -118,7 +118,7 @@ class QuorumScan:
         return frozenset(
             name
             for name, said in later.items()
-            if name in earlier and said.let_go == earlier[name].let_go
+            if name in earlier and said.hint_stamp == earlier[name].hint_stamp
         )
 
     def incomplete(self) -> frozenset[str]:

@@ -152,12 +152,12 @@ class Router:
         self, home: str, partner: str, key: bytes, deadline: float
     ) -> tuple[bytes, bool, VersionOnly] | None:
         """One home's state and whether it knows that to be decided; the other's newest dot."""
-        transport, patience = self._transport, self._timeouts.coordinator_s
+        transport, timeout_s = self._transport, self._timeouts.coordinator_s
         self.counters.node_requests += 2
         whole = transport.ask(
-            home, ReadReplica(key, NEVER, whole=False), deadline=deadline, patience=patience
+            home, ReadReplica(key, NEVER, whole=False), deadline=deadline, timeout_s=timeout_s
         )
-        newest = transport.ask(partner, ReadVersion(key), deadline=deadline, patience=patience)
+        newest = transport.ask(partner, ReadVersion(key), deadline=deadline, timeout_s=timeout_s)
         try:
             held, dot = await whole, await newest
         except (Silent, Unreachable):
@@ -357,9 +357,9 @@ class Router:
     async def _ask(self, to: str, request: Request, deadline: float) -> Reply | Unreachable | None:
         """The reply; None where there was none and the node may act all the same."""
         self.counters.node_requests += 1
-        patience = self._timeouts.coordinator_s
+        timeout_s = self._timeouts.coordinator_s
         try:
-            return await self._transport.ask(to, request, deadline=deadline, patience=patience)
+            return await self._transport.ask(to, request, deadline=deadline, timeout_s=timeout_s)
         except Silent:
             return None
         except Unreachable as unreachable:

@@ -77,7 +77,7 @@ class CommitGossip:
         word = CommitNotice(self._node_id, self._rounds.since, upto, reached)
         deadline = self._clock.now() + NOTICE_INTERVAL_S
         asked = [
-            self._transport.ask(peer, word, deadline=deadline, patience=NOTICE_INTERVAL_S)
+            self._transport.ask(peer, word, deadline=deadline, timeout_s=NOTICE_INTERVAL_S)
             for peer in peers
         ]
         for peer, reply in zip(

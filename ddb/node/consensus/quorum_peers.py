@@ -92,7 +92,7 @@ class QuorumPeers:
         self._counters.asked(cause)
         try:
             reply = await self._transport.ask(
-                partner, request, deadline=deadline, patience=self._timeouts.partner_s
+                partner, request, deadline=deadline, timeout_s=self._timeouts.partner_s
             )
         except Silent:
             self.silent(partner)

@@ -73,7 +73,7 @@ class FastRead:
             standby,
             ReadReplica(key, newest),
             deadline=deadline,
-            patience=self._coordinator.timeouts.partner_s,
+            timeout_s=self._coordinator.timeouts.partner_s,
         )
         answer: Answer = asking.get_loop().create_future()
         asking.add_done_callback(

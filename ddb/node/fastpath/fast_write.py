@@ -100,7 +100,7 @@ class FastWrite:
                 partner,
                 Propose(key, ballot, own.newest, raw),
                 deadline=deadline,
-                patience=self._timeouts.partner_s,
+                timeout_s=self._timeouts.partner_s,
             )
             proposed = True
         finally:
@@ -205,7 +205,7 @@ class FastWrite:
         self._counters.peer_requests += 1
         self._counters.repaired(own, theirs)
         asking = self._transport.ask(
-            partner, Accept(key, raw), deadline=deadline, patience=self._timeouts.partner_s
+            partner, Accept(key, raw), deadline=deadline, timeout_s=self._timeouts.partner_s
         )
         self._replica.watch(key)
         asking.add_done_callback(

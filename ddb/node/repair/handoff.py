@@ -246,7 +246,7 @@ class Handoff:
         self._coordinator.counters.repair_requests += len(homes)
         asked = [
             self._transport.ask(
-                home, HandoffBatch(batch), deadline=deadline, patience=HOME_TIMEOUT_S
+                home, HandoffBatch(batch), deadline=deadline, timeout_s=HOME_TIMEOUT_S
             )
             for home in homes
         ]

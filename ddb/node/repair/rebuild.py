@@ -245,7 +245,7 @@ class Rebuilder:
         deadline = self._clock.now() + REQUEST_BUDGET_S
         try:
             return await self._transport.ask(
-                peer, request, deadline=deadline, patience=PEER_TIMEOUT_S
+                peer, request, deadline=deadline, timeout_s=PEER_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
             raise NotNow(peer) from error

@@ -164,7 +164,7 @@ class Refiller:
         deadline = self._clock.now() + PAGE_BUDGET_S
         try:
             return await self._transport.ask(
-                neighbour, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
+                neighbour, request, deadline=deadline, timeout_s=SOURCE_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
             raise NotNow(f"{neighbour} did not answer") from error

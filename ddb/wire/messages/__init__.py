@@ -1,7 +1,8 @@
-"""Every message that processes exchange, as msgspec structs in compact arrays.
+"""All messages that processes exchange, as msgspec structs in compact arrays.
 
-A request travels from a gateway or a node to a node; exactly one reply answers it. States travel
-encoded (`ddb.record.state`), so that a node stores the bytes it was sent.
+A gateway or a node sends a request to a node, and exactly one reply answers it. A state travels as
+the bytes of `ddb.record.codec`, so a node stores the bytes that it receives. Each module has the
+requests of one concern and their replies; the two unions are here.
 """
 
 from typing import get_args

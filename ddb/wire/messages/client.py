@@ -13,12 +13,13 @@ class CoordinateGet(Message, tag=10, frozen=True):
 
 
 class CoordinateChange(Message, tag=11, frozen=True):
-    """Do one change.
+    """Make one change.
 
-    `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: an earlier
-    attempt may have been delivered somewhere. `sender` and `low`: of the gateway with this id, no
-    operation with a smaller sequence number can still be attempted. `begin_ms`: milliseconds
-    that must be left until the deadline when the change is begun; otherwise it is `Overloaded`.
+    `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: True if a node
+    may have received an earlier attempt. False: this is the first one. `sender` is the id of the
+    gateway. `low`: no operation of that gateway with a smaller sequence number can still arrive.
+    `begin_ms`: milliseconds that must remain until the deadline when the coordinator begins the
+    change. If fewer remain, it replies `Overloaded`.
     """
 
     writes_disk = True
@@ -36,38 +37,43 @@ class CoordinateChange(Message, tag=11, frozen=True):
 
 
 class GetResult(Message, tag=40, frozen=True):
-    """Answers Get: the body, or None where there is no such record."""
+    """The reply to `CoordinateGet`: the body, or None if there is no record."""
 
     body: bytes | None
 
 
 class ChangeResult(Message, tag=41, frozen=True):
-    """Answers Do: decided, with the record afterwards."""
+    """The reply to a decided `CoordinateChange`, with the record afterwards."""
 
     outcome: Outcome
     body: bytes | None
 
 
 class Undecided(Message, tag=42, frozen=True):
-    """Answers Get and Do: not decided in time. `maybe`: the change may take effect all the same."""
+    """The reply to a get or change that was not decided in time.
+
+    `maybe`: True if the change may still take effect. False: it has no effect, now or later.
+    """
 
     maybe: bool
     reason: str
 
 
 class LogFull(Message, tag=62, frozen=True):
-    """Answers Do: not begun, as the record remembers too many keyed operations.
+    """The reply to a `CoordinateChange` whose record has too many keyed operations.
 
-    `retry_after_s`: whole seconds until the oldest of them are forgotten.
+    The coordinator did not begin the change. The oldest operations expire in `retry_after_s`
+    seconds.
     """
 
     retry_after_s: int
 
 
 class Overloaded(Message, tag=61, frozen=True):
-    """Answers Get and Do: too much waits before this request, and nothing was done for it.
+    """The reply of a coordinator that has too many requests in its queue.
 
-    Another coordinator would only compete with this one.
+    The coordinator did not begin this one. The gateway does not try a second coordinator, which
+    would only compete with the first.
     """
 
     reason: str

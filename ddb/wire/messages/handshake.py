@@ -1,18 +1,21 @@
-"""The opening of a connection: who calls, and whether the callee talks to it."""
+"""The handshake that opens each connection."""
 
 import msgspec
 
 from ddb.wire.messages.base import Message
 
 PROTOCOL = 8
-"""Raised with every incompatible change; processes of different protocols refuse each other."""
+"""The version of all messages. Processes of different versions refuse each other.
+
+Every incompatible change raises it. Without that, a process decodes a message as another one.
+"""
 
 
 class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One start of a node: its id, and how far its disk had come by then.
+    """One start of a node, as its disk describes it.
 
-    `number` counts the starts of this disk, and `nonce` is drawn at each. `ceiling` is the counter
-    up to which ballots were reserved on the disk.
+    `number` counts the starts of this disk. `nonce` is random, drawn at each start. The node has
+    reserved ballots on this disk up to the counter `ceiling`.
     """
 
     node_id: int
@@ -22,9 +25,10 @@ class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Hello(Message, tag=1, frozen=True):
-    """First request on every connection; `ring` is the digest of the caller's placement.
+    """The first request on every connection.
 
-    `boot` is None for a gateway.
+    `ring` is the digest of the caller's placement. `counter` is the caller's hybrid clock. `boot`
+    is None for a gateway.
     """
 
     writes_disk = False
@@ -37,7 +41,11 @@ class Hello(Message, tag=1, frozen=True):
 
 
 class Welcome(Message, tag=2, frozen=True):
-    """The callee accepts; `counter` is its hybrid clock, so that ballots start above its floor."""
+    """The callee accepts the connection.
+
+    `counter` is the callee's hybrid clock. The caller's next ballots exceed it, so the callee's
+    floor does not reject them.
+    """
 
     name: str
     counter: int
@@ -45,9 +53,10 @@ class Welcome(Message, tag=2, frozen=True):
 
 
 class Unwelcome(Message, tag=3, frozen=True):
-    """The callee refuses to talk, and says why to whoever reads the caller's log.
+    """The callee refuses the connection.
 
-    `outdated`: the callee remembers a later state of the caller's disk.
+    `reason` is for the caller's log. `outdated`: True if the callee has a record of a later state
+    of the caller's disk; False for any other reason.
     """
 
     reason: str

@@ -4,9 +4,10 @@ from ddb.wire.messages.base import Message
 
 
 class Scan(Message, tag=12, frozen=True):
-    """List what a node holds from `after` on, in key order, at most `limit` rows.
+    """Read at most `limit` rows of a node, in key order.
 
-    A body is wanted of live rows for which the node is the cell's first node not in `without`.
+    The rows lie after the key `after` and before the key `until`. The node adds the body of a live
+    row if it is the first node of the row's cell that is not in `without`.
     """
 
     writes_disk = False
@@ -18,14 +19,15 @@ class Scan(Message, tag=12, frozen=True):
 
 
 class ScanPage(Message, tag=43, frozen=True):
-    """Answers Scan: the rows in columns, and whether others follow the last.
+    """The reply to `Scan`: rows in columns.
 
-    Of each row: the key, the head of the encoded state (`state.HEAD`), its body or empty, and 1
-    where the node knows this state to be decided, else 0. `let_go` is the same in two answers of a
-    node only where it has let go of no hint between them. A LIST of 100 moves some 300 rows, and in
-    columns they take the gateway some 60 us to decode, where as many tuples took it 280.
+    In columns, the 300 rows of a LIST of 100 decode in 60 us; as tuples they took 280 us.
 
-    `damaged` names the partitions of the stretch of which the node may lack rows.
+    `keys`: the keys. `heads`: the first bytes of each encoded state (`codec.HEAD`). `bodies`: the
+    body of each row, or empty. `decided`: one byte per row, 1 if the node has a commit index that
+    covers the state, else 0. `more`: True if rows follow the last one. `hint_stamp`: two pages of
+    one node have the same stamp only if the node dropped no hint in between. `damaged`: partitions
+    of this key range for which the node may lack rows.
     """
 
     keys: list[bytes]
@@ -33,23 +35,23 @@ class ScanPage(Message, tag=43, frozen=True):
     bodies: list[bytes]
     decided: bytes
     more: bool
-    let_go: int
+    hint_stamp: int
     damaged: tuple[int, ...] = ()
 
 
 class GetDigests(Message, tag=13, frozen=True):
-    """Ask for the summaries of all partitions that a node holds anything of."""
+    """Ask for the digests of all partitions of which a node has copies."""
 
     writes_disk = False
 
 
 class Digests(Message, tag=44, frozen=True):
-    """Answers Tally.
+    """The reply to `GetDigests`.
 
-    `records` packs, for each partition in order, the live count and the digest (two big-endian
-    64-bit integers) of the node's home copies. `hints` names, for each partition of which the
-    node holds hints, the homes that hold all of them too (none where none is known to). `damaged`
-    names the partitions of which the node may lack copies, so that its summary does not count.
+    `records` packs two big-endian 64-bit integers for each partition in order. They are the live
+    count and the digest of the node's home copies. `hints` has each partition with hints on this
+    node, and the homes that are certain to have all of them. `damaged`: partitions of which the
+    node may lack copies. Their digests do not count.
     """
 
     records: bytes

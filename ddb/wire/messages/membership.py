@@ -4,7 +4,7 @@ from ddb.wire.messages.base import Message
 
 
 class Form(Message, tag=24, frozen=True):
-    """Formation of a new cluster: the founder asks a blank node to join `cluster`."""
+    """The founder of a new cluster asks a blank node to join `cluster`."""
 
     writes_disk = False
     before_ready = True
@@ -13,17 +13,18 @@ class Form(Message, tag=24, frozen=True):
 
 
 class Membership(Message, tag=25, frozen=True):
-    """Ask how far a node has come in joining a cluster."""
+    """Ask for the stage that a node has reached in joining a cluster."""
 
     writes_disk = False
     before_ready = True
 
 
 class Member(Message, tag=55, frozen=True):
-    """Answers Form and Membership: a stage (`ddb.node.membership.identity`) and the cluster's id.
+    """The reply to `Form` or `Membership`: a stage of `node.membership.identity`.
 
-    `counter` is the node's hybrid clock: at or above every ballot it has seen. `votes`: whether it
-    is READY, and its peers have found nothing against its disk since it started.
+    `counter` is the node's hybrid clock, at or above every ballot that it has observed. `votes`:
+    True if the node is READY and its peers have confirmed its disk since it started. False: it does
+    not count as an acceptor yet.
     """
 
     stage: int

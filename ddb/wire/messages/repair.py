@@ -1,4 +1,4 @@
-"""Handoff and rebuild: copies that move from node to node."""
+"""Handoff and rebuild: copies that move from one node to another."""
 
 from enum import IntEnum
 
@@ -7,7 +7,7 @@ from ddb.wire.messages.base import Message
 
 
 class HandoffBatch(Message, tag=23, frozen=True):
-    """Hints coming home: accept each state as by `Accept`."""
+    """Hints for a home, as pairs of key and state. The home accepts each as by `Accept`."""
 
     writes_disk = True
 
@@ -15,34 +15,35 @@ class HandoffBatch(Message, tag=23, frozen=True):
 
 
 class HandoffResult(Message, tag=54, frozen=True):
-    """Answers Hand: for each state in order, my newest durable dot and my newest promise.
+    """The reply to `HandoffBatch`, with one entry for each state in order.
 
-    None where I cannot read my own copy: nothing was done.
+    An entry is the home's newest durable dot and its newest promise. It is None if the home cannot
+    read its own copy; the home then stored nothing.
     """
 
     marks: list[tuple[Dot, Dot] | None]
 
 
 class Share(IntEnum):
-    """A part of what a node with a new disk should hold, and where the asked node has it."""
+    """A part of the copies that a node with a new disk needs."""
 
     HOMES = 1
-    """States of records it is a home of, from home copies."""
+    """States of records for which it is a home, from home copies."""
     HINTS = 2
-    """States of records it is a home of, from hints."""
+    """States of records for which it is a home, from hints."""
     STANDBY = 3
-    """Dots alone of records it is the standby of, from home copies."""
+    """Dots alone of records for which it is the standby, from home copies."""
 
 
 class PullShare(Message, tag=26, frozen=True):
-    """A node with a new disk asks for a part of its share, in key order after `after`.
+    """Read a page of `share` in key order, for the node `name`.
+
+    The keys lie after `after` and before `until`. A node with a new disk asks for all keys. A node
+    that has lost a range of keys asks for that range.
 
     `floor`: a counter at or above every ballot that the lost disk can have accepted. The callee
-    refuses what is no newer from now on, its own rounds too: one that the lost disk had stored,
-    but this node not yet, would otherwise be decided by a copy that is no more.
-
-    A node that has lost a range of keys alone asks in the same way for the keys from `after` to
-    before `until`.
+    rejects every ballot up to it from now on, its own too. Without the floor, one copy could decide
+    a round: the lost disk stored its state, and the callee stores it later.
     """
 
     writes_disk = False
@@ -55,9 +56,11 @@ class PullShare(Message, tag=26, frozen=True):
 
 
 class SharePage(Message, tag=56, frozen=True):
-    """Answers Refill: (key, newest dot, state or empty), and the key to go on after, if any.
+    """The reply to `PullShare`.
 
-    `gaps`: key ranges (from, to before) within this part that the node cannot read itself.
+    A row is a key, the newest dot, and the state or empty. `after`: the key from which the caller
+    continues, or None at the end. `gaps`: ranges of keys (from, to before) within this page that
+    the callee cannot read.
     """
 
     rows: list[tuple[bytes, Dot, bytes]]

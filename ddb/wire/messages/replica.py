@@ -1,4 +1,7 @@
-"""Rounds: to a node as one replica of a cell, and back."""
+"""Reads and rounds: to a node as one acceptor of a cell, and back.
+
+A gateway sends `ReadReplica` and `ReadVersion`, too. The other requests come from peers.
+"""
 
 import msgspec
 
@@ -7,9 +10,10 @@ from ddb.wire.messages.base import Message
 
 
 class ReadReplica(Message, tag=20, frozen=True):
-    """Ask for a record's state unless its newest dot is `newest`.
+    """Read a record's state unless its newest dot is `newest`.
 
-    A gateway wants it not `whole`: without the log of keyed operations, of up to 52 KiB.
+    `whole`: True for the whole state. False: without the log of keyed operations, which takes up to
+    52 KiB. A gateway asks for this.
     """
 
     writes_disk = False
@@ -20,7 +24,7 @@ class ReadReplica(Message, tag=20, frozen=True):
 
 
 class ReadVersion(Message, tag=27, frozen=True):
-    """Ask for a record's newest dot alone."""
+    """Read a record's newest dot alone."""
 
     writes_disk = False
 
@@ -28,7 +32,7 @@ class ReadVersion(Message, tag=27, frozen=True):
 
 
 class Propose(Message, tag=21, frozen=True):
-    """Promise `ballot`; and accept `state` under it if your newest dot is `base`."""
+    """Promise `ballot`, and accept `state` if the newest dot is `base`."""
 
     writes_disk = True
 
@@ -47,28 +51,15 @@ class Accept(Message, tag=22, frozen=True):
     state: bytes
 
 
-class CommitNotice(Message, tag=28, frozen=True):
-    """My rounds with a counter above `since` and up to `upto` have ended: see `node.rounds`.
-
-    `reached`: a counter that my ceiling on disk covers: a disk with a lower one is out of date.
-    """
-
-    writes_disk = False
-
-    node_id: int
-    since: int
-    upto: int
-    reached: int
-
-
 class SameVersion(Message, tag=50, frozen=True):
-    """Answers Read: my newest dot is the one you named."""
+    """The reply to `ReadReplica`: the newest dot is the requested one."""
 
 
 class ReplicaState(Message, tag=51, frozen=True):
-    """Answers Read and Propose: my state is another one (empty where I have none).
+    """The reply to `ReadReplica` or `Propose`: the node has another state.
 
-    `decided`, in answers to Read: whether I know it to be, or to be overtaken by one that is.
+    `state` is empty if the node has none. `decided`, in replies to `ReadReplica`: True if this
+    state is decided, or a decided one has replaced it. False: the node cannot tell.
     """
 
     state: bytes
@@ -76,28 +67,46 @@ class ReplicaState(Message, tag=51, frozen=True):
 
 
 class VersionOnly(Message, tag=57, frozen=True):
-    """Answers Peek; `decided` as in `ReplicaState`."""
+    """The reply to `ReadVersion`; `decided` as in `ReplicaState`."""
 
     dot: Dot
     decided: bool = False
 
 
 class Accepted(Message, tag=52, frozen=True):
-    """Answers Propose and Accept: durably accepted."""
+    """The reply to `Propose` or `Accept`: the state is durable."""
 
 
 class Rejected(Message, tag=53, frozen=True):
-    """Answers Propose and Accept: not stored, because of a newer promise, floor or version."""
+    """The reply to `Propose` or `Accept`: the node did not store the state.
+
+    The node has a newer promise, a higher floor or a newer version.
+    """
 
     promise: Dot
     newest: Dot
 
 
-class CommitNoticeAck(Message, tag=58, frozen=True):
-    """Answers Ended.
+class CommitNotice(Message, tag=28, frozen=True):
+    """The sender's rounds with a counter above `after` and up to `upto` have ended.
 
-    `expired`: for each node id a counter up to which its ballots are older than an Idempotency-Key
-    is remembered. It spares a node that has restarted the wait of a whole window.
+    `consensus.open_rounds` defines the end of a round. The sender's ceiling on disk is at least
+    `reached`. A disk of that node with a lower ceiling is out of date.
+    """
+
+    writes_disk = False
+
+    node_id: int
+    after: int
+    upto: int
+    reached: int
+
+
+class CommitNoticeAck(Message, tag=58, frozen=True):
+    """The reply to `CommitNotice`.
+
+    `expired` has a counter per node id. Ballots up to it are older than the dedup window. A node
+    that has restarted therefore need not wait for a whole window.
     """
 
     expired: dict[int, int] = msgspec.field(default_factory=dict)

@@ -24,7 +24,7 @@ def test_silent_peer_is_given_up_within_patience() -> None:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, patience=PATIENCE)
+                await ask(link, timeout_s=PATIENCE)
             # Far below three times as long, which is for peers that answer others.
             assert PATIENCE * 0.9 <= time.monotonic() - began < PATIENCE * 2.6
             assert link.condition is not Condition.UP
@@ -39,10 +39,10 @@ def test_peer_that_answers_others_is_given_three_times_as_long() -> None:
         async with deaf(pongs=True) as port, linked(port) as link:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
-            others = [asyncio.ensure_future(ask(link, patience=SOON))]
-            request = asyncio.ensure_future(ask(link, patience=0.1))
+            others = [asyncio.ensure_future(ask(link, timeout_s=SOON))]
+            request = asyncio.ensure_future(ask(link, timeout_s=0.1))
             while not request.done():
-                others.append(asyncio.ensure_future(ask(link, patience=SOON)))
+                others.append(asyncio.ensure_future(ask(link, timeout_s=SOON)))
                 await asyncio.sleep(0.01)
             with pytest.raises(Silent):
                 await request
@@ -59,12 +59,12 @@ def test_peer_that_had_nothing_to_say_is_not_called_silent() -> None:
     async def scenario() -> None:
         async with Node(slow=never) as node, linked(node.port) as link:
             await up(link)
-            patience = 0.6 * PING_INTERVAL_S
+            timeout_s = 0.6 * PING_INTERVAL_S
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, patience=patience)
+                await ask(link, timeout_s=timeout_s)
             # Pings at their usual pace leave gaps that are longer than the patience.
-            assert time.monotonic() - began > patience * HARD_TIMEOUT_FACTOR * 0.95
+            assert time.monotonic() - began > timeout_s * HARD_TIMEOUT_FACTOR * 0.95
             assert link.condition is Condition.UP
 
     run(scenario())
@@ -99,7 +99,7 @@ def test_nobody_waits_past_a_deadline() -> None:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, within=0.05, patience=SOON)
+                await ask(link, within=0.05, timeout_s=SOON)
             # Before the connection itself is given up.
             assert time.monotonic() - began < 0.7 * RECONNECT_AFTER_S
 
