@@ -1,16 +1,17 @@
 """The bytes of a state, at rest and on the wire.
 
-A state is a small binary header and then the body, so that a body whose replicas agree travels
-from disk to client untouched:
+A state is a small binary header and then the body. A body whose replicas agree travels from disk
+to client as it is, without decoding:
 
     flags            1 byte    format in the high nibble, LIVE in bit 0, LOGGED in bit 1, others 0
-    dots             1 byte    how many, newest first; each 8 bytes counter, 4 bytes node id
-    recent           2 bytes   how many, oldest first; each 13 bytes
-    keyed            4 bytes   where LOGGED: length of the log (`keyed_log`), which follows
+    dots             1 byte    their number; then each: 8 bytes counter, 4 bytes node id
+    recent           2 bytes   their number; then each: 1 byte outcome, 12 bytes operation id
+    keyed            4 bytes   if LOGGED: length of the log (`keyed_log`); then the log
     body             remaining JSON; of a tombstone, see `State.body`
 
-All integers are big-endian. An earlier layout lists keyed entries among the recent ones, 17 bytes
-each. `decode` reads it, and makes a log of them.
+Dots are newest first, recent entries oldest first. All integers are big-endian. An earlier layout
+has keyed entries among the recent ones, 17 bytes each. `decode` reads that layout, too, and makes
+a log of these entries.
 """
 
 import struct
@@ -22,26 +23,29 @@ from ddb.record.state import ABSENT, OPERATION_BYTES, DamagedState, Entry, Opera
 from ddb.record.version import NEVER, Dot
 
 FORMAT = 0x10
+"""The format in the high nibble of the flags; `decode` refuses any other."""
 LIVE = 0x01
+"""Flag of a state with a record; a tombstone lacks it."""
 LOGGED = 0x02
+"""Flag of a state with a log of keyed operations."""
 KEYED = 0x80
-"""Of an entry among the recent ones, in states of the older layout."""
+"""Flag of a keyed entry among the recent ones, in the earlier layout."""
 
 _DOT = struct.Struct(">QI")
 _COUNT = struct.Struct(">H")
 _LENGTH = struct.Struct(">I")
 NEWEST = slice(2, 2 + _DOT.size)
-"""Where the newest dot lies in an encoded state that is not empty.
+"""The newest dot of an encoded state that is not empty.
 
-Compared as bytes, newest dots are in the same order as compared as dots.
+As bytes, newest dots have the same order as the dots themselves.
 """
 HEAD = slice(0, NEWEST.stop)
-"""As much of an encoded state as tells its newest dot and whether it lives."""
+"""The start of an encoded state: its flags and its newest dot."""
 _OUTCOMES = tuple(sorted(Outcome))
 
 
 def encode(state: State) -> bytes:
-    """The bytes of a state, as stored and as sent."""
+    """Encode a state."""
     keyed = state.keyed
     flags = FORMAT | (LIVE if state.live else 0) | (LOGGED if keyed else 0)
     parts = [bytes((flags, len(state.version)))]
@@ -56,7 +60,7 @@ def encode(state: State) -> bytes:
 
 
 def decode(data: bytes) -> State:
-    """The state that `encode` wrote. Raises `DamagedState`; empty bytes are `ABSENT`."""
+    """Decode a state; empty bytes are `ABSENT`. Raises `DamagedState`."""
     if not data:
         return ABSENT
     flags = data[0]
@@ -92,23 +96,26 @@ def decode(data: bytes) -> State:
 
 
 def peek(data: bytes | None) -> Dot:
-    """The newest dot of an encoded state, without decoding what follows. Raises `DamagedState`."""
+    """Return the newest dot of an encoded state, and decode nothing else.
+
+    Raises `DamagedState`.
+    """
     if not data:
         return NEVER
     try:
-        # Asked several times per request, so made without the class's own constructor.
+        # This runs several times per request, so it avoids the constructor of the class.
         return tuple.__new__(Dot, _DOT.unpack_from(data, 2)) if data[1] else NEVER
     except (IndexError, struct.error) as error:
         raise DamagedState(f"truncated state of {len(data)} bytes") from error
 
 
 def is_live(data: bytes | None) -> bool:
-    """Whether an encoded state is a record rather than a tombstone or nothing."""
+    """Return True for an encoded record, False for a tombstone or empty bytes."""
     return bool(data) and bool(data[0] & LIVE) if data else False
 
 
 def body_of(data: bytes) -> bytes:
-    """The body of an encoded state, skipping over the header."""
+    """Return the body of an encoded state, and decode nothing else."""
     at = _log_start(data)
     if data[0] & LOGGED:
         at += _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
@@ -116,7 +123,10 @@ def body_of(data: bytes) -> bytes:
 
 
 def without_log(data: bytes) -> bytes:
-    """An encoded state without its log of keyed operations; for those who only read it."""
+    """Return an encoded state without its log of keyed operations.
+
+    Readers do not need the log.
+    """
     if not data or not data[0] & LOGGED:
         return data
     at = _log_start(data)

@@ -2,8 +2,8 @@
 
 Every reply has the callee's clock. That value is a lower bound of the callee's clock when the
 reply arrives. The greatest recent bound turns a local deadline into one on the callee's clock. The
-callee reaches that deadline no later than the caller reaches its own. A request that waited in the
-socket of a paused node has therefore expired when the node reads it, without any wall clock.
+callee reaches that deadline no later than the caller reaches its own. A request may wait in the
+socket of a paused node. The node then reads it after its deadline, and no wall clock is needed.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""A record's state: its bytes, and the step from one to the next."""
+"""A record's state, its bytes, and the step to the next state."""
 
 import pytest
 from hypothesis import assume, given, settings
@@ -38,18 +38,18 @@ class Forgetting(Remembering):
     def __init__(self, ids: set[int], upto: Dot = NEVER) -> None:
         self._ids = ids
         self._upto = upto
-        self.seen: list[tuple[Dot, ...]] = []
+        self.observed: list[tuple[Dot, ...]] = []
 
     def forgettable(self, entry: Entry) -> bool:
-        """Whether it is one of those."""
+        """See `Retention.forgettable`."""
         return id(entry) in self._ids
 
     def saw(self, version: tuple[Dot, ...]) -> None:
-        """Keep what was seen."""
-        self.seen.append(version)
+        """See `Retention.saw`."""
+        self.observed.append(version)
 
     def expired(self, ballot: Dot) -> bool:
-        """Whether it is not above that ballot."""
+        """See `Retention.expired`."""
         return ballot <= self._upto
 
 
@@ -61,13 +61,13 @@ def log(outcome: Outcome = Outcome.DONE, ballot: Dot = EARLIER) -> bytes:
     return appended(b"", digest_of(NAMED), NAMED.fingerprint, outcome, ballot)
 
 
-# Its bytes.
+# The bytes of a state.
 
 
 @steady
 @given(states())
 def test_round_trip(state: State) -> None:
-    """Decoding what was encoded gives the same state, and so do the shortcuts into the bytes."""
+    """An encoded state decodes to itself, and the partial readers agree."""
     data = encode(state)
     assert decode(data) == state
     assert peek(data) == state.newest
@@ -255,10 +255,10 @@ def test_round_shows_every_ballot_before_it_forgets() -> None:
     other = State((Dot(3, 9),))
     made = step(base, other, SETTLE, BALLOT, retention)
     assert made.state.keyed == b""
-    assert retention.seen == [(Dot(5, 1), Dot(3, 9))]
+    assert retention.observed == [(Dot(5, 1), Dot(3, 9))]
     plain = Forgetting(set())
     step(live(), live(), SETTLE, BALLOT, plain)
-    assert plain.seen == []
+    assert plain.observed == []
 
 
 @steady

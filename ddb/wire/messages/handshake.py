@@ -56,7 +56,7 @@ class Unwelcome(Message, tag=3, frozen=True):
     """The callee refuses the connection.
 
     `reason` is for the caller's log. `outdated`: True if the callee has a record of a later state
-    of the caller's disk; False for any other reason.
+    of the caller's disk. False: any other reason.
     """
 
     reason: str

@@ -6,8 +6,8 @@ from ddb.wire.messages.base import Message
 class Scan(Message, tag=12, frozen=True):
     """Read at most `limit` rows of a node, in key order.
 
-    The rows lie after the key `after` and before the key `until`. The node adds the body of a live
-    row if it is the first node of the row's cell that is not in `without`.
+    The rows lie after the key `after` and before the key `until`. The node adds a live row's body
+    if it is the first node of the row's cell outside `without`.
     """
 
     writes_disk = False

@@ -43,7 +43,7 @@ class PullShare(Message, tag=26, frozen=True):
 
     `floor`: a counter at or above every ballot that the lost disk can have accepted. The callee
     rejects every ballot up to it from now on, its own too. Without the floor, one copy could decide
-    a round: the lost disk stored its state, and the callee stores it later.
+    a round. The lost disk has stored its state, and the callee stores it only later.
     """
 
     writes_disk = False
