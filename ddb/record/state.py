@@ -40,8 +40,8 @@ class State(msgspec.Struct, frozen=True):
     """The state of one record in one node.
 
     `live`: True for a record, False for a tombstone or an absent record. `body`: the JSON of a live
-    record. A tombstone with a log keeps the last live body, because retries of keyed operations
-    need it; other tombstones have an empty body. `recent`: operations without an Idempotency-Key.
+    record. A tombstone with a log keeps the last live body, which retries of keyed operations need.
+    Other tombstones have an empty body. `recent`: operations without an Idempotency-Key.
     `keyed`: the log of the others.
     """
 

@@ -66,9 +66,9 @@ def test_what_cannot_be_begun_is_refused_alone(
             raw = await Raw.to(wire)
             before = store.get(Family.RECORDS, DAMAGED)
             for number in range(3):
-                raw.say(2 * number, broken)
-                raw.say(2 * number + 1, ReadReplica(HELD, NEVER))
-            heard = [await raw.hear() for _ in range(6)]
+                raw.send(2 * number, broken)
+                raw.send(2 * number + 1, ReadReplica(HELD, NEVER))
+            heard = [await raw.receive() for _ in range(6)]
             for number, answer in enumerate(heard):
                 assert answer is not None, "the connection was cut"
                 assert answer[0] == number
@@ -125,7 +125,7 @@ def test_what_nobody_foresaw_ends_the_connection(
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, _, _):
             bad, good = await Raw.to(wire), await Raw.to(wire)
-            bad.say(1, ReadVersion(b"\xff\xff"))
+            bad.send(1, ReadVersion(b"\xff\xff"))
             assert await bad.closed()
             assert isinstance(await good.ask(1, ReadVersion(HELD)), VersionOnly)
 

@@ -1,4 +1,4 @@
-"""Any message of any kind, for properties."""
+"""Hypothesis strategies for messages."""
 
 import types
 from enum import Enum
@@ -41,7 +41,7 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def messages(*kinds: type[Message]) -> st.SearchStrategy[Any]:
-    """Any message of one of these kinds, with any values."""
+    """Return a strategy for messages of these classes, with any values."""
     return st.one_of(
         *(
             st.builds(kind, *(_values(field.type) for field in msgspec.structs.fields(kind)))

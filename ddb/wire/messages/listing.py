@@ -40,7 +40,7 @@ class ScanPage(Message, tag=43, frozen=True):
 
 
 class GetDigests(Message, tag=13, frozen=True):
-    """Ask for the digests of all partitions of which a node has copies."""
+    """Ask for the digest of each partition that has copies on a node."""
 
     writes_disk = False
 
@@ -50,8 +50,8 @@ class Digests(Message, tag=44, frozen=True):
 
     `records` packs two big-endian 64-bit integers for each partition in order. They are the live
     count and the digest of the node's home copies. `hints` has each partition with hints on this
-    node, and the homes that are certain to have all of them. `damaged`: partitions of which the
-    node may lack copies. Their digests do not count.
+    node, and the homes that are certain to have all of them. `damaged`: partitions with copies
+    that the node may lack. Their digests do not count.
     """
 
     records: bytes
