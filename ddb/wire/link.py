@@ -308,10 +308,13 @@ class Link:
             raise Unreachable("the connection was lost during the handshake")
         objection = self._greeted(welcome) if isinstance(welcome, Welcome | Unwelcome) else ""
         if isinstance(welcome, Unwelcome):
-            self._complain(f"{self.name} refuses us: {welcome.reason}")
+            self._complain(f"{self.name} refuses this process: {welcome.reason}")
             raise Unreachable(welcome.reason)
         if not isinstance(welcome, Welcome) or welcome.name != self.name:
-            self._complain(f"{self._host.name}:{self._port} answers, but is not {self.name}")
+            self._complain(
+                f"the process at {self._host.name}:{self._port} is not {self.name}, which counts as"
+                " down meanwhile. No data is affected. Correct the list of nodes or the ports"
+            )
             raise Unreachable("another process than expected")
         if objection:
             self._complain(objection)

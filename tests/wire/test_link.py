@@ -163,8 +163,8 @@ def test_damaged_reply_closes_the_connection() -> None:
 @pytest.mark.parametrize(
     ("greeting", "warning"),
     [
-        (Welcome("db-9", 1), "answers, but is not db-0"),
-        (Unwelcome("run the same version"), "db-0 refuses us: run the same version"),
+        (Welcome("db-9", 1), "is not db-0"),
+        (Unwelcome("run the same version"), "db-0 refuses this process: run the same version"),
     ],
 )
 def test_wrong_peer_is_not_used(
