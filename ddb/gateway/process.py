@@ -29,9 +29,9 @@ from ddb.runtime.descriptors import (
     gateway_reserve,
     raise_limit,
 )
-from ddb.runtime.parent_watch import gone
+from ddb.runtime.parent_watch import notify_of_exit
 from ddb.runtime.process_log import LogRefused, ProcessLog, keep_counts, start_log
-from ddb.runtime.scheduling import in_batches
+from ddb.runtime.scheduling import schedule_in_batches
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import GatewaySettings, HttpLane
 from ddb.wire.link import Link
@@ -59,7 +59,7 @@ def run(settings: GatewaySettings) -> int:
     except (LogRefused, TooFewDescriptors) as refused:
         print(f"the gateway: {refused}", file=sys.stderr, flush=True)
         return 1
-    in_batches()
+    schedule_in_batches()
     return uvloop.run(_serve(settings, clients, logs))
 
 
@@ -124,7 +124,7 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
         # handler would end this process as if it had been killed.
         signal.signal(number, server.handle_exit)
     if settings.exit_with_parent:
-        gone(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
+        notify_of_exit(sys.stdin.fileno(), lambda: server.handle_exit(signal.SIGTERM, None))
     # Both lanes put their connections into this set, and the sweeper closes overdue ones.
     sweeper = Sweeper(cast("Iterable[Swept]", server.server_state.connections))
     sweeper.start()

@@ -40,6 +40,7 @@ from ddb.node.storage.store import Store, StoreFailed, Unreadable
 from ddb.record.state import DamagedState
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
+    REQUESTS,
     Accept,
     Boot,
     CommitNotice,
@@ -72,8 +73,8 @@ from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
 
-_ALWAYS = frozenset({Ping, Membership, Form, GetStatus})
-"""Requests that a node answers before it votes, too."""
+_BEFORE_READY = frozenset(kind for kind in REQUESTS if kind.before_ready)
+"""The requests that a node answers before it votes, too."""
 
 
 class Node:
@@ -268,7 +269,7 @@ class Node:
         await asyncio.gather(self.commit_gossip.run(), self.round_recovery.run())
 
     def _on_commit_notice(self, notice: CommitNotice) -> Reply:
-        self.commit_index.advance(notice.node_id, notice.since, notice.upto)
+        self.commit_index.advance(notice.node_id, notice.after, notice.upto)
         memory = self.coordinator.dedup_window
         memory.issued(notice.node_id, notice.upto)
         self.admission.peers.note_ceiling(notice.node_id, notice.reached)
@@ -310,7 +311,7 @@ class Node:
             )
         # Inlines `votes`, to save a property call per message.
         votes = self.confirmation.complete and self.bootstrap.ready
-        if handler is not None and (votes or kind in _ALWAYS):
+        if handler is not None and (votes or kind in _BEFORE_READY):
             if kind in WRITING and not takes(request, self._space.room()):
                 scarcest = self._space.scarcest.value
                 return Failed(

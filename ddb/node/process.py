@@ -26,9 +26,9 @@ from ddb.runtime.descriptors import (
     node_shares,
     raise_limit,
 )
-from ddb.runtime.parent_watch import gone
+from ddb.runtime.parent_watch import notify_of_exit
 from ddb.runtime.process_log import LogRefused, ProcessLog, keep_counts, start_log
-from ddb.runtime.scheduling import in_batches
+from ddb.runtime.scheduling import schedule_in_batches
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import NodeSettings
 from ddb.wire.connection_limits import ConnectionLimits
@@ -55,7 +55,7 @@ def run(settings: NodeSettings) -> int:
         shares = node_shares(raise_limit(), len(settings.members))
     except (LogRefused, TooFewDescriptors) as refused:
         return _refuse(settings.name, str(refused))
-    in_batches()
+    schedule_in_batches()
     names = tuple(sorted(member.name for member in settings.members))
     try:
         # Before the store opens: to open it would change another node's directory.
@@ -257,7 +257,7 @@ def _stop_signal(exit_with_parent: bool) -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     if exit_with_parent:
-        gone(sys.stdin.fileno(), stop)
+        notify_of_exit(sys.stdin.fileno(), stop)
     return stopped
 
 

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Family
-from ddb.record.state import HEAD, DamagedState, body_of, is_live, peek
+from ddb.record.codec import HEAD, body_of, is_live, peek
+from ddb.record.state import DamagedState
 from ddb.ring.ring import PARTITION_BYTES, Cell, Ring, partition_in
 from ddb.wire.messages import Reply, Scan, ScanPage
 

@@ -1,1 +1,1 @@
-"""The process around ddb: clock, parent, scheduling, descriptors, files. Imports nothing of ddb."""
+"""The process around ddb: clock, parent, scheduling, descriptors, files."""

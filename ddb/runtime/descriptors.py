@@ -1,8 +1,8 @@
-"""File descriptors of this process: the limit in force, and the shares it is divided into.
+"""The limit of file descriptors of this process, and its shares.
 
-A process that meets its limit fails where the next descriptor happens to be needed: RocksDB cannot
-create a table, a link cannot connect. So every consumer has a share fixed at the start, and the
-shares add up to less than the limit. Only connections from outside can grow, so they take the cap.
+A process at its limit fails wherever it needs the next descriptor. RocksDB cannot create a table,
+or a link cannot connect. Every consumer therefore has a fixed share. The shares add up to less than
+the limit. Only connections from clients and gateways can grow, so they have the cap.
 """
 
 import errno
@@ -13,55 +13,61 @@ from dataclasses import dataclass
 DESCRIPTOR_CEILING = 65_536
 """The most descriptors a process asks for.
 
-Too low: clients meet the cap. Too high: a container engine's limit of a billion is taken at its
-word, and whatever walks over all possible descriptors takes seconds.
+Too low: clients meet the cap. Too high: under a container engine's limit of a billion, code that
+iterates over all possible descriptors takes seconds.
 """
 PROCESS_RESERVE = 32
-"""Descriptors for the runtime: 14 measured (streams, event loop, listening socket, signals), the
-rest for name look-ups (four threads with three each) and connections between accept and the cap.
+"""Descriptors for the runtime.
+
+Streams, event loop, listening socket and signals take 14 (measured). Name look-ups take up to 12:
+four threads with three each. The others are for connections between accept and the cap.
 
 Too low: a look-up meets the limit. Too high: clients meet the cap early under a small limit.
 """
 LINK_DESCRIPTORS = 2
 """Descriptors per link to a node: the connection, and the next one while the old one closes."""
 MEMBER_CONNECTIONS = 2
-"""Connections accepted from each other node: its link's, and the old one until it times out."""
+"""Connections that a node accepts from each other node: the present one and the previous one.
+
+The previous one stays until it times out.
+"""
 STRANGER_CONNECTIONS = 16
 """Accepted connections at once that have not sent a Hello.
 
-Too low: `ddb status` and health checks push each other out. Too high: connections that nothing is
-known about take the descriptors of gateways.
+Too low: `ddb status` and health checks displace each other. Too high: strangers take the
+descriptors of gateways.
 """
 FEWEST_GATEWAYS = 8
-"""Connections from gateways that a node must have room for, or it does not start."""
-STORE_BESIDE_TABLES = 44
-"""Descriptors of the store beside its table cache: 11 measured in an idle one (logs, manifest,
-locks, directories), 43 while 680 MB were written at full speed: RocksDB opens tables that a scan or
-a compaction needs at once even if they exceed its cache.
+"""The least connections from gateways; a node with less room does not start."""
+STORE_RESERVE = 44
+"""Descriptors of the store in addition to its table cache.
+
+An idle store takes 11 (measured): logs, manifest, locks, directories. A store that writes 680 MB at
+full speed takes 43. RocksDB opens the tables of a scan or a compaction even beyond its cache.
 
 Too low: a flush or a compaction meets the limit, and RocksDB refuses all writes from then on.
 """
 FEWEST_TABLES = 20
 """RocksDB's own lower bound for `max_open_files`."""
 MOST_TABLES = 8_192
-"""Open tables at most: at 64 MB a table half a terabyte, all open.
+"""The most open tables: half a terabyte at 64 MB per table.
 
 Too low: reads reopen tables. Too high: each open table keeps its index and filter in memory.
 """
 TABLE_SHARE = 8
-"""One of so many descriptors of the limit is for open tables.
+"""Divisor of the limit: one descriptor in eight is for open tables.
 
 Too low: gateways meet their cap. Too high: a large store under a small limit reopens tables.
 """
 
 
 class TooFewDescriptors(Exception):
-    """The limit has no room for every consumer's smallest share; a sentence for the operator."""
+    """The limit is below the sum of the least shares; the message is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeShares:
-    """How a node divides its descriptors; `tables` is RocksDB's `max_open_files`."""
+    """The shares of a node's descriptors; `tables` is RocksDB's `max_open_files`."""
 
     limit: int
     tables: int
@@ -70,7 +76,7 @@ class NodeShares:
 
 
 def raise_limit() -> int:
-    """Raise this process's soft limit as far as it may; the limit now in force."""
+    """Raise this process's soft limit as far as possible; return the limit in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTOR_CEILING
     if hard != resource.RLIM_INFINITY:
@@ -80,13 +86,13 @@ def raise_limit() -> int:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
-        # Some systems have a lower bound of their own; the old limit stays in force.
+        # Some systems have a lower maximum of their own; the old limit stays in force.
         return limit_in_force()
     return wanted
 
 
 def limit_in_force() -> int:
-    """This process's soft limit, at most `DESCRIPTOR_CEILING`."""
+    """Return this process's soft limit, at most `DESCRIPTOR_CEILING`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return DESCRIPTOR_CEILING
@@ -94,14 +100,14 @@ def limit_in_force() -> int:
 
 
 def gateway_reserve(nodes: int) -> int:
-    """Descriptors that a gateway keeps from its clients; `nodes` is how many it has links to."""
+    """Return the descriptors that a gateway with links to `nodes` nodes keeps from its clients."""
     return PROCESS_RESERVE + LINK_DESCRIPTORS * nodes
 
 
 def client_connection_limit(reserve: int) -> int:
-    """Client connections this process may have open beside `reserve` descriptors.
+    """Return the most client connections if other uses take `reserve` descriptors.
 
-    Raises `TooFewDescriptors` where that leaves none.
+    Raises `TooFewDescriptors` if that leaves none.
     """
     limit = limit_in_force()
     if limit <= reserve:
@@ -110,19 +116,19 @@ def client_connection_limit(reserve: int) -> int:
 
 
 def tables_in(limit: int) -> int:
-    """RocksDB's `max_open_files` under a limit."""
+    """Return RocksDB's `max_open_files` under a limit."""
     return min(MOST_TABLES, max(FEWEST_TABLES, limit // TABLE_SHARE))
 
 
 def node_shares(limit: int, nodes: int) -> NodeShares:
-    """How a node of a cluster of `nodes` divides `limit`. Raises `TooFewDescriptors`."""
+    """Divide `limit` for a node of a cluster of `nodes`. Raises `TooFewDescriptors`."""
     tables = tables_in(limit)
     peers = (nodes - 1) * (LINK_DESCRIPTORS + MEMBER_CONNECTIONS)
-    reserve = PROCESS_RESERVE + STORE_BESIDE_TABLES + tables + peers + STRANGER_CONNECTIONS
+    reserve = PROCESS_RESERVE + STORE_RESERVE + tables + peers + STRANGER_CONNECTIONS
     room = limit - reserve
     if room < FEWEST_GATEWAYS:
         fixed = reserve - tables + FEWEST_GATEWAYS
-        # Tables take a share of the limit, so the limit that suffices is larger than the gap.
+        # Tables take a share of the limit, so a sufficient limit exceeds the sum of the others.
         enough = max(fixed + FEWEST_TABLES, -(-fixed * TABLE_SHARE // (TABLE_SHARE - 1)))
         raise TooFewDescriptors(_too_few(limit, enough))
     # The other half is for bursts of the store.
@@ -130,9 +136,9 @@ def node_shares(limit: int, nodes: int) -> NodeShares:
 
 
 def exhausted(error: BaseException | str) -> bool:
-    """Whether an error says that the process or the machine has no descriptor left.
+    """Return True if an error means that the process or machine has no descriptor left.
 
-    RocksDB's errors carry the system's message alone.
+    Errors of RocksDB have the system's message, and no number.
     """
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return True

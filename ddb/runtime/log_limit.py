@@ -1,8 +1,8 @@
-"""How often a process may log the same thing: one line per cause, then a count after a minute.
+"""The rate limit of the log: one line per cause, then a count after a minute.
 
-A stranger, a client or a peer can cause some lines at will, and logs lie in the file system of the
-data. So the bound is on every line: a line names its cause with `extra=cause(...)`, or its place in
-the source is its cause.
+A stranger, a client or a peer can cause some lines at will. Logs share the file system with the
+data. The limit therefore applies to every line. A line names its cause with `extra=cause(...)`.
+Without that, its place in the source is its cause.
 """
 
 import logging
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from types import TracebackType
 
 LOG_WINDOW_S = 60.0
-"""Seconds over which lines of one cause are counted.
+"""Seconds for which the limit counts the lines of one cause.
 
 Too low: a flood writes more. Too high: the count comes long after the flood.
 """
 LINES_PER_CAUSE = 1
-"""Lines per window of a cause that outsiders control, and of one traceback."""
+"""Lines per window of a named cause, or of one traceback."""
 LINES_PER_PLACE = 10
 """Lines per window from a place in the source that names no cause.
 
@@ -34,13 +34,16 @@ _OVERFLOW = "more causes than are counted"
 
 
 def cause(name: str) -> dict[str, str]:
-    """The `extra` of a line that an outsider can cause at will; lines of one name are counted."""
+    """Return the `extra` of a line that an outsider can cause at will.
+
+    All lines with one name count together.
+    """
     return {"cause": name}
 
 
 @dataclass(slots=True)
 class _Window:
-    """Lines of one cause since `began`; `first` is the line to repeat with their count."""
+    """The lines of one cause since `began`; the count repeats the line `first`."""
 
     began: float
     first: logging.LogRecord
@@ -49,7 +52,7 @@ class _Window:
 
 
 class LogLimit:
-    """Decides which records are written. Time is an argument, in seconds."""
+    """Decides which records to write. Time is an argument, in seconds."""
 
     def __init__(self) -> None:
         self._windows: dict[str, _Window] = {}
@@ -57,7 +60,7 @@ class LogLimit:
         self._lock = threading.Lock()
 
     def admit(self, record: logging.LogRecord, now: float) -> bool:
-        """Whether to write this record; one that is not written is counted."""
+        """Return True to write this record. False: it only counts."""
         name, most = _cause(record)
         with self._lock:
             if name not in self._windows and len(self._windows) >= MOST_CAUSES:
@@ -72,12 +75,12 @@ class LogLimit:
             return False
 
     def due(self, now: float) -> list[logging.LogRecord]:
-        """End the windows that are over; a record with the count of each that suppressed lines."""
+        """End the expired windows; return a record with the count of each suppressed cause."""
         with self._lock:
             return list(self._close(now - LOG_WINDOW_S))
 
     def all_due(self) -> list[logging.LogRecord]:
-        """As `due`, of every window: the process stops."""
+        """End every window, since the process stops; return records like `due`."""
         return self.due(float("inf"))
 
     def _close(self, began_before: float) -> Iterator[logging.LogRecord]:
@@ -104,7 +107,7 @@ def _cause(record: logging.LogRecord) -> tuple[str, int]:
 
 
 def _origin(trace: TracebackType | None) -> str:
-    """Where an exception was raised: two defects behind one log line are two causes."""
+    """Return the place that raised: two defects behind one log line are two causes."""
     if trace is None:
         return ""
     while trace.tb_next is not None:

@@ -11,18 +11,21 @@ from ddb.runtime.log_file import LogFile
 from ddb.runtime.log_limit import LogLimit
 
 COUNTS_EVERY_S = 5.0
-"""Seconds between two looks for windows that are over.
+"""Seconds between two checks for expired windows.
 
-Too low: an idle process wakes for nothing. Too high: counts come late.
+Too low: an idle process wakes without need. Too high: counts come late.
 """
 
 
 class LogRefused(Exception):
-    """The log file cannot be written; the message is a sentence for the operator."""
+    """The log file is not writable; the message is for the operator."""
 
 
 class ProcessLog(logging.Handler):
-    """Writes what `limit` admits to standard error, and begins a new `file` in time."""
+    """Writes the records that `limit` admits to standard error.
+
+    `file`: the log file behind standard error, or None. The handler limits its size.
+    """
 
     def __init__(
         self, limit: LogLimit, file: LogFile | None, now: Callable[[], float] = time.monotonic
@@ -34,7 +37,7 @@ class ProcessLog(logging.Handler):
         self._now = now
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called by `logging`, under the handler's lock."""
+        """Write one record. `logging` calls this under the handler's lock."""
         if self._limit.admit(record, self._now()):
             self._write(record)
 
@@ -43,7 +46,7 @@ class ProcessLog(logging.Handler):
         self._write_all(self._limit.due(self._now()))
 
     def close(self) -> None:
-        """Called by `logging` at the end of the process: no count may be lost."""
+        """Write all counts. `logging` calls this at the end of the process."""
         self._write_all(self._limit.all_due())
         super().close()
 
@@ -63,7 +66,7 @@ class ProcessLog(logging.Handler):
             sys.stderr.write(line)
             sys.stderr.flush()
         except (OSError, TypeError, ValueError):
-            # A full disk, a closed terminal, or arguments that do not fit their line.
+            # The disk is full, the terminal is closed, or the arguments do not fit the line.
             self.handleError(record)
 
     def __repr__(self) -> str:
@@ -73,14 +76,14 @@ class ProcessLog(logging.Handler):
 def start_log(path: Path | None) -> ProcessLog:
     """Send every log line of this process to standard error, or to the file at `path`.
 
-    Raises `LogRefused` where that file cannot be written.
+    Raises `LogRefused` if that file is not writable.
     """
     try:
         file = None if path is None else LogFile(path)
     except OSError as error:
         raise LogRefused(
             f"the log {path} cannot be written: {error.strerror}. The process does not start, and"
-            " no data is affected. Choose another with --log-file, or leave it away"
+            " no data is affected. Choose another file with --log-file, or omit the option"
         ) from error
     handler = ProcessLog(LogLimit(), file)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -88,6 +91,6 @@ def start_log(path: Path | None) -> ProcessLog:
 
 
 def keep_counts(handler: ProcessLog) -> None:
-    """Have the running loop write the counts that are due, every few seconds."""
+    """Write due counts now, and every few seconds on the running loop."""
     handler.write_counts()
     asyncio.get_running_loop().call_later(COUNTS_EVERY_S, keep_counts, handler)

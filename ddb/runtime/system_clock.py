@@ -6,14 +6,17 @@ from functools import partial
 
 
 class SystemClock:
-    """Time of this machine. Where the system has one, a clock that runs through suspension."""
+    """The time of this machine.
+
+    If the system has such a clock, it also runs while the machine sleeps.
+    """
 
     def __init__(self) -> None:
         source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        # No method: it is asked the time nine times per change, and a call costs more than that.
+        # Not a method: a change reads the time nine times, and a call costs more than the read.
         self.now: Callable[[], float] = partial(time.clock_gettime, source)
-        """Seconds since boot."""
+        """Return the seconds since boot."""
 
     def wall_ms(self) -> int:
-        """Milliseconds since the epoch."""
+        """Return the milliseconds since the epoch."""
         return time.time_ns() // 1_000_000

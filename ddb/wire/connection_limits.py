@@ -1,8 +1,10 @@
-"""Which accepted connections a node keeps: each kind of caller has a share, and silence ends one.
+"""The accepted connections that a node keeps.
+
+Each kind of caller has a share, and silence ends a connection.
 
 A *stranger* has not sent a Hello yet; a *member* is another node; every other introduced caller is
-a gateway. Strangers push out only strangers, gateways only gateways, so nothing that is not
-introduced can take the connection of what is.
+a gateway. Strangers displace only strangers, and gateways only gateways. A caller without a Hello
+therefore cannot take the place of a caller with one.
 """
 
 from collections.abc import Iterator
@@ -12,27 +14,27 @@ from typing import Generic, Protocol, TypeVar
 from ddb.runtime.descriptors import MEMBER_CONNECTIONS, STRANGER_CONNECTIONS
 
 STRANGER_TIMEOUT_S = 2.0
-"""Seconds for a Hello. A link sends it at once.
+"""Seconds until a Hello must arrive. A link sends it at once.
 
 Too low: a caller on a slow machine never connects. Too high: silent strangers fill their share.
 """
 IDLE_TIMEOUT_S = 30.0
-"""Seconds without any byte after which an introduced caller has vanished: links ping every 0.1 s.
+"""Seconds without a byte after which a caller counts as gone. Links ping every 0.1 s.
 
-Too low: a caller that was paused connects again for nothing. Too high: dead callers take room.
+Too low: a paused caller loses its connection without need. Too high: dead callers take descriptors.
 """
 SILENT_S = 2.0
-"""Seconds without any byte after which a gateway at the limit gives way to a new one.
+"""Seconds without a byte after which a gateway at the limit gives way to a new one.
 
-Too low: a busy gateway loses its connection to a restarted one. Too high: gateways that vanished
-keep new ones from connecting. A link gives up a connection after 1 s of silence.
+Too low: a busy gateway loses its connection to a restarted one. Too high: dead gateways keep new
+ones from connecting. A link replaces its connection after 1 s of silence.
 """
 _MANY = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many strangers and gateways may be connected at once; members have room by name."""
+    """The most connections of strangers and of gateways; `members` are the names of other nodes."""
 
     strangers: int = STRANGER_CONNECTIONS
     gateways: int = _MANY
@@ -49,7 +51,7 @@ C = TypeVar("C", bound=Tracked)
 
 
 class Connections(Generic[C]):
-    """The open connections by kind. Each method returns what the listener must close."""
+    """The open connections by kind. Methods return the connections that the listener must close."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
@@ -59,7 +61,7 @@ class Connections(Generic[C]):
         self._members: dict[C, str] = {}
 
     def opened(self, connection: C, now: float) -> C | None:
-        """Take a new connection; the oldest stranger where there are too many."""
+        """Add a stranger; return the oldest stranger if there are too many."""
         self._strangers[connection] = now
         if len(self._strangers) <= self._limits.strangers:
             return None
@@ -68,7 +70,7 @@ class Connections(Generic[C]):
         return oldest
 
     def introduced(self, connection: C, caller: str, now: float) -> C | None:
-        """Take a stranger as `caller`; the connection that has no room, perhaps this one."""
+        """Count a stranger as `caller`; return the connection to close, perhaps this one."""
         if self._strangers.pop(connection, None) is None:
             return None
         if caller in self._limits.members:
@@ -83,13 +85,13 @@ class Connections(Generic[C]):
         return surplus
 
     def closed(self, connection: C) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._strangers.pop(connection, None)
         self._gateways.pop(connection, None)
         self._members.pop(connection, None)
 
     def overdue(self, now: float) -> Iterator[tuple[C, str]]:
-        """The connections that have been silent for too long, each with the reason."""
+        """Yield the connections that have been silent for too long, each with the reason."""
         for stranger, opened_at in self._strangers.items():
             if now - opened_at >= STRANGER_TIMEOUT_S:
                 yield stranger, f"no Hello within {STRANGER_TIMEOUT_S:.0f} s"
@@ -98,7 +100,7 @@ class Connections(Generic[C]):
                 yield connection, f"no byte for {IDLE_TIMEOUT_S:.0f} s"
 
     def forgive(self, seconds: float) -> None:
-        """Do not count seconds during which this process itself did not run."""
+        """Subtract a time in which this process did not run from every silence."""
         for stranger in self._strangers:
             self._strangers[stranger] += seconds
         for connection in (*self._gateways, *self._members):

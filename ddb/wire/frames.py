@@ -1,13 +1,13 @@
-"""Frames: how messages lie in a byte stream.
+"""Frames: the layout of messages in a byte stream.
 
-    length        4 bytes   of what follows the length
+    length        4 bytes   of all fields below, in bytes
     correlation   4 bytes   chosen by the caller, repeated in the reply
     time          8 bytes   microseconds on the callee's clock: in a request the deadline,
-                            in a reply the moment of answering
-    message       the rest  msgpack
+                            in a reply the time of the reply
+    message       remaining msgpack
 
-A length is checked before anything is read or decoded, so a peer that talks garbage costs one
-closed connection and no memory.
+The reader checks the length before it reads or decodes anything. A peer that sends garbage costs
+one closed connection and no memory.
 """
 
 import struct
@@ -19,7 +19,11 @@ import msgspec
 from ddb.wire.messages import Reply, Request
 
 MAX_FRAME_BYTES = 8 * 1024 * 1024
-"""Bytes; senders keep batches far below."""
+"""Bytes of a frame.
+
+Lower: large batches close their connection. Higher: one peer can make this process allocate more.
+Senders limit their batches to a fraction.
+"""
 
 _HEAD = struct.Struct(">IIQ")
 _AFTER_LENGTH = _HEAD.size - 4
@@ -28,36 +32,36 @@ T = TypeVar("T", Request, Reply)
 
 
 class DamagedFrame(Exception):
-    """The stream cannot be understood from here on; the connection must be closed."""
+    """The stream has bytes that are no frame; the reader's owner closes the connection."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def frame(correlation: int, time: float, message: Request | Reply) -> bytes:
-    """One message as bytes; `time` in seconds on the callee's clock."""
+    """Encode one message; `time` is in seconds on the callee's clock."""
     payload = _encode(message)
     return _HEAD.pack(_AFTER_LENGTH + len(payload), correlation, int(time * 1e6)) + payload
 
 
 class FrameReader(Generic[T]):
-    """Cuts a stream into messages of one union type."""
+    """Splits a stream into messages of one union type."""
 
-    __slots__ = ("_decode", "_rest")
+    __slots__ = ("_decode", "_partial")
 
     def __init__(self, kind: object) -> None:
-        self._rest = b""
+        self._partial = b""
         decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
         self._decode: Callable[[memoryview], T] = decoder.decode
 
     def feed(self, data: bytes) -> Iterator[tuple[int, float, T]]:
-        """Yield (correlation, time in seconds, message) for each frame that is complete.
+        """Yield (correlation, time in seconds, message) for each complete frame.
 
         Raises `DamagedFrame`.
         """
-        if self._rest:
-            data = self._rest + data
-        whole, decode = memoryview(data), self._decode
+        if self._partial:
+            data = self._partial + data
+        view, decode = memoryview(data), self._decode
         at, end = 0, len(data)
         try:
             while end - at >= _HEAD.size:
@@ -68,8 +72,8 @@ class FrameReader(Generic[T]):
                 if end < after:
                     break
                 at = after
-                yield correlation, micros / 1e6, decode(whole[start:after])
+                yield correlation, micros / 1e6, decode(view[start:after])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DamagedFrame(str(error)) from error
         finally:
-            self._rest = data[at:]
+            self._partial = data[at:]

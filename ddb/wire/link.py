@@ -1,14 +1,11 @@
-"""The calling end of the wire: one connection to one node, kept, watched and pipelined.
+"""The calling end of the wire: a lasting, pipelined connection to one node.
 
-Deadlines cross the wire on the callee's clock. Every reply carries that clock's reading, which is
-a lower bound of what it reads when the reply arrives; the greatest recent bound turns a local
-deadline into one that the callee reaches no later than the caller does. So a request that lay in
-a socket while its reader was paused is dead on arrival, with no wall clock in it.
+A link connects again by itself, pings the node, and decides when it counts as silent. Deadlines
+cross the wire on the callee's clock (`peer_clock`).
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from ddb.runtime.descriptors import exhausted
@@ -25,40 +22,68 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
+from ddb.wire.peer_clock import PeerClock
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
 from ddb.wire.resolver import Host
 
 log = logging.getLogger(__name__)
 
 PING_INTERVAL_S = 0.1
+"""Seconds between pings. Lower: idle links cost CPU. Higher: callers notice a silent node later."""
 SUSPECT_AFTER_S = 0.25
-"""Seconds without any frame, though pinged."""
+"""Seconds without a frame after which a node counts as SUSPECT.
+
+Lower: a node that misses two pings loses its requests. Higher: requests go to a silent node.
+"""
 RECONNECT_AFTER_S = 1.0
-"""Seconds of silence after which a connection is replaced by a new one."""
+"""Seconds of silence after which a link replaces its connection.
+
+Lower: a paused node costs a new connection. Higher: a link stays on a dead connection for longer.
+"""
 SWEEP_INTERVAL_S = 0.01
+"""Seconds between two checks for silent requests.
+
+Lower: a busy process spends more CPU on them. Higher: a request ends later than its timeout.
+"""
 PROBE_AFTER_S = 2 * SWEEP_INTERVAL_S
-"""Seconds that a request waits before a peer is pinged that has not been heard of meanwhile."""
+"""Seconds of silence during a request after which the link pings the node at once.
+
+Lower: slow replies cause extra pings. Higher: an idle node may not reply before the timeout.
+"""
 OWN_STALL_S = 3 * SWEEP_INTERVAL_S
-"""Seconds of this process's own absence that are not held against peers: with the sweep before
-them less than anybody's patience."""
+"""Seconds between two sweeps that show a pause of this process; no peer caused it.
+
+Lower: a late sweep hides a silent peer. Higher: the pause alone ends requests. One sweep and this
+pause are together shorter than any timeout.
+"""
 HARD_TIMEOUT_FACTOR = 3.0
-"""How many times its patience a request may wait on a peer that answers others."""
+"""Multiple of its timeout that a request may wait for a node that replies to others.
+
+Lower: requests that wait for a flush end too early. Higher: a lost request uses up its budget.
+"""
 RECONNECT_DELAYS_S = (0.05, 0.1, 0.2, 0.4)
+"""Seconds before the first, second, third and each further attempt to connect.
+
+Lower: a dead node costs CPU. Higher: a node that returns waits for its requests.
+"""
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
-MAX_CLOCK_BOUNDS = 16
+"""Bytes of requests that a node may leave unread before the link closes its connection.
+
+Lower: a burst of handoff batches closes the connection. Higher: a stopped node costs memory.
+"""
 MOST_CORRELATION = 0xFFFFFFFF
 """The greatest correlation that a frame can carry."""
 
 
 Waiting = tuple[asyncio.Future[Reply], float, float, float]
-"""One request on its way: its future, when it was sent, its deadline, the patience with it."""
+"""One request in flight: its future, the time of sending, its deadline, its timeout in seconds."""
 
 
-Judge = Callable[[Welcome | Unwelcome], str]
-"""Why not to talk to the callee that has answered so; empty where one may."""
+Greeted = Callable[[Welcome | Unwelcome], str]
+"""Decides on a reply to Hello: returns the objection to this callee, or an empty string."""
 
 
-def _take(_: Welcome | Unwelcome) -> str:
+def _no_objection(_: Welcome | Unwelcome) -> str:
     return ""
 
 
@@ -72,75 +97,74 @@ class Link:
         port: int,
         hello: Hello,
         clock: Clock,
-        judge: Judge = _take,
+        greeted: Greeted = _no_objection,
     ) -> None:
-        """`judge` is asked about each answer to `hello`."""
+        """`greeted` decides on each reply to `hello`."""
         self.name = name
         self.requests = 0
         self.condition = Condition.DOWN
-        """As `Transport.condition`: the connection's, worsened by what the node says of itself."""
+        """See `Transport.condition`. The node's reports can only worsen it."""
         self.transport: asyncio.Transport | None = None
-        """The present connection."""
+        """The present connection; None while there is none."""
         self._condition = Condition.DOWN
         self._voting = False
         self._disk = DiskState.HEALTHY
         self._host = Host(host)
         self._port = port
         self._hello = hello
-        self._judge = judge
+        self._greeted = greeted
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, Waiting] = {}
         self._correlation = 0
         self._out: list[bytes] = []
-        self._heard = 0.0
-        self._pinged = 0.0
-        self._bounds: deque[float] = deque(maxlen=MAX_CLOCK_BOUNDS)
-        self._offset = 0.0
+        self._received_at = 0.0
+        self._pinged_at = 0.0
+        self._peer_clock = PeerClock()
         self._sweeping = False
-        self._swept = 0.0
+        self._swept_at = 0.0
         self._nudged = asyncio.Event()
         self._task = self._loop.create_task(self._keep())
         self._task.add_done_callback(self._ended)
         self._complaint = ""
 
-    def ask(self, request: Request, deadline: float, patience: float) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
+    def ask(self, request: Request, deadline: float, timeout_s: float) -> asyncio.Future[Reply]:
+        """See `Transport.ask`."""
         future: asyncio.Future[Reply] = self._loop.create_future()
         if self.transport is None or self._condition is Condition.DOWN:
             future.set_exception(Unreachable(f"{self.name} is not connected"))
             return future
         self.requests += 1
-        self._send(request, future, deadline, patience)
+        self._send(request, future, deadline, timeout_s)
         return future
 
     def nudge(self) -> None:
-        """The peer is there, as it has just connected to us: connect without further delay."""
+        """Connect without further delay: the peer has just connected to this process."""
         self._nudged.set()
 
     def close(self) -> None:
-        """Cut the connection and do not make another."""
+        """Close the connection for good."""
         self._task.cancel()
         self._host.close()
         self.lost("closed")
 
     def __repr__(self) -> str:
-        return f"<Link {self.name} {self.condition.name} {len(self._waiting)} waiting>"
+        return f"<Link {self.name} {self.condition.name} {len(self._waiting)} in flight>"
 
     def _send(
-        self, request: Request, future: asyncio.Future[Reply], deadline: float, patience: float
+        self, request: Request, future: asyncio.Future[Reply], deadline: float, timeout_s: float
     ) -> None:
-        # Zero is for what the node sends unasked.
+        # The node sends its notices with correlation 0.
         self._correlation = correlation = (self._correlation % MOST_CORRELATION) + 1
         now = self._clock.now()
-        self._waiting[correlation] = (future, now, deadline, patience)
+        self._waiting[correlation] = (future, now, deadline, timeout_s)
         out = self._out
         if not out:
             self._loop.call_soon(self._flush)
-        out.append(frame(correlation, max(0.0, deadline + self._offset), request))
+        out.append(frame(correlation, max(0.0, deadline + self._peer_clock.offset_s), request))
         if not self._sweeping:
             self._sweeping = True
-            self._swept = now
+            self._swept_at = now
             self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def _flush(self) -> None:
@@ -151,61 +175,64 @@ class Link:
             return
         transport.write(data)
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self.lost("it does not read what it is sent")
+            self.lost("it does not read its requests")
 
     def _sweep(self) -> None:
         self._sweeping = False
         now = self._clock.now()
-        if now - self._swept > OWN_STALL_S:
-            # It was this process that did not listen: what peers sent meanwhile is still unread.
-            self._heard = max(self._heard, now)
-        self._swept = now
+        if now - self._swept_at > OWN_STALL_S:
+            # This process was paused: it has not yet read the frames that peers sent meanwhile.
+            self._received_at = max(self._received_at, now)
+        self._swept_at = now
         silent = []
         longest = 0.0
-        for correlation, (_, sent, deadline, patience) in self._waiting.items():
+        for correlation, (_, sent, deadline, timeout_s) in self._waiting.items():
             waited = now - sent
-            quiet = min(waited, now - self._heard)
+            quiet = min(waited, now - self._received_at)
             longest = max(longest, quiet)
-            if quiet >= patience or waited >= patience * HARD_TIMEOUT_FACTOR or now >= deadline:
+            if quiet >= timeout_s or waited >= timeout_s * HARD_TIMEOUT_FACTOR or now >= deadline:
                 silent.append(correlation)
-                if quiet >= patience and self._condition is Condition.UP:
+                if quiet >= timeout_s and self._condition is Condition.UP:
                     self._believe(Condition.SUSPECT, self._voting)
         for correlation in silent:
             future = self._waiting.pop(correlation)[0]
             if not future.done():
-                future.set_exception(Silent(f"{self.name} did not answer"))
-        if longest >= PROBE_AFTER_S and self._pinged <= self._heard and self.transport is not None:
-            # Between pings an idle peer has nothing to say, and that is not yet silence.
+                future.set_exception(Silent(f"{self.name} did not reply"))
+        if (
+            longest >= PROBE_AFTER_S
+            and self._pinged_at <= self._received_at
+            and self.transport is not None
+        ):
+            # Between pings an idle peer sends nothing, and that is not yet silence.
             self._ping(now)
         if self._waiting and not self._sweeping:
             self._sweeping = True
             self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def received(self, data: bytes, reader: FrameReader[Reply]) -> None:
-        """Bytes arrived. Raises `DamagedFrame`."""
-        now = self._heard = self._clock.now()
+        """Process bytes from the node. Raises `DamagedFrame`."""
+        now = self._received_at = self._clock.now()
         if self._condition is Condition.SUSPECT:
             self._believe(Condition.UP, self._voting)
-        take, newest = self._waiting.pop, None
-        for correlation, their_time, reply in reader.feed(data):
-            newest = their_time
-            waiting = take(correlation, None)
+        pop, newest = self._waiting.pop, None
+        for correlation, callee_time, reply in reader.feed(data):
+            newest = callee_time
+            waiting = pop(correlation, None)
             if waiting is None:
                 if type(reply) is DiskNotice:
                     self._noticed(reply)
             elif not waiting[0].done():
                 waiting[0].set_result(reply)
         if newest is not None:
-            # The last reply's reading is the greatest, so the tightest bound of them all.
-            self._bounds.append(newest - now)
-            self._offset = max(self._bounds)
+            # The last reply has the greatest time, and so the tightest bound.
+            self._peer_clock.observe(newest, now)
 
     def lost(self, reason: str) -> None:
-        """The connection is of no more use: whoever waits on it is told."""
+        """Drop the connection and end its requests as `Silent`."""
         transport, self.transport = self.transport, None
         self._disk = DiskState.HEALTHY
         self._believe(Condition.DOWN, voting=False)
-        self._bounds.clear()
+        self._peer_clock.reset()
         self._out.clear()
         if transport is not None:
             transport.abort()
@@ -217,7 +244,7 @@ class Link:
         for future, *_ in waiting.values():
             if not future.done():
                 future.set_exception(reason)
-                # Whoever gave up on this request no longer looks at its end.
+                # A caller that has given up does not read the exception; asyncio would log it.
                 future.exception()
 
     def _noticed(self, notice: DiskNotice) -> None:
@@ -233,7 +260,12 @@ class Link:
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.critical("the link to %s is dead", self.name, exc_info=error)
+            log.critical(
+                "the link to %s has failed. This process sends that node no more requests; no data"
+                " is affected. Restart this process and report the error below",
+                self.name,
+                exc_info=error,
+            )
 
     async def _keep(self) -> None:
         attempt = 0
@@ -249,8 +281,9 @@ class Link:
                 if exhausted(error):
                     self._complain(
                         f"no file descriptor is left to connect to {self.name}, which counts as"
-                        " down meanwhile. Requests that need it may get a 503. The connection is"
-                        " tried again until it succeeds; raise the limit (`ulimit -n`)"
+                        " down meanwhile. No data is affected, but requests that need it may get a"
+                        " 503. The link tries again until it connects; raise the limit (`ulimit"
+                        " -n`)"
                     )
             await self._pause(RECONNECT_DELAYS_S[min(attempt, len(RECONNECT_DELAYS_S) - 1)])
             attempt += 1
@@ -261,25 +294,27 @@ class Link:
             async with asyncio.timeout(seconds):
                 await self._nudged.wait()
         except TimeoutError:
-            pass  # Nobody knows any better: time to try again.
+            pass  # The node has not connected to this process: try again.
 
     async def _connect(self) -> None:
-        self._bounds.clear()
-        self._offset = 0.0
+        self._peer_clock.reset()
         self.transport = await self._opened()
-        self._heard = self._clock.now()
-        greeted: asyncio.Future[Reply] = self._loop.create_future()
-        # The callee's clock is not known yet; a greeting does nothing that could come too late.
-        self._send(self._hello, greeted, self._heard + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
-        welcome = await greeted
+        self._received_at = self._clock.now()
+        greeting: asyncio.Future[Reply] = self._loop.create_future()
+        # The callee's clock has no bound yet. A Hello that arrives late does no harm.
+        self._send(self._hello, greeting, self._received_at + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
+        welcome = await greeting
         if self.transport is None:
-            raise Unreachable("it was lost while it said hello")
-        objection = self._judge(welcome) if isinstance(welcome, Welcome | Unwelcome) else ""
+            raise Unreachable("the connection was lost during the handshake")
+        objection = self._greeted(welcome) if isinstance(welcome, Welcome | Unwelcome) else ""
         if isinstance(welcome, Unwelcome):
-            self._complain(f"{self.name} refuses us: {welcome.reason}")
+            self._complain(f"{self.name} refuses this process: {welcome.reason}")
             raise Unreachable(welcome.reason)
         if not isinstance(welcome, Welcome) or welcome.name != self.name:
-            self._complain(f"{self._host.name}:{self._port} answers, but is not {self.name}")
+            self._complain(
+                f"the process at {self._host.name}:{self._port} is not {self.name}, which counts as"
+                " down meanwhile. No data is affected. Correct the list of nodes or the ports"
+            )
             raise Unreachable("another process than expected")
         if objection:
             self._complain(objection)
@@ -287,7 +322,7 @@ class Link:
         self._believe(Condition.UP, self._voting)
 
     async def _opened(self) -> asyncio.Transport:
-        """A connection to the first of the host's addresses that takes one. Raises OSError."""
+        """Connect to the first of the host's addresses that accepts. Raises `OSError`."""
         refusal = OSError(f"{self._host.name} has no address")
         for address in await self._host.addresses():
             try:
@@ -306,18 +341,18 @@ class Link:
         self._complaint = complaint
 
     async def _watch(self) -> None:
-        """Ping until the connection is lost or has been silent too long."""
+        """Ping until the connection is lost or silent for too long. Raises `Silent`."""
         while self.transport is not None:
             now = self._clock.now()
-            if now - self._heard >= RECONNECT_AFTER_S:
+            if now - self._received_at >= RECONNECT_AFTER_S:
                 raise Silent("silent")
-            if now - self._heard >= SUSPECT_AFTER_S and self._condition is Condition.UP:
+            if now - self._received_at >= SUSPECT_AFTER_S and self._condition is Condition.UP:
                 self._believe(Condition.SUSPECT, self._voting)
             self._ping(now)
             await asyncio.sleep(PING_INTERVAL_S)
 
     def _ping(self, now: float) -> None:
-        self._pinged = now
+        self._pinged_at = now
         pong: asyncio.Future[Reply] = self._loop.create_future()
         pong.add_done_callback(self._ponged)
         self._send(Ping(), pong, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
@@ -332,7 +367,13 @@ class Link:
 
 
 def believed(condition: Condition, voting: bool, disk: DiskState) -> Condition:
-    """The condition of a node, from its connection's and what it says of itself."""
+    """Return the condition of a node.
+
+    Args:
+        condition: The condition of the connection.
+        voting: True if the node reports that it votes. False: it is at best SUSPECT.
+        disk: The state of its disk, as the node reports it.
+    """
     if condition is not Condition.UP:
         return condition
     if not voting or disk is DiskState.STALLED:
@@ -341,7 +382,7 @@ def believed(condition: Condition, voting: bool, disk: DiskState) -> Condition:
 
 
 class _Calling(asyncio.Protocol):
-    """The asyncio face of a link's present connection; outlived by the link."""
+    """The asyncio protocol of one connection; its link lives on."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -358,7 +399,7 @@ class _Calling(asyncio.Protocol):
         try:
             link.received(data, self._reader)
         except DamagedFrame as error:
-            link.lost(f"not understood: {error}")
+            link.lost(f"damaged frame: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._link.transport in (None, self._transport):

@@ -1,7 +1,7 @@
 """The accepting end of the wire: frames in, a handler in between, frames out.
 
-This is a node's message path. Replies of one loop tick leave in one write, and a request that can
-be answered at once costs no task.
+This is a node's message path. Replies of one loop tick leave in one write. A request whose reply
+is there at once costs no task.
 """
 
 import asyncio
@@ -33,32 +33,43 @@ from ddb.wire.ports import Clock, Handler
 log = logging.getLogger(__name__)
 
 MAX_UNREAD_BYTES = 32 * 1024 * 1024
-"""Bytes of replies a caller may leave unread before its connection is closed."""
+"""Bytes of replies that a caller may leave unread before the listener closes its connection.
+
+Lower: a caller that is busy with a large LIST loses its connection. Higher: stopped callers cost
+memory.
+"""
 MAX_REQUESTS_IN_FLIGHT = 4_000
-"""Requests in progress per connection; more are refused before anything is done. Too low: a gateway
-with many clients is refused for nothing. Too high: what a node begins, it ends too late."""
+"""Requests in flight per connection; the listener refuses further ones.
+
+Lower: a gateway with many clients gets refusals without need. Higher: the node begins requests that
+end after their deadline.
+"""
 SWEEP_EVERY_S = 0.5
-"""Seconds between two looks for connections that are silent for too long.
+"""Seconds between two checks for connections that are silent for too long.
 
 Too low: an idle node wakes for nothing. Too high: strangers stay longer than their timeout.
 """
 OWN_STALL_S = 3 * SWEEP_EVERY_S
-"""Seconds between two sweeps after which it was this process that did not run."""
-KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-"""The kernel probes a connection after 10 s of silence, and ends it after three lost probes.
+"""Seconds between two sweeps that show a pause of this process.
 
-Too low: a network that fails for seconds ends idle connections. Too high: callers whose machine
-has gone keep their descriptors. The idle timeout ends those whose machine still answers.
+Lower: a late sweep extends the timeouts of silent callers. Higher: a pause closes connections of
+callers that were not silent.
+"""
+KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""The kernel probes a connection after 10 s of silence, and closes it after three lost probes.
+
+Too low: a network failure of seconds closes idle connections. Too high: callers whose machine is
+down keep their descriptors. The idle timeout closes those whose machine still replies.
 """
 
 UNASKED = 0
-"""The correlation of what answers no request: a link numbers its requests from 1."""
+"""The correlation of a notice; a link numbers its requests from 1."""
 
 Greet = Callable[[Hello], Coroutine[Any, Any, Welcome | Unwelcome]]
 
 
 class Listener:
-    """Serves connections with one handler."""
+    """Accepts connections and serves them with one handler."""
 
     def __init__(
         self,
@@ -71,26 +82,26 @@ class Listener:
         self.greet = greet
         self.clock = clock
         self.open: dict[Serving, None] = {}
-        """Open connections in the order of their opening: a simulated run must be repeatable."""
+        """Open connections, oldest first: a fixed order makes a simulated run repeatable."""
         self.connections: Connections[Serving] = Connections(limits)
-        self._swept = clock.now()
+        self._swept_at = clock.now()
         self._sweeping: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Raises OSError where the port is taken."""
+        """Listen. Raises `OSError` if the port is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Serving(self), host, port)
-        self._swept = self.clock.now()
+        self._swept_at = self.clock.now()
         self._sweeping = loop.call_later(SWEEP_EVERY_S, self._sweep)
 
     def announce(self, notice: DiskNotice) -> None:
-        """Send a notice to every caller."""
+        """Send a notice to every caller that has sent its Hello."""
         for serving in self.open:
             serving.announce(notice)
 
     def stop(self) -> None:
-        """Stop listening and cut every connection."""
+        """Stop listening, and close every connection."""
         if self._server is not None:
             self._server.close()
         if self._sweeping is not None:
@@ -100,10 +111,10 @@ class Listener:
 
     def _sweep(self) -> None:
         now = self.clock.now()
-        if now - self._swept > OWN_STALL_S:
-            # What callers sent meanwhile is still unread.
-            self.connections.forgive(now - self._swept)
-        self._swept = now
+        if now - self._swept_at > OWN_STALL_S:
+            # This process has not yet read the bytes that callers sent meanwhile.
+            self.connections.forgive(now - self._swept_at)
+        self._swept_at = now
         for serving, reason in list(self.connections.overdue(now)):
             serving.close(reason)
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_EVERY_S, self._sweep)
@@ -121,7 +132,7 @@ class Serving(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._out: list[bytes] = []
-        self._at_once = 0
+        self._in_flight = 0
         self._tasks: set[asyncio.Future[Reply]] = set()
         self._caller: Hello | None = None
         self._greeting: asyncio.Task[Welcome | Unwelcome] | None = None
@@ -139,7 +150,10 @@ class Serving(asyncio.Protocol):
             oldest.close("too many connections without a Hello; the oldest gives way")
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Called by the loop. What is in progress goes on: its effects are owed to the cell."""
+        """Called by the loop.
+
+        Requests in flight continue, since the cell's other nodes may depend on their effects.
+        """
         self._listener.open.pop(self, None)
         self._listener.connections.closed(self)
         self._transport = None
@@ -153,17 +167,17 @@ class Serving(asyncio.Protocol):
                     return
                 self._dispatch(correlation, deadline, request, now)
         except DamagedFrame as error:
-            self.close(f"not understood: {error}")
+            self.close(f"damaged frame: {error}")
 
     def announce(self, notice: DiskNotice) -> None:
-        """Send a notice, unless this is a stranger."""
+        """Send a notice, unless the caller is a stranger."""
         if self._caller is not None:
             self._reply(UNASKED, notice)
 
     def close(self, reason: str) -> None:
-        """Cut this connection and nothing else."""
+        """Close this connection; requests in flight continue."""
         if self._transport is not None:
-            caller = self._named()
+            caller = self._caller_name()
             # A reason may quote what the caller sent.
             kind = cause(f"close {caller} {reason.partition(':')[0]}")
             log.info("closing the connection from %s: %s", caller, reason, extra=kind)
@@ -175,10 +189,10 @@ class Serving(asyncio.Protocol):
             self._greet(correlation, request)
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
-        elif self._at_once >= MAX_REQUESTS_IN_FLIGHT:
-            full = "this node has too many requests in progress"
-            begins = isinstance(request, CoordinateChange | CoordinateGet)
-            self._reply(correlation, Overloaded(full) if begins else Failed(full))
+        elif self._in_flight >= MAX_REQUESTS_IN_FLIGHT:
+            full = "this node has too many requests in flight"
+            coordinates = isinstance(request, CoordinateChange | CoordinateGet)
+            self._reply(correlation, Overloaded(full) if coordinates else Failed(full))
         else:
             handling = self._listener.handler(request, deadline, self._caller)
             if isinstance(handling, Message):
@@ -186,15 +200,15 @@ class Serving(asyncio.Protocol):
                 return
             if not isinstance(handling, asyncio.Future):
                 handling = self._loop.create_task(handling)
-                # The loop itself keeps no task from being collected.
+                # The loop has only weak references to tasks, so the collector might end one.
                 self._tasks.add(handling)
                 handling.add_done_callback(self._tasks.discard)
-            self._at_once += 1
+            self._in_flight += 1
             handling.add_done_callback(partial(self._finished, correlation))
 
     def _greet(self, correlation: int, request: Request) -> None:
         if not isinstance(request, Hello) or self._greeting is not None:
-            self.close("it did not introduce itself")
+            self.close("its first request is not one Hello")
             return
         self._greeting = self._loop.create_task(self._listener.greet(request))
         self._greeting.add_done_callback(partial(self._greeted, correlation, request))
@@ -207,7 +221,7 @@ class Serving(asyncio.Protocol):
             return
         error = greeted.exception()
         if error is not None:
-            self.close(f"its greeting cannot be answered: {error}")
+            self.close(f"its Hello failed here: {error}")
             return
         greeting = greeted.result()
         self._reply(correlation, greeting)
@@ -217,8 +231,9 @@ class Serving(asyncio.Protocol):
             surplus = connections.introduced(self, request.caller, self.active_at)
             if surplus is not None:
                 surplus.close(
-                    "all connections that the limit of file descriptors allows are open; the caller"
-                    " tries again. Raise the limit (`ulimit -n`) or run fewer gateways"
+                    "the limit of file descriptors allows no further connection. No data is"
+                    " affected; the caller tries again. Raise the limit (`ulimit -n`), or run fewer"
+                    " gateways"
                 )
             return
         log.warning("refused %s: %s", request.caller, greeting.reason, extra=cause("refused Hello"))
@@ -227,17 +242,17 @@ class Serving(asyncio.Protocol):
             self._transport.close()
             self._transport = None
 
-    def _named(self) -> str:
+    def _caller_name(self) -> str:
         return "a stranger" if self._caller is None else self._caller.caller
 
     def _finished(self, correlation: int, handling: asyncio.Future[Reply]) -> None:
-        self._at_once -= 1
+        self._in_flight -= 1
         if handling.cancelled():
             return
         error = handling.exception()
         if error is not None:
-            # No answer: whether anything was done is not known, and silence says just that.
-            log.error("a request from %s failed", self._named(), exc_info=error)
+            # No reply: the effect is uncertain, and to the caller silence means just that.
+            log.error("a request from %s failed", self._caller_name(), exc_info=error)
             return
         self._reply(correlation, handling.result())
 
@@ -259,14 +274,14 @@ class Serving(asyncio.Protocol):
 
 
 def _probe_peer(transport: asyncio.BaseTransport) -> None:
-    """Have the kernel end this connection when the peer's machine no longer answers."""
+    """Make the kernel close this connection once the peer's machine no longer replies."""
     connection = transport.get_extra_info("socket")
     if connection is None:
-        # A transport that is not the system's: a simulated network.
+        # The transport of a simulated network.
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE:
-        # Each of these has another name, or none, on other systems than Linux.
+        # Other systems than Linux have other options.
         number = getattr(socket, option, None)
         if number is not None:
             connection.setsockopt(socket.IPPROTO_TCP, number, value)

@@ -1,4 +1,4 @@
-"""The network as a process sees it: a link to each node."""
+"""The real `Transport`."""
 
 import asyncio
 
@@ -8,23 +8,23 @@ from ddb.wire.ports import Condition
 
 
 class Network:
-    """The real `Transport`: a link to each node."""
+    """A link to each node."""
 
     def __init__(self, links: dict[str, Link]) -> None:
         self.links = links
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        return self.links[to].ask(request, deadline, patience)
+        """See `Transport.ask`."""
+        return self.links[to].ask(request, deadline, timeout_s)
 
     def condition(self, to: str) -> Condition:
-        """As `Transport.condition`."""
+        """See `Transport.condition`."""
         return self.links[to].condition
 
     def close(self) -> None:
-        """Cut every connection."""
+        """Close every connection."""
         for link in self.links.values():
             link.close()
 

@@ -1,8 +1,8 @@
-"""The ports through which deciding code meets time and the network.
+"""The ports through which decisions meet time and the network.
 
-The real implementations are in this package; the simulated ones run the same code on virtual
-time. Whoever implements `Transport` keeps the promises of its two exceptions to the letter:
-honest answers to clients rest on them.
+This package has the real implementations. The simulation runs the same decisions on virtual time.
+Honest replies to clients depend on the two exceptions. Each implementation of `Transport` raises
+them exactly as this module defines them.
 """
 
 import asyncio
@@ -14,34 +14,40 @@ from ddb.wire.messages import Hello, Reply, Request
 
 
 class Condition(IntEnum):
-    """What a process believes of a peer, best first."""
+    """A process's verdict on a peer, best first."""
 
     UP = 0
     SLOW = 1
-    """It answers, but its disk is slow: the last choice, and as good as UP where no node is UP."""
+    """The peer replies, but its disk is slow. Callers choose it last; it serves like UP."""
     SUSPECT = 2
-    """Connected, but no answer in time is expected: it is silent, cannot store or cannot vote."""
+    """The peer is connected, but a reply in time is unlikely.
+
+    It is silent, cannot store or does not vote.
+    """
     DOWN = 3
-    """Not connected."""
+    """The peer is not connected."""
 
 
 class Unreachable(Exception):
-    """The request was never sent: the peer certainly has not seen it."""
+    """The caller did not send the request: the peer certainly does not act on it."""
 
 
 class Silent(Exception):
-    """The request was sent and no answer came: the peer may or may not act on it."""
+    """The caller sent the request and got no reply: the peer may or may not act on it."""
 
 
 class Clock(Protocol):
     """Time, as values."""
 
     def now(self) -> float:
-        """Seconds of a clock that never jumps and also runs while the machine sleeps."""
+        """Return the seconds of a clock that never jumps.
+
+        The clock also runs while the machine sleeps.
+        """
         ...
 
     def wall_ms(self) -> int:
-        """Milliseconds since the epoch; may be wrong and may jump."""
+        """Return the milliseconds since the epoch; they may be wrong and may jump."""
         ...
 
 
@@ -49,32 +55,42 @@ class Transport(Protocol):
     """Requests to nodes by name."""
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
-        """Send `request`; the future holds the reply, or raises `Unreachable` or `Silent`.
+        """Send `request` and return the future of its reply.
 
-        `deadline` is a `Clock.now()` after which neither side works on the request. `patience`
-        is how many seconds the peer may be altogether silent before it is given up as `Silent`;
-        a peer that answers others in the meantime is given three times as long. A request is
-        delivered once or not at all: whoever wants it twice asks twice.
+        The future raises `Unreachable` or `Silent`. The peer gets a request once or not at all.
+
+        Args:
+            to: The node's name.
+            request: The request.
+            deadline: A value of `Clock.now()`. After it, neither side works on the request.
+            timeout_s: Seconds of complete silence after which the peer counts as `Silent`. A peer
+                that replies to other requests meanwhile gets three times as long.
         """
         ...
 
     def condition(self, to: str) -> Condition:
-        """What is believed of the peer now."""
+        """Return the present verdict on the peer."""
         ...
 
 
 Handling = Reply | asyncio.Future[Reply] | Coroutine[Any, Any, Reply]
-"""A reply that is there, one that will be (a future costs a third of a task), or one to make."""
+"""A reply, a future of one, or a coroutine that makes one.
+
+A future costs a third of a task.
+"""
 
 
 class Handler(Protocol):
-    """What a listening process does with requests."""
+    """The function that a listener calls with each request."""
 
     def __call__(self, request: Request, deadline: float, caller: Hello | None) -> Handling:
-        """The reply, or what will become of it. `deadline` is on this process's clock.
+        """Handle one request.
 
-        `caller` is how the connection's other end introduced itself, None if it has not.
+        Args:
+            request: The request.
+            deadline: The request's deadline, on this process's clock.
+            caller: The Hello of this connection; None before the first one.
         """
         ...

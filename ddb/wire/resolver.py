@@ -1,7 +1,7 @@
-"""Where a host is now: names are looked up anew for every connection, since containers move.
+"""Look up a host for each connection, since containers change their addresses.
 
-One look-up at a time per host, and none is given up: whoever knows the names may be slow to say
-that one is gone, and look-ups that piled up would keep those of other hosts waiting.
+A host has at most one look-up at a time, and no caller aborts it. A name server may be slow to
+report that a name does not exist. Look-ups that piled up would delay those of other hosts.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ class Host:
         self._lookup: asyncio.Task[list[str]] | None = None
 
     async def addresses(self) -> list[str]:
-        """Its addresses, best first. Raises OSError where it is not known.
+        """Return the host's addresses, best first. Raises `OSError` if there are none.
 
-        Whoever is cancelled while waiting leaves the look-up to the next one to ask.
+        A caller that is cancelled leaves the look-up to the next caller.
         """
         if self._lookup is None:
             self._lookup = asyncio.get_running_loop().create_task(self._look_up())
@@ -29,14 +29,14 @@ class Host:
                 self._lookup = None
 
     def close(self) -> None:
-        """Give up a look-up under way."""
+        """Cancel a look-up in flight."""
         if self._lookup is not None:
             self._lookup.cancel()
 
     async def _look_up(self) -> list[str]:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self.name, None, type=socket.SOCK_STREAM)
-        return [str(address[0]) for *_, address in found]
+        entries = await loop.getaddrinfo(self.name, None, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in entries]
 
     def __repr__(self) -> str:
-        return f"<Host {self.name}{', being looked up' if self._lookup else ''}>"
+        return f"<Host {self.name}{', look-up in flight' if self._lookup else ''}>"

@@ -1,4 +1,4 @@
-"""Asking one node how it is, from outside the cluster."""
+"""Ask one node for its status, from outside the cluster."""
 
 import asyncio
 
@@ -8,11 +8,17 @@ from ddb.wire.frames import FrameReader, frame
 from ddb.wire.messages import GetStatus, Reply, Status
 
 FAR = 2.0**40
-"""A deadline that no clock has reached; a report does nothing that could come too late."""
+"""A deadline that no clock reaches, in seconds.
+
+A status request has no effect, so it cannot be too late.
+"""
 
 
 async def ask_status(host: str, port: int, seconds: float) -> dict[str, object]:
-    """The node's status. Raises OSError or TimeoutError where it cannot be had."""
+    """Return the node's status document.
+
+    Raises `OSError` if the connection fails, and `TimeoutError` after `seconds`.
+    """
     async with asyncio.timeout(seconds):
         reader, writer = await asyncio.open_connection(host, port)
         try:
@@ -22,6 +28,6 @@ async def ask_status(host: str, port: int, seconds: float) -> dict[str, object]:
                 for _, _, reply in frames.feed(data):
                     if isinstance(reply, Status):
                         return msgspec.json.decode(reply.json, type=dict[str, object])
-            raise ConnectionError(f"{host}:{port} answered with something else than a status")
+            raise ConnectionError(f"{host}:{port} closed the connection without a status")
         finally:
             writer.close()

@@ -1,8 +1,12 @@
-"""Time-outs: every wait on a request's way, as a share of one budget.
+"""Time-outs: each wait of a request, as a share of one budget.
 
-A gateway answers within the budget whatever happens to any one node. So the budget holds the worst
-course of events: a silent coordinator, or one that meets two silent partners; then a second
-coordinator that meets a silent partner; then the rounds themselves, which get the largest share.
+A gateway replies within the budget, even if any one node fails. The budget therefore covers the
+worst case:
+
+1. a silent coordinator, or one that asks two silent peers;
+2. a second coordinator, which asks one silent peer;
+3. the rounds themselves, which get the largest share.
+
 The shares keep these proportions at any budget. Safety depends on none of them, so processes with
 different budgets work together.
 """
@@ -11,28 +15,29 @@ from dataclasses import dataclass
 
 DEFAULT_BUDGET_S = 0.225
 """Too low: a disk or network that is merely slow turns requests into errors. Too high: a client
-waits longer for the error when two nodes of a record are out of reach."""
+waits longer for the error when two nodes of a record are unreachable."""
 
 _COORDINATOR = 4 / 15
 """Too low: a busy coordinator counts as silent, and a second one competes with it. Too high: no
 time is left for a second coordinator."""
 _PARTNER = 8 / 45
-"""Two silent partners take a third of the budget. Too low: a busy partner counts as silent."""
+"""Two silent peers take a third of the budget. Too low: a busy peer counts as silent. Too high: no
+time is left to ask the other peer."""
 _HEDGE = 2 / 45
 """Too low: attempts follow each other without new information. Too high: they waste the budget."""
 _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
 _ADMISSION = 1 / 2
-"""Too low: a short burst is refused. Too high: admitted requests have no time left, and a gateway
-takes a coordinator with a long queue for one that lost the request."""
+"""Too low: the gateway refuses a short burst. Too high: admitted requests have no time left. A
+gateway then cannot tell a coordinator with a long queue from one that lost the request."""
 _READ_ADMISSION = 3 / 4
-"""The same for reads of one record, which take less time, and leave nothing unknown."""
+"""The same for reads of one record. They take less time, and a late read has no unknown effect."""
 _SCAN_ADMISSION = 2 / 5
-"""The same for LIST and COUNT, which take longer. Too low: both places are taken by those that wait
-for a silent node, and the next ones are refused."""
+"""The same for LIST and COUNT, which take longer. Too low: requests that wait for a silent node
+have all places, and the gateway refuses the next ones."""
 _BEGIN = 3 / 10
-"""Covers a silent partner and the flushes of the round. Too low: a change that waited for its turn
-begins too late, and its outcome is unknown. Too high: it is refused though it could be decided."""
+"""Covers a silent peer and the flushes of the round. Too low: a change that waited for its turn
+begins too late, and its outcome is unknown. Too high: a change that had time is refused."""
 _FLUSH_OVERDUE = 2 / 9
 """Too low: a busy machine or a shared disk moves load to other nodes and makes hints. Too high: a
 request that waits for the flush has no time left for the record's two other nodes."""
@@ -40,34 +45,34 @@ request that waits for the flush has no time left for the record's two other nod
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """All in seconds."""
+    """The waits of one process, all in seconds."""
 
     request_s: float
-    """From a request's arrival at the gateway to its answer."""
+    """From a request's arrival at the gateway to its response."""
     coordinator_s: float
-    """Silence of a coordinator, or of a home that is read, before another node is asked."""
+    """Silence of a coordinator, or of a home in a read, before the gateway asks another node."""
     scan_s: float
-    """Silence of a node before LIST and COUNT go on without it."""
+    """Silence of a node before LIST and COUNT continue without it."""
     partner_s: float
-    """Silence of a partner before the coordinator asks the other one."""
+    """Silence of a peer before the coordinator asks the other one."""
     hedge_s: float
-    """Pause before an attempt that has little hope."""
+    """Pause before an attempt that is unlikely to succeed."""
     give_way_s: float
-    """Longest mean pause before a ballot that met a newer promise."""
+    """Longest mean pause after a ballot that met a newer promise."""
     admission_s: float
-    """Longest wait before a request is begun: to be admitted, or for a turn on its record."""
+    """Longest wait before a request begins: for admission, or for its turn on the record."""
     read_admission_s: float
-    """The same for reads of one record."""
+    """Like `admission_s`, for reads of one record."""
     scan_admission_s: float
-    """The same for LIST and COUNT."""
+    """Like `admission_s`, for LIST and COUNT."""
     begin_s: float
-    """Time that a change must have left when its coordinator begins it."""
+    """Time that must remain when a coordinator begins a change."""
     flush_overdue_s: float
     """Duration of a flush after which a node reports its disk as slow."""
 
     @classmethod
     def of(cls, budget_s: float) -> "Timeouts":
-        """The time-outs of a budget."""
+        """Return the time-outs of a budget."""
         return cls(
             request_s=budget_s,
             coordinator_s=budget_s * _COORDINATOR,
@@ -84,10 +89,10 @@ class Timeouts:
 
     @property
     def worst_waits_s(self) -> float:
-        """Silence that one operation can meet while one node of its cell is out of reach."""
+        """Longest silence in one operation while one node of its cell is unreachable."""
         first = max(self.coordinator_s, 2 * self.partner_s)
         return first + self.partner_s
 
 
 DEFAULT = Timeouts.of(DEFAULT_BUDGET_S)
-"""What a process uses that is configured with no other budget."""
+"""The time-outs of a process without a configured budget."""

@@ -11,7 +11,7 @@ NETWORK = f"{PROJECT}_default"
 NEWER = """FROM ddb-db
 USER root
 WORKDIR /opt/ddb
-RUN sed -i 's/^PROTOCOL = .*/PROTOCOL = 1000/' lib/python3*/site-packages/ddb/wire/messages.py
+RUN sed -i 's/^PROTOCOL = .*/PROTOCOL = 1000/' lib/python3*/*/ddb/wire/messages/handshake.py
 WORKDIR /
 USER ddb
 """

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from ddb.gateway.routing.router import Router
-from ddb.record.state import State, encode, peek
+from ddb.record.codec import encode, peek
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
@@ -42,7 +43,7 @@ class Homes:
         self.coordinated = 0
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Implement `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

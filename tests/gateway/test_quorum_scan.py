@@ -3,7 +3,8 @@
 import pytest
 
 from ddb.gateway.listing.quorum_scan import QuorumScan, Row
-from ddb.record.state import HEAD, State, encode
+from ddb.record.codec import HEAD, encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import Cell
 from ddb.wire.messages import ScanPage
@@ -18,19 +19,19 @@ Reported = tuple[Dot, bool]
 """A state's newest dot, and whether the node calls it decided."""
 
 
-def scan(let_go: int = 0, **reported: Reported | None) -> dict[str, ScanPage]:
-    """Make the replies of some nodes to one scan, with all bodies; `let_go` as in `ScanPage`."""
+def scan(hint_stamp: int = 0, **reported: Reported | None) -> dict[str, ScanPage]:
+    """Make the replies of some nodes to one scan. `hint_stamp` is that of `ScanPage`."""
     return {
         name: page(
             *([] if state is None else [(KEY, state[0], True, b"%d" % state[0].counter, state[1])]),
-            let_go=let_go,
+            hint_stamp=hint_stamp,
         )
         for name, state in reported.items()
     }
 
 
 def page(
-    *rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, let_go: int = 0
+    *rows: tuple[bytes, Dot, bool, bytes, bool], more: bool = False, hint_stamp: int = 0
 ) -> ScanPage:
     """Make one node's reply; each row: key, newest dot, whether live, body, whether decided."""
     return ScanPage(
@@ -39,7 +40,7 @@ def page(
         [body for _, _, _, body, _ in rows],
         bytes(decided for _, _, _, _, decided in rows),
         more,
-        let_go,
+        hint_stamp,
     )
 
 

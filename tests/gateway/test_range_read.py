@@ -10,7 +10,8 @@ import pytest
 
 from ddb.gateway.listing.range_read import RangeRead, start_of
 from ddb.gateway.listing.scatter_gather import ScatterGather
-from ddb.record.state import HEAD, State, encode
+from ddb.record.codec import HEAD, encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.runtime.system_clock import SystemClock
@@ -33,7 +34,7 @@ class Nodes:
     sent: int = 0
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Implement `Transport.ask`."""
         assert isinstance(request, Scan)

@@ -26,7 +26,7 @@ class Failing:
         self._late = late
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Implement `Transport.ask`."""
         loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class Answering:
         self._answers = list(answers)
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Implement `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

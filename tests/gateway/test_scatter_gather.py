@@ -23,17 +23,17 @@ class Nodes:
     delays: dict[str, float]
 
     def ask(
-        self, to: str, _request: Request, *, deadline: float, patience: float
+        self, to: str, _request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Implement `Transport.ask`."""
-        return asyncio.ensure_future(self._answer(to, patience))
+        return asyncio.ensure_future(self._answer(to, timeout_s))
 
     def condition(self, to: str) -> Condition:
         """Implement `Transport.condition`."""
         return self.conditions[to]
 
-    async def _answer(self, to: str, patience: float) -> Reply:
-        await asyncio.sleep(min(patience, self.delays.get(to, patience)))
+    async def _answer(self, to: str, timeout_s: float) -> Reply:
+        await asyncio.sleep(min(timeout_s, self.delays.get(to, timeout_s)))
         if to not in self.delays:
             raise Silent(to)
         return Digests(b"", {})

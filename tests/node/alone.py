@@ -28,7 +28,7 @@ class Alone:
         self._failure = failure
 
     def ask(
-        self, to: str, _request: Request, *, deadline: float, patience: float
+        self, to: str, _request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -17,7 +17,8 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind
-from ddb.record.state import Operation, State, encode
+from ddb.record.codec import encode
+from ddb.record.state import Operation, State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
@@ -55,7 +56,7 @@ class OvertakenStandby:
         self.repairs = 0
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -108,7 +109,7 @@ class SilentNodes:
         self.asked = 0
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         self.asked += 1

@@ -18,8 +18,9 @@ from ddb.node.membership.boots import (
 )
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import written
+from ddb.record.codec import encode
 from ddb.record.hybrid_clock import at_millisecond
-from ddb.record.state import State, encode
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
 from ddb.settings import Fsync

@@ -7,7 +7,8 @@ import pytest
 
 from ddb.node.consensus.quorum_peers import Expired
 from ddb.record.change import Change, Kind
-from ddb.record.state import Operation, encode
+from ddb.record.codec import encode
+from ddb.record.state import Operation
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import CoordinateChange, Overloaded, Undecided

@@ -11,7 +11,8 @@ from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.node import Node
 from ddb.node.storage.store import Family
 from ddb.record.change import Kind
-from ddb.record.state import State, encode
+from ddb.record.codec import encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import (
@@ -49,7 +50,7 @@ class Behind(Alone):
         self._state = state
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ddb.node.storage.store import Family
-from ddb.record.state import State, encode
+from ddb.record.codec import encode
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, key_of, partition_in
 from ddb.wire.messages import (

@@ -10,7 +10,8 @@ from ddb.node.node import Node
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family, StoreFailed
 from ddb.record.change import Kind
-from ddb.record.state import State, encode
+from ddb.record.codec import encode
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import (
@@ -65,9 +66,9 @@ def test_request_that_cannot_begin_is_refused_alone(
             raw = await Raw.to(wire)
             before = store.get(Family.RECORDS, DAMAGED)
             for number in range(3):
-                raw.say(2 * number, broken)
-                raw.say(2 * number + 1, ReadReplica(STORED, NEVER))
-            replies = [await raw.hear() for _ in range(6)]
+                raw.send(2 * number, broken)
+                raw.send(2 * number + 1, ReadReplica(STORED, NEVER))
+            replies = [await raw.receive() for _ in range(6)]
             for number, reply in enumerate(replies):
                 assert reply is not None, "the connection was cut"
                 assert reply[0] == number
@@ -122,7 +123,7 @@ def test_defect_ends_the_connection(tmp_path: Path, caplog: pytest.LogCaptureFix
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, _, _):
             bad, good = await Raw.to(wire), await Raw.to(wire)
-            bad.say(1, ReadVersion(b"\xff\xff"))
+            bad.send(1, ReadVersion(b"\xff\xff"))
             assert await bad.closed()
             assert isinstance(await good.ask(1, ReadVersion(STORED)), VersionOnly)
 

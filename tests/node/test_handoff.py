@@ -17,7 +17,8 @@ from ddb.node.repair.handoff_pacing import IDLE_BATCHES_IN_FLIGHT
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
-from ddb.record.state import State, encode, peek
+from ddb.record.codec import encode, peek
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of, partition_in
 from ddb.runtime.system_clock import SystemClock
@@ -50,7 +51,7 @@ class Homes:
     slow: set[str] = field(default_factory=set)
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """Like `Transport.ask`."""
         assert isinstance(request, HandoffBatch)

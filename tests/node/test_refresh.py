@@ -19,7 +19,8 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind, Outcome
-from ddb.record.state import Operation, State, encode
+from ddb.record.codec import encode
+from ddb.record.state import Operation, State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
@@ -44,7 +45,7 @@ class LocalCell:
     asked: list[str] = field(default_factory=list)
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         self.asked.append(to)

@@ -12,7 +12,8 @@ from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import StoreFailed
-from ddb.record.state import State, encode
+from ddb.record.codec import encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock

@@ -19,7 +19,8 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Kind, Outcome
-from ddb.record.state import State, decode, encode
+from ddb.record.codec import decode, encode
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
@@ -64,7 +65,7 @@ class Standby:
         self.replica = replica
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         assert to == CELL.standby

@@ -12,7 +12,8 @@ from ddb.node.replica.damage import DamageBook
 from ddb.node.replica.partition_digests import ROW, PartitionDigests, walk
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family
-from ddb.record.state import State, encode, is_live, peek
+from ddb.record.codec import encode, is_live, peek
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, key_of, partition_in
 from ddb.settings import Fsync

@@ -1,30 +1,23 @@
-"""A record's state: its bytes, and the step from one to the next."""
+"""A record's state, its bytes, and the step to the next state."""
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ddb.record.change import Change, Kind, Outcome
+from ddb.record.codec import LIVE, LOGGED, body_of, decode, encode, is_live, peek, without_log
 from ddb.record.keyed_log import appended, count, oldest
 from ddb.record.state import (
     ABSENT,
-    LIVE,
-    LOGGED,
     SETTLE,
     DamagedState,
     Entry,
     Intent,
     Operation,
     State,
-    body_of,
-    decode,
     digest_of,
-    encode,
-    is_live,
-    peek,
     remembered,
     step,
-    without_log,
 )
 from ddb.record.version import NEVER, Dot, Order, compare
 from tests.record.strategies import REMEMBERING, Remembering, operations, states, versions
@@ -45,18 +38,18 @@ class Forgetting(Remembering):
     def __init__(self, ids: set[int], upto: Dot = NEVER) -> None:
         self._ids = ids
         self._upto = upto
-        self.seen: list[tuple[Dot, ...]] = []
+        self.observed: list[tuple[Dot, ...]] = []
 
     def forgettable(self, entry: Entry) -> bool:
-        """Whether it is one of those."""
+        """See `Retention.forgettable`."""
         return id(entry) in self._ids
 
     def saw(self, version: tuple[Dot, ...]) -> None:
-        """Keep what was seen."""
-        self.seen.append(version)
+        """See `Retention.saw`."""
+        self.observed.append(version)
 
     def expired(self, ballot: Dot) -> bool:
-        """Whether it is not above that ballot."""
+        """See `Retention.expired`."""
         return ballot <= self._upto
 
 
@@ -68,13 +61,13 @@ def log(outcome: Outcome = Outcome.DONE, ballot: Dot = EARLIER) -> bytes:
     return appended(b"", digest_of(NAMED), NAMED.fingerprint, outcome, ballot)
 
 
-# Its bytes.
+# The bytes of a state.
 
 
 @steady
 @given(states())
 def test_round_trip(state: State) -> None:
-    """Decoding what was encoded gives the same state, and so do the shortcuts into the bytes."""
+    """An encoded state decodes to itself, and the partial readers agree."""
     data = encode(state)
     assert decode(data) == state
     assert peek(data) == state.newest
@@ -85,7 +78,7 @@ def test_round_trip(state: State) -> None:
 @steady
 @given(st.binary(max_size=80))
 def test_any_bytes_are_one_state_or_damaged(data: bytes) -> None:
-    """Arbitrary bytes are refused, or are exactly the encoding of what they decode to."""
+    """Arbitrary bytes are damaged, or they decode to one state."""
     try:
         state = decode(data)
     except DamagedState:
@@ -96,7 +89,7 @@ def test_any_bytes_are_one_state_or_damaged(data: bytes) -> None:
 
 @steady
 @given(states(), st.data())
-def test_header_cut_short_is_noticed(state: State, data: st.DataObject) -> None:
+def test_truncated_header_is_damaged(state: State, data: st.DataObject) -> None:
     """Bytes that end within the header are damaged, not a shorter state."""
     raw = encode(state)
     end = data.draw(st.integers(1, len(raw) - len(state.body) - 1))
@@ -110,14 +103,14 @@ def test_header_cut_short_is_noticed(state: State, data: st.DataObject) -> None:
 @steady
 @given(states(), st.integers(0, 255))
 def test_other_formats_are_refused(state: State, first: int) -> None:
-    """A format byte of another version is not read as if it were of this one."""
+    """A state with another format byte is damaged."""
     assume(first & ~(LIVE | LOGGED) != 0x10)
     with pytest.raises(DamagedState, match="format"):
         decode(bytes((first,)) + encode(state)[1:])
 
 
-def test_nothing_is_absent() -> None:
-    """A key without a value is a record never seen, in every way of asking."""
+def test_empty_bytes_are_absent() -> None:
+    """Every reader takes empty bytes for an absent record."""
     assert decode(b"") is ABSENT
     assert peek(b"") == peek(None) == peek(encode(ABSENT).ljust(14)) == NEVER
     assert not is_live(b"")
@@ -126,7 +119,7 @@ def test_nothing_is_absent() -> None:
 
 
 def test_header_at_rest_is_small() -> None:
-    """A settled record costs 28 bytes beside its body: two dots and no operations."""
+    """A record with two dots and no operations costs 28 bytes in addition to its body."""
     assert len(encode(State((Dot(9, 2), Dot(8, 1)), True, OLD))) - len(OLD) == 28
 
 
@@ -135,10 +128,10 @@ def test_header_at_rest_is_small() -> None:
 
 @steady
 @given(states(), versions(), st.sampled_from(Kind), st.none() | operations(), st.booleans())
-def test_step_dominates_both_states_it_found(
+def test_step_dominates_both_base_states(
     base: State, other: tuple[Dot, ...], kind: Kind, operation: Operation | None, doubt: bool
 ) -> None:
-    """Whatever is asked, the next state has the round's ballot and is ahead of what was found."""
+    """After any change the state has the round's ballot, and no base state is ahead of it."""
     assume(len({dot.node for dot in (*base.version, *other)}) < 8)
     ballot = Dot(2**64 - 1, 2**32 - 1)
     base = State(base.version, base.live, OLD, base.recent, base.keyed)
@@ -152,8 +145,8 @@ def test_step_dominates_both_states_it_found(
     assert decode(encode(after)) == after
 
 
-def test_change_takes_effect_and_is_remembered() -> None:
-    """A change that is done leaves its value and its operation, with the others before it."""
+def test_change_takes_effect_and_leaves_an_entry() -> None:
+    """A change that succeeds sets the value, and appends its operation to the entries."""
     earlier = Entry(Operation(b"gateway-0000"), Outcome.DONE)
     base = live(earlier)
     made = step(base, base, Intent(Change(Kind.UPDATE, NEW), MINE), BALLOT, REMEMBERING)
@@ -162,8 +155,8 @@ def test_change_takes_effect_and_is_remembered() -> None:
     assert made.state.recent == (earlier, Entry(MINE, Outcome.DONE))
 
 
-def test_retry_is_recognised_and_not_done_again() -> None:
-    """An operation that the chain of values has behind it keeps its outcome and changes nothing."""
+def test_retry_gets_the_first_outcome() -> None:
+    """The retry of an operation changes nothing, even after a delete, and keeps its outcome."""
     made = step(ABSENT, ABSENT, Intent(Change(Kind.CREATE, OLD), MINE), BALLOT, REMEMBERING).state
     gone = step(
         made,
@@ -181,7 +174,7 @@ def test_retry_is_recognised_and_not_done_again() -> None:
 
 
 def test_only_the_winning_state_proves_an_operation() -> None:
-    """That the state which lost a round remembers an operation does not count."""
+    """An entry in the older base state does not count."""
     loser = State((Dot(4, 2),), True, NEW, (Entry(MINE, Outcome.DONE),))
     made = step(live(), loser, Intent(Change(Kind.UPDATE, NEW), MINE), BALLOT, REMEMBERING)
     assert made.outcome is Outcome.DONE
@@ -189,7 +182,7 @@ def test_only_the_winning_state_proves_an_operation() -> None:
 
 
 def test_refusal_is_recorded_only_in_doubt() -> None:
-    """A refusal leaves a trace where an earlier attempt may be on its way, and else does not."""
+    """A refusal leaves an entry only if an earlier attempt may still arrive."""
     create = Change(Kind.CREATE, NEW)
     doubtful = step(live(), live(), Intent(create, MINE, record_refusal=True), BALLOT, REMEMBERING)
     assert (doubtful.outcome, doubtful.state.value) == (Outcome.EXISTS, OLD)
@@ -200,14 +193,14 @@ def test_refusal_is_recorded_only_in_doubt() -> None:
 
 
 def test_recorded_refusal_binds_a_late_first_attempt() -> None:
-    """Once refused, an operation stays refused though its record would now allow it."""
+    """An operation with a recorded refusal stays refused, even if the record now allows it."""
     base = State((Dot(5, 1),), False, b"", (Entry(MINE, Outcome.EXISTS),))
     made = step(base, base, Intent(Change(Kind.CREATE, NEW), MINE), BALLOT, REMEMBERING)
     assert (made.outcome, made.state.value) == (Outcome.EXISTS, None)
 
 
-def test_key_used_for_another_request_is_told() -> None:
-    """An Idempotency-Key that names another request on this record is refused, and does nothing."""
+def test_key_used_for_another_request_is_reused() -> None:
+    """An Idempotency-Key of another request on this record gives REUSED and changes nothing."""
     base = live(keyed=log())
     other = Operation(NAMED.id, b"wxyz")
     made = step(base, base, Intent(Change(Kind.UPDATE, NEW), other), BALLOT, REMEMBERING)
@@ -217,8 +210,8 @@ def test_key_used_for_another_request_is_told() -> None:
 
 @steady
 @given(states(), st.sets(st.integers(0, 4)))
-def test_forgetting_drops_just_what_may_be_forgotten(base: State, which: set[int]) -> None:
-    """Forgettable operations go, the others stay in their order, and the value is untouched."""
+def test_step_drops_forgettable_entries_only(base: State, which: set[int]) -> None:
+    """A step drops forgettable entries, and keeps the order of the others and the value."""
     gone = Forgetting({id(entry) for number, entry in enumerate(base.recent) if number in which})
     after = step(base, base, SETTLE, Dot(2**64 - 1, 2**32 - 1), gone)
     kept = tuple(entry for number, entry in enumerate(base.recent) if number not in which)
@@ -226,8 +219,8 @@ def test_forgetting_drops_just_what_may_be_forgotten(base: State, which: set[int
     assert after.state.value == base.value
 
 
-def test_tombstone_keeps_its_last_body_only_for_named_operations() -> None:
-    """A deleted record's body stays while a client's own operation may ask for it, no longer."""
+def test_tombstone_keeps_its_last_body_only_for_keyed_operations() -> None:
+    """A tombstone keeps the last body only while it has a log of keyed operations."""
     delete = Intent(Change(Kind.DELETE), MINE)
     plain = step(live(), live(), delete, BALLOT, REMEMBERING).state
     assert (plain.live, plain.body) == (False, b"")
@@ -238,11 +231,11 @@ def test_tombstone_keeps_its_last_body_only_for_named_operations() -> None:
     assert (later.state.body, later.state.keyed) == (b"", b"")
 
 
-# Operations that clients name.
+# Keyed operations.
 
 
-def test_keyed_operation_is_remembered_with_its_ballot() -> None:
-    """A keyed change that is done, or refused in doubt, leaves its round's ballot."""
+def test_keyed_operation_leaves_its_ballot() -> None:
+    """A keyed change that succeeds, or is refused in doubt, leaves its ballot in the log."""
     update = Intent(Change(Kind.UPDATE, NEW), NAMED)
     made = step(live(), live(), update, BALLOT, REMEMBERING)
     assert (made.outcome, made.recalled) == (Outcome.DONE, False)
@@ -255,37 +248,37 @@ def test_keyed_operation_is_remembered_with_its_ballot() -> None:
     assert remembered(doubtful.state, NAMED) is Outcome.EXISTS
 
 
-def test_round_shows_every_ballot_before_it_forgets() -> None:
-    """The ballots of a record with a log are seen at each round, and expired slices go."""
+def test_step_reports_every_ballot_before_it_trims_the_log() -> None:
+    """A step on a record with a log reports its ballots, and drops expired slices."""
     base = live(keyed=log())
     retention = Forgetting(set(), EARLIER)
     other = State((Dot(3, 9),))
     made = step(base, other, SETTLE, BALLOT, retention)
     assert made.state.keyed == b""
-    assert retention.seen == [(Dot(5, 1), Dot(3, 9))]
+    assert retention.observed == [(Dot(5, 1), Dot(3, 9))]
     plain = Forgetting(set())
     step(live(), live(), SETTLE, BALLOT, plain)
-    assert plain.seen == []
+    assert plain.observed == []
 
 
 @steady
 @given(states())
-def test_reader_gets_a_state_without_its_log(state: State) -> None:
-    """Without the log the version, the life and the body of a state are as they were."""
+def test_state_without_its_log_keeps_all_else(state: State) -> None:
+    """A state without its log has the same version, liveness and body."""
     bare = decode(without_log(encode(state)))
     assert bare == State(state.version, state.live, state.body, state.recent)
     assert without_log(b"") == b""
 
 
-def older_layout(*entries: bytes) -> bytes:
-    """A live record of one dot as earlier releases wrote it."""
+def earlier_layout(*entries: bytes) -> bytes:
+    """Return a live record of one dot in the earlier layout."""
     head = b"\x11\x01" + (9).to_bytes(8, "big") + (7).to_bytes(4, "big")
     return head + len(entries).to_bytes(2, "big") + b"".join(entries) + OLD
 
 
-def test_state_of_the_older_layout_is_read() -> None:
-    """Keyed entries that an earlier release wrote are found, and belong to that state's ballot."""
-    raw = older_layout(b"\x00gateway-0001", b"\x82client-namedabcd", b"\x80client-otherwxyz")
+def test_earlier_layout_is_decoded() -> None:
+    """Keyed entries of the earlier layout become a log with the state's ballot."""
+    raw = earlier_layout(b"\x00gateway-0001", b"\x82client-namedabcd", b"\x80client-otherwxyz")
     state = decode(raw)
     assert (state.version, state.live, state.body) == ((Dot(9, 7),), True, OLD)
     assert state.recent == (Entry(MINE, Outcome.DONE),)
@@ -300,14 +293,14 @@ def test_state_of_the_older_layout_is_read() -> None:
     assert later.state.keyed == b""
 
 
-def test_state_without_keyed_operations_has_the_older_layout() -> None:
-    """A record of gateways' operations alone is written as earlier releases wrote it."""
-    raw = older_layout(b"\x00gateway-0001")
+def test_state_without_keyed_operations_has_the_earlier_layout() -> None:
+    """A state without keyed operations has the same bytes in both layouts."""
+    raw = earlier_layout(b"\x00gateway-0001")
     assert encode(decode(raw)) == raw
 
 
 @pytest.mark.parametrize("length", [0, 10, 34, 35, 36, 200])
-def test_damaged_log_is_noticed(length: int) -> None:
+def test_log_of_wrong_length_is_damaged(length: int) -> None:
     """A log whose slices do not fill it exactly is damaged."""
     raw = encode(live(keyed=log() + log()))
     at = raw.index(len(log() + log()).to_bytes(4, "big"))

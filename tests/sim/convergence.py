@@ -6,7 +6,7 @@ import msgspec
 
 from ddb.node.replica.partition_digests import ROW, _digest
 from ddb.node.storage.store import Family
-from ddb.record.state import body_of, is_live
+from ddb.record.codec import body_of, is_live
 from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients
 from tests.sim.disk import SimStore

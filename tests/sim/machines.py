@@ -62,10 +62,10 @@ class Late:
     real: View
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
-        return self.real.ask(to, request, deadline=deadline, patience=patience)
+        return self.real.ask(to, request, deadline=deadline, timeout_s=timeout_s)
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ddb.record.change import Kind, Outcome
-from ddb.record.state import State, encode
+from ddb.record.codec import encode
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import ChangeResult, CoordinateChange, LogFull, Reply

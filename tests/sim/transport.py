@@ -44,7 +44,7 @@ class SimTransport:
     # The port.
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         future: asyncio.Future[Reply] = self._loop.create_future()
@@ -54,9 +54,9 @@ class SimTransport:
             return future
         self._correlation += 1
         now = self._loop.now
-        asked = Asked(future, now, deadline - self._clock.offset, patience)
+        asked = Asked(future, now, deadline - self._clock.offset, timeout_s)
         peer.waiting[self._correlation] = asked
-        due = min(max(asked.deadline, now), now + patience) + link.SWEEP_INTERVAL_S * self._rng()
+        due = min(max(asked.deadline, now), now + timeout_s) + link.SWEEP_INTERVAL_S * self._rng()
         asked.timer = self._loop.later_in(
             self.process, due - now, self._check, to, self._correlation
         )

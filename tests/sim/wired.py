@@ -43,12 +43,12 @@ class WiredTransport:
         )
 
     def ask(
-        self, to: str, request: Request, *, deadline: float, patience: float
+        self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
         """As `Transport.ask`."""
         for watch in self._watches:
             watch(self.name, to, request)
-        return self._network.ask(to, request, deadline=deadline, patience=patience)
+        return self._network.ask(to, request, deadline=deadline, timeout_s=timeout_s)
 
     def condition(self, to: str) -> Condition:
         """As `Transport.condition`."""

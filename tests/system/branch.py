@@ -1,7 +1,8 @@
 """Plants the state that an interrupted coordinator leaves on one home."""
 
 from ddb.record.change import Change, Kind
-from ddb.record.state import Intent, Operation, State, encode, step
+from ddb.record.codec import encode
+from ddb.record.state import Intent, Operation, State, step
 from ddb.record.version import Dot
 from ddb.wire.messages import Accepted, Propose
 from tests.record.strategies import REMEMBERING

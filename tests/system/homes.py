@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ddb.record.state import State, decode, is_live, peek
+from ddb.record.codec import decode, is_live, peek
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, Ring, partition_of
 from ddb.wire.messages import (

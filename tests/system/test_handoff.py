@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
+from ddb.record.codec import encode
 from ddb.record.hybrid_clock import at_millisecond
-from ddb.record.state import encode
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Propose, ReplicaState

@@ -7,8 +7,9 @@ import pytest
 from ddb.gateway.routing.operation_ids import named_by_client
 from ddb.node.consensus.dedup_window import ISSUE_GRAIN_S, KEYED_WINDOW_S, MAX_KEYED_ENTRIES
 from ddb.record.change import Change, Kind, Outcome
+from ddb.record.codec import encode
 from ddb.record.keyed_log import appended, count
-from ddb.record.state import State, digest_of, encode
+from ddb.record.state import State, digest_of
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Accept, Accepted

@@ -1,4 +1,4 @@
-"""Links for tests, and peers that do not answer as they should."""
+"""Links for tests, and peers that do not reply as they should."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ SLACK = 1.0
 
 @asynccontextmanager
 async def linked(port: int) -> AsyncIterator[Link]:
-    """A link that is cut behind the context."""
+    """Yield a link, and close it at the end."""
     link = Link(NAME, HOST, port, HELLO, CLOCK)
     try:
         yield link
@@ -29,23 +29,25 @@ async def linked(port: int) -> AsyncIterator[Link]:
 
 
 async def up(link: Link) -> None:
-    """Wait until its node is."""
+    """Wait until the link's node is UP."""
     await until(lambda: link.condition is Condition.UP)
 
 
-async def ask(link: Link, key: bytes = b"k", within: float = SOON, patience: float = SOON) -> Reply:
-    """The reply to one request."""
-    return await link.ask(CoordinateGet(key), CLOCK.now() + within, patience)
+async def ask(
+    link: Link, key: bytes = b"k", within: float = SOON, timeout_s: float = SOON
+) -> Reply:
+    """Return the reply to one request."""
+    return await link.ask(CoordinateGet(key), CLOCK.now() + within, timeout_s)
 
 
 async def never(request: CoordinateGet) -> Reply:
-    """As `Node.slow`."""
+    """Reply too late: a value for `Node.slow`."""
     await asyncio.sleep(SOON)
     return GetResult(request.key)
 
 
 async def refused(request: asyncio.Future[Reply]) -> bool:
-    """Whether a request came too late: the node says so, unless its caller gives up before."""
+    """Return True if the node refused a late request, or its caller has given up before."""
     try:
         return isinstance(await request, Failed)
     except Silent:
@@ -53,7 +55,7 @@ async def refused(request: asyncio.Future[Reply]) -> bool:
 
 
 class Deaf(asyncio.Protocol):
-    """Answers the greeting and then nothing any more, or only pings."""
+    """A peer that replies to Hello alone, or also sends pongs."""
 
     def __init__(self, pongs: bool) -> None:
         self._pongs = pongs
@@ -69,28 +71,28 @@ class Deaf(asyncio.Protocol):
             self._greeted = True
             self.transport.write(frame(1, CLOCK.now(), Welcome(NAME, 1)))
         elif self._pongs:
-            # Not an answer to anything that was asked, but a sign of life.
+            # A reply to no request, which still shows that the peer runs.
             self.transport.write(frame(0xFFFFFFFF, CLOCK.now(), Pong(True)))
 
 
 @dataclass(slots=True)
 class Adjusted:
-    """A clock that was started at another time, and can be put forward."""
+    """A clock that is ahead of the machine's by a settable time."""
 
     ahead: float = 0.0
 
     def now(self) -> float:
-        """Seconds, and what it is ahead."""
+        """Return the machine's seconds plus `ahead`."""
         return CLOCK.now() + self.ahead
 
     def wall_ms(self) -> int:
-        """The machine's."""
+        """Return the machine's wall clock."""
         return CLOCK.wall_ms()
 
 
 @asynccontextmanager
 async def deaf(pongs: bool = False) -> AsyncIterator[int]:
-    """The port of a peer that answers no request."""
+    """Yield the port of a peer that replies to no request."""
     peers: list[Deaf] = []
 
     def peer() -> Deaf:

@@ -1,4 +1,4 @@
-"""A real listener with a handler made for tests, and raw connections to it."""
+"""A real listener with a handler for tests, and raw connections to it."""
 
 import asyncio
 import struct
@@ -36,7 +36,10 @@ CLOCK = SystemClock()
 
 @dataclass(slots=True)
 class Node:
-    """Answers Get with its key, by way of `slow` where that is set, and counts what it began."""
+    """A node that replies to a get with its key, and records the requests that it begins.
+
+    `slow`: makes the reply instead, if it is set.
+    """
 
     ready: bool = True
     disk: DiskState = DiskState.HEALTHY
@@ -50,7 +53,7 @@ class Node:
     raws: "list[Raw]" = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
-        """Listen, on the port of before if there was one."""
+        """Listen, on the previous port if there was one."""
         self.listener = Listener(self.handle, self.greet, CLOCK, self.limits)
         await self.listener.start(HOST, self.port)
         server = self.listener._server
@@ -59,18 +62,18 @@ class Node:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop, cut whoever is connected, and let the loop notice."""
+        """Stop, close all connections, and let the loop process that."""
         self.listener.stop()
         for raw in self.raws:
             raw.close()
         await asyncio.sleep(0.01)
 
     async def greet(self, _hello: Hello) -> Welcome | Unwelcome:
-        """Answer an introduction."""
+        """Reply to a Hello."""
         return self.greeting
 
     def handle(self, request: Request, deadline: float, caller: Hello | None) -> Handling:
-        """Answer one request."""
+        """Reply to one request."""
         self.callers.add(caller)
         if isinstance(request, Ping):
             return Pong(self.ready, self.disk)
@@ -85,7 +88,7 @@ class Node:
 
 
 class Raw:
-    """A connection that says exactly what a test makes it say."""
+    """A connection on which a test chooses every frame."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -95,19 +98,22 @@ class Raw:
 
     @classmethod
     async def to(cls, node: Node, greet: bool = True) -> Self:
-        """Connect, and introduce oneself unless told not to."""
+        """Connect.
+
+        `greet`: True to send a Hello first. False: remain a stranger.
+        """
         raw = cls(*await asyncio.open_connection(HOST, node.port))
         node.raws.append(raw)
         if greet:
             assert isinstance(await raw.ask(0, HELLO), Welcome)
         return raw
 
-    def say(self, correlation: int, request: Request | Reply, within: float = SOON) -> None:
+    def send(self, correlation: int, request: Request | Reply, within: float = SOON) -> None:
         """Send one frame whose deadline is `within` seconds from now."""
         self.writer.write(frame(correlation, CLOCK.now() + within, request))
 
-    async def hear(self) -> tuple[int, Reply] | None:
-        """The next reply, None where the connection was closed."""
+    async def receive(self) -> tuple[int, Reply] | None:
+        """Return the next reply; None if the connection was closed."""
         while not self._read:
             try:
                 data = await asyncio.wait_for(self._reader.read(65_536), SOON)
@@ -120,22 +126,22 @@ class Raw:
         return correlation, reply
 
     async def ask(self, correlation: int, request: Request, within: float = SOON) -> Reply:
-        """The reply to one request."""
-        self.say(correlation, request, within)
-        heard = await self.hear()
-        assert heard is not None, "the connection was closed"
-        assert heard[0] == correlation
-        return heard[1]
+        """Return the reply to one request."""
+        self.send(correlation, request, within)
+        reply = await self.receive()
+        assert reply is not None, "the connection was closed"
+        assert reply[0] == correlation
+        return reply[1]
 
     async def closed(self) -> bool:
-        """Whether the other side closes, having said nothing."""
-        return await self.hear() is None
+        """Return True if the listener closes the connection without a reply."""
+        return await self.receive() is None
 
     def close(self) -> None:
-        """Cut it."""
+        """Close the connection at once."""
         self.writer.transport.abort()
 
 
 def head(length: int, correlation: int = 1) -> bytes:
-    """The first bytes of a frame of that length."""
+    """Return the header of a frame with this length."""
     return struct.pack(">IIQ", length, correlation, 0)

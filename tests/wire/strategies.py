@@ -1,4 +1,4 @@
-"""Any message of any kind, for properties."""
+"""Hypothesis strategies for messages."""
 
 import types
 from enum import Enum
@@ -8,10 +8,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from ddb.record.version import Dot
-from ddb.wire.messages import Message, Reply, Request
+from ddb.wire.messages import Message
 
-REQUESTS: tuple[type[Message], ...] = get_args(Request)
-REPLIES: tuple[type[Message], ...] = get_args(Reply)
 _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=40),
     int: st.integers(0, 2**64 - 1),
@@ -43,7 +41,7 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def messages(*kinds: type[Message]) -> st.SearchStrategy[Any]:
-    """Any message of one of these kinds, with any values."""
+    """Return a strategy for messages of these classes, with any values."""
     return st.one_of(
         *(
             st.builds(kind, *(_values(field.type) for field in msgspec.structs.fields(kind)))

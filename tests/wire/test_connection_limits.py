@@ -1,4 +1,4 @@
-"""Which connections a node keeps, without sockets."""
+"""The connections that a node keeps, without sockets."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ LIMITS = ConnectionLimits(strangers=3, gateways=2, members=frozenset({"db-1"}))
 
 @dataclass(slots=True, eq=False)
 class One:
-    """A connection that has been silent since `active_at`."""
+    """A connection whose last bytes arrived at `active_at`."""
 
     active_at: float = 0.0
 
 
 def introduced(connections: Connections[One], caller: str, now: float) -> tuple[One, One | None]:
-    """A new connection of `caller`, and the one that gives way to it."""
+    """Return a new connection of `caller`, and the connection to close."""
     one = One(now)
     assert connections.opened(one, now) is None
     return one, connections.introduced(one, caller, now)
@@ -37,7 +37,7 @@ def test_oldest_stranger_gives_way() -> None:
 
 
 def test_strangers_take_no_place_of_introduced_callers() -> None:
-    """However many strangers come, gateways and members keep their connections."""
+    """Gateways and members keep their connections when 300 strangers connect."""
     connections: Connections[One] = Connections(LIMITS)
     friends = {introduced(connections, name, 0.0)[0] for name in ("db-1", "a gateway")}
     surplus = {connections.opened(One(), 0.0) for _ in range(300)}
@@ -45,7 +45,7 @@ def test_strangers_take_no_place_of_introduced_callers() -> None:
 
 
 def test_gateway_beyond_the_limit_is_refused() -> None:
-    """While all gateways ping, a further one has no room."""
+    """A new gateway has no room while all others are active."""
     connections: Connections[One] = Connections(LIMITS)
     for _ in range(2):
         assert introduced(connections, "a gateway", 0.0)[1] is None
@@ -54,7 +54,7 @@ def test_gateway_beyond_the_limit_is_refused() -> None:
 
 
 def test_silent_gateway_gives_way() -> None:
-    """At the limit a gateway that has vanished leaves its place to a new one."""
+    """A silent gateway at the limit gives way to a new one."""
     connections: Connections[One] = Connections(LIMITS)
     vanished, _ = introduced(connections, "a gateway", 0.0)
     alive, _ = introduced(connections, "a gateway", 0.0)
@@ -63,7 +63,7 @@ def test_silent_gateway_gives_way() -> None:
 
 
 def test_member_has_room_at_the_limit() -> None:
-    """Another node connects however many gateways there are, and its oldest connection ends."""
+    """A node has room at the limit of gateways, and its oldest connection gives way."""
     connections: Connections[One] = Connections(LIMITS)
     for _ in range(2):
         introduced(connections, "a gateway", 0.0)
@@ -72,7 +72,7 @@ def test_member_has_room_at_the_limit() -> None:
 
 
 def test_silence_ends_connections() -> None:
-    """A stranger has seconds for its Hello, an introduced caller half a minute for a byte."""
+    """A stranger times out after 2 s without a Hello, other callers after 30 s without a byte."""
     connections: Connections[One] = Connections(LIMITS)
     stranger, gateway = One(), introduced(connections, "a gateway", 0.0)[0]
     member = introduced(connections, "db-1", 0.0)[0]
@@ -89,8 +89,8 @@ def test_silence_ends_connections() -> None:
     assert overdue(IDLE_TIMEOUT_S + 1.0) == {gateway, member}
 
 
-def test_own_stall_is_not_silence_of_others() -> None:
-    """Time during which this process did not run counts for no connection."""
+def test_pause_of_this_process_is_no_silence_of_callers() -> None:
+    """A pause of this process extends the timeout of every connection."""
     connections: Connections[One] = Connections(LIMITS)
     introduced(connections, "a gateway", 0.0)
     connections.opened(One(), 0.0)

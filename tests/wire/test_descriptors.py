@@ -1,4 +1,4 @@
-"""How a process divides its file descriptors."""
+"""The shares of a process's file descriptors."""
 
 import errno
 import resource
@@ -13,7 +13,7 @@ from ddb.runtime.descriptors import (
     LINK_DESCRIPTORS,
     MEMBER_CONNECTIONS,
     PROCESS_RESERVE,
-    STORE_BESIDE_TABLES,
+    STORE_RESERVE,
     TooFewDescriptors,
     client_connection_limit,
     exhausted,
@@ -32,7 +32,7 @@ print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 def in_process(soft: int, hard: int) -> list[int]:
-    """`raise_limit`, then soft and hard limit, of a process that began with these."""
+    """Return the results of `raise_limit` and `getrlimit` in a process with these limits."""
     done = subprocess.run(
         [sys.executable, "-c", RAISED.format(soft=soft, hard=hard)],
         capture_output=True,
@@ -43,19 +43,19 @@ def in_process(soft: int, hard: int) -> list[int]:
 
 
 def test_soft_limit_is_raised_to_the_hard_one() -> None:
-    """A process takes as many descriptors as it may have."""
+    """A process raises its soft limit to the hard limit."""
     assert in_process(64, 512) == [512, 512, 512]
 
 
 def test_limit_that_cannot_be_raised_stays() -> None:
-    """Where soft and hard limit are the same, that one is in force."""
+    """A soft limit that equals the hard limit stays in force."""
     assert in_process(128, 128) == [128, 128, 128]
 
 
 @pytest.mark.parametrize("nodes", [3, 5, 50])
 @pytest.mark.parametrize("limit", [128, 256, 1024, 4096, 65_536])
 def test_shares_of_a_node_fit_into_the_limit(limit: int, nodes: int) -> None:
-    """All shares of a node together are no more than the limit, or the node does not start."""
+    """The shares of a node add up to at most the limit, or the node does not start."""
     try:
         shares = node_shares(limit, nodes)
     except TooFewDescriptors as error:
@@ -64,19 +64,19 @@ def test_shares_of_a_node_fit_into_the_limit(limit: int, nodes: int) -> None:
         assert node_shares(enough, nodes).gateways >= FEWEST_GATEWAYS
         return
     peers = (nodes - 1) * (LINK_DESCRIPTORS + MEMBER_CONNECTIONS)
-    store = STORE_BESIDE_TABLES + shares.tables
+    store = STORE_RESERVE + shares.tables
     assert PROCESS_RESERVE + store + peers + shares.strangers + shares.gateways <= limit
     assert shares.gateways >= FEWEST_GATEWAYS
     assert shares.tables == tables_in(limit) >= FEWEST_TABLES
 
 
 def test_node_of_three_starts_with_128() -> None:
-    """A node of a small cluster has room for all of it under a limit of 128."""
+    """A limit of 128 suffices for a node of a cluster of three."""
     assert node_shares(128, 3).gateways == FEWEST_GATEWAYS
 
 
 def test_clients_leave_room_for_links() -> None:
-    """Client connections and the reserve for links are together within the limit."""
+    """Client connections and the reserve for links add up to the limit."""
     reserve = gateway_reserve(3)
     assert client_connection_limit(reserve) + reserve == limit_in_force()
     with pytest.raises(TooFewDescriptors, match="ulimit -n"):
@@ -97,6 +97,6 @@ def test_clients_leave_room_for_links() -> None:
         (Exception("Corruption: block checksum mismatch"), False),
     ],
 )
-def test_want_of_descriptors_is_told_from_damage(error: Exception, expected: bool) -> None:
-    """RocksDB's errors and the system's are recognised alike."""
+def test_exhausted_limit_differs_from_damage(error: Exception, expected: bool) -> None:
+    """Errors of RocksDB and of the system show an exhausted limit, and no other error does."""
     assert exhausted(error) is expected

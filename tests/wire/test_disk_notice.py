@@ -1,4 +1,4 @@
-"""What callers learn of a node's disk, and when."""
+"""Reports of a node's disk to its callers."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ CONDITIONS = {
 
 @pytest.mark.parametrize("disk", DiskState)
 def test_connection_and_disk_make_the_condition(disk: DiskState) -> None:
-    """A node is as good as the worse of what it says and what its connection shows."""
+    """A node's condition is the worse one of its connection and its disk."""
     assert believed(Condition.UP, True, disk) is CONDITIONS[disk]
     assert believed(Condition.UP, False, disk) is Condition.SUSPECT
     for connection in (Condition.SUSPECT, Condition.DOWN):
@@ -28,7 +28,7 @@ def test_connection_and_disk_make_the_condition(disk: DiskState) -> None:
 
 
 def test_notice_reaches_callers_before_the_next_ping() -> None:
-    """Every caller learns each new state of a node's disk from the node itself, at once."""
+    """A node sends each new state of its disk to every caller at once."""
 
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link, linked(node.port) as other:
@@ -44,8 +44,8 @@ def test_notice_reaches_callers_before_the_next_ping() -> None:
     run(scenario())
 
 
-def test_new_caller_learns_of_the_disk_by_its_first_ping() -> None:
-    """A caller that connects after the disk turned slow learns so from its first Pong."""
+def test_new_caller_gets_the_disk_state_by_its_first_ping() -> None:
+    """The first Pong has the disk's state for a caller that connects later."""
 
     async def scenario() -> None:
         async with Node(disk=DiskState.SLOW) as node, linked(node.port) as link:
@@ -56,8 +56,8 @@ def test_new_caller_learns_of_the_disk_by_its_first_ping() -> None:
     run(scenario())
 
 
-def test_requests_in_flight_outlive_a_notice() -> None:
-    """A slow node answers what it was asked before, unless it says that it had better not."""
+def test_requests_in_flight_survive_a_notice() -> None:
+    """A notice without `give_up` ends no request in flight."""
 
     async def scenario() -> None:
         go_on = asyncio.Event()
@@ -81,7 +81,7 @@ def test_requests_in_flight_outlive_a_notice() -> None:
 
 
 def test_notice_ends_requests_in_flight_and_nothing_else() -> None:
-    """Requests that wait for a stuck flush are silent at once; the connection goes on."""
+    """A notice with `give_up` ends requests in flight as Silent and keeps the connection."""
 
     async def scenario() -> None:
         async with Node(slow=never) as node, linked(node.port) as link:
@@ -110,9 +110,9 @@ def test_stranger_gets_no_notice() -> None:
         async with Node() as node:
             stranger, friend = await Raw.to(node, greet=False), await Raw.to(node)
             node.listener.announce(DiskNotice(DiskState.SLOW, False))
-            assert await friend.hear() == (0, DiskNotice(DiskState.SLOW, False))
+            assert await friend.receive() == (0, DiskNotice(DiskState.SLOW, False))
             assert await friend.ask(1, Ping()) == Pong(True)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(stranger.hear(), 0.1)
+                await asyncio.wait_for(stranger.receive(), 0.1)
 
     run(scenario())

@@ -8,8 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddb.wire.frames import MAX_FRAME_BYTES, DamagedFrame, FrameReader, frame
-from ddb.wire.messages import CoordinateGet, GetResult, Message, Pong, Reply, Request, Unwelcome
-from tests.wire.strategies import REPLIES, REQUESTS, messages
+from ddb.wire.messages import (
+    REPLIES,
+    REQUESTS,
+    CoordinateGet,
+    GetResult,
+    Message,
+    Pong,
+    Reply,
+    Request,
+    Unwelcome,
+)
+from tests.wire.strategies import messages
 
 steady = settings(deadline=None)
 Read = tuple[int, float, object]
@@ -28,7 +38,7 @@ def read(*chunks: bytes, kind: object = Request) -> list[Read]:
 def test_any_cut_gives_the_same_messages(
     sent: list[tuple[int, float, Message]], data: st.DataObject
 ) -> None:
-    """However the bytes are cut on their way, the frames come out whole and in order."""
+    """A stream in any chunks gives the same frames in the same order."""
     stream = b"".join(frame(*each) for each in sent)  # type: ignore[arg-type]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     chunks = [stream[start:end] for start, end in pairwise([0, *cuts, len(stream)])]
@@ -36,8 +46,8 @@ def test_any_cut_gives_the_same_messages(
     assert [(correlation, message) for correlation, _, message in received] == [
         (correlation, message) for correlation, _, message in sent
     ]
-    for (_, told, _), (_, time, _) in zip(received, sent, strict=True):
-        assert abs(told - time) <= 2e-6
+    for (_, received_s, _), (_, sent_s, _) in zip(received, sent, strict=True):
+        assert abs(received_s - sent_s) <= 2e-6
 
 
 def test_one_byte_at_a_time() -> None:
@@ -52,7 +62,7 @@ def test_one_byte_at_a_time() -> None:
 @steady
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_garbage_is_damage_and_nothing_else(chunks: list[bytes]) -> None:
-    """Arbitrary bytes are waited upon or refused; no other error, no message by accident."""
+    """Arbitrary bytes are damaged or incomplete, and raise no other error."""
     try:
         assert all(isinstance(each, tuple) for each in read(*chunks))
     except DamagedFrame:
@@ -64,7 +74,7 @@ def test_garbage_is_damage_and_nothing_else(chunks: list[bytes]) -> None:
 def test_flipped_bits_are_damage_or_another_message(
     sent: tuple[int, float, Message], data: st.DataObject
 ) -> None:
-    """A frame with one byte changed is refused, waited upon, or some message: never an error."""
+    """A frame with one changed byte is damaged, incomplete or another message."""
     stream = bytearray(frame(*sent))  # type: ignore[arg-type]
     stream[data.draw(st.integers(0, len(stream) - 1))] ^= data.draw(st.integers(1, 255))
     try:
@@ -74,14 +84,14 @@ def test_flipped_bits_are_damage_or_another_message(
 
 
 @pytest.mark.parametrize("length", [0, 11, 12, MAX_FRAME_BYTES + 1, 2**32 - 1])
-def test_impossible_length_is_refused_before_the_rest_comes(length: int) -> None:
-    """A frame too short or too long is refused by its head alone."""
+def test_impossible_length_is_damaged_at_once(length: int) -> None:
+    """A header with an impossible length is damaged before its message arrives."""
     with pytest.raises(DamagedFrame, match=f"a frame of {length} bytes"):
         read(struct.pack(">IIQ", length, 1, 1))
 
 
 def test_greatest_frame_passes() -> None:
-    """A frame of just the greatest size is read, one byte more is not."""
+    """A frame of the greatest size passes, and one with a byte more is damaged."""
     overhead = len(frame(1, 1.0, GetResult(b"x" * 70_000))) - 4 - 70_000
     fits = GetResult(b"x" * (MAX_FRAME_BYTES - overhead))
     ((_, _, message),) = read(frame(1, 1.0, fits), kind=Reply)
@@ -91,7 +101,7 @@ def test_greatest_frame_passes() -> None:
 
 
 def test_messages_before_the_damage_are_delivered() -> None:
-    """What was whole before the stream broke is given out first."""
+    """A reader yields the complete frames before the damage."""
     reader: FrameReader[Request] = FrameReader(Request)
     received = []
     with pytest.raises(DamagedFrame):  # noqa: PT012
@@ -101,13 +111,13 @@ def test_messages_before_the_damage_are_delivered() -> None:
 
 
 def test_reply_in_a_stream_of_requests_is_damage() -> None:
-    """A stream carries one direction's messages only."""
+    """A reply in a stream of requests is damaged."""
     with pytest.raises(DamagedFrame):
         read(frame(1, 1.0, Pong(True)))
 
 
 def test_broken_text_is_damage() -> None:
-    """Text that is not UTF-8 is refused as damage, like any other bytes that are no message."""
+    """A frame with text that is not UTF-8 is damaged."""
     stream = frame(1, 1.0, Unwelcome("héllo")).replace("é".encode(), b"\xc3\x28")
     with pytest.raises(DamagedFrame):
         read(stream, kind=Reply)

@@ -1,4 +1,4 @@
-"""The calling end, over real sockets: honest about what was sent, and back by itself."""
+"""The calling end, over real sockets: exact about sent requests, and connected again by itself."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from tests.wire.linked import SLACK, ask, linked, up
 from tests.wire.serving import CLOCK, NAME, Node
 
 FEW = 256
-"""Descriptors enough for a test process and a link."""
+"""Enough descriptors for a test process and a link."""
 
 
-def test_asks_and_is_answered() -> None:
-    """A node that listens and votes is up, and answers."""
+def test_request_gets_its_reply() -> None:
+    """A node that listens and votes is UP and replies."""
 
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link:
@@ -27,7 +27,7 @@ def test_asks_and_is_answered() -> None:
             await up(link)
             assert network.condition(NAME) is Condition.UP
             reply = network.ask(
-                NAME, CoordinateGet(b"k"), deadline=CLOCK.now() + SOON, patience=SOON
+                NAME, CoordinateGet(b"k"), deadline=CLOCK.now() + SOON, timeout_s=SOON
             )
             assert await reply == GetResult(b"k")
             assert link.requests == 1
@@ -38,7 +38,7 @@ def test_asks_and_is_answered() -> None:
 
 
 def test_node_that_does_not_vote_yet_is_suspect() -> None:
-    """A connected node that is still joining is asked last, and up once it votes."""
+    """A connected node that joins is SUSPECT, and UP once it votes."""
 
     async def scenario() -> None:
         async with Node(ready=False) as node, linked(node.port) as link:
@@ -50,8 +50,8 @@ def test_node_that_does_not_vote_yet_is_suspect() -> None:
     run(scenario())
 
 
-def test_thousands_in_flight() -> None:
-    """Thousands of requests at once get each its own answer."""
+def test_thousands_of_requests_in_flight() -> None:
+    """Each of thousands of requests in flight gets its own reply."""
 
     async def scenario() -> None:
         async def slow(request: CoordinateGet) -> Reply:
@@ -68,7 +68,7 @@ def test_thousands_in_flight() -> None:
 
 
 def test_unreachable_means_never_sent() -> None:
-    """Without a connection a request fails at once, and nobody ever sees it."""
+    """Without a connection a request fails at once, and the node never gets it."""
 
     async def scenario() -> None:
         port = free_ports(1)
@@ -87,8 +87,8 @@ def test_unreachable_means_never_sent() -> None:
     run(scenario())
 
 
-def test_lost_connection_is_silence_not_refusal() -> None:
-    """What was sent before the connection broke may have been done, and is not called unsent."""
+def test_lost_connection_is_silent() -> None:
+    """A request on a lost connection is Silent, since the node may have acted on it."""
 
     async def scenario() -> None:
         began = asyncio.Event()
@@ -110,8 +110,8 @@ def test_lost_connection_is_silence_not_refusal() -> None:
     run(scenario())
 
 
-def test_request_not_flushed_when_the_connection_breaks_is_not_called_unsent() -> None:
-    """A request that was taken is silent rather than unreachable if its connection goes."""
+def test_unflushed_request_on_a_lost_connection_is_silent() -> None:
+    """A request that the link has accepted is Silent once the connection is lost."""
 
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link:
@@ -124,8 +124,8 @@ def test_request_not_flushed_when_the_connection_breaks_is_not_called_unsent() -
     run(scenario())
 
 
-def test_link_comes_back_with_its_node() -> None:
-    """After its node was restarted a link connects again by itself, again and again."""
+def test_link_connects_again_after_each_restart() -> None:
+    """A link connects again by itself after each restart of its node."""
 
     async def scenario() -> None:
         node = Node()
@@ -141,8 +141,8 @@ def test_link_comes_back_with_its_node() -> None:
     run(scenario())
 
 
-def test_garbled_replies_cost_the_connection_and_no_more() -> None:
-    """A peer whose bytes make no sense is left, and tried again."""
+def test_damaged_reply_closes_the_connection() -> None:
+    """A link closes a connection with damaged frames, and connects again."""
 
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link:
@@ -161,25 +161,25 @@ def test_garbled_replies_cost_the_connection_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("greeting", "said"),
+    ("greeting", "warning"),
     [
-        (Welcome("db-9", 1), "answers, but is not db-0"),
-        (Unwelcome("run the same version"), "db-0 refuses us: run the same version"),
+        (Welcome("db-9", 1), "is not db-0"),
+        (Unwelcome("run the same version"), "db-0 refuses this process: run the same version"),
     ],
 )
 def test_wrong_peer_is_not_used(
-    greeting: Welcome | Unwelcome, said: str, caplog: pytest.LogCaptureFixture
+    greeting: Welcome | Unwelcome, warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process that refuses us, or is another than expected, counts as down, and is named once."""
+    """A link logs once a node that refuses it or has another name, and counts it as DOWN."""
 
     async def scenario() -> None:
         async with Node(greeting=greeting) as node, linked(node.port) as link:
-            await until(lambda: said in caplog.text)
+            await until(lambda: warning in caplog.text)
             await asyncio.sleep(0.2)
             assert link.condition is Condition.DOWN
             with pytest.raises(Unreachable):
                 await ask(link)
-            assert caplog.text.count(said) == 1
+            assert caplog.text.count(warning) == 1
             node.greeting = Welcome(NAME, 1)
             await up(link)
             assert await link.ask(Ping(), CLOCK.now() + SOON, SOON) == Pong(True)
@@ -187,8 +187,8 @@ def test_wrong_peer_is_not_used(
     run(scenario())
 
 
-def test_link_without_a_descriptor_is_back_by_itself(caplog: pytest.LogCaptureFixture) -> None:
-    """A link that finds no free descriptor logs that once, and connects as soon as there is one."""
+def test_link_without_a_descriptor_connects_later(caplog: pytest.LogCaptureFixture) -> None:
+    """A link without a free descriptor logs that once, and connects once there is one."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -201,5 +201,5 @@ def test_link_without_a_descriptor_is_back_by_itself(caplog: pytest.LogCaptureFi
                     assert await ask(link) == GetResult(b"k")
 
     run(scenario())
-    told = [each for each in caplog.messages if "no file descriptor is left" in each]
-    assert len(told) == 1
+    warnings = [each for each in caplog.messages if "no file descriptor is left" in each]
+    assert len(warnings) == 1

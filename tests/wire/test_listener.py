@@ -1,4 +1,4 @@
-"""The accepting end, over real sockets: whoever misbehaves loses its own connection only."""
+"""The accepting end, over real sockets: a faulty caller loses its own connection only."""
 
 import asyncio
 import random
@@ -55,7 +55,7 @@ NAMES = ("a", "b", "c")
 )
 @pytest.mark.parametrize("greet", [True, False])
 def test_damaged_frame_closes_its_connection_alone(bytes_sent: bytes, greet: bool) -> None:
-    """Bytes that are no request cost their sender the connection, and the others nothing."""
+    """Bytes that are no request close their connection and no other."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -70,8 +70,8 @@ def test_damaged_frame_closes_its_connection_alone(bytes_sent: bytes, greet: boo
     run(scenario())
 
 
-def test_frame_without_its_end_harms_nobody() -> None:
-    """A caller that stops in the middle of a frame is waited for, and others are served."""
+def test_incomplete_frame_delays_no_other_caller() -> None:
+    """A listener waits for the end of a frame, and serves other callers meanwhile."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -80,26 +80,26 @@ def test_frame_without_its_end_harms_nobody() -> None:
             half.writer.write(whole[:9])
             assert await other.ask(7, CoordinateGet(b"k")) == GetResult(b"k")
             half.writer.write(whole[9:])
-            assert await half.hear() == (5, GetResult(b"late"))
+            assert await half.receive() == (5, GetResult(b"late"))
 
     run(scenario())
 
 
 def test_stranger_is_not_served() -> None:
-    """A request before any introduction closes the connection, and nothing is begun."""
+    """A request before a Hello closes the connection, and the node does not begin it."""
 
     async def scenario() -> None:
         async with Node() as node:
             stranger = await Raw.to(node, greet=False)
-            stranger.say(1, CoordinateGet(b"k"))
+            stranger.send(1, CoordinateGet(b"k"))
             assert await stranger.closed()
             assert node.begun == []
 
     run(scenario())
 
 
-def test_status_is_told_to_strangers() -> None:
-    """Whoever asks for a status need not introduce itself."""
+def test_stranger_gets_the_status() -> None:
+    """A status request needs no Hello before it."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -117,8 +117,8 @@ def test_status_is_told_to_strangers() -> None:
         (Hello(PROTOCOL, b"another", "x", 1), "give every process the same list"),
     ],
 )
-def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: str) -> None:
-    """A caller of another protocol or placement is told so by the real node, and cut off."""
+def test_incompatible_caller_gets_the_reason(tmp_path: Path, hello: Hello, reason: str) -> None:
+    """A caller with another protocol or placement gets an Unwelcome and loses its connection."""
 
     async def scenario() -> None:
         store = RocksStore(tmp_path, Fsync.OS)
@@ -139,7 +139,7 @@ def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: s
             refused = await raw.ask(1, hello)
             assert isinstance(refused, Unwelcome)
             assert reason in refused.reason
-            raw.say(2, CoordinateGet(b"k"))
+            raw.send(2, CoordinateGet(b"k"))
             assert await raw.closed()
             assert await friend.ask(1, Ping()) == Pong(True)
             assert node.begun == []
@@ -147,8 +147,8 @@ def test_incompatible_caller_is_told_why(tmp_path: Path, hello: Hello, reason: s
     run(scenario())
 
 
-def test_a_handler_learns_who_calls() -> None:
-    """A request comes with the introduction of its connection, or with none."""
+def test_handler_gets_the_hello_of_the_caller() -> None:
+    """The handler gets the Hello of the connection, or None before it."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -162,8 +162,8 @@ def test_a_handler_learns_who_calls() -> None:
     run(scenario())
 
 
-def test_dead_on_arrival() -> None:
-    """A request past its deadline is refused without being begun; a later one is served."""
+def test_expired_request_is_not_begun() -> None:
+    """A listener refuses a request past its deadline, and serves the next one."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -176,7 +176,7 @@ def test_dead_on_arrival() -> None:
 
 
 def test_replies_find_their_requests_in_any_order() -> None:
-    """Of many requests at once each gets its own answer, though the last ends first."""
+    """Each of many requests in flight gets its own reply, in any order."""
 
     async def scenario() -> None:
         order = random.Random(1)
@@ -188,18 +188,18 @@ def test_replies_find_their_requests_in_any_order() -> None:
         async with Node(slow=slow) as node:
             raw = await Raw.to(node)
             for number in range(500):
-                raw.say(number, CoordinateGet(b"%d" % number))
-            heard = [await raw.hear() for _ in range(500)]
-            numbers = [each[0] for each in heard if each is not None]
+                raw.send(number, CoordinateGet(b"%d" % number))
+            replies = [await raw.receive() for _ in range(500)]
+            numbers = [each[0] for each in replies if each is not None]
             assert sorted(numbers) == list(range(500))
             assert numbers != sorted(numbers)
-            assert all(each and each[1] == GetResult(b"%d" % each[0]) for each in heard)
+            assert all(each and each[1] == GetResult(b"%d" % each[0]) for each in replies)
 
     run(scenario())
 
 
-def test_failing_request_is_met_with_silence() -> None:
-    """A request that fails unforeseen is not answered, since its effect is not known."""
+def test_failing_request_gets_no_reply() -> None:
+    """A request whose handler raises gets no reply, since its effect is uncertain."""
 
     async def scenario() -> None:
         async def fail(request: CoordinateGet) -> Reply:
@@ -207,14 +207,14 @@ def test_failing_request_is_met_with_silence() -> None:
 
         async with Node(slow=fail) as node:
             raw = await Raw.to(node)
-            raw.say(1, CoordinateGet(b"k"))
+            raw.send(1, CoordinateGet(b"k"))
             assert await raw.ask(2, Ping()) == Pong(True)
 
     run(scenario())
 
 
-def test_work_goes_on_when_its_caller_leaves() -> None:
-    """A caller that disconnects does not stop what it began."""
+def test_request_continues_after_its_caller_disconnects() -> None:
+    """A caller that disconnects does not stop its requests."""
 
     async def scenario() -> None:
         began, go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -227,7 +227,7 @@ def test_work_goes_on_when_its_caller_leaves() -> None:
 
         async with Node(slow=slow) as node:
             raw = await Raw.to(node)
-            raw.say(1, CoordinateGet(b"k"))
+            raw.send(1, CoordinateGet(b"k"))
             await asyncio.wait_for(began.wait(), SOON)
             raw.close()
             for _ in range(1000):
@@ -241,8 +241,8 @@ def test_work_goes_on_when_its_caller_leaves() -> None:
     run(scenario())
 
 
-def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit of requests in progress on one connection more are refused unbegun."""
+def test_too_many_requests_in_flight_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection at its limit of requests in flight gets Overloaded for further ones."""
     monkeypatch.setattr(listener, "MAX_REQUESTS_IN_FLIGHT", 3)
 
     async def scenario() -> None:
@@ -255,28 +255,30 @@ def test_too_many_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         async with Node(slow=slow) as node:
             raw = await Raw.to(node)
             for number in range(5):
-                raw.say(number, CoordinateGet(b"k"))
+                raw.send(number, CoordinateGet(b"k"))
             for number in (3, 4):
-                heard = await raw.hear()
-                assert heard is not None
-                assert heard[0] == number
-                assert isinstance(heard[1], Overloaded)
+                reply = await raw.receive()
+                assert reply is not None
+                assert reply[0] == number
+                assert isinstance(reply[1], Overloaded)
             assert len(node.begun) == 3
             go.set()
-            assert [await raw.hear() for _ in range(3)] == [(n, GetResult(b"k")) for n in range(3)]
+            assert [await raw.receive() for _ in range(3)] == [
+                (n, GetResult(b"k")) for n in range(3)
+            ]
 
     run(scenario())
 
 
-def test_caller_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replies that nobody reads do not pile up without end."""
+def test_caller_that_does_not_read_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener closes a connection with too many unread replies."""
     monkeypatch.setattr(listener, "MAX_UNREAD_BYTES", 100_000)
 
     async def scenario() -> None:
         async with Node() as node:
             other, deaf = await Raw.to(node), await Raw.to(node)
             for number in range(200):
-                deaf.say(number, CoordinateGet(b"x" * 100_000))
+                deaf.send(number, CoordinateGet(b"x" * 100_000))
                 if len(node.listener.open) == 1:
                     break
                 await asyncio.sleep(0.001)
@@ -290,8 +292,8 @@ def test_caller_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
     run(scenario())
 
 
-def test_stopped_listener_cuts_everyone() -> None:
-    """A listener that stops closes what is open and takes nothing new."""
+def test_stopped_listener_closes_every_connection() -> None:
+    """A listener that stops closes its connections and accepts no new one."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -304,8 +306,8 @@ def test_stopped_listener_cuts_everyone() -> None:
     run(scenario())
 
 
-def test_second_hello_is_a_request_like_any_other() -> None:
-    """An introduction is made once; the connection survives another."""
+def test_second_hello_keeps_the_connection() -> None:
+    """A second Hello gets a reply, and the connection stays."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -317,7 +319,7 @@ def test_second_hello_is_a_request_like_any_other() -> None:
 
 
 def test_kernel_probes_callers() -> None:
-    """A caller whose machine vanishes is noticed within half a minute, by the kernel."""
+    """The kernel closes the connection of a machine that is down within 30 seconds."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -335,8 +337,8 @@ def test_kernel_probes_callers() -> None:
     run(scenario())
 
 
-def test_stranger_is_closed_in_time() -> None:
-    """A connection without a Hello is closed; one with a Hello stays, though it says no more."""
+def test_silent_stranger_is_closed() -> None:
+    """A listener closes a silent connection without a Hello, and keeps one with a Hello."""
 
     async def scenario() -> None:
         async with Node() as node:
@@ -348,13 +350,13 @@ def test_stranger_is_closed_in_time() -> None:
 
 
 def test_gateway_beyond_the_limit_is_closed() -> None:
-    """A node with no room for another gateway closes the new connection and keeps the others."""
+    """A node at its limit of gateways closes a new one and keeps the others."""
 
     async def scenario() -> None:
         async with Node(limits=ConnectionLimits(gateways=2)) as node:
             friends = [await Raw.to(node) for _ in range(2)]
             further = await Raw.to(node, greet=False)
-            further.say(1, HELLO)
+            further.send(1, HELLO)
             assert await further.closed()
             for friend in friends:
                 assert await friend.ask(1, Ping()) == Pong(True)

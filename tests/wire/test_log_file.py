@@ -1,4 +1,4 @@
-"""Log files of a real process: at a size they are renamed, and no line is lost in between."""
+"""Log files of a real process: bounded in size and number, without a lost line in between."""
 
 import signal
 import subprocess
@@ -23,18 +23,18 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def files(path: Path) -> list[Path]:
-    """The files of one log, oldest first."""
+    """Return the files of one log, oldest first."""
     return sorted(path.parent.iterdir(), reverse=True)
 
 
 def numbers(path: Path) -> list[int]:
-    """The numbers of the lines in all files, oldest first."""
+    """Return the numbers of the lines in all files, oldest first."""
     text = "".join(each.read_text(encoding="utf-8") for each in files(path))
     return [int(line.split()[0]) for line in text.splitlines() if line.endswith("x")]
 
 
 def wrote(path: Path, count: int) -> None:
-    """Let a process write so many lines, and kill itself."""
+    """Run a process that writes `count` lines and kills itself."""
     done = subprocess.run(
         [sys.executable, "-c", WRITER, str(path), str(count)],
         capture_output=True,
@@ -57,14 +57,14 @@ def test_files_are_bounded_and_only_the_oldest_lines_are_lost(tmp_path: Path) ->
 
 
 def test_output_after_a_rename_is_in_the_new_file(tmp_path: Path) -> None:
-    """What a process prints after a rename is in the present file, and survives its death."""
+    """Output after a rename is in the present file, even if the process is killed."""
     path = tmp_path / "x.log"
     wrote(path, 11_000)
     assert path.read_text(encoding="utf-8").endswith("printed\n")
 
 
 def test_file_goes_on_where_no_new_one_can_be_made(tmp_path: Path) -> None:
-    """A log whose next file cannot be made keeps every line in the present one."""
+    """Every line stays in the present file if the next one cannot be created."""
     path = tmp_path / "x.log"
     (tmp_path / "x.log.new").mkdir()
     wrote(path, 12_000)
@@ -74,7 +74,7 @@ def test_file_goes_on_where_no_new_one_can_be_made(tmp_path: Path) -> None:
 
 
 def test_lines_of_an_earlier_process_are_kept(tmp_path: Path) -> None:
-    """A process that begins on a file of an earlier one adds to it."""
+    """A process appends to the file of an earlier one."""
     path = tmp_path / "x.log"
     wrote(path, 10)
     wrote(path, 10)
@@ -82,7 +82,7 @@ def test_lines_of_an_earlier_process_are_kept(tmp_path: Path) -> None:
 
 
 def test_shift_keeps_three(tmp_path: Path) -> None:
-    """Of four files that come one after the other the first is lost."""
+    """The first of four successive files is lost."""
     path = tmp_path / "x.log"
     for number in range(4):
         path.write_text(f"{number} x\n", encoding="utf-8")

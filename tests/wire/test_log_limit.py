@@ -1,4 +1,4 @@
-"""Which log lines are written, as a function of their cause and of time."""
+"""The rate limit of the log, by cause and time."""
 
 import logging
 
@@ -16,7 +16,7 @@ from ddb.runtime.log_limit import (
 def record(
     text: str, named: str | None = None, line: int = 1, error: Exception | None = None
 ) -> logging.LogRecord:
-    """A record from line `line` of a file of its own."""
+    """Return a record from line `line` of a file."""
     made = logging.LogRecord("x", logging.WARNING, "/x.py", line, text, (), None)
     if named is not None:
         made.__dict__.update(cause(named))
@@ -26,17 +26,17 @@ def record(
 
 
 def written(limit: LogLimit, records: list[logging.LogRecord], now: float) -> list[str]:
-    """The records that are written when they come at `now`."""
+    """Return the records that the limit admits at `now`."""
     return [each.getMessage() for each in records if limit.admit(each, now)]
 
 
 def counts(limit: LogLimit, now: float) -> list[str]:
-    """The counts that are due."""
+    """Return the counts that are due."""
     return [each.getMessage() for each in limit.due(now)]
 
 
 def raised(kind: type[Exception]) -> Exception:
-    """An exception with a traceback."""
+    """Return an exception with a traceback."""
     try:
         raise kind("secret")
     except Exception as error:  # noqa: BLE001
@@ -44,7 +44,7 @@ def raised(kind: type[Exception]) -> Exception:
 
 
 def test_flood_of_one_cause_is_a_line_and_a_count() -> None:
-    """Of 500 lines of one cause the first is written, and after a minute a count of the others."""
+    """The first of 500 lines of one cause passes, and after a minute a count of the others."""
     limit = LogLimit()
     flood = [record(f"closing {number}", "close", line=number) for number in range(500)]
     assert written(limit, flood, 0.0) == ["closing 0"]
@@ -54,7 +54,7 @@ def test_flood_of_one_cause_is_a_line_and_a_count() -> None:
 
 
 def test_lasting_flood_is_a_line_and_a_count_per_minute() -> None:
-    """A flood of an hour writes two lines a minute, and every line of it is counted."""
+    """A flood of an hour writes two lines a minute, and the counts cover all lines."""
     limit = LogLimit()
     lines, counted = 0, 0
     for second in range(3600):
@@ -72,14 +72,14 @@ def test_causes_are_counted_apart() -> None:
 
 
 def test_single_line_has_no_count() -> None:
-    """A line that comes once is written as it is, and nothing follows it."""
+    """A single line passes, and no count follows."""
     limit = LogLimit()
     assert written(limit, [record("once", "once")], 0.0) == ["once"]
     assert counts(limit, LOG_WINDOW_S) == []
 
 
 def test_invented_causes_share_one() -> None:
-    """A caller that invents causes gets no more lines than there are causes, and one."""
+    """Invented causes get at most one line each up to the limit, and one line in common."""
     limit = LogLimit()
     invented = [record("x", f"caller {number}") for number in range(10 * MOST_CAUSES)]
     assert len(written(limit, invented, 0.0)) == MOST_CAUSES + 1
@@ -87,7 +87,7 @@ def test_invented_causes_share_one() -> None:
 
 
 def test_place_without_a_cause_is_bounded_too() -> None:
-    """Lines that name no cause are bounded by their place in the source."""
+    """Lines without a cause count by their place in the source."""
     limit = LogLimit()
     lines = [record(f"state {number}") for number in range(100)]
     assert len(written(limit, lines, 0.0)) == LINES_PER_PLACE
@@ -96,7 +96,7 @@ def test_place_without_a_cause_is_bounded_too() -> None:
 
 @pytest.mark.parametrize("times", [2, 100])
 def test_defect_is_written_once_per_origin(times: int) -> None:
-    """One traceback a minute for each place that raises, whatever line logs it."""
+    """Each place that raises gets one traceback a minute, from any line that logs it."""
     limit = LogLimit()
     one, other = raised(ValueError), raised(KeyError)
     records = [record("failed", error=one), record("failed", error=other)] * times
@@ -104,7 +104,7 @@ def test_defect_is_written_once_per_origin(times: int) -> None:
 
 
 def test_counts_at_the_end_of_the_process() -> None:
-    """A process that stops writes the counts whose minute is not over."""
+    """A process that stops also writes the counts of unexpired windows."""
     limit = LogLimit()
     written(limit, [record("x", "x")] * 3, 5.0)
     assert [each.getMessage() for each in limit.all_due()] == [

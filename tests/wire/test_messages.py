@@ -1,12 +1,12 @@
-"""Every message there is, through the encoding and back."""
+"""Each message class, through the encoding and back."""
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddb.wire.messages import Message, Reply, Request
-from tests.wire.strategies import REPLIES, REQUESTS, messages
+from ddb.wire.messages import REPLIES, REQUESTS, Message, Reply, Request
+from tests.wire.strategies import messages
 
 steady = settings(deadline=None)
 few = settings(deadline=None, max_examples=30)
@@ -16,7 +16,7 @@ few = settings(deadline=None, max_examples=30)
 @few
 @given(st.data())
 def test_round_trip(kind: type[Message], data: st.DataObject) -> None:
-    """A message of any kind, with any values, comes out of the wire's encoding as it went in."""
+    """A message of any class and values decodes to itself."""
     message = data.draw(messages(kind))
     union = Request if kind in REQUESTS else Reply
     decoded: object = msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=union)
@@ -25,7 +25,7 @@ def test_round_trip(kind: type[Message], data: st.DataObject) -> None:
 
 
 def test_every_message_is_a_request_or_a_reply() -> None:
-    """No message was left out of both unions, none is in both, and no two share a tag."""
+    """Each message is in exactly one union, and no two share a tag."""
     assert set(Message.__subclasses__()) == {*REQUESTS, *REPLIES}
     assert not set(REQUESTS) & set(REPLIES)
     tags = [kind.__struct_config__.tag for kind in (*REQUESTS, *REPLIES)]
@@ -35,6 +35,6 @@ def test_every_message_is_a_request_or_a_reply() -> None:
 @steady
 @given(messages(*REPLIES))
 def test_replies_are_no_requests(message: Message) -> None:
-    """A reply is not taken for a request, whatever it holds."""
+    """No reply decodes as a request."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=Request)

@@ -1,4 +1,4 @@
-"""Time-outs as shares of one budget."""
+"""The time-outs and their budget."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ BUDGETS_MS = (MIN_BUDGET_MS, 225, 1000, MAX_BUDGET_MS)
 
 
 def test_default_budget_gives_the_documented_time_outs() -> None:
-    """225 ms hold 60 ms for a silent coordinator, 40 for a partner, 10 for a pause."""
+    """A budget of 225 ms gives 60 ms to a silent coordinator and 40 ms to a silent peer."""
     rounded = {name: round(1000 * value, 3) for name, value in dataclasses.asdict(DEFAULT).items()}
     assert rounded == {
         "request_s": 225.0,
@@ -30,7 +30,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
 
 @pytest.mark.parametrize("budget_ms", BUDGETS_MS)
 def test_waits_leave_time_for_the_rounds(budget_ms: int) -> None:
-    """At any budget the worst silence leaves more than 40 % of it for the rounds themselves."""
+    """At any budget the longest silence leaves more than 40 % for the rounds."""
     timeouts = Timeouts.of(budget_ms / 1000)
     first = max(timeouts.coordinator_s, 2 * timeouts.partner_s)
     assert timeouts.worst_waits_s == pytest.approx(first + timeouts.partner_s)
@@ -39,7 +39,7 @@ def test_waits_leave_time_for_the_rounds(budget_ms: int) -> None:
 
 @pytest.mark.parametrize("budget_ms", BUDGETS_MS)
 def test_admitted_change_can_be_begun(budget_ms: int) -> None:
-    """A change that waited as long as it may has the time that a coordinator asks for."""
+    """After the longest admission a change still has the time that its coordinator requires."""
     timeouts = Timeouts.of(budget_ms / 1000)
     assert timeouts.admission_s + timeouts.begin_s < timeouts.request_s
     assert timeouts.begin_s > timeouts.partner_s

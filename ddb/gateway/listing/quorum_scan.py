@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ddb.gateway.listing.scatter_gather import Cells
-from ddb.record.state import NEWEST, is_live
+from ddb.record.codec import NEWEST, is_live
 from ddb.ring.ring import Cell
 from ddb.wire.messages import ScanPage
 
@@ -127,7 +127,7 @@ class QuorumScan:
         return frozenset(
             name
             for name, page in later.items()
-            if name in earlier and page.let_go == earlier[name].let_go
+            if name in earlier and page.hint_stamp == earlier[name].hint_stamp
         )
 
     def incomplete(self) -> frozenset[str]:

@@ -36,7 +36,7 @@ class ScatterGather:
             names = [name for name in self._worth_asking(cells) if name not in replies]
             asked = {
                 name: self._transport.ask(
-                    name, request, deadline=deadline, patience=self._timeouts.scan_s
+                    name, request, deadline=deadline, timeout_s=self._timeouts.scan_s
                 )
                 for name in names
             }

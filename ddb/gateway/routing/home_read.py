@@ -10,7 +10,7 @@ time, because its messages share fewer frames.
 import asyncio
 
 from ddb.gateway.routing.node_calls import NodeCalls
-from ddb.record.state import peek
+from ddb.record.codec import peek
 from ddb.ring.ring import Ring
 from ddb.wire.messages import CoordinateGet, Reply
 from ddb.wire.ports import Condition, Unreachable

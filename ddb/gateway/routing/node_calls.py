@@ -49,9 +49,9 @@ class NodeCalls:
     async def ask(self, to: str, request: Request, deadline: float) -> Reply | Unreachable | None:
         """Return the reply; None: the node is silent, and may act on the request."""
         self._counters.node_requests += 1
-        patience = self._timeouts.coordinator_s
+        timeout_s = self._timeouts.coordinator_s
         try:
-            return await self._transport.ask(to, request, deadline=deadline, patience=patience)
+            return await self._transport.ask(to, request, deadline=deadline, timeout_s=timeout_s)
         except Silent:
             return None
         except Unreachable as unreachable:
@@ -70,12 +70,14 @@ class NodeCalls:
         Returns the encoded state of `full` (empty: absent), whether `full` calls it decided, and
         the reply of `brief`. None: one of the two did not reply.
         """
-        transport, patience = self._transport, self._timeouts.coordinator_s
+        transport, timeout_s = self._transport, self._timeouts.coordinator_s
         self._counters.node_requests += 2
         state_reply = transport.ask(
-            full, ReadReplica(key, NEVER, whole=False), deadline=deadline, patience=patience
+            full, ReadReplica(key, NEVER, whole=False), deadline=deadline, timeout_s=timeout_s
         )
-        version_reply = transport.ask(brief, ReadVersion(key), deadline=deadline, patience=patience)
+        version_reply = transport.ask(
+            brief, ReadVersion(key), deadline=deadline, timeout_s=timeout_s
+        )
         try:
             state, version = await state_reply, await version_reply
         except (Silent, Unreachable):

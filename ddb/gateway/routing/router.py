@@ -17,7 +17,7 @@ from ddb.gateway.routing.home_read import HomeRead
 from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
 from ddb.record.change import Change
-from ddb.record.state import body_of, is_live
+from ddb.record.codec import body_of, is_live
 from ddb.ring.ring import CELL, Ring, key_of
 from ddb.wire.messages import (
     ChangeResult,

@@ -63,7 +63,7 @@ class CommitGossip:
         notice = CommitNotice(self._node_id, self._rounds.first_counter, commit_index, reached)
         deadline = self._clock.now() + NOTICE_INTERVAL_S
         requests = [
-            self._transport.ask(peer, notice, deadline=deadline, patience=NOTICE_INTERVAL_S)
+            self._transport.ask(peer, notice, deadline=deadline, timeout_s=NOTICE_INTERVAL_S)
             for peer in peers
         ]
         replies = await asyncio.gather(*requests, return_exceptions=True)

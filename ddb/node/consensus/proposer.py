@@ -20,7 +20,8 @@ from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
-from ddb.record.state import DamagedState, Intent, Step, decode, encode, step
+from ddb.record.codec import decode, encode
+from ddb.record.state import DamagedState, Intent, Step, step
 from ddb.wire.messages import Accept, Accepted, Propose, Rejected, ReplicaState, Reply
 from ddb.wire.ports import Clock
 from ddb.wire.timeouts import Timeouts

@@ -8,7 +8,8 @@ from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
 from ddb.node.metrics import NodeMetrics
 from ddb.node.replica.acceptor import Acceptor, Verdict
-from ddb.record.state import State, decode, peek
+from ddb.record.codec import decode, peek
+from ddb.record.state import State
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Accept, Accepted, ReadReplica, Rejected, ReplicaState, SameVersion
 from ddb.wire.ports import Clock

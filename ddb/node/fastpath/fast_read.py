@@ -16,7 +16,8 @@ from ddb.node.consensus.quorum_peers import Expired, peers_by_partition
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Unreadable
-from ddb.record.state import DamagedState, State, body_of, is_live, peek
+from ddb.record.codec import body_of, is_live, peek
+from ddb.record.state import DamagedState, State
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
@@ -72,7 +73,7 @@ class FastRead:
             standby,
             ReadReplica(key, newest),
             deadline=deadline,
-            patience=self._coordinator.timeouts.partner_s,
+            timeout_s=self._coordinator.timeouts.partner_s,
         )
         answer: Answer = asking.get_loop().create_future()
         asking.add_done_callback(

@@ -19,7 +19,8 @@ from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.change import Outcome
-from ddb.record.state import DamagedState, decode, encode, peek, step
+from ddb.record.codec import decode, encode, peek
+from ddb.record.state import DamagedState, step
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     Accept,
@@ -98,7 +99,7 @@ class FastWrite:
                 peer,
                 Propose(key, ballot, own.newest, raw),
                 deadline=deadline,
-                patience=self._timeouts.partner_s,
+                timeout_s=self._timeouts.partner_s,
             )
             proposed = True
         finally:
@@ -179,7 +180,7 @@ class FastWrite:
             attempt.peer,
             Accept(key, attempt.raw),
             deadline=attempt.deadline,
-            patience=self._timeouts.partner_s,
+            timeout_s=self._timeouts.partner_s,
         )
         self._replica.watch(key)
         asking.add_done_callback(partial(self._on_reply, attempt))

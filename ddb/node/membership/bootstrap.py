@@ -140,7 +140,7 @@ class Bootstrap:
         deadline = self._clock.now() + SURVEY_BUDGET_S
         try:
             reply = await self._transport.ask(
-                name, request, deadline=deadline, patience=PEER_TIMEOUT_S
+                name, request, deadline=deadline, timeout_s=PEER_TIMEOUT_S
             )
         except (Silent, Unreachable):
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ddb.node.membership.identity import ForeignData, Identity, check_owner
-from ddb.node.storage.durable_mark import replace_file
+from ddb.runtime.atomic_file import replace_file
 
 _NAME = "owner.json"
 

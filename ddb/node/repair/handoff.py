@@ -20,7 +20,7 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.partition_digests import partition_rows
 from ddb.node.storage.store import Family, Unreadable
-from ddb.record.state import peek
+from ddb.record.codec import peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import HandoffBatch, HandoffResult
@@ -236,7 +236,7 @@ class Handoff:
         self._coordinator.counters.repair_requests += len(homes)
         requests = [
             self._transport.ask(
-                home, HandoffBatch(batch), deadline=deadline, patience=HOME_TIMEOUT_S
+                home, HandoffBatch(batch), deadline=deadline, timeout_s=HOME_TIMEOUT_S
             )
             for home in homes
         ]

@@ -22,7 +22,7 @@ from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
 from ddb.node.replica.range_rebuild import rebuild_range
 from ddb.node.storage.disk_space import Room
 from ddb.node.storage.store import Family, Put, Store, Unreadable, written
-from ddb.record.state import peek
+from ddb.record.codec import peek
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring
 from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
@@ -261,7 +261,7 @@ class Rebuilder:
         deadline = self._clock.now() + REQUEST_BUDGET_S
         try:
             return await self._transport.ask(
-                peer, request, deadline=deadline, patience=PEER_TIMEOUT_S
+                peer, request, deadline=deadline, timeout_s=PEER_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
             raise NotNow(peer) from error

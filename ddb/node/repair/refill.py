@@ -179,7 +179,7 @@ class Refiller:
         deadline = self._clock.now() + PAGE_BUDGET_S
         try:
             return await self._transport.ask(
-                peer, request, deadline=deadline, patience=SOURCE_TIMEOUT_S
+                peer, request, deadline=deadline, timeout_s=SOURCE_TIMEOUT_S
             )
         except (Silent, Unreachable) as error:
             raise NotNow(f"{peer} did not answer") from error

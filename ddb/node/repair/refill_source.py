@@ -3,7 +3,8 @@
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.damage import Range
 from ddb.node.storage.store import Family
-from ddb.record.state import DamagedState, peek
+from ddb.record.codec import peek
+from ddb.record.state import DamagedState
 from ddb.record.version import Dot
 from ddb.ring.ring import Ring
 from ddb.wire.messages import PullShare, Reply, Share, SharePage

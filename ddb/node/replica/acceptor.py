@@ -15,8 +15,9 @@ from ddb.node.replica.hint_index import HintIndex
 from ddb.node.replica.partition_digests import PartitionDigests, walk
 from ddb.node.replica.pending_writes import PendingWrites
 from ddb.node.storage.store import Family, Put, Store, Unreadable
+from ddb.record.codec import decode, peek, without_log
 from ddb.record.hybrid_clock import millisecond_of
-from ddb.record.state import DamagedState, State, decode, peek, without_log
+from ddb.record.state import DamagedState, State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import (

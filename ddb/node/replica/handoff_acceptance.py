@@ -2,7 +2,7 @@
 
 from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.node.storage.store import Family
-from ddb.record.state import peek
+from ddb.record.codec import peek
 from ddb.record.version import Dot
 from ddb.wire.messages import Failed, HandoffResult, Reply
 

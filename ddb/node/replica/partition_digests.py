@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from ddb.node.replica.damage import DamageBook
 from ddb.node.storage.store import Family, Put, Store, Unreadable
-from ddb.record.state import LIVE, NEWEST
+from ddb.record.codec import LIVE, NEWEST
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
 
 ROW = struct.Struct(">QQ")

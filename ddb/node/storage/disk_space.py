@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ddb.record.change import Kind
-from ddb.wire.messages import Accept, CoordinateChange, HandoffBatch, Propose, Request
+from ddb.wire.messages import REQUESTS, CoordinateChange, Request
 from ddb.wire.ports import Clock
 
-WRITING = frozenset({CoordinateChange, Propose, Accept, HandoffBatch})
-"""The requests that a node declines while its disk fills up."""
+WRITING = frozenset(kind for kind in REQUESTS if kind.writes_disk)
+"""The requests that a node declines while its disk is nearly full."""
 
 MEASURE_INTERVAL_S = 0.1
 """Seconds between measurements of the free space.

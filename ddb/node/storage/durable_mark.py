@@ -7,12 +7,12 @@ behind the store, and is never ahead of it.
 """
 
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
 from ddb.node.storage.store import StoreRefused
+from ddb.runtime.atomic_file import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -97,13 +97,3 @@ def _holds_data(rocks: Path) -> bool:
 def lost(directory: Path, how: str) -> StoreRefused:
     """Return the error of a store that contains less than its mark records."""
     return StoreRefused(f"{directory} has lost writes that were on disk: {how}. {_REMEDY}")
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a small file; after a crash it has the old or the new content. Raises OSError."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -23,7 +23,7 @@ from ddb.node.storage.store import (
     StoreRefused,
     Unreadable,
 )
-from ddb.runtime.scheduling import in_background
+from ddb.runtime.scheduling import schedule_in_background
 from ddb.settings import Fsync
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class RocksStore:
         except StoreRefused:
             os.close(self._lock)
             raise
-        in_background(COMPACTION_THREAD_NAME)
+        schedule_in_background(COMPACTION_THREAD_NAME)
         self._families: dict[Family, Rdict] = {
             family: self._db.get_column_family(name) for family, name in self._names.items()
         }

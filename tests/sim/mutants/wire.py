@@ -27,7 +27,7 @@ WIRE = (
     Mutant(
         "deadlines-on-the-wrong-clock",
         "a caller sends deadlines of its own clock",
-        (Patch(_LINK, "max(0.0, deadline + self._offset)", "max(0.0, deadline)"),),
+        (Patch(_LINK, "max(0.0, deadline + self._peer_clock.offset_s)", "max(0.0, deadline)"),),
         family="lone",
     ),
     Mutant(

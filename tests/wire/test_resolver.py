@@ -1,4 +1,4 @@
-"""Looking up hosts."""
+"""Look-ups of hosts."""
 
 import asyncio
 import socket
@@ -9,52 +9,52 @@ import pytest
 from ddb.wire.resolver import Host
 
 
-class SlowNames(asyncio.SelectorEventLoop):
-    """A loop whose resolver takes its time, counts, and says no to every second question."""
+class SlowResolver(asyncio.SelectorEventLoop):
+    """A loop whose resolver takes 50 ms and fails every second look-up."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = 0
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
-        """Called by whoever looks up a name."""
+        """Look up a name, as the base class does."""
         self.asked += 1
-        unknown = self.asked % 2 == 0
+        fails = self.asked % 2 == 0
         await asyncio.sleep(0.05)
-        if unknown:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if fails:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.7", port))]
 
 
 def test_addresses_of_this_machine() -> None:
-    """A name has its addresses, and an address is its own."""
+    """A name gives its addresses, and an address gives itself."""
     assert "127.0.0.1" in asyncio.run(Host("localhost").addresses())
     assert asyncio.run(Host("192.0.2.1").addresses()) == ["192.0.2.1"]
 
 
 def test_abandoned_look_up_serves_the_next_one() -> None:
-    """Whoever gives up waiting leaves the look-up to the next one, and starts no second."""
-    loop = SlowNames()
+    """A caller that gives up leaves its look-up to the next caller."""
+    loop = SlowResolver()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         host = Host("db-1")
 
-        async def impatient() -> None:
+        async def briefly() -> None:
             async with asyncio.timeout(0.01):
                 await host.addresses()
 
         for _ in range(3):
             with pytest.raises(TimeoutError):
-                runner.run(impatient())
+                runner.run(briefly())
         assert loop.asked == 1
         assert runner.run(host.addresses()) == ["192.0.2.7"]
 
 
-def test_every_connection_looks_anew() -> None:
-    """A name that was known may be unknown the next time, and known again after that."""
-    loop = SlowNames()
+def test_each_connection_looks_up_its_host() -> None:
+    """A look-up may fail after one that succeeded, and succeed after one that failed."""
+    loop = SlowResolver()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         host = Host("db-1")
         assert runner.run(host.addresses()) == ["192.0.2.7"]
-        with pytest.raises(OSError, match="not known"):
+        with pytest.raises(OSError, match="Temporary failure"):
             runner.run(host.addresses())
         assert runner.run(host.addresses()) == ["192.0.2.7"]

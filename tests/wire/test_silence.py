@@ -1,4 +1,4 @@
-"""How long a link waits for whom, and what comes too late, over real sockets."""
+"""Timeouts and deadlines of requests, over real sockets."""
 
 import asyncio
 import time
@@ -13,36 +13,36 @@ from tests.loop import SOON, run, until
 from tests.wire.linked import SLACK, Adjusted, ask, deaf, linked, never, refused, up
 from tests.wire.serving import CLOCK, HELLO, HOST, NAME, Node
 
-PATIENCE = 0.3
+TIMEOUT_S = 0.3
 
 
-def test_silent_peer_is_given_up_within_patience() -> None:
-    """A peer that stops reading or answering costs a request its patience and little more."""
+def test_silent_peer_ends_a_request_at_its_timeout() -> None:
+    """A request to a silent peer ends as Silent at its timeout."""
 
     async def scenario() -> None:
         async with deaf() as port, linked(port) as link:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, patience=PATIENCE)
-            # Far below three times as long, which is for peers that answer others.
-            assert PATIENCE * 0.9 <= time.monotonic() - began < PATIENCE * 2.6
+                await ask(link, timeout_s=TIMEOUT_S)
+            # Far below three times as long, the limit for peers that reply to other requests.
+            assert TIMEOUT_S * 0.9 <= time.monotonic() - began < TIMEOUT_S * 2.6
             assert link.condition is not Condition.UP
 
     run(scenario())
 
 
-def test_peer_that_answers_others_is_given_three_times_as_long() -> None:
-    """A peer that shows signs of life is waited for longer, but not for ever."""
+def test_peer_that_replies_to_others_gets_three_times_as_long() -> None:
+    """A request to a peer that replies to others ends after three times its timeout."""
 
     async def scenario() -> None:
         async with deaf(pongs=True) as port, linked(port) as link:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
-            others = [asyncio.ensure_future(ask(link, patience=SOON))]
-            request = asyncio.ensure_future(ask(link, patience=0.1))
+            others = [asyncio.ensure_future(ask(link, timeout_s=SOON))]
+            request = asyncio.ensure_future(ask(link, timeout_s=0.1))
             while not request.done():
-                others.append(asyncio.ensure_future(ask(link, patience=SOON)))
+                others.append(asyncio.ensure_future(ask(link, timeout_s=SOON)))
                 await asyncio.sleep(0.01)
             with pytest.raises(Silent):
                 await request
@@ -53,25 +53,25 @@ def test_peer_that_answers_others_is_given_three_times_as_long() -> None:
     run(scenario())
 
 
-def test_peer_that_had_nothing_to_say_is_not_called_silent() -> None:
-    """A peer of whom nothing else was asked is pinged before it is given up as silent."""
+def test_idle_peer_is_pinged_before_it_counts_as_silent() -> None:
+    """A link pings an idle peer within the timeout of a request, so the peer stays UP."""
 
     async def scenario() -> None:
         async with Node(slow=never) as node, linked(node.port) as link:
             await up(link)
-            patience = 0.6 * PING_INTERVAL_S
+            timeout_s = 0.6 * PING_INTERVAL_S
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, patience=patience)
-            # Pings at their usual pace leave gaps that are longer than the patience.
-            assert time.monotonic() - began > patience * HARD_TIMEOUT_FACTOR * 0.95
+                await ask(link, timeout_s=timeout_s)
+            # The usual interval between pings is longer than this timeout.
+            assert time.monotonic() - began > timeout_s * HARD_TIMEOUT_FACTOR * 0.95
             assert link.condition is Condition.UP
 
     run(scenario())
 
 
-def test_own_absence_is_not_held_against_a_peer() -> None:
-    """Where this process did not run for most of a request's patience, the peer is not blamed."""
+def test_pause_of_this_process_is_no_silence_of_a_peer() -> None:
+    """A pause of this process ends no request and makes no peer SUSPECT."""
 
     async def scenario() -> None:
         clock = Adjusted()
@@ -79,7 +79,7 @@ def test_own_absence_is_not_held_against_a_peer() -> None:
             link = Link(NAME, HOST, node.port, HELLO, clock)
             await up(link)
             request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.partner_s)
-            # The answer may have been there all the while, unread.
+            # The reply may have arrived in the pause.
             clock.ahead = DEFAULT.partner_s
             link._sweep()
             assert not request.done()
@@ -91,29 +91,29 @@ def test_own_absence_is_not_held_against_a_peer() -> None:
     run(scenario())
 
 
-def test_nobody_waits_past_a_deadline() -> None:
-    """A request ends with its deadline, however patient it is."""
+def test_request_ends_at_its_deadline() -> None:
+    """A request ends at its deadline, even if its timeout is longer."""
 
     async def scenario() -> None:
         async with deaf() as port, linked(port) as link:
             await until(lambda: link.condition is not Condition.DOWN)
             began = time.monotonic()
             with pytest.raises(Silent):
-                await ask(link, within=0.05, patience=SOON)
-            # Before the connection itself is given up.
+                await ask(link, within=0.05, timeout_s=SOON)
+            # The link has not yet replaced its connection.
             assert time.monotonic() - began < 0.7 * RECONNECT_AFTER_S
 
     run(scenario())
 
 
-def test_request_that_lay_unread_past_its_deadline_is_not_begun() -> None:
-    """A node that was paused does not begin what its caller no longer waits for."""
+def test_node_does_not_begin_an_expired_request() -> None:
+    """After a pause, a node refuses requests whose deadline has passed."""
 
     async def scenario() -> None:
         async with Node() as node, linked(node.port) as link:
             await up(link)
             request = link.ask(CoordinateGet(b"late"), CLOCK.now() + 0.05, SOON)
-            # Out of the link and into the socket, and no further.
+            # The request is in the socket now.
             link._flush()
             time.sleep(0.15)  # noqa: ASYNC251
             assert await refused(request)
@@ -124,7 +124,7 @@ def test_request_that_lay_unread_past_its_deadline_is_not_begun() -> None:
 
 
 def test_deadline_crosses_to_another_clock() -> None:
-    """A callee whose clock reads otherwise neither begins late nor refuses in time."""
+    """A callee with another clock applies the caller's deadline."""
 
     async def scenario() -> None:
         async with Node() as node:

@@ -1,0 +1,63 @@
+"""The handshake that opens each connection."""
+
+import msgspec
+
+from ddb.wire.messages.base import Message
+
+PROTOCOL = 8
+"""The version of all messages. Processes of different versions refuse each other.
+
+Every incompatible change raises it. Without that, a process decodes a message as another one.
+"""
+
+
+class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One start of a node, as its disk describes it.
+
+    `number` counts the starts of this disk. `nonce` is random, drawn at each start. The node has
+    reserved ballots on this disk up to the counter `ceiling`.
+    """
+
+    node_id: int
+    number: int
+    nonce: int
+    ceiling: int
+
+
+class Hello(Message, tag=1, frozen=True):
+    """The first request on every connection.
+
+    `ring` is the digest of the caller's placement. `counter` is the caller's hybrid clock. `boot`
+    is None for a gateway.
+    """
+
+    writes_disk = False
+
+    protocol: int
+    ring: bytes
+    caller: str
+    counter: int
+    boot: Boot | None = None
+
+
+class Welcome(Message, tag=2, frozen=True):
+    """The callee accepts the connection.
+
+    `counter` is the callee's hybrid clock. The caller's next ballots exceed it, so the callee's
+    floor does not reject them.
+    """
+
+    name: str
+    counter: int
+    boot: Boot | None = None
+
+
+class Unwelcome(Message, tag=3, frozen=True):
+    """The callee refuses the connection.
+
+    `reason` is for the caller's log. `outdated`: True if the callee has a record of a later state
+    of the caller's disk. False: any other reason.
+    """
+
+    reason: str
+    outdated: bool = False
