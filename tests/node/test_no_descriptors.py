@@ -1,6 +1,7 @@
 """A store whose process has no free file descriptor; the disk has not failed."""
 
 import asyncio
+import contextlib
 import random
 import shutil
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_mark_stays_behind_and_the_store_goes_on(tmp_path: Path) -> None:
 
 
 def test_read_without_a_descriptor_fails_alone(tmp_path: Path) -> None:
-    """A read that cannot open its table fails, and once there are descriptors it succeeds."""
+    """A get or scan that cannot open its table fails, and succeeds once there are descriptors."""
     for number in range(ROUNDS):
         asyncio.run(filled(tmp_path, number))
 
@@ -55,6 +56,8 @@ def test_read_without_a_descriptor_fails_alone(tmp_path: Path) -> None:
                         store.get(family, b"%d" % number)
                     except NoDescriptors:
                         failed += 1
+                with contextlib.suppress(NoDescriptors):
+                    store.scan(family, b"", b"9", ROUNDS)
         assert failed > 0
         for family in Family:
             for number in range(ROUNDS):

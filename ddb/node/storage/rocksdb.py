@@ -159,6 +159,9 @@ class RocksStore:
             self._group.write_out()
         try:
             return cursor.pairs(self._families[family], family, start, stop, limit)
+        except NoDescriptors:
+            # This read alone fails: a later one may succeed.
+            raise
         except StoreFailed as failure:
             self._group.fail(failure)
             raise
