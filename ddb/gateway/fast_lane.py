@@ -1,8 +1,8 @@
 """The fast lane, which serves the most frequent requests without a framework.
 
 It serves GET, PUT, PATCH and DELETE of one user, and POST and PUT with the id in the body. The
-requests must be plain HTTP/1.1, one at a time. The fast lane hands each other request, with the
-bytes so far, to the complete lane (`bounded_http`, `app`), which then keeps the connection. It
+requests must be plain HTTP/1.1, one at a time. It hands every request of another kind, with
+the bytes so far, to the complete lane (`bounded_http`, `app`), which keeps the connection. It
 decides that before it writes a byte of the response. Both lanes call `user_requests.answer`.
 
 The code is dense because each GET runs it. A GET costs the gateway 98 us of CPU on this lane and

@@ -228,7 +228,7 @@ class Node:
     async def run(self) -> None:
         """Work until the node has to start again. Raises `StoreFailed`.
 
-        That is when a peer refuses this disk, or when this node has to discard its rows.
+        It starts again if a peer refuses its disk, or if it has to discard its rows.
         """
         work = asyncio.ensure_future(self._work())
         refused = asyncio.ensure_future(self.confirmation.refused.wait())

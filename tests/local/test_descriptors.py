@@ -127,7 +127,7 @@ def test_clients_take_no_descriptor_of_a_gateways_links(small: Cluster) -> None:
             assert wait_for(lambda: status(served[0]) == 200, 10)
         time.sleep(1.0)
         assert {status(client) for client in served} == {200}
-    assert len(lines(small, "gateway", "closing a new client connection")) == 1
+    assert len(lines(small, "gateway", "closes a new client connection")) == 1
 
 
 @contextlib.contextmanager

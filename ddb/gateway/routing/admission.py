@@ -22,27 +22,28 @@ MOST_WAITING = 4096
 """Operations that wait at one gate. Too low: a burst is refused that could be served. Too high:
 they take memory, some 2 KiB each."""
 SLOW = 0.3
-"""Share of the budget that an operation takes on average, from where on fewer are admitted."""
+"""A limit falls once operations take more than this share of the budget, on average."""
 QUICK = 0.2
-"""The same up to which more are admitted. Too near to `SLOW`: a limit never settles."""
+"""A limit may rise while they take less than this share. Too near to `SLOW`: it never settles."""
 REFUSED_PER_ANSWER = 1.0
 REFUSED_PER_S = 300.0
 """Refusals for each answer, and in each second besides. Too low: refusals come late. Too high: they
 take the gateway's time from the operations in flight."""
 MOST_CREDIT = 64.0
-"""Refusals that need not wait. Too low: they wait though the gateway has time."""
+"""Most refusals that are saved up. Too low: refusals wait although the gateway has time."""
 TICK_S = 0.01
+"""Seconds between checks of the refusals that wait for their pace."""
 STEEPEST = 0.5
 """Least share of a limit that is left after one change."""
 WINDOW_S = 0.05
 """Seconds between changes of a limit. Too low: chance decides. Too high: it comes late."""
 ENOUGH = 8
-"""Operations from which a mean is taken."""
+"""Fewest operations whose mean may change a limit. Too low: chance decides."""
 PROBE_EVERY_S = 0.01
 """Seconds between measurements of the loop's delay. Too low: it costs CPU time."""
 EARLIEST = 0.75
-"""Waits end after this share of the longest wait, or later by chance. At 1, clients that come back
-at once would be refused all in one moment, again and again."""
+"""Each wait ends at a random time between this share of the longest wait and all of it. At 1,
+clients that return at once would be refused all in one moment, again and again."""
 
 
 @dataclass(frozen=True, slots=True)

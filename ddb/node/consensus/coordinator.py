@@ -136,7 +136,8 @@ class Coordinator:
             operation: its identity.
             retry: as in `change`.
             deadline: by the steady clock, in seconds.
-            received_at: arrival of the request, by the steady clock in seconds.
+            received_at: arrival of the request, or the time of a later failure, in seconds. The
+                operation ends once both peers have failed since then.
             proposed: True if a peer may have stored a proposal of this very change. False if not.
         """
         own = self._replica.state(key)

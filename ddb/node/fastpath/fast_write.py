@@ -73,7 +73,7 @@ class FastWrite:
         if (
             peers is None
             or (peer := self._best_peer(peers)) is None
-            # A gateway retries after a failure. A client's retry may be any keyed request.
+            # Without a key, `retry` means that an earlier attempt failed. With one it is set.
             or (request.retry and not request.fingerprint)
             or not self._queue.free(key)
         ):
@@ -266,5 +266,5 @@ class FastWrite:
 
 
 def _only_promised(asked: asyncio.Future[Reply]) -> bool:
-    """Whether the peer has certainly not stored the proposal."""
+    """Whether the peer replied that it promised and did not store. False proves nothing."""
     return not asked.cancelled() and not asked.exception() and type(asked.result()) is ReplicaState

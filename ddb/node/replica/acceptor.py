@@ -148,7 +148,7 @@ class Acceptor:
         return self._promises.get(key, NEVER)
 
     def bar(self, key: bytes) -> Dot:
-        """Return the ballot below which promise or floor rejects states of the key."""
+        """Return the newer of promise and floor. A floor, of node 0, rejects its counter."""
         return max(self._promises.get(key, NEVER), Dot(self._ballots.floor, 0))
 
     def promise(self, key: bytes, ballot: Dot) -> None:
