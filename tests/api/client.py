@@ -1,4 +1,4 @@
-"""An HTTP client for tests. It checks each response and can send any bytes.
+"""An HTTP client for tests. It can send any bytes, and checks the date of each response.
 
 The tests in this folder run against a new cluster, or against the running system that `DDB_URL`
 names. Other clients may use that system. So each test creates users with unique ids, and deletes
@@ -95,7 +95,7 @@ class Undecided(Exception):
 
 
 def refusal(answer: Answer, status: int, name: str) -> dict[str, str]:
-    """Check the exact fields of an error. Return its explanations by field."""
+    """Check the shape of an error. Return its explanations by field."""
     assert answer.status == status, answer.body
     error = answer.user
     assert error["name"] == name

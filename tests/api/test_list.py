@@ -49,10 +49,10 @@ def walk(api: Api, path: str) -> list[User]:
 
 
 def when_quiet(api: Api, check: Callable[[list[User]], None]) -> None:
-    """Call `check` with all users, until it passes or no other client changes them.
+    """Call `check` with all users until it passes, in at most `ATTEMPTS` attempts.
 
-    A failure counts only if the list of users is the same after it. Another client of a running
-    system may create and delete users all the time. Then a failure never counts.
+    A failure counts only if the list has the same users after it. In a running system, other
+    clients may change the list during every attempt. Then no failure counts.
     """
     for _ in range(ATTEMPTS):
         every = walk(api, "/api/users/?limit=1000")

@@ -202,7 +202,7 @@ def test_different_fields_at_the_same_time(api: Api) -> None:
 
 
 def test_increments_by_compare_and_set(api: Api) -> None:
-    """Concurrent increments by GET and If-Match lose no success and no update."""
+    """Exactly one of several concurrent increments with one tag succeeds, and none is lost."""
     path = f"/api/users/{api.make(group=0)['id']}"
 
     def increment() -> int:

@@ -124,12 +124,15 @@ class QuorumPeers:
         return reply
 
     def record_failure(self, peer: str) -> float:
-        """Record that a peer fails now, and return the time in clock seconds."""
+        """Record a failure of a peer now. Return the time in clock seconds."""
         self._failed_at[peer] = now = self._clock.now()
         return now
 
     def both_failed(self, key: bytes, failed_after: float) -> bool:
-        """Return True if both peers failed or declined `key` at or after `failed_after`."""
+        """Return True if both peers failed at or after `failed_after`.
+
+        A declined request for `key` counts as a failure.
+        """
         return all(
             self._failed_since(name, key, failed_after)
             for name in self._ring.cell(key).nodes
@@ -151,7 +154,7 @@ class QuorumPeers:
     async def handle_failure(
         self, peer: str, key: bytes, failed_after: float, maybe: bool, reply: Reply | None
     ) -> None:
-        """Record a failed or missing reply, then pause before a worse peer.
+        """Record the failure of a request, and pause before a worse peer.
 
         The pause happens if the other peer is down, or has a worse connection than this one.
 

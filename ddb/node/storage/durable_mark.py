@@ -2,7 +2,8 @@
 
 RocksDB cannot distinguish a truncated log from one that a crash left unfinished. The same is true
 of a manifest. RocksDB opens either without an error, and without the missing writes. The mark
-reveals the loss: it contains the durable size of each file, and the last durable write.
+reveals the loss. It contains the durable size of each file, and the number of the last durable
+write.
 
 The store writes the mark after a flush, about once a second. So the mark may be behind the store,
 and is never ahead of it.
@@ -43,7 +44,7 @@ class DurableMark(msgspec.Struct, frozen=True):
 
 
 def measure(rocks: Path, sequence: int, patterns: tuple[str, ...] = GROWING) -> DurableMark:
-    """Measure the files now, for the mark that follows the next flush.
+    """Measure the files for the mark after the next flush.
 
     Args:
         rocks: the directory of RocksDB.
@@ -99,8 +100,8 @@ def check_files(directory: Path, rocks: Path, mark: DurableMark | None) -> None:
         try:
             size_now = (rocks / name).stat().st_size
         except FileNotFoundError:
-            # RocksDB removed the file in normal work, or the file is lost. Then RocksDB reports
-            # the loss when it opens the store, or `sequence` shows it.
+            # RocksDB removed the file in normal work, or the file is lost. RocksDB reports such a
+            # loss when it opens the store, or `sequence` shows it.
             continue
         if size_now < size:
             raise lost(directory, f"{name} has {size_now} bytes left of {size}")
