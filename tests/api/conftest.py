@@ -1,6 +1,7 @@
-"""What the acceptance tests need: one connection to the system, and order afterwards.
+"""The API under test: one connection to the system per test.
 
-Each test runs over both lanes of a gateway. Against a running system it runs over that one.
+Each test runs twice against a new cluster: over the fast lane, and over Starlette alone. It runs
+once against the running system that `DDB_URL` names. Afterwards `clean_up` deletes its users.
 """
 
 import os
@@ -17,15 +18,15 @@ LANES = ("running",) if "DDB_URL" in os.environ else ("fast", "asgi")
 def asgi_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A second gateway of the cluster, with Starlette alone."""
+    """The URL of a second gateway of the cluster, with Starlette alone."""
     from tests.cluster import Cluster, free_ports, wait_for
     from tests.process import Process, members
 
     cluster: Cluster = request.getfixturevalue("cluster")
     port = free_ports(1)
     command = ("gateway", "--host", "127.0.0.1", "--port", str(port), "--http-lane", "asgi")
-    place = tmp_path_factory.mktemp("asgi")
-    with Process(place, *command, "--members", members(cluster.port + 1)) as gateway:
+    directory = tmp_path_factory.mktemp("asgi")
+    with Process(directory, *command, "--members", members(cluster.port + 1)) as gateway:
         api = Api(f"http://127.0.0.1:{port}")
 
         def ready() -> bool:

@@ -1,4 +1,4 @@
-"""Request bodies that are no JSON object: 400 or 413, and never anything worse."""
+"""Request bodies: JSON objects, malformed JSON, large and chunked bodies."""
 
 import json
 import socket
@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.api.client import Api, answer_in, invalid, refusal
+from tests.api.client import Api, invalid, read_answer, refusal
 
-GREATEST = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 ADA = b'"name":"Ada","email":"ada@example.com","group":1'
 
 
@@ -21,7 +21,7 @@ BAD = {
     "Infinity": b'{"group":Infinity}',
     "minus Infinity": b'{"group":-Infinity}',
     "number beyond a float": b'{"group":1e400}',
-    "number of 100,000 digits": b'{"group":%b}' % (b"9" * 60_000),
+    "number of 60,000 digits": b'{"group":%b}' % (b"9" * 60_000),
     "negative number of many digits": b'{"group":-%b}' % (b"1" * 60_000),
     "fraction of many digits": b'{"group":0.%b}' % (b"1" * 60_000),
     "exponent of many digits": b'{"group":1e%b}' % (b"9" * 60_000),
@@ -94,8 +94,8 @@ BAD = {
     ids=["POST", "PUT", "PUT one", "PATCH one"],
 )
 def test_refused(api: Api, method: str, path: str, body: bytes) -> None:
-    """A body that is no JSON object, or one in doubt, answers 400; the connection goes on."""
-    answer = api.call(method, path.format(path="/api/users/nobody-is-called-this"), body)
+    """A body that is not one unambiguous JSON object gets 400. The connection stays open."""
+    answer = api.call(method, path.format(path="/api/users/no-such-user"), body)
     invalid(answer)
     assert len(answer.body) < 4096
     assert answer.header("connection") is None
@@ -103,7 +103,7 @@ def test_refused(api: Api, method: str, path: str, body: bytes) -> None:
 
 
 def test_refused_body_changes_nothing(api: Api) -> None:
-    """A body in doubt is not taken one way or the other."""
+    """A body with two values for one field gets 400 and changes nothing."""
     user = api.make(group=1)
     path = f"/api/users/{user['id']}"
     assert set(invalid(api.call("PUT", path, b'{"group":2,"group":3}'))) == {"group"}
@@ -113,7 +113,7 @@ def test_refused_body_changes_nothing(api: Api) -> None:
 @pytest.mark.parametrize("depth", [10, 100, 200, 500, *range(900, 1030, 5)])
 @pytest.mark.parametrize("shape", [b"[]", b"{}"], ids=["arrays", "objects"])
 def test_nesting_of_any_depth(api: Api, shape: bytes, depth: int) -> None:
-    """A value nested to any depth, also just about too deep, answers 400."""
+    """A nested value gets 400 at any depth, also close to the parser's limit."""
     if shape == b"[]":
         value = b"[" * depth + b"]" * depth
     else:
@@ -122,8 +122,8 @@ def test_nesting_of_any_depth(api: Api, shape: bytes, depth: int) -> None:
         invalid(api.call("POST", "/api/users/", b'{"%b":%b}' % (field, value)))
 
 
-def test_json_in_every_dress(api: Api) -> None:
-    """White space, escapes, any order of fields: what is one JSON object is taken as such."""
+def test_every_spelling_of_json(api: Api) -> None:
+    """White space, escapes and non-ASCII text in a body do not change its meaning."""
     user = api.valid(name='Ärger/😀\u2028\t"\\', group=-1)
     escaped = json.dumps(user, ensure_ascii=True, indent=3).replace("/", "\\/").encode()
     for body in (
@@ -141,45 +141,45 @@ def padded(user: dict[str, object], size: int) -> bytes:
     return body + b" " * (size - len(body))
 
 
-def test_greatest_body(api: Api) -> None:
-    """A body of 64 KiB is taken."""
-    assert api.call("POST", "/api/users/", padded(api.valid(), GREATEST)).status == 201
+def test_longest_body(api: Api) -> None:
+    """A POST with a body of 64 KiB succeeds."""
+    assert api.call("POST", "/api/users/", padded(api.valid(), MAX_BODY_BYTES)).status == 201
 
 
-@pytest.mark.parametrize("size", [GREATEST + 1, 3 * GREATEST, 5_000_000])
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 3 * MAX_BODY_BYTES, 5_000_000])
 def test_too_large(api: Api, size: int) -> None:
-    """A body beyond 64 KiB answers 413, makes nothing, and the connection goes on."""
+    """A body beyond 64 KiB gets 413 and creates nothing. The connection stays open."""
     user = api.valid()
     path = f"/api/users/{user['id']}"
     for method, target in (("POST", "/api/users/"), ("PUT", "/api/users/"), ("PATCH", path)):
         answer = api.call(method, target, padded(user, size))
         details = refusal(answer, 413, "InvalidRequestError")
         assert details == {
-            "": f"A body takes at most {GREATEST} bytes, and this one declares {size};"
+            "": f"A body takes at most {MAX_BODY_BYTES} bytes, and this one declares {size};"
             " nothing was changed; send a smaller body"
         }
     assert api.call("GET", path).status == 404
 
 
-def test_too_large_is_told_before_it_is_sent(api: Api) -> None:
-    """A Content-Length beyond 64 KiB answers 413 without waiting for the body."""
+def test_too_large_is_refused_before_it_arrives(api: Api) -> None:
+    """A Content-Length beyond 64 KiB gets 413 before the body arrives."""
     for length in ("65537", "9999999999", "18446744073709551615"):
         request = f"POST /api/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
         (answer,) = api.raw(request.encode())
         assert length in refusal(answer, 413, "InvalidRequestError")[""]
 
 
-def test_body_is_asked_for(api: Api) -> None:
-    """Expect: 100-continue is answered by 100 where a body is wanted, and by 413 where not."""
+def test_expect_100_continue(api: Api) -> None:
+    """`Expect: 100-continue` gets 100 for a body within the limit, and 413 for a longer one."""
     head = b"PUT /api/users/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
     with api.socket() as connection:
         stream = connection.makefile("rb")
         connection.sendall(head + b"2\r\n\r\n")
-        assert answer_in(stream).status == 100
+        assert read_answer(stream).status == 100
         connection.sendall(b"{}")
-        assert set(invalid(answer_in(stream))) == {"id"}
+        assert set(invalid(read_answer(stream))) == {"id"}
         connection.sendall(head + b"65537\r\n\r\n")
-        refusal(answer_in(stream), 413, "InvalidRequestError")
+        refusal(read_answer(stream), 413, "InvalidRequestError")
 
 
 def chunked(*chunks: bytes, method: bytes = b"POST", trailers: bytes = b"") -> bytes:
@@ -189,32 +189,32 @@ def chunked(*chunks: bytes, method: bytes = b"POST", trailers: bytes = b"") -> b
 
 
 def test_chunked(api: Api) -> None:
-    """A chunked body is taken whole, however it is cut."""
+    """A POST with a body in small chunks creates its user."""
     user = api.valid()
     body = json.dumps(user).encode()
     (answer,) = api.raw(chunked(*(body[at : at + 7] for at in range(0, len(body), 7))))
     assert (answer.status, answer.user) == (201, user)
 
 
-def test_chunked_greatest(api: Api) -> None:
-    """A chunked body of 64 KiB is taken."""
-    body = padded(api.valid(), GREATEST)
+def test_longest_chunked_body(api: Api) -> None:
+    """A POST with a chunked body of 64 KiB succeeds."""
+    body = padded(api.valid(), MAX_BODY_BYTES)
     (answer,) = api.raw(chunked(*(body[at : at + 1000] for at in range(0, len(body), 1000))))
     assert answer.status == 201
 
 
 def test_chunked_too_large(api: Api) -> None:
-    """A chunked body beyond 64 KiB answers 413, makes nothing, and the connection goes on."""
+    """A chunked body beyond 64 KiB gets 413 and creates nothing. The connection stays open."""
     user = api.valid()
-    body = padded(user, 3 * GREATEST)
+    body = padded(user, 3 * MAX_BODY_BYTES)
     request = chunked(*(body[at : at + 5000] for at in range(0, len(body), 5000)))
     after = f"GET /api/users/{user['id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     with api.socket() as connection:
         stream = connection.makefile("rb")
         connection.sendall(request)
-        refusal(answer_in(stream), 413, "InvalidRequestError")
+        refusal(read_answer(stream), 413, "InvalidRequestError")
         connection.sendall(after)
-        assert answer_in(stream).status == 404
+        assert read_answer(stream).status == 404
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,11 @@ def test_chunked_too_large(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-def test_trailers_are_no_headers(api: Api, trailer: bytes, at_once: bool) -> None:
-    """Fields behind a chunked body neither name nor condition the request."""
+def test_trailers_are_not_headers(api: Api, trailer: bytes, at_once: bool) -> None:
+    """Trailers have no effect, even if they have a header's name.
+
+    `at_once`: True sends the trailers with the body. False sends them separately.
+    """
     user = api.make()
     body = json.dumps({"id": user["id"], "group": 7}).encode()
     whole = chunked(body, method=b"PUT", trailers=trailer + b"\r\n")
@@ -238,22 +241,22 @@ def test_trailers_are_no_headers(api: Api, trailer: bytes, at_once: bool) -> Non
         for part in (whole,) if at_once else (whole[: -len(trailer)], whole[-len(trailer) :]):
             connection.sendall(part)
             time.sleep(0.02)
-        answer = answer_in(stream)
+        answer = read_answer(stream)
         assert (answer.status, answer.user) == (200, user | {"group": 7})
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert answer_in(stream).status == 200
+        assert read_answer(stream).status == 200
 
 
-def test_chunked_without_end_is_answered(api: Api) -> None:
-    """A chunked body that never ends is answered by 413 as soon as it is too large."""
+def test_chunked_body_without_end(api: Api) -> None:
+    """A chunked body that never ends gets 413 as soon as it is too large."""
     with api.socket() as connection:
-        connection.sendall(chunked(b" " * (GREATEST + 1)).removesuffix(b"0\r\n\r\n"))
-        details = refusal(answer_in(connection.makefile("rb")), 413, "InvalidRequestError")
-        assert f"at most {GREATEST} bytes, and this one has more" in details[""]
+        connection.sendall(chunked(b" " * (MAX_BODY_BYTES + 1)).removesuffix(b"0\r\n\r\n"))
+        details = refusal(read_answer(connection.makefile("rb")), 413, "InvalidRequestError")
+        assert f"at most {MAX_BODY_BYTES} bytes, and this one has more" in details[""]
 
 
-def test_body_shorter_than_said(api: Api) -> None:
-    """A request that ends before its body does is not done."""
+def test_body_shorter_than_declared(api: Api) -> None:
+    """A request whose connection ends before its body does changes nothing."""
     user = api.valid()
     body = json.dumps(user).encode()
     for length in (len(body) + 1, len(body) + 1000):
@@ -265,8 +268,8 @@ def test_body_shorter_than_said(api: Api) -> None:
     assert api.call("GET", f"/api/users/{user['id']}").status == 404
 
 
-def test_body_longer_than_said(api: Api) -> None:
-    """Of a body longer than said only what was said is the body."""
+def test_body_longer_than_declared(api: Api) -> None:
+    """The body ends at its declared length. The next byte starts the next request."""
     body = json.dumps(api.valid()).encode()
     head = f"POST /api/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body) - 1}\r\n\r\n"
     answers = api.raw(head.encode() + body, methods=("POST", "?"))

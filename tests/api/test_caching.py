@@ -1,12 +1,12 @@
-"""What caches between a client and the gateway may do with an answer."""
+"""Cache headers: rules for a cache between a client and the gateway."""
 
 import pytest
 
 from tests.api.client import Api
 
 
-def test_records_are_checked_before_they_are_reused(api: Api) -> None:
-    """A record has an ETag and `no-cache`: a cache asks whether it is still the same."""
+def test_caches_revalidate_records(api: Api) -> None:
+    """A record has an ETag and `no-cache`, so a cache revalidates it before each use."""
     user = api.valid()
     path = f"/api/users/{user['id']}"
     answers = [
@@ -31,17 +31,15 @@ def test_records_are_checked_before_they_are_reused(api: Api) -> None:
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 200),
         ("GET", "/statusz", 200),
-        ("GET", "/api/users/nobody-is-called-this", 404),
+        ("GET", "/api/users/no-such-user", 404),
         ("GET", "/nothing", 404),
         ("DELETE", "/api/users/", 405),
         ("POST", "/api/users/", 400),
         ("GET", "/api/users/?limit=0", 400),
     ],
 )
-def test_what_cannot_be_checked_is_not_stored(
-    api: Api, method: str, path: str, status: int
-) -> None:
-    """LIST, COUNT, health and errors have no ETag and `no-store`: no cache keeps them."""
+def test_other_answers_are_not_stored(api: Api, method: str, path: str, status: int) -> None:
+    """LIST, COUNT, health and errors have `no-store` and no ETag, so no cache stores them."""
     answer = api.call(method, path)
     assert answer.status == status
     assert answer.header("cache-control") == "no-store"

@@ -1,4 +1,4 @@
-"""Connections: kept, pipelined, cut and flooded."""
+"""Connections: persistent, pipelined, interrupted, malformed and flooded."""
 
 import random
 import secrets
@@ -9,22 +9,26 @@ from contextlib import suppress
 
 import pytest
 
-from tests.api.client import Api, Undecided, answer_in, refusal, request
+from tests.api.client import Api, Undecided, read_answer, refusal, request
 
-MANY = 20_000
-AHEAD = 100
-"""Requests under way at the same time on one connection."""
+REQUESTS = 20_000
+BATCH = 100
+"""Requests that the client sends before it waits. Two batches are in flight."""
 
 
-def pour(connection: socket.socket, piece: bytes, most: int) -> None:
-    """Send a piece over and over. Raises ConnectionError once the other end has hung up."""
-    for _ in range(most // len(piece)):
+def flood(connection: socket.socket, piece: bytes, max_bytes: int) -> None:
+    """Send a piece repeatedly, at most `max_bytes` in total.
+
+    Raises:
+        ConnectionError: the gateway has closed the connection.
+    """
+    for _ in range(max_bytes // len(piece)):
         connection.sendall(piece)
         time.sleep(0.0005)
 
 
-def test_connection_is_kept(api: Api) -> None:
-    """One connection serves one request after the other, whatever the answers are."""
+def test_connection_stays_open(api: Api) -> None:
+    """One connection serves one request after another, also after errors."""
     with api.socket() as connection:
         stream = connection.makefile("rb")
         for method, path, status in (
@@ -32,29 +36,29 @@ def test_connection_is_kept(api: Api) -> None:
             ("GET", "/nothing", 404),
             ("HEAD", "/healthz", 200),
             ("POST", "/api/users/", 400),
-            ("DELETE", "/api/users/nobody-is-called-this", 404),
+            ("DELETE", "/api/users/no-such-user", 404),
             ("OPTIONS", "/api/users/", 405),
             ("GET", "/api/users/count", 200),
         ):
             connection.sendall(request(method, path))
-            answer = answer_in(stream, method)
+            answer = read_answer(stream, method)
             assert answer.status == status
             assert answer.header("connection") is None
 
 
 def test_connection_is_closed_on_request(api: Api) -> None:
-    """After Connection: close, and after an HTTP/1.0 request, the connection is closed."""
+    """The gateway closes a connection after `Connection: close` or an HTTP/1.0 request."""
     for head in (b"GET /healthz HTTP/1.1\r\nConnection: close\r\n", b"GET /healthz HTTP/1.0\r\n"):
         with api.socket() as connection:
             stream = connection.makefile("rb")
             connection.sendall(head + b"Host: x\r\n\r\n")
-            answer = answer_in(stream)
+            answer = read_answer(stream)
             assert (answer.status, answer.header("connection")) == (200, "close")
             assert stream.read() == b""
 
 
 def test_pipelined_requests_are_answered_in_order(api: Api) -> None:
-    """Requests sent without waiting are done and answered in their order."""
+    """The gateway executes and answers pipelined requests in order."""
     user = api.make(group=0)
     path = f"/api/users/{user['id']}"
     parts, methods = [], []
@@ -70,7 +74,7 @@ def test_pipelined_requests_are_answered_in_order(api: Api) -> None:
 
 
 def test_refusals_do_not_disturb_a_pipeline(api: Api) -> None:
-    """Refused requests between good ones are answered in their place."""
+    """Refused requests in a pipeline get their answers in order, as the others do."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     good = request("GET", path)
@@ -90,7 +94,7 @@ def test_refusals_do_not_disturb_a_pipeline(api: Api) -> None:
     assert [answer.status for answer in answers] == [status for _, status in sent]
 
 
-def test_requests_in_small_pieces(api: Api) -> None:
+def test_request_in_small_pieces(api: Api) -> None:
     """A request that arrives byte by byte is one request."""
     user = api.make()
     path = f"/api/users/{user['id']}"
@@ -98,44 +102,44 @@ def test_requests_in_small_pieces(api: Api) -> None:
         stream = connection.makefile("rb")
         for byte in request("PUT", path, b'{"group": 5}'):
             connection.sendall(bytes([byte]))
-        assert answer_in(stream).user == user | {"group": 5}
+        assert read_answer(stream).user == user | {"group": 5}
 
 
 def test_twenty_thousand_requests_on_one_connection(api: Api) -> None:
-    """One connection carries 20,000 requests, reads and writes, each answered right."""
+    """One connection carries 20,000 reads and writes, and each gets its own answer."""
     user = api.make(group=7)
     path = f"/api/users/{user['id']}"
-    batch = request("GET", path) * (AHEAD - 1) + request("PUT", path, b'{"group":7}')
+    batch = request("GET", path) * (BATCH - 1) + request("PUT", path, b'{"group":7}')
     window = threading.Semaphore(2)
     expected = api.call("GET", path).body
     undecided = 0
     with api.socket() as connection:
 
         def send() -> None:
-            for _ in range(MANY // AHEAD):
+            for _ in range(REQUESTS // BATCH):
                 window.acquire()
                 connection.sendall(batch)
 
         sender = threading.Thread(target=send)
         sender.start()
         stream = connection.makefile("rb")
-        for number in range(MANY):
-            answer = answer_in(stream)
+        for number in range(REQUESTS):
+            answer = read_answer(stream)
             if answer.status == 503:
                 undecided += 1
             else:
                 assert (answer.status, answer.body) == (200, expected), number
-            if number % AHEAD == AHEAD - 1:
+            if number % BATCH == BATCH - 1:
                 window.release()
         sender.join()
         connection.sendall(request("GET", "/healthz"))
-        assert answer_in(stream).status == 200
-    if undecided > MANY // 100:
-        raise Undecided(f"{undecided} of {MANY}")
+        assert read_answer(stream).status == 200
+    if undecided > REQUESTS // 100:
+        raise Undecided(f"{undecided} of {REQUESTS}")
 
 
-def test_half_a_request_and_gone(api: Api) -> None:
-    """Clients that go in the middle of a request, or before its answer, disturb nobody."""
+def test_client_closes_early(api: Api) -> None:
+    """A client that closes within a request, or before its answer, does not affect others."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     whole = request("PUT", path, b'{"group": 1}')
@@ -169,7 +173,7 @@ FRAMING = {
 
 @pytest.mark.parametrize(("sent", "status"), FRAMING.values(), ids=FRAMING.keys())
 def test_refused_framing(api: Api, sent: bytes, status: int) -> None:
-    """A request that HTTP forbids is refused, changes nothing and ends its connection."""
+    """A request that HTTP forbids gets an error and changes nothing. The connection ends."""
     user = api.make(group=1)
     path = f"/api/users/{user['id']}"
     body = b'b\r\n{"group":2}\r\n0\r\n\r\n'
@@ -178,8 +182,8 @@ def test_refused_framing(api: Api, sent: bytes, status: int) -> None:
         connection.sendall(
             request("GET", path) + sent.replace(b"{}", path.encode(), 1).replace(b"%b", body)
         )
-        assert answer_in(stream).user == user
-        answer = answer_in(stream)
+        assert read_answer(stream).user == user
+        answer = read_answer(stream)
         assert refusal(answer, status, "InvalidRequestError")
         assert answer.header("connection") == "close"
         assert stream.read() == b""
@@ -188,7 +192,7 @@ def test_refused_framing(api: Api, sent: bytes, status: int) -> None:
 
 MALFORMED = {
     "garbage": b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
-    "no HTTP": b"hello\r\n\r\n",
+    "not HTTP": b"hello\r\n\r\n",
     "unknown method": b"FETCH / HTTP/1.1\r\nHost: x\r\n\r\n",
     "lower case": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
     "raw bytes in the path": b"GET /api/users/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -200,7 +204,7 @@ MALFORMED = {
         b"POST /api/users/ HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
     ),
     "negative length": b"POST /api/users/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-    "length in words": b"POST /api/users/ HTTP/1.1\r\nContent-Length: two\r\n\r\n",
+    "length in letters": b"POST /api/users/ HTTP/1.1\r\nContent-Length: two\r\n\r\n",
     "length beyond 64 bits": (
         b"POST /api/users/ HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n"
     ),
@@ -216,11 +220,11 @@ MALFORMED = {
 
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_request(api: Api, sent: bytes) -> None:
-    """What is no HTTP request answers 400 in JSON, and ends its own connection alone."""
+    """Input that is not HTTP gets a JSON 400, and ends only its own connection."""
     with api.socket() as connection:
         connection.sendall(sent)
         stream = connection.makefile("rb")
-        answer = answer_in(stream)
+        answer = read_answer(stream)
         refusal(answer, 400, "InvalidRequestError")
         assert answer.header("connection") == "close"
         assert stream.read() == b""
@@ -228,7 +232,7 @@ def test_malformed_request(api: Api, sent: bytes) -> None:
 
 
 def test_longest_head(api: Api) -> None:
-    """A head just within 64 KiB and 100 lines is served; one line or some bytes more are not."""
+    """A head within 64 KiB and 100 lines succeeds. A longer one gets 431."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     line = f"X-Long: {'x' * 9_990}\r\n"
@@ -243,7 +247,7 @@ def test_longest_head(api: Api) -> None:
 
 
 def test_head_without_end(api: Api) -> None:
-    """A head that does not end is refused before it fills memory."""
+    """A head that does not end gets 431 before it fills memory."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     line = f"X-Long: {'x' * 10_000}\r\n"
@@ -254,23 +258,23 @@ def test_head_without_end(api: Api) -> None:
             while sent < 4 * 1024 * 1024:
                 connection.sendall(line.encode())
                 sent += len(line)
-        answer = answer_in(connection.makefile("rb"))
+        answer = read_answer(connection.makefile("rb"))
         assert "at most 65536 bytes" in refusal(answer, 431, "InvalidRequestError")[""]
         assert answer.header("connection") == "close"
 
 
 def test_trailer_without_end(api: Api) -> None:
-    """Fields behind a chunked body are refused before they fill memory."""
+    """The gateway closes a connection with endless trailers before they fill memory."""
     head = b"POST /api/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     line = b"X-Long: " + b"x" * 10_000 + b"\r\n"
     with api.socket() as connection:
         connection.sendall(head + b"2\r\n{}\r\n0\r\n")
         with pytest.raises(ConnectionError):
-            pour(connection, line, 40 * 1024 * 1024)
+            flood(connection, line, 40 * 1024 * 1024)
 
 
 def test_malformed_after_good_requests(api: Api) -> None:
-    """Requests before a malformed one on the same connection get their own answers first."""
+    """Requests before a malformed one on the same connection get their answers first."""
     path = f"/api/users/{api.make(group=0)['id']}"
     good = [request("PUT", path, b'{"group":%d}' % number) for number in range(1, 6)]
     answers = api.raw(b"".join(good) + b"garbage\r\n\r\n", methods=["PUT"] * 6)
@@ -279,8 +283,8 @@ def test_malformed_after_good_requests(api: Api) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket", "h2c, websocket"])
-def test_offer_of_another_protocol_is_passed_over(api: Api, protocol: str) -> None:
-    """A request that offers to speak another protocol, as Java's and curl's do, is done in HTTP."""
+def test_upgrade_is_ignored(api: Api, protocol: str) -> None:
+    """The gateway ignores `Upgrade`, which Java and curl send, and answers in HTTP/1.1."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     extra = f"Upgrade: {protocol}\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: A\r\n"

@@ -1,10 +1,11 @@
-"""GET /api/users/count."""
+"""GET /api/users/count: the number of users."""
 
 import time
 
 from tests.api.client import Api, invalid
 
 ATTEMPTS = 50
+"""Lower: other clients' changes fail the test. Higher: a real failure shows later."""
 
 
 def count(api: Api) -> int:
@@ -18,7 +19,7 @@ def count(api: Api) -> int:
 
 
 def test_count_follows_every_change(api: Api) -> None:
-    """The count rises by one with a POST, falls by one with a DELETE and at nothing else."""
+    """A POST raises the count by one, a DELETE lowers it by one, and nothing else changes it."""
     for _ in range(ATTEMPTS):
         user = api.valid()
         path = f"/api/users/{user['id']}"
@@ -35,13 +36,13 @@ def test_count_follows_every_change(api: Api) -> None:
             counts.append(count(api))
         if [number - counts[0] for number in counts] == [0, 1, 1, 1, 0, 0, 0]:
             return
-        # Somebody else may be making users too.
+        # Another client may have created or deleted a user.
         time.sleep(0.05)
-    alone = len({count(api) for _ in range(ATTEMPTS)}) == 1
-    assert not alone, f"the last counts were {counts}"
+    is_only_client = len({count(api) for _ in range(ATTEMPTS)}) == 1
+    assert not is_only_client, f"the last counts were {counts}"
 
 
 def test_takes_no_parameter(api: Api) -> None:
-    """COUNT takes no parameter, and names the first one that it gets."""
+    """COUNT with parameters gets 400 with the name of the first one."""
     assert set(invalid(api.call("GET", "/api/users/count?limit=0&offset=x"))) == {"limit"}
     assert api.call("GET", "/api/users/count?").status == 200

@@ -1,10 +1,10 @@
-"""DELETE of one user."""
+"""DELETE /api/users/{id}: deleting one user."""
 
 from tests.api.client import NONE, Api, missing
 
 
 def test_deleted(api: Api) -> None:
-    """A DELETE answers 204 with no body, no content type and no length, and the user is gone."""
+    """A DELETE removes the user, and gets 204 without a body, content type or length."""
     path = f"/api/users/{api.make()['id']}"
     answer = api.call("DELETE", path)
     assert (answer.status, answer.body) == (204, b"")
@@ -14,33 +14,33 @@ def test_deleted(api: Api) -> None:
 
 
 def test_absent(api: Api) -> None:
-    """A DELETE of a user that is not there answers 404."""
+    """A DELETE of a user that does not exist gets 404."""
     missing(api.call("DELETE", f"/api/users/{api.fresh()}"))
 
 
 def test_twice(api: Api) -> None:
-    """A DELETE without an Idempotency-Key answers 404 the second time."""
+    """A repeated DELETE without an Idempotency-Key gets 404."""
     path = f"/api/users/{api.make()['id']}"
     assert api.call("DELETE", path).status == 204
     missing(api.call("DELETE", path))
 
 
 def test_body_is_ignored(api: Api) -> None:
-    """A DELETE may carry a body, which means nothing."""
+    """The body of a DELETE has no effect."""
     path = f"/api/users/{api.make()['id']}"
     assert api.call("DELETE", path, b"whatever").status == 204
     assert api.call("GET", "/healthz").status == 200
 
 
 def test_one_of_many(api: Api) -> None:
-    """Of many DELETEs of one user at the same time exactly one answers 204."""
+    """Exactly one of many concurrent DELETEs of one user gets 204."""
     path = f"/api/users/{api.make()['id']}"
     answers = api.together(*[("DELETE", path, None, NONE)] * 16)
     assert sorted(answer.status for answer in answers) == [204] + [404] * 15
 
 
 def test_deleted_stays_deleted(api: Api) -> None:
-    """PUTs at the same time as a DELETE are before it or answer 404; none brings the user back."""
+    """A PUT concurrent with a DELETE never restores the user."""
     for _ in range(10):
         path = f"/api/users/{api.make()['id']}"
         delete, *puts = api.together(

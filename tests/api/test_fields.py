@@ -1,4 +1,4 @@
-"""The fields of a user: what each takes and where it ends."""
+"""The fields of a user: valid and invalid values, and their limits."""
 
 import json
 
@@ -181,8 +181,8 @@ def short(value: object) -> str:
     return text if len(text) < 40 else f"{text[:30]}...{len(text)}"
 
 
-def check(api: Api, field: str, value: object) -> None:
-    """A value that is taken, by a POST and by a PUT, and comes back as it was."""
+def check_accepted(api: Api, field: str, value: object) -> None:
+    """Check that a POST and a PUT store a value, and that a GET returns it unchanged."""
     if field != "id":
         user = api.make(**{field: value})
         assert api.call("GET", f"/api/users/{user['id']}").user[field] == value
@@ -193,7 +193,12 @@ def check(api: Api, field: str, value: object) -> None:
 
 
 def check_refused(api: Api, field: str, value: bytes) -> None:
-    """A value that is refused by a POST, which makes nothing, and by a PUT of either form."""
+    """Check that a POST and both forms of a PUT refuse a value.
+
+    Args:
+        field: the name of the field.
+        value: the value in JSON.
+    """
     user = api.valid()
     others = {name: user[name] for name in user if name != field}
     sent = json.dumps(others).encode().removesuffix(b"}") + b',"%b":%b}' % (field.encode(), value)
@@ -207,46 +212,46 @@ def check_refused(api: Api, field: str, value: bytes) -> None:
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 def test_name(api: Api, name: str) -> None:
-    """A name is any text of 1 to 256 code points and comes back as it was."""
-    check(api, "name", name)
+    """A name is any text of 1 to 256 code points. A GET returns it unchanged."""
+    check_accepted(api, "name", name)
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=short)
 def test_bad_name(api: Api, name: object) -> None:
-    """A name that is empty, longer than 256 code points or no text answers 400."""
+    """A name that is empty, longer than 256 code points or not text gets 400."""
     check_refused(api, "name", json.dumps(name).encode())
 
 
 @pytest.mark.parametrize("email", EMAILS, ids=short)
 def test_email(api: Api, email: str) -> None:
-    """An e-mail address as people have them is taken and comes back as it was."""
-    check(api, "email", email)
+    """A POST with a usual e-mail address succeeds. A GET returns the address unchanged."""
+    check_accepted(api, "email", email)
 
 
 @pytest.mark.parametrize("email", BAD_EMAILS, ids=short)
 def test_bad_email(api: Api, email: object) -> None:
-    """What is no e-mail address answers 400."""
+    """A value that is not an e-mail address gets 400."""
     check_refused(api, "email", json.dumps(email).encode())
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_group(api: Api, group: int) -> None:
-    """A group is any whole number of 64 bits and comes back exactly."""
-    check(api, "group", group)
+    """A group is any signed integer of 64 bits. A GET returns it exactly."""
+    check_accepted(api, "group", group)
 
 
 @pytest.mark.parametrize("group", BAD_GROUPS.values(), ids=BAD_GROUPS.keys())
 def test_bad_group(api: Api, group: bytes) -> None:
-    """A group beyond 64 bits, a float however whole, a boolean or anything else answers 400."""
+    """A group beyond 64 bits or of another type gets 400, even 1.0."""
     check_refused(api, "group", group)
 
 
 @pytest.mark.parametrize("id", IDS, ids=short)
 def test_id(api: Api, id: str) -> None:
-    """An id of 1 to 128 of A-Za-z0-9._~@:+- that starts alphanumeric is taken."""
+    """A POST succeeds with an id of 1 to 128 of A-Za-z0-9._~@:+-, the first one alphanumeric."""
     user = api.valid(id=id)
     made = api.call("POST", "/api/users/", user)
-    # Ids as plain as these may be another's already, in a system in use.
+    # In a running system, another client may have created a user with such a simple id.
     assert (made.status, made.user) == (201, user) or made.status == 409
     assert api.call("GET", f"/api/users/{id}").user["id"] == id
     if made.status == 201:
@@ -255,14 +260,14 @@ def test_id(api: Api, id: str) -> None:
 
 @pytest.mark.parametrize("id", BAD_IDS, ids=short)
 def test_bad_id(api: Api, id: object) -> None:
-    """Any other id answers 400 in a body."""
+    """Any other id in a body gets 400."""
     details = invalid(api.call("POST", "/api/users/", api.valid() | {"id": id}))
     assert set(details) == {"id"}
     assert set(invalid(api.call("PUT", "/api/users/", {"id": id, "group": 1}))) == {"id"}
 
 
 def test_unknown_field(api: Api) -> None:
-    """A field that users do not have answers 400, whatever its value."""
+    """A field that users do not have gets 400, with any value."""
     for field in ("age", "ID", "Name", "id ", "", "__proto__", "é", "\0"):
         sent = api.valid() | {field: None}
         assert len(invalid(api.call("POST", "/api/users/", sent))) == 1
@@ -270,13 +275,13 @@ def test_unknown_field(api: Api) -> None:
 
 
 def test_many_unknown_fields(api: Api) -> None:
-    """Thousands of unknown fields are an answer of one detail each, or fewer, and no more."""
+    """A body with 3,000 unknown fields gets 400 with one detail for each."""
     sent = {f"field{number}": number for number in range(3000)}
     assert len(invalid(api.call("PUT", f"/api/users/{api.fresh()}", sent))) == 3000
 
 
-def test_explanations_say_what_is_taken(api: Api) -> None:
-    """The explanation of a wrong value says what the field takes and what it got."""
+def test_explanation_of_a_wrong_value(api: Api) -> None:
+    """The explanation of a wrong value states the valid values and the wrong one."""
     details = invalid(api.call("PUT", f"/api/users/{api.fresh()}", {"group": "12", "name": ""}))
     assert "whole number" in details["group"]
     assert '"12"' in details["group"]

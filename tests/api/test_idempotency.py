@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request sent again is done once and answered the same."""
+"""Idempotency-Key: a repeated request takes effect once and gets the same answer."""
 
 import secrets
 
@@ -12,7 +12,7 @@ def key() -> Headers:
 
 
 def test_post_again(api: Api) -> None:
-    """A POST sent again answers its 201 again, not a 409."""
+    """A repeated POST gets its 201 again, not 409."""
     user, headers = api.valid(), key()
     first, again = (api.call("POST", "/api/users/", user, headers) for _ in range(2))
     assert (first.status, first.user) == (201, user)
@@ -20,27 +20,27 @@ def test_post_again(api: Api) -> None:
 
 
 def test_post_again_with_a_generated_id(api: Api) -> None:
-    """A POST without an id sent again answers the same id and makes one user."""
+    """A repeated POST without an id gets the same id and creates one user."""
     user, headers = api.valid(), key()
     del user["id"]
     first, again = (api.call("POST", "/api/users/", user, headers) for _ in range(2))
-    api.forget_later(str(first.user["id"]))
+    api.delete_later(str(first.user["id"]))
     assert first.status == 201
     assert again == first
 
 
 def test_generated_ids_of_different_keys_differ(api: Api) -> None:
-    """Equal users without ids under different keys are different users."""
+    """Equal POSTs without an id create different users under different keys."""
     user = api.valid()
     del user["id"]
     made = {str(api.call("POST", "/api/users/", user, key()).user["id"]) for _ in range(5)}
-    for given in made:
-        api.forget_later(given)
+    for user_id in made:
+        api.delete_later(user_id)
     assert len(made) == 5
 
 
 def test_post_again_after_a_delete(api: Api) -> None:
-    """A POST sent again after its user was deleted answers 201 and does not bring it back."""
+    """A POST repeated after the DELETE of its user gets 201, and creates nothing."""
     user, headers = api.valid(), key()
     path = f"/api/users/{user['id']}"
     first = api.call("POST", "/api/users/", user, headers)
@@ -52,7 +52,7 @@ def test_post_again_after_a_delete(api: Api) -> None:
 
 
 def test_refused_post_again(api: Api) -> None:
-    """A POST that was refused stays refused when sent again, though the id is free by then."""
+    """A repeated POST gets its 409 again, even if the id is free by then."""
     user, headers = api.make(), key()
     path = f"/api/users/{user['id']}"
     refusal(api.call("POST", "/api/users/", user, headers), 409, "ConflictError")
@@ -63,7 +63,7 @@ def test_refused_post_again(api: Api) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_put_again(api: Api, method: str) -> None:
-    """A PUT sent again answers 200 again and does not undo what came between."""
+    """A repeated PUT gets 200 again, and does not undo a later change."""
     user, headers = api.make(), key()
     path = f"/api/users/{user['id']}"
     first = api.call(method, path, {"group": 2}, headers)
@@ -74,8 +74,8 @@ def test_put_again(api: Api, method: str) -> None:
     assert api.call("GET", path).user == user | {"group": 3}
 
 
-def test_put_by_path_and_by_body_are_the_same(api: Api) -> None:
-    """A PUT with the id in the path and one with it in the body are one request under one key."""
+def test_put_by_path_and_by_body_are_one_request(api: Api) -> None:
+    """Under one key, a PUT with the id in the body repeats a PUT with it in the path."""
     user, headers = api.make(), key()
     by_path = api.call("PUT", f"/api/users/{user['id']}", {"group": 2}, headers)
     by_body = api.call("PUT", "/api/users/", {"id": user["id"], "group": 2}, headers)
@@ -83,7 +83,7 @@ def test_put_by_path_and_by_body_are_the_same(api: Api) -> None:
 
 
 def test_conditional_put_again(api: Api) -> None:
-    """A PUT with If-Match sent again answers 200, though its own change made the tag stale."""
+    """A repeated PUT with If-Match gets 200, even though its own change replaced the tag."""
     path = f"/api/users/{api.make()['id']}"
     headers = dict(key()) | {"If-Match": api.call("GET", path).etag}
     first, again = (api.call("PUT", path, {"group": 2}, headers) for _ in range(2))
@@ -92,12 +92,12 @@ def test_conditional_put_again(api: Api) -> None:
 
 
 def test_refused_conditional_put_again(api: Api) -> None:
-    """A PUT that answered 412 does so again, though its condition holds by then."""
+    """A repeated PUT gets its 412 again, even if its tag matches by then."""
     user = api.make(group=1)
     path = f"/api/users/{user['id']}"
-    wanted = api.call("GET", path).etag
+    tag = api.call("GET", path).etag
     api.call("PUT", path, {"group": 2})
-    headers = dict(key()) | {"If-Match": wanted}
+    headers = dict(key()) | {"If-Match": tag}
     refusal(api.call("PUT", path, {"group": 9}, headers), 412, "ConflictError")
     api.call("PUT", path, {"group": 1})
     refusal(api.call("PUT", path, {"group": 9}, headers), 412, "ConflictError")
@@ -105,7 +105,7 @@ def test_refused_conditional_put_again(api: Api) -> None:
 
 
 def test_delete_again(api: Api) -> None:
-    """A DELETE sent again answers 204 again, and does not delete a new user of that id."""
+    """A repeated DELETE gets 204 again, and does not delete a newer user of that id."""
     user, headers = api.make(), key()
     path = f"/api/users/{user['id']}"
     assert api.call("DELETE", path, headers=headers).status == 204
@@ -116,7 +116,7 @@ def test_delete_again(api: Api) -> None:
 
 
 def test_refused_delete_again(api: Api) -> None:
-    """A DELETE that answered 404 does so again, and leaves a user made since alone."""
+    """A repeated DELETE gets its 404 again, and does not delete a newer user."""
     user, headers = api.valid(), key()
     path = f"/api/users/{user['id']}"
     missing(api.call("DELETE", path, headers=headers))
@@ -126,33 +126,33 @@ def test_refused_delete_again(api: Api) -> None:
 
 
 def test_key_used_for_another_request(api: Api) -> None:
-    """A key used for one request answers 400 for another on the same user, which is not done."""
+    """A second, different request on one user under one key gets 400 and changes nothing."""
     user, headers = api.valid(), key()
     path = f"/api/users/{user['id']}"
     assert api.call("POST", "/api/users/", user, headers).status == 201
-    for method, target, body, extra in (
-        ("POST", "/api/users/", user | {"group": 2}, {}),
-        ("PUT", path, {"group": 2}, {}),
-        ("DELETE", path, None, {}),
+    for method, target, body in (
+        ("POST", "/api/users/", user | {"group": 2}),
+        ("PUT", path, {"group": 2}),
+        ("DELETE", path, None),
     ):
-        answer = api.call(method, target, body, dict(headers) | extra)
+        answer = api.call(method, target, body, headers)
         assert set(invalid(answer)) == {"Idempotency-Key"}
     assert api.call("GET", path).user == user
 
 
 def test_key_with_a_generated_id_used_for_another_request(api: Api) -> None:
-    """A key under which an id was generated answers 400 for another user without an id."""
+    """A different POST without an id, under the key of an earlier one, gets 400."""
     user, headers = api.valid(), key()
     del user["id"]
     first = api.call("POST", "/api/users/", user, headers)
-    api.forget_later(str(first.user["id"]))
+    api.delete_later(str(first.user["id"]))
     other = api.call("POST", "/api/users/", user | {"group": 2}, headers)
     assert set(invalid(other)) == {"Idempotency-Key"}
     assert api.call("GET", str(first.header("location"))).user == first.user
 
 
 def test_key_with_another_condition(api: Api) -> None:
-    """The same PUT with another If-Match is another request."""
+    """A PUT that repeats the key with another If-Match gets 400."""
     path, headers = f"/api/users/{api.make()['id']}", key()
     tag = api.call("GET", path).etag
     assert api.call("PUT", path, {"group": 2}, headers).status == 200
@@ -161,14 +161,14 @@ def test_key_with_another_condition(api: Api) -> None:
 
 
 def test_key_after_an_invalid_request(api: Api) -> None:
-    """A request that was invalid does not use up its key."""
+    """A corrected POST succeeds under the key of the invalid one."""
     user, headers = api.valid(), key()
     invalid(api.call("POST", "/api/users/", user | {"group": "1"}, headers))
     assert api.call("POST", "/api/users/", user, headers).status == 201
 
 
 def test_duplicates_of_a_post_at_the_same_time(api: Api) -> None:
-    """One POST sent many times at once is done once, and every copy answers 201."""
+    """One POST sent many times at once takes effect once. Every copy gets the same 201."""
     for _ in range(5):
         user, headers = api.valid(), key()
         answers = api.together(*[("POST", "/api/users/", user, headers)] * 12)
@@ -177,18 +177,18 @@ def test_duplicates_of_a_post_at_the_same_time(api: Api) -> None:
 
 
 def test_duplicates_of_a_post_without_an_id_at_the_same_time(api: Api) -> None:
-    """One POST without an id sent many times at once makes one user."""
+    """One POST without an id sent many times at once creates one user."""
     user, headers = api.valid(), key()
     del user["id"]
     answers = api.together(*[("POST", "/api/users/", user, headers)] * 12)
     for answer in answers:
-        api.forget_later(str(answer.user["id"]))
+        api.delete_later(str(answer.user["id"]))
     assert [answer.status for answer in answers] == [201] * 12
     assert len({answer.header("location") for answer in answers}) == 1
 
 
 def test_duplicates_of_a_delete_at_the_same_time(api: Api) -> None:
-    """One DELETE sent many times at once answers every copy 204."""
+    """Every copy of a DELETE that a client sends many times at once gets 204."""
     path, headers = f"/api/users/{api.make()['id']}", key()
     answers = api.together(*[("DELETE", path, None, headers)] * 12)
     assert [answer.status for answer in answers] == [204] * 12
@@ -196,7 +196,7 @@ def test_duplicates_of_a_delete_at_the_same_time(api: Api) -> None:
 
 
 def test_duplicates_among_other_changes(api: Api) -> None:
-    """Copies of one PUT that arrive among other PUTs change the user once, not again later."""
+    """Repeated copies of an earlier PUT do not undo a concurrent PUT."""
     for _ in range(5):
         path, headers = f"/api/users/{api.make()['id']}", key()
         copy = ("PUT", path, {"name": "once"}, headers)
@@ -207,12 +207,12 @@ def test_duplicates_among_other_changes(api: Api) -> None:
         assert api.call("GET", path).user["name"] == "later"
 
 
-@pytest.mark.parametrize("given", ["", "k" * 256, "é", "a\tb"])
-def test_malformed_key(api: Api, given: str) -> None:
-    """A key that is empty, too long or not printable ASCII answers 400 and nothing is done."""
+@pytest.mark.parametrize("malformed", ["", "k" * 256, "é", "a\tb"])
+def test_malformed_key(api: Api, malformed: str) -> None:
+    """An empty, long or unprintable key gets 400, and the request changes nothing."""
     user = api.make()
     path = f"/api/users/{user['id']}"
-    headers = {"Idempotency-Key": given}
+    headers = {"Idempotency-Key": malformed}
     for method, target, body in (
         ("POST", "/api/users/", api.valid()),
         ("PUT", path, {"group": 2}),
@@ -223,24 +223,24 @@ def test_malformed_key(api: Api, given: str) -> None:
     assert api.call("GET", path).user == user
 
 
-@pytest.mark.parametrize("given", ["k", "k" * 255, '"8e03978e-40d5-43e8-bc93-6894a57f9324"', "a b"])
-def test_key_of_any_printable_text(api: Api, given: str) -> None:
-    """A key may be any 1 to 255 printable characters."""
+@pytest.mark.parametrize("text", ["k", "k" * 255, '"8e03978e-40d5-43e8-bc93-6894a57f9324"', "a b"])
+def test_key_of_any_printable_text(api: Api, text: str) -> None:
+    """A key may be any 1 to 255 printable ASCII characters."""
     path = f"/api/users/{api.make()['id']}"
-    headers = {"Idempotency-Key": given}
+    headers = {"Idempotency-Key": text}
     first, again = (api.call("DELETE", path, headers=headers) for _ in range(2))
     assert (first.status, again.status) == (204, 204)
 
 
 def test_one_key_for_different_users(api: Api) -> None:
-    """A key is the client's word for one user's change: another user's is another."""
+    """A key identifies a request on one user, so another user may have the same key."""
     headers = key()
     for _ in range(2):
         assert api.call("POST", "/api/users/", api.valid(), headers).status == 201
 
 
-def test_key_on_a_read_means_nothing(api: Api) -> None:
-    """A GET with a key answers the present, every time."""
+def test_key_on_a_read_has_no_effect(api: Api) -> None:
+    """A repeated GET with a key returns the current user."""
     path, headers = f"/api/users/{api.make(group=1)['id']}", key()
     assert api.call("GET", path, headers=headers).user["group"] == 1
     api.call("PUT", path, {"group": 2})

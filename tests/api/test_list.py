@@ -1,4 +1,4 @@
-"""GET /api/users/: many users, by offset and by cursor."""
+"""GET /api/users/: lists of users, by offset and by cursor."""
 
 import os
 import random
@@ -10,21 +10,22 @@ import pytest
 
 from tests.api.client import NONE, Answer, Api, Headers, User, invalid
 
-MANY = 300
+USERS = 300
 LINK = re.compile(r'<(/api/users/\?after=[A-Za-z0-9_-]+&limit=\d+)>; rel="next"')
 ATTEMPTS = 20
+"""Lower: other clients' changes fail a comparison. Higher: a real difference shows later."""
 
 
 @pytest.fixture(scope="module")
 def many(cluster_url: str) -> Iterator[list[User]]:
-    """A few hundred users, spread over the partitions."""
+    """Users that hashing spreads over the partitions."""
     api = Api(cluster_url)
-    yield [api.make(name=f"number {number}", group=number) for number in range(MANY)]
+    yield [api.make(name=f"number {number}", group=number) for number in range(USERS)]
     api.clean_up()
 
 
-def following(answer: Answer) -> str | None:
-    """Where the next page is."""
+def next_path(answer: Answer) -> str | None:
+    """Return the path of the next page, or None on the last one."""
     link = answer.header("link")
     if link is None:
         return None
@@ -34,13 +35,13 @@ def following(answer: Answer) -> str | None:
 
 
 def pages(api: Api, path: str) -> Iterator[list[User]]:
-    """Every page from a path on."""
-    following_path: str | None = path
-    while following_path is not None:
-        answer = api.call("GET", following_path)
+    """Yield the page at a path and every page after it."""
+    current: str | None = path
+    while current is not None:
+        answer = api.call("GET", current)
         assert answer.status == 200, answer.body
         yield answer.users
-        following_path = following(answer)
+        current = next_path(answer)
 
 
 def walk(api: Api, path: str) -> list[User]:
@@ -48,7 +49,11 @@ def walk(api: Api, path: str) -> list[User]:
 
 
 def when_quiet(api: Api, check: Callable[[list[User]], None]) -> None:
-    """Check something against all users, at a moment when nobody else makes or deletes any."""
+    """Call `check` with all users until it passes, in at most `ATTEMPTS` attempts.
+
+    A failure counts only if the list has the same users after it. In a running system, other
+    clients may change the list during every attempt. Then no failure counts.
+    """
     for _ in range(ATTEMPTS):
         every = walk(api, "/api/users/?limit=1000")
         try:
@@ -61,7 +66,7 @@ def when_quiet(api: Api, check: Callable[[list[User]], None]) -> None:
             break
     if ids(every) == ids(walk(api, "/api/users/?limit=1000")):
         raise failed
-    # Where others never rest there is no such moment; alone it must come.
+    # A new cluster has no other client, so this failure is real.
     assert os.environ.get("DDB_URL"), failed
 
 
@@ -71,15 +76,15 @@ def ids(users: list[User]) -> list[object]:
 
 @pytest.mark.parametrize("limit", [7, 100, 1000])
 def test_every_user_once(api: Api, many: list[User], limit: int) -> None:
-    """Following the links lists every user exactly once, as it is."""
+    """The links lead to every user exactly once, unchanged."""
     found = {user["id"]: user for user in many}
     listed = [user for user in walk(api, f"/api/users/?limit={limit}") if user["id"] in found]
-    assert len(listed) == MANY
+    assert len(listed) == USERS
     assert {user["id"]: user for user in listed} == found
 
 
 def test_order_is_stable(api: Api, many: list[User]) -> None:
-    """Two listings have one order, and changing a user does not move it."""
+    """Two lists have the same order, and a change of a user does not move it."""
     mine = set(ids(many))
 
     def order(limit: int) -> list[object]:
@@ -94,28 +99,28 @@ def test_order_is_stable(api: Api, many: list[User]) -> None:
 
 
 def test_offset_and_cursor_agree(api: Api, many: list[User]) -> None:
-    """The page at any offset is what a walk by cursor has there."""
+    """The page at any offset has the same users as the cursors' list at that position."""
     rng = random.Random(secrets.randbits(32))
 
     def check(every: list[User]) -> None:
         count = len(every)
-        assert count >= MANY
-        places = {0, 1, count - 10, count - 1, *(rng.randrange(count) for _ in range(30))}
-        for offset in places:
+        assert count >= USERS
+        offsets = {0, 1, count - 10, count - 1, *(rng.randrange(count) for _ in range(30))}
+        for offset in offsets:
             limit = rng.choice((1, 2, 10, 64))
             page = api.call("GET", f"/api/users/?offset={offset}&limit={limit}")
             assert ids(page.users) == ids(every[offset : offset + limit]), (offset, limit)
-            rest = following(page)
-            assert (rest is None) == (offset + limit >= count)
-            if rest is not None:
-                after = api.call("GET", rest).users
+            next_page = next_path(page)
+            assert (next_page is None) == (offset + limit >= count)
+            if next_page is not None:
+                after = api.call("GET", next_page).users
                 assert ids(after) == ids(every[offset + limit : offset + 2 * limit])
 
     when_quiet(api, check)
 
 
 def test_walk_by_offset(api: Api, many: list[User]) -> None:
-    """Adding up the pages by offset lists every user exactly once, in the cursor's order."""
+    """The pages by offset have every user exactly once, in the cursors' order."""
 
     def check(every: list[User]) -> None:
         listed: list[User] = []
@@ -127,7 +132,7 @@ def test_walk_by_offset(api: Api, many: list[User]) -> None:
 
 
 def test_count_and_listing_agree(api: Api, many: list[User]) -> None:
-    """The count is the number of users listed."""
+    """COUNT returns the number of users that LIST returns."""
 
     def check(every: list[User]) -> None:
         assert api.call("GET", "/api/users/count").json == {"count": len(every)}
@@ -136,22 +141,22 @@ def test_count_and_listing_agree(api: Api, many: list[User]) -> None:
 
 
 def test_default_limit(api: Api, many: list[User]) -> None:
-    """Without a limit a page has ten users, and its link says so."""
+    """Without a limit, a page has ten users and its link has that limit."""
     answer = api.call("GET", "/api/users/")
     assert len(answer.users) == 10
-    assert str(following(answer)).endswith("&limit=10")
+    assert str(next_path(answer)).endswith("&limit=10")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 10, 250])
 def test_limit(api: Api, many: list[User], limit: int) -> None:
-    """A page has as many users as asked for, and its link asks for as many again."""
+    """A page has `limit` users, and its link has the same limit."""
     answer = api.call("GET", f"/api/users/?limit={limit}")
     assert len(answer.users) == limit
-    assert str(following(answer)).endswith(f"&limit={limit}")
+    assert str(next_path(answer)).endswith(f"&limit={limit}")
 
 
-def test_made_and_deleted_at_once(api: Api, many: list[User]) -> None:
-    """A user is listed from its POST on, as its PUT left it, and not after its DELETE."""
+def test_list_after_a_change(api: Api, many: list[User]) -> None:
+    """The list shows a POST, a PUT and a DELETE as soon as each is answered."""
     user = api.make()
 
     def listed() -> User | None:
@@ -166,26 +171,26 @@ def test_made_and_deleted_at_once(api: Api, many: list[User]) -> None:
 
 
 def test_cursor_outlives_its_user(api: Api, many: list[User]) -> None:
-    """A cursor works on when the user it names is deleted, and skips and repeats none."""
+    """After the DELETE of the user at a cursor, the cursor skips and repeats no other user."""
     answer = api.call("GET", "/api/users/?limit=5")
-    page, rest = answer.users, following(answer)
-    while rest is not None:
+    page, next_page = answer.users, next_path(answer)
+    while next_page is not None:
         last = next((user for user in many if user["id"] == page[-1]["id"]), None)
         if last is not None:
             break
-        answer = api.call("GET", rest)
-        page, rest = answer.users, following(answer)
+        answer = api.call("GET", next_page)
+        page, next_page = answer.users, next_path(answer)
     assert last is not None
-    assert rest is not None
+    assert next_page is not None
     mine = set(ids(many))
-    expected = [user["id"] for user in walk(api, rest) if user["id"] in mine]
+    expected = [user["id"] for user in walk(api, next_page) if user["id"] in mine]
     assert api.call("DELETE", f"/api/users/{last['id']}").status == 204
-    assert [user["id"] for user in walk(api, rest) if user["id"] in mine] == expected
+    assert [user["id"] for user in walk(api, next_page) if user["id"] in mine] == expected
     assert api.call("POST", "/api/users/", last).status == 201
 
 
 def test_beyond_the_end(api: Api, many: list[User]) -> None:
-    """An offset beyond the last user is an empty page without a link."""
+    """A page at an offset beyond the last user is empty and has no link."""
     for offset in (10**12, 2**63 - 1):
         answer = api.call("GET", f"/api/users/?offset={offset}")
         assert (answer.status, answer.users, answer.header("link")) == (200, [], None)
@@ -235,7 +240,7 @@ def test_beyond_the_end(api: Api, many: list[User]) -> None:
     ids=lambda value: value[:24],
 )
 def test_malformed(api: Api, query: str, field: str) -> None:
-    """A query that is malformed or out of bounds answers 400 and names the parameter."""
+    """A malformed or out-of-range parameter gets 400 with the name of the parameter."""
     for path in ("/api/users/", "/api/users"):
         assert set(invalid(api.call("GET", f"{path}?{query}"))) == {field}
 
@@ -244,26 +249,26 @@ def test_malformed(api: Api, query: str, field: str) -> None:
     "query", ["limit=1", "limit=1000", "limit=007", "offset=0", "offset=0&limit=1", "", "&&"]
 )
 def test_well_formed(api: Api, many: list[User], query: str) -> None:
-    """Bounds are included, and empty parameters mean nothing."""
+    """The smallest and largest limit are valid. Empty parameters have no effect."""
     answer = api.call("GET", f"/api/users/?{query}")
     assert answer.status == 200
     assert answer.users
 
 
 def test_listing_under_writes(api: Api, many: list[User]) -> None:
-    """Users that stay are listed once each while others are made, changed and deleted."""
+    """The list has each user once, during the POSTs and DELETEs of other users."""
     mine = set(ids(many))
     for _ in range(5):
-        passing = [api.valid() for _ in range(6)]
-        made: list[tuple[str, str, object, Headers]] = [
-            ("POST", "/api/users/", user, NONE) for user in passing
+        temporary = [api.valid() for _ in range(6)]
+        creations: list[tuple[str, str, object, Headers]] = [
+            ("POST", "/api/users/", user, NONE) for user in temporary
         ]
-        gone: list[tuple[str, str, object, Headers]] = [
-            ("DELETE", f"/api/users/{user['id']}", None, NONE) for user in passing
+        deletions: list[tuple[str, str, object, Headers]] = [
+            ("DELETE", f"/api/users/{user['id']}", None, NONE) for user in temporary
         ]
         listing: tuple[str, str, object, Headers] = ("GET", "/api/users/?limit=100", None, NONE)
         counting: tuple[str, str, object, Headers] = ("GET", "/api/users/count", None, NONE)
-        for changes in (made, gone):
+        for changes in (creations, deletions):
             answers = api.together(*changes, listing, counting, listing, counting)
             assert all(answer.status < 300 for answer in answers)
         listed = [user["id"] for user in walk(api, "/api/users/?limit=100") if user["id"] in mine]

@@ -1,12 +1,15 @@
-"""Paths and methods: what is where, and what is refused there."""
+"""Paths and methods: the routes, and the refusals of all others."""
 
 import pytest
 
 from tests.api.client import Api, invalid, missing, refusal
 
 ONE = "GET, HEAD, PUT, PATCH, DELETE"
+"""The methods of one user."""
 ALL = "GET, HEAD, POST, PUT"
+"""The methods of the collection."""
 READ = "GET, HEAD"
+"""The methods of the other paths."""
 
 UNKNOWN = [
     "/",
@@ -43,7 +46,7 @@ UNKNOWN = [
 @pytest.mark.parametrize("path", UNKNOWN, ids=lambda path: path[:30])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_unknown_path(api: Api, method: str, path: str) -> None:
-    """Where there is nothing, every method answers 404, and nothing is redirected."""
+    """Every method gets 404 on an unknown path. The gateway never redirects."""
     assert refusal(api.call(method, path, b"{}"), 404, "NotFoundError") == {}
 
 
@@ -54,10 +57,10 @@ def test_unknown_path(api: Api, method: str, path: str) -> None:
         ("DELETE", "/api/users", ALL),
         ("PATCH", "/api/users", ALL),
         ("OPTIONS", "/api/users", ALL),
-        ("POST", "/api/users/nobody", ONE),
-        ("OPTIONS", "/api/users/nobody", ONE),
-        ("TRACE", "/api/users/nobody", ONE),
-        ("PROPFIND", "/api/users/nobody", ONE),
+        ("POST", "/api/users/no-such-user", ONE),
+        ("OPTIONS", "/api/users/no-such-user", ONE),
+        ("TRACE", "/api/users/no-such-user", ONE),
+        ("PROPFIND", "/api/users/no-such-user", ONE),
         ("POST", "/api/users/count", READ),
         ("PUT", "/api/users/count", READ),
         ("PATCH", "/api/users/count", READ),
@@ -69,22 +72,26 @@ def test_unknown_path(api: Api, method: str, path: str) -> None:
     ],
 )
 def test_wrong_method(api: Api, method: str, path: str, allowed: str, slash: str) -> None:
-    """A method that is not done at a path answers 405 and says in Allow which are."""
+    """A method that a path does not support gets 405. `Allow` lists the supported ones."""
     answer = api.call(method, path + slash, b"{}")
     details = refusal(answer, 405, "InvalidRequestError")
     assert answer.header("allow") == allowed
     assert details == {"method": f"it takes one of {allowed}"}
 
 
-def test_allowed_methods_are_done(api: Api) -> None:
-    """Every method in an Allow header is done there: none of them answers 405."""
-    for path, allowed in (("/api/users/", ALL), ("/api/users/nobody", ONE), ("/healthz", READ)):
+def test_allowed_methods_are_supported(api: Api) -> None:
+    """No method in the Allow header of a path gets 405 there."""
+    for path, allowed in (
+        ("/api/users/", ALL),
+        ("/api/users/no-such-user", ONE),
+        ("/healthz", READ),
+    ):
         for method in allowed.split(", "):
             assert api.call(method, path, b"").status != 405
 
 
 def test_trailing_slash_never_matters(api: Api) -> None:
-    """Every path works with a slash at its end and without, the same and at once."""
+    """Every path works the same with and without a trailing slash, and without a redirect."""
     user = api.valid()
     for slash in ("", "/"):
         path = f"/api/users/{user['id']}{slash}"
@@ -103,10 +110,10 @@ def test_trailing_slash_never_matters(api: Api) -> None:
 
 
 def test_percent_encoded_id(api: Api) -> None:
-    """An id may be percent-encoded in the path, in whole or in part, in either case of letter."""
+    """A path may percent-encode all or some of an id, in upper or lower case."""
     user = api.make(id=f"{api.fresh()}.A~b@c:d+e-f_g")
     plain = str(user["id"])
-    api.forget_later(plain)
+    api.delete_later(plain)
     whole = "".join(f"%{byte:02X}" for byte in plain.encode())
     for encoded in (plain, whole, whole.lower(), plain.replace("@", "%40").replace("+", "%2B")):
         assert api.call("GET", f"/api/users/{encoded}").user == user
@@ -116,21 +123,21 @@ def test_percent_encoded_id(api: Api) -> None:
 
 
 def test_plus_is_a_plus(api: Api) -> None:
-    """A plus sign in a path is itself and no space."""
+    """A plus sign in a path is a plus sign, not a space."""
     user = api.make(id=f"{api.fresh()}+plus")
-    api.forget_later(str(user["id"]))
+    api.delete_later(str(user["id"]))
     assert api.call("GET", f"/api/users/{user['id']}").user == user
 
 
 def test_decoded_once(api: Api) -> None:
-    """A path is decoded once: %2540 is no @."""
+    """The gateway decodes a path once: %2540 becomes %40, not @."""
     user = api.make(id=f"{api.fresh()}@x")
-    api.forget_later(str(user["id"]))
+    api.delete_later(str(user["id"]))
     missing(api.call("GET", f"/api/users/{str(user['id']).replace('@', '%2540')}"))
 
 
 def test_percent_encoded_prefix(api: Api) -> None:
-    """The fixed part of a path may be percent-encoded too: it is the same path."""
+    """A path may also percent-encode its fixed parts."""
     user = api.make()
     assert api.call("GET", f"/%61pi/user%73/{user['id']}").user == user
     assert api.call("GET", "/api/users/c%6Funt").user.keys() == {"count"}
@@ -169,10 +176,10 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize("given", IMPOSSIBLE, ids=lambda given: given[:24])
-def test_impossible_id(api: Api, given: str) -> None:
-    """Where the path has what can be no id, GET and DELETE answer 404, and PUT and PATCH 400."""
-    path = f"/api/users/{given}"
+@pytest.mark.parametrize("id", IMPOSSIBLE, ids=lambda text: text[:24])
+def test_impossible_id(api: Api, id: str) -> None:
+    """For a malformed id in the path, GET and DELETE get 404, and PUT and PATCH get 400."""
+    path = f"/api/users/{id}"
     for method in ("GET", "DELETE"):
         missing(api.call(method, path))
         missing(api.call(method, path, headers={"Idempotency-Key": "k"}))
@@ -182,7 +189,7 @@ def test_impossible_id(api: Api, given: str) -> None:
 
 
 def test_longest_id(api: Api) -> None:
-    """An id of 128 characters is found by its path; one character more names nobody."""
+    """The path of an id of 128 characters works. One character more gets 404."""
     user = api.make(id=api.fresh().ljust(128, "x"))
     path = f"/api/users/{user['id']}"
     assert api.call("GET", path).user == user
@@ -190,8 +197,8 @@ def test_longest_id(api: Api) -> None:
     assert api.call("DELETE", path).status == 204
 
 
-def test_one_user_takes_no_parameter(api: Api) -> None:
-    """A parameter behind a user's path answers 400, is named, and nothing is changed."""
+def test_unknown_parameter(api: Api) -> None:
+    """A request on one user with a query parameter gets 400 with its name, and changes nothing."""
     user = api.make(group=1)
     path = f"/api/users/{user['id']}"
     for method in ("GET", "PUT", "PATCH", "DELETE"):
@@ -202,7 +209,7 @@ def test_one_user_takes_no_parameter(api: Api) -> None:
 
 
 def test_absolute_form(api: Api) -> None:
-    """A request line with a whole URL is the same as one with its path."""
+    """A request line may have the whole URL in place of the path."""
     user = api.make()
     line = f"GET http://{api.host}:{api.port}/api/users/{user['id']} HTTP/1.1\r\n"
     (answer,) = api.raw(f"{line}Host: {api.host}\r\n\r\n".encode())
@@ -211,7 +218,7 @@ def test_absolute_form(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health(api: Api, path: str) -> None:
-    """A system that is whole says so with 200 and JSON."""
+    """A healthy system answers the health checks with 200 and JSON."""
     answer = api.call("GET", path)
     assert answer.status == 200
     assert list(answer.user.values()) == [True]

@@ -1,4 +1,4 @@
-"""PUT and PATCH: changing some fields of a user."""
+"""PUT and PATCH: changing fields of a user."""
 
 import pytest
 
@@ -17,7 +17,7 @@ CHANGES: list[dict[str, object]] = [
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: "+".join(change) or "nothing")
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_by_path(api: Api, method: str, change: dict[str, object]) -> None:
-    """A PUT or PATCH of a user's path replaces the fields it names and answers the whole user."""
+    """A PUT or PATCH of a user replaces the fields in its body, and returns the whole user."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     answer = api.call(method, path, change)
@@ -28,7 +28,7 @@ def test_by_path(api: Api, method: str, change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: "+".join(change) or "nothing")
 def test_by_body(api: Api, change: dict[str, object]) -> None:
-    """A PUT of the collection changes the user that its body names."""
+    """A PUT of the collection changes the user whose id is in its body."""
     user = api.make()
     answer = api.call("PUT", "/api/users/", change | {"id": user["id"]})
     assert (answer.status, answer.user) == (200, user | change)
@@ -37,8 +37,8 @@ def test_by_body(api: Api, change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_id_may_be_said_twice(api: Api, method: str) -> None:
-    """The body may repeat the path's id."""
+def test_same_id_in_path_and_body(api: Api, method: str) -> None:
+    """The body may repeat the id of the path."""
     user = api.make()
     answer = api.call(method, f"/api/users/{user['id']}", {"id": user["id"], "group": 5})
     assert (answer.status, answer.user) == (200, user | {"group": 5})
@@ -46,7 +46,7 @@ def test_id_may_be_said_twice(api: Api, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_other_id(api: Api, method: str) -> None:
-    """A body whose id is not the path's answers 400 and changes neither user."""
+    """A body with another id than the path gets 400 and changes neither user."""
     one, other = api.make(), api.make()
     answer = api.call(method, f"/api/users/{one['id']}", {"id": other["id"], "group": 5})
     assert set(invalid(answer)) == {"id"}
@@ -56,20 +56,20 @@ def test_other_id(api: Api, method: str) -> None:
 
 @pytest.mark.parametrize("id", [None, 1, "", [], True])
 def test_wrong_id(api: Api, id: object) -> None:
-    """A body whose id is no id answers 400, with the path's user or without."""
+    """A body with a malformed id gets 400, for one user and for the collection."""
     user = api.make()
     assert set(invalid(api.call("PUT", f"/api/users/{user['id']}", {"id": id}))) == {"id"}
     assert set(invalid(api.call("PUT", "/api/users/", {"id": id, "group": 1}))) == {"id"}
 
 
 def test_no_id(api: Api) -> None:
-    """A PUT of the collection that names no user answers 400."""
+    """A PUT of the collection without an id gets 400."""
     assert set(invalid(api.call("PUT", "/api/users/", {"group": 1}))) == {"id"}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_absent(api: Api, method: str) -> None:
-    """A PUT or PATCH of a user that is not there answers 404 and makes none."""
+    """A PUT or PATCH of a user that does not exist gets 404 and creates none."""
     user = api.valid()
     path = f"/api/users/{user['id']}"
     missing(api.call(method, path, user))
@@ -77,14 +77,14 @@ def test_absent(api: Api, method: str) -> None:
 
 
 def test_absent_by_body(api: Api) -> None:
-    """A PUT of the collection for a user that is not there answers 404 and makes none."""
+    """A PUT of the collection for a user that does not exist gets 404 and creates none."""
     user = api.valid()
     missing(api.call("PUT", "/api/users/", user))
     missing(api.call("GET", f"/api/users/{user['id']}"))
 
 
 def test_wrong_fields(api: Api) -> None:
-    """A PUT names every wrong or unknown field and changes none, not even the right ones."""
+    """A PUT with wrong or unknown fields gets one detail for each, and changes no field."""
     user = api.make()
     change = {"name": 7, "email": "x", "group": 3, "age": 1}
     details = invalid(api.call("PUT", f"/api/users/{user['id']}", change))
@@ -92,14 +92,14 @@ def test_wrong_fields(api: Api) -> None:
     assert api.call("GET", f"/api/users/{user['id']}").user == user
 
 
-def test_wrong_fields_of_nobody(api: Api) -> None:
-    """A PUT that is wrong in itself answers 400 whether or not its user is there."""
+def test_wrong_fields_without_a_user(api: Api) -> None:
+    """A PUT with a wrong field gets 400 even if its user does not exist."""
     assert set(invalid(api.call("PUT", f"/api/users/{api.fresh()}", {"group": "x"}))) == {"group"}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_if_match(api: Api, method: str) -> None:
-    """If-Match with another tag than the user's answers 412 and changes nothing."""
+    """If-Match with another tag than the user's gets 412 and changes nothing."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     answer = api.call(method, path, {"group": 2}, {"If-Match": '"0123456789abcdef"'})
@@ -124,7 +124,7 @@ def test_if_match(api: Api, method: str) -> None:
     ],
 )
 def test_if_match_forms(api: Api, condition: str, status: int) -> None:
-    """If-Match takes * and lists of tags, and compares them strongly: a weak one never matches."""
+    """If-Match accepts `*` and lists of tags. It compares strongly: a weak tag never matches."""
     path = f"/api/users/{api.make()['id']}"
     tag = api.call("GET", path).etag
     headers = {"If-Match": condition.format(tag=tag)}
@@ -132,7 +132,7 @@ def test_if_match_forms(api: Api, condition: str, status: int) -> None:
 
 
 def test_if_match_on_the_collection(api: Api) -> None:
-    """If-Match works on a PUT of the collection as on one of the user's path."""
+    """If-Match on a PUT of the collection checks the user in the body."""
     user = api.make()
     change = {"id": user["id"], "group": 2}
     tag = api.call("GET", f"/api/users/{user['id']}").etag
@@ -144,7 +144,7 @@ def test_if_match_on_the_collection(api: Api) -> None:
 @pytest.mark.parametrize("condition", ["abc", '"abc', 'W"abc"', '*, "x"', '"a" "b"', "", ","])
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
 def test_if_match_malformed(api: Api, method: str, condition: str) -> None:
-    """An If-Match that is no list of entity tags answers 400, names the header, changes nothing."""
+    """An If-Match that is not a list of tags gets 400 with its name, and changes nothing."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     answer = api.call(method, path, {"group": 2}, {"If-Match": condition})
@@ -153,8 +153,8 @@ def test_if_match_malformed(api: Api, method: str, condition: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-def test_if_match_of_nobody(api: Api, method: str) -> None:
-    """Without a user the answer is 404, whatever If-Match says."""
+def test_if_match_without_a_user(api: Api, method: str) -> None:
+    """A change of a user that does not exist gets 404, with any If-Match."""
     path = f"/api/users/{api.fresh()}"
     for condition in ("*", '"0123456789abcdef"'):
         missing(api.call(method, path, {"group": 2}, {"If-Match": condition}))
@@ -162,7 +162,7 @@ def test_if_match_of_nobody(api: Api, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_if_none_match_is_not_ignored(api: Api, method: str) -> None:
-    """A change with If-None-Match, which it does not know, answers 400 rather than be made."""
+    """A change with If-None-Match, which changes do not support, gets 400 and has no effect."""
     user = api.make()
     path = f"/api/users/{user['id']}"
     answer = api.call(method, path, {"group": 2}, {"If-None-Match": "*"})
@@ -174,7 +174,7 @@ def test_if_none_match_is_not_ignored(api: Api, method: str) -> None:
 
 
 def test_one_of_many_with_the_same_tag(api: Api) -> None:
-    """Of many PUTs at the same time that name one tag, exactly one is made."""
+    """Exactly one of many concurrent PUTs with the same tag succeeds."""
     path = f"/api/users/{api.make()['id']}"
     headers = {"If-Match": api.call("GET", path).etag}
     answers = api.together(*(("PUT", path, {"group": n + 100}, headers) for n in range(16)))
@@ -184,7 +184,7 @@ def test_one_of_many_with_the_same_tag(api: Api) -> None:
 
 
 def test_different_fields_at_the_same_time(api: Api) -> None:
-    """Of PUTs of different fields at the same time none is lost."""
+    """Concurrent PUTs of different fields all take effect."""
     for turn in range(10):
         user = api.make()
         path = f"/api/users/{user['id']}"
@@ -202,15 +202,16 @@ def test_different_fields_at_the_same_time(api: Api) -> None:
 
 
 def test_increments_by_compare_and_set(api: Api) -> None:
-    """A counter that many raise by GET and If-Match loses no increment."""
+    """Exactly one of several concurrent increments with one tag succeeds, and none is lost."""
     path = f"/api/users/{api.make(group=0)['id']}"
 
-    def raised() -> int:
+    def increment() -> int:
+        """Send three equal increments at once, and return how many succeed."""
         found = api.call("GET", path)
         group = found.user["group"]
         assert isinstance(group, int)
         change = ("PUT", path, {"group": group + 1}, {"If-Match": found.etag})
         return sum(answer.status == 200 for answer in api.together(change, change, change))
 
-    assert sum(raised() for _ in range(10)) == 10
+    assert sum(increment() for _ in range(10)) == 10
     assert api.call("GET", path).user["group"] == 10

@@ -144,7 +144,7 @@ def test_any_request(
         answer = fuzzed.call(method, path, body, headers)
         check(method, answer)
         if answer.status == 201:
-            fuzzed.forget_later(str(answer.user["id"]))
+            fuzzed.delete_later(str(answer.user["id"]))
     except Undecided:
         return
     finally:

@@ -85,7 +85,7 @@ def test_a_generated_id_is_the_same_through_both(gateways: tuple[Api, Api]) -> N
     user, key = one.valid(), {"Idempotency-Key": secrets.token_hex()}
     del user["id"]
     first = one.call("POST", "/api/users/", user, key)
-    one.forget_later(str(first.user["id"]))
+    one.delete_later(str(first.user["id"]))
     assert first.status == 201
     assert other.call("POST", "/api/users/", user, key) == first
 

@@ -1,4 +1,7 @@
-"""Misuse of a node: wrong directories, damaged data, taken ports."""
+"""A node or gateway that must refuse to start.
+
+The reasons are a wrong data directory, damaged data, or a port in use.
+"""
 
 import json
 import os
@@ -20,13 +23,16 @@ USERS = 60
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a cluster with some users; db-2 was killed, the others were stopped."""
+    """The data of a stopped cluster with `USERS` users.
+
+    The fixture kills db-2, whose log then still has the users. It stops the other nodes.
+    """
     directory = tmp_path_factory.mktemp("stored")
     with Cluster(directory) as cluster:
         for number in range(USERS):
             user = {"id": f"u{number}", "name": "A", "email": "a@b.co", "group": number}
             assert cluster.request("POST", "/api/users/", user)[0] == 201
-        # The durable mark tells a truncated log from one that a crash left unfinished.
+        # The durable mark must cover these writes: only then does a truncated log show.
         time.sleep(2 * MARK_INTERVAL_S)
         cluster.do("kill", "db-2")
         assert cluster.stop() == 0
@@ -35,7 +41,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(stored: Path, tmp_path: Path) -> Path:
-    """A copy of the stored data, for one test to misuse."""
+    """A copy of the stored data, for one test to damage."""
     return shutil.copytree(stored, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
 
 
@@ -49,7 +55,15 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def node(directory: Path, data: Path, name: str, port: int, names: tuple[str, ...]) -> Process:
-    """Start one node of a cluster with these names."""
+    """Start the node `name` of a cluster of `names`.
+
+    Args:
+        directory: the directory of the process's output.
+        data: the data directory of the node.
+        name: the name of this node.
+        port: the port of the first node. Each further node has the next port.
+        names: the names of all nodes.
+    """
     return Process(
         directory,
         *("node", "--name", name, "--host", "127.0.0.1", "--data", str(data)),
@@ -58,18 +72,18 @@ def node(directory: Path, data: Path, name: str, port: int, names: tuple[str, ..
 
 
 def refusal(process: Process) -> str:
-    """Return the error of a node that refuses to start, without its log lines."""
+    """Check that a node refuses to start. Return its error without its log lines."""
     with process:
         assert process.ended() == 1
         lines = process.output.splitlines()
-    logged = (" INFO ", " WARNING ", " ERROR ")
-    printed = [line for line in lines if not any(level in line for level in logged)]
+    levels = (" INFO ", " WARNING ", " ERROR ")
+    printed = [line for line in lines if not any(level in line for level in levels)]
     assert "Traceback" not in process.output
     return " ".join(printed)
 
 
 def test_directory_of_another_node(data: Path, tmp_path: Path) -> None:
-    """A node refuses the directory of another node, names it, and changes nothing."""
+    """A node refuses another node's directory with that node's name, and changes nothing."""
     before = contents(data / "db-1")
     error = refusal(node(tmp_path, data / "db-1", "db-0", free_ports(3), NAMES))
     assert error.startswith("db-0: the data directory belongs to db-1, not to db-0")
@@ -80,7 +94,7 @@ def test_directory_of_another_node(data: Path, tmp_path: Path) -> None:
     "names", [("db-0", "db-1", "db-2", "db-3"), ("db-0", "db-1", "db-9")], ids="/".join
 )
 def test_directory_of_another_cluster(data: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
-    """A node refuses the data of another cluster, lists its nodes, and changes nothing."""
+    """A node refuses another cluster's data with its nodes' names, and changes nothing."""
     before = contents(data / "db-0")
     error = refusal(node(tmp_path, data / "db-0", "db-0", free_ports(4), names))
     assert "was made for the nodes db-0, db-1, db-2, not for " + ", ".join(names) in error
@@ -88,7 +102,7 @@ def test_directory_of_another_cluster(data: Path, tmp_path: Path, names: tuple[s
 
 
 def test_directory_in_use(cluster: Cluster, tmp_path: Path) -> None:
-    """A second node on the same directory is refused; the first one continues."""
+    """A second node refuses a directory in use. The first node continues."""
     directory = cluster.data / "db-1"
     pids = cluster.pids()
     error = refusal(node(tmp_path, directory, "db-1", free_ports(3), NAMES))
@@ -101,10 +115,10 @@ def test_directory_in_use(cluster: Cluster, tmp_path: Path) -> None:
 def test_directory_that_is_a_file(tmp_path: Path) -> None:
     """A node refuses a data directory that is a file, and does not change the file."""
     path = tmp_path / "file"
-    path.write_text("mine")
+    path.write_text("unchanged")
     error = refusal(node(tmp_path, path, "db-0", free_ports(3), NAMES))
     assert str(path) in error
-    assert path.read_text() == "mine"
+    assert path.read_text() == "unchanged"
 
 
 def damage_current(rocks: Path) -> None:
@@ -123,7 +137,7 @@ def damage_manifest(rocks: Path) -> None:
         manifest.write_bytes(raw)
 
 
-def cut_log(rocks: Path) -> None:
+def truncate_log(rocks: Path) -> None:
     """Truncate the log with the users to half of its length."""
     longest = max(rocks.glob("*.log"), key=lambda path: path.stat().st_size)
     os.truncate(longest, longest.stat().st_size // 2)
@@ -143,7 +157,7 @@ def damage_tables(rocks: Path) -> None:
         table.write_bytes(raw)
 
 
-def cut_tables(rocks: Path) -> None:
+def truncate_tables(rocks: Path) -> None:
     for table in rocks.glob("*.sst"):
         os.truncate(table, table.stat().st_size // 2)
 
@@ -157,7 +171,7 @@ def remove_everything(rocks: Path) -> None:
     shutil.rmtree(rocks)
 
 
-def garbage_everywhere(rocks: Path) -> None:
+def overwrite_everything(rocks: Path) -> None:
     for path in rocks.iterdir():
         if path.is_file():
             path.write_bytes(b"garbage")
@@ -169,31 +183,31 @@ def garbage_everywhere(rocks: Path) -> None:
         (damage_current, "db-2"),
         (remove_current, "db-2"),
         (damage_manifest, "db-2"),
-        (cut_log, "db-2"),
+        (truncate_log, "db-2"),
         (damage_log, "db-2"),
         (damage_tables, "db-1"),
-        (cut_tables, "db-1"),
+        (truncate_tables, "db-1"),
         (remove_tables, "db-1"),
         (remove_everything, "db-0"),
-        (garbage_everywhere, "db-0"),
+        (overwrite_everything, "db-0"),
     ],
-    ids=lambda given: given if isinstance(given, str) else given.__name__,
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_damaged_store(
     data: Path, tmp_path: Path, damage: Callable[[Path], None], name: str
 ) -> None:
-    """A node with a damaged or truncated store refuses to start; its error has the remedy."""
+    """A node with a damaged or truncated store refuses to start. Its error has the remedy."""
     directory = data / name
     damage(directory / "rocks")
-    # A node starts with damaged tables, except the one with its identity.
+    # A node starts despite damaged tables. The exception is the table with its identity.
     error = refusal(node(tmp_path, directory, name, free_ports(3), NAMES))
     assert error.startswith(f"{name}: ")
     assert str(directory) in error
     assert "start this node with an empty directory" in error
 
 
-def test_taken_port(data: Path, tmp_path: Path) -> None:
-    """A node refuses a taken port and names it; afterwards it starts with its data."""
+def test_port_in_use(data: Path, tmp_path: Path) -> None:
+    """A node refuses a port in use with its number. It starts when the port is free."""
     port = free_ports(3)
     with socket.create_server(("127.0.0.1", port)):
         error = refusal(node(tmp_path, data / "db-0", "db-0", port, NAMES))
@@ -202,8 +216,8 @@ def test_taken_port(data: Path, tmp_path: Path) -> None:
         assert process.says("listens on")
 
 
-def test_taken_port_of_a_gateway(tmp_path: Path) -> None:
-    """A gateway refuses a taken port and names it."""
+def test_port_of_a_gateway_in_use(tmp_path: Path) -> None:
+    """A gateway refuses a port in use with its number."""
     port = free_ports(4)
     with (
         socket.create_server(("127.0.0.1", port)),
@@ -218,7 +232,7 @@ def test_taken_port_of_a_gateway(tmp_path: Path) -> None:
 
 
 def test_stored_data_is_complete(stored: Path, tmp_path: Path) -> None:
-    """The stored data, of which other tests misuse copies, has every user."""
+    """A cluster that starts with the undamaged data has every user."""
     port = free_ports(4)
     data = shutil.copytree(stored, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
     cluster = Cluster(tmp_path)

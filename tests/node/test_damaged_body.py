@@ -1,4 +1,4 @@
-"""A copy whose body cannot be decoded: only operations on that record fail."""
+"""A record with a damaged body: only operations on this record fail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,15 +36,16 @@ KEY, OTHER = [
     for key in (key_of(f"user-{number}") for number in range(200))
     if "db-0" in RING.cell(key).homes
 ][:2]
-NO_JSON = encode(State((Dot(1 << 40, 1),), True, b'{"id": broken'))
+"""Two records with the home db-0."""
+NOT_JSON = encode(State((Dot(1 << 40, 1),), True, b'{"id": broken'))
 FIELDS = b'{"group":1}'
 UPDATE = CoordinateChange(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", False, b"sender", 0)
 RETRY = CoordinateChange(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", True, b"sender", 0)
 CREATE = CoordinateChange(OTHER, Kind.CREATE, b"{}", (), bytes(12), b"", False, b"sender", 0)
 
 
-class Behind(Alone):
-    """A `Transport` to nodes that answer every proposal with one old state."""
+class StalePeers(Alone):
+    """A `Transport` to peers that answer every proposal with one old state."""
 
     def __init__(self, state: bytes) -> None:
         self._state = state
@@ -52,24 +53,24 @@ class Behind(Alone):
     def ask(
         self, to: str, request: Request, *, deadline: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        asked.set_result(
+        """Implement `Transport.ask`."""
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        reply.set_result(
             ReplicaState(self._state) if isinstance(request, Propose) else Failed("no")
         )
-        return asked
+        return reply
 
     def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
+        """Implement `Transport.condition`."""
         return Condition.UP
 
 
 @asynccontextmanager
 async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node]]:
-    """Run a real node with one copy whose body is not JSON."""
+    """Run a real node whose copy of `KEY` has a body that is not JSON."""
     async with voting(path) as (node, store), Serving() as wire:
-        await store.commit([(Family.RECORDS, KEY, NO_JSON)])
-        # Raise its ceiling above the ballots of this test.
+        await store.commit([(Family.RECORDS, KEY, NOT_JSON)])
+        # Raise the ceiling of the node's ballots above the versions of this test.
         await node.ballots.issue(Dot(2 << 40, 1))
         wire.listener.handler = node.handle
         yield wire, node
@@ -80,10 +81,13 @@ def rounds_of(node: Node) -> OpenRounds:
 
 
 @pytest.mark.parametrize(
-    ("change", "answer"), [(UPDATE, Failed), (RETRY, Undecided)], ids=["fast path", "coordinator"]
+    ("change", "expected"), [(UPDATE, Failed), (RETRY, Undecided)], ids=["fast path", "coordinator"]
 )
 def test_a_body_that_is_not_json_fails_its_record_only(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: CoordinateChange, answer: type[Reply]
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: CoordinateChange,
+    expected: type[Reply],
 ) -> None:
     """The node refuses the operation with a reason, ends its round and keeps the connection."""
 
@@ -92,7 +96,7 @@ def test_a_body_that_is_not_json_fails_its_record_only(
             raw = await Raw.to(wire)
             for number in range(3):
                 refused = await raw.ask(number, change)
-                assert isinstance(refused, answer)
+                assert isinstance(refused, expected)
                 assert "is not JSON" in str(refused)
             assert node.coordinator.queue.free(KEY)
             assert rounds_of(node).commit_index == node.ballots.issued
@@ -100,20 +104,19 @@ def test_a_body_that_is_not_json_fails_its_record_only(
             assert not isinstance(await raw.ask(9, ReadVersion(OTHER)), Failed)
 
     run(scenario())
-    assert len(caplog.records) == 1, "logged once for several requests"
+    assert len(caplog.records) == 1, "the node logs the damage once for several requests"
     assert "is refilled from them" in caplog.text
 
 
 def test_a_peer_with_an_undecodable_state_leaves_no_round_open(tmp_path: Path) -> None:
-    """A peer's damaged state fails the operation; its round and its turn in the queue end."""
+    """A peer's damaged state fails the operation. Its round and its turn in the queue end."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node):
             damaged = encode(State((Dot(5, 1),), True, b"{}"))[:-3]
-            behind = Behind(damaged)
-            node.fast_write._transport = behind
-            held = encode(State((Dot(1 << 40, 1),), False))
-            await node.store.commit([(Family.RECORDS, OTHER, held)])
+            node.fast_write._transport = StalePeers(damaged)
+            tombstone = encode(State((Dot(1 << 40, 1),), False))
+            await node.store.commit([(Family.RECORDS, OTHER, tombstone)])
             raw = await Raw.to(wire)
             answer = await raw.ask(1, CREATE)
             assert isinstance(answer, Undecided)

@@ -1,4 +1,7 @@
-"""Quorum peers: the two other nodes of a record's cell; either completes a quorum."""
+"""Quorum peers: the two other nodes of a record's cell.
+
+A quorum is two of the three nodes, so either peer completes it.
+"""
 
 import asyncio
 import math
@@ -12,14 +15,14 @@ from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 MAX_DECLINED_RECORDS = 1000
-"""Declined records that a node remembers. Lower than the operations in progress: a record that both
-peers decline is tried until its deadline. Higher: more memory and no other effect."""
+"""Declined records that a node remembers. Lower than the operations in progress: an operation that
+both peers decline repeats until its deadline. Higher: more memory and no other effect."""
 
 
 class Expired(Exception):
-    """The operation is undecided: its time is over, or both peers failed.
+    """The operation is undecided: its deadline has passed, or both peers failed.
 
-    `maybe`: True if the change may still take effect. False if it never will.
+    `maybe`: True if the change may still take effect. False if it never takes effect.
     """
 
     def __init__(self, maybe: bool, reason: str) -> None:
@@ -32,7 +35,10 @@ CellPeers = tuple[str, str]
 
 
 def peers_by_partition(name: str, ring: Ring) -> tuple[CellPeers | None, ...]:
-    """Return by partition the peers of the node `name`; None where it is no home."""
+    """Return the peers of the node `name` by partition.
+
+    The entry of a partition is None if the node is not one of its homes.
+    """
     return tuple(
         (next(home for home in cell.homes if home != name), cell.standby)
         if name in cell.homes
@@ -60,15 +66,22 @@ class QuorumPeers:
         self._counters = counters
         self._timeouts = timeouts
         self._failed_at: dict[str, float] = {}
-        """By peer: when it was last silent or unreachable. A later reply removes the entry."""
+        """By peer: the time of its last failure, in clock seconds. A reply removes the entry.
+
+        A failure is a request that the peer did not answer, or could not receive.
+        """
         self._declined_at: OrderedDict[tuple[str, bytes], float] = OrderedDict()
-        """By peer and record: when the peer last declined, as with a damaged copy."""
+        """By peer and record: when the peer last declined a request for the record.
+
+        A peer declines, for example, if its copy is damaged. The oldest entry comes first.
+        """
 
     def by_preference(self, key: bytes, failed_after: float) -> Iterator[str]:
-        """Yield the next peer to ask, without end, by what is recorded at that moment.
+        """Yield the next peer to ask, without end.
 
-        Both peers take part before one repeats. A peer that failed at or after `failed_after`
-        comes last, even if it is connected: it may receive nothing.
+        Each step uses the failures and connections of its own moment. Both peers take part
+        before one repeats. A peer that failed at or after `failed_after` comes last. Its
+        connection does not matter: a connected peer may still receive nothing.
         """
         tries: dict[str, int] = {
             name: 0 for name in self._ring.cell(key).nodes if name != self._name
@@ -90,9 +103,10 @@ class QuorumPeers:
     async def ask(
         self, peer: str, request: Request, deadline: float, cause: Cause = Cause.OPERATION
     ) -> Reply | None:
-        """Return the peer's reply, or None if it may have acted without one.
+        """Send a request and return the peer's reply.
 
-        Returns `Failed` for an unreachable peer: it did nothing, like a peer that declines.
+        Returns None if no reply arrives in time: the peer may have acted all the same. Returns
+        `Failed` if the peer is unreachable: it did nothing, like a peer that declines.
         """
         self._counters.count_requests(cause)
         try:
@@ -110,12 +124,15 @@ class QuorumPeers:
         return reply
 
     def record_failure(self, peer: str) -> float:
-        """Record that a peer is silent or unreachable now. Return the time."""
+        """Record a failure of a peer now. Return the time in clock seconds."""
         self._failed_at[peer] = now = self._clock.now()
         return now
 
     def both_failed(self, key: bytes, failed_after: float) -> bool:
-        """Whether both peers failed, or declined `key`, at or after `failed_after`."""
+        """Return True if both peers failed at or after `failed_after`.
+
+        A declined request for `key` counts as a failure.
+        """
         return all(
             self._failed_since(name, key, failed_after)
             for name in self._ring.cell(key).nodes
@@ -137,18 +154,21 @@ class QuorumPeers:
     async def handle_failure(
         self, peer: str, key: bytes, failed_after: float, maybe: bool, reply: Reply | None
     ) -> None:
-        """Record a useless reply, then pause if the other peer is in worse condition.
+        """Record the failure of a request, and pause before a worse peer.
+
+        The pause happens if the other peer is down, or has a worse connection than this one.
 
         Args:
-            peer: the node that was asked.
-            key: the record. A reply concerns this record alone; no reply concerns all of them.
+            peer: the node that received the request.
+            key: the record of the request.
             failed_after: the start of the operation, by the steady clock in seconds.
             maybe: as in `Expired`.
-            reply: the reply, or None.
+            reply: a reply that declines, which concerns only this record. None if no reply
+                arrived, which concerns every record of the peer.
 
         Raises:
-            Expired: both peers failed since `failed_after`. Then this node may itself be cut off,
-                and the caller has a third node to ask.
+            Expired: both peers failed or declined at or after `failed_after`. This node may
+                itself be cut off, and the gateway can still ask another node.
         """
         if reply is None:
             self.record_failure(peer)

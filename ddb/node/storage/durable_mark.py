@@ -1,9 +1,12 @@
-"""The durable mark: a file next to the store that records what the store has made durable.
+"""The durable mark: a file that records the durable part of a store.
 
-A truncated log looks like one that a crash left unfinished, and so does a truncated manifest.
-RocksDB opens either without complaint, as if the missing part had never been written. The mark
-tells the two apart. The store writes it after a flush, about once a second. So the mark may be
-behind the store, and is never ahead of it.
+RocksDB cannot distinguish a truncated log from one that a crash left unfinished. The same is true
+of a manifest. RocksDB opens either without an error, and without the missing writes. The mark
+reveals the loss. It contains the durable size of each file, and the number of the last durable
+write.
+
+The store writes the mark after a flush, about once a second. So the mark may be behind the store,
+and is never ahead of it.
 """
 
 import logging
@@ -18,12 +21,12 @@ log = logging.getLogger(__name__)
 
 MANIFESTS = "MANIFEST-*"
 GROWING = ("*.log", MANIFESTS)
-"""Patterns of the files that RocksDB only appends to."""
+"""Patterns of the files that RocksDB only appends to. Their size never falls."""
 NOT_UPDATED = (
     "cannot update the durable mark of %s: %s. No data is affected, and the store tries again after"
     " later writes. Check the free disk space and the limit of file descriptors"
 )
-"""A log message for a directory and an error."""
+"""A log message. Its arguments are a directory and an error."""
 _NAME = "mark.json"
 _REMEDY = (
     "The store is damaged: move it away and start this node with an empty directory, and it is"
@@ -41,20 +44,30 @@ class DurableMark(msgspec.Struct, frozen=True):
 
 
 def measure(rocks: Path, sequence: int, patterns: tuple[str, ...] = GROWING) -> DurableMark:
-    """Return the mark to write after the next flush."""
+    """Measure the files for the mark after the next flush.
+
+    Args:
+        rocks: the directory of RocksDB.
+        sequence: RocksDB's number of the last write.
+        patterns: the files to measure.
+    """
     sizes = {}
     for pattern in patterns:
         for path in rocks.glob(pattern):
             try:
                 sizes[path.name] = path.stat().st_size
             except FileNotFoundError:
-                # RocksDB removed it after the directory was listed.
+                # RocksDB removed the file after `glob` listed it.
                 continue
     return DurableMark(sequence, sizes)
 
 
 def read(directory: Path) -> DurableMark | None:
-    """Return the mark of a store, None where there is none yet. Raises `StoreRefused`."""
+    """Return the mark of a store, or None if the store has no mark yet.
+
+    Raises:
+        StoreRefused: the mark exists and is unreadable.
+    """
     try:
         return msgspec.json.decode((directory / _NAME).read_bytes(), type=DurableMark)
     except FileNotFoundError:
@@ -64,7 +77,10 @@ def read(directory: Path) -> DurableMark | None:
 
 
 def write(directory: Path, mark: DurableMark) -> None:
-    """Replace the mark durably; on a full disk the old one stays, and is still correct."""
+    """Replace the mark durably.
+
+    If that fails, as on a full disk, the old mark stays and is still correct.
+    """
     try:
         replace_file(directory / _NAME, msgspec.json.encode(mark))
     except OSError as error:
@@ -72,19 +88,20 @@ def write(directory: Path, mark: DurableMark) -> None:
 
 
 def check_files(directory: Path, rocks: Path, mark: DurableMark | None) -> None:
-    """Compare the files with the mark before the store is opened.
+    """Compare the files with the mark, before RocksDB opens the store.
 
     Raises:
         StoreRefused: a file is shorter than the mark records, or CURRENT is missing.
     """
     if not (rocks / "CURRENT").exists() and (mark or _holds_data(rocks)):
-        # RocksDB would create a new store in its place, and remove the tables of the old one.
+        # RocksDB would create an empty store here, and remove the tables of the old one.
         raise lost(directory, "CURRENT is missing")
     for name, size in mark.files.items() if mark else ():
         try:
             size_now = (rocks / name).stat().st_size
         except FileNotFoundError:
-            # RocksDB removed it, or reports the loss itself, or `sequence` shows the loss.
+            # RocksDB removed the file in normal work, or the file is lost. RocksDB reports such a
+            # loss when it opens the store, or `sequence` shows it.
             continue
         if size_now < size:
             raise lost(directory, f"{name} has {size_now} bytes left of {size}")
@@ -95,5 +112,5 @@ def _holds_data(rocks: Path) -> bool:
 
 
 def lost(directory: Path, how: str) -> StoreRefused:
-    """Return the error of a store that contains less than its mark records."""
+    """Return the error for a store that contains less than its mark records."""
     return StoreRefused(f"{directory} has lost writes that were on disk: {how}. {_REMEDY}")
