@@ -166,6 +166,7 @@ class Node:
             self.ballots,
             self.confirmation,
             self.refiller.take_share,
+            lambda: not self.replica.damage.partitions,
         )
         self.commit_gossip = CommitGossip(
             identity.node_id,

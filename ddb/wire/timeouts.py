@@ -32,7 +32,7 @@ _ADMISSION = 1 / 2
 gateway then cannot tell a coordinator with a long queue from one that lost the request."""
 _READ_ADMISSION = 3 / 4
 """The same for reads of one record. They take less time, and a late read has no unknown effect."""
-_SCAN_ADMISSION = 2 / 5
+_SCAN_ADMISSION = 3 / 4
 """The same for LIST and COUNT, which take longer. Too low: requests that wait for a silent node
 have all places, and the gateway refuses the next ones."""
 _BEGIN = 3 / 10

@@ -43,7 +43,6 @@ _SIZES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.scan.MAX_PAGE_BODY_BYTES": (1, 100),
     "ddb.gateway.listing.range_read.MAX_SCAN_ROWS": (1, 2, 5),
     "ddb.gateway.listing.range_read.MAX_CONCURRENT_READS": (1, 2),
-    "ddb.gateway.routing.admission.SCANS_AT_ONCE": (1,),
     "ddb.gateway.listing.count.MAX_RANGE_READS": (0, 1, 4),
     "ddb.gateway.listing.count.MAX_CONCURRENT_RANGE_READS": (1, 2),
 }
@@ -83,6 +82,8 @@ _CROWDED = "ddb.node.replica.acceptor.MAX_PROMISES"
 A full table raises the floor, and the floor refuses the rounds of other records. With slow messages
 this never ends.
 """
+_SUSPECT = "ddb.wire.link.SUSPECT_AFTER_S"
+"""Shorter than the interval of pings, it makes every idle peer suspect."""
 _SHIPPED: dict[str, float | int] = {}
 
 
@@ -109,7 +110,7 @@ def ship(knobs: Knobs) -> None:
     for path in _with_shares(knobs):
         if path == _OVERDUE:
             continue
-        if path in _TIMES or path == _CROWDED or path.startswith(TIMEOUTS):
+        if path in _TIMES or path in (_CROWDED, _SUSPECT) or path.startswith(TIMEOUTS):
             for owner, name in _places(path):
                 _set(owner, name, _SHIPPED[path])
 

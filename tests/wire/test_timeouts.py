@@ -22,7 +22,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
         "give_way_s": 20.0,
         "admission_s": 112.5,
         "read_admission_s": 168.75,
-        "scan_admission_s": 90.0,
+        "scan_admission_s": 168.75,
         "begin_s": 67.5,
         "flush_overdue_s": 50.0,
     }

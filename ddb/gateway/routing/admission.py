@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from ddb.wire.ports import Clock
 from ddb.wire.timeouts import Timeouts
 
-SCANS_AT_ONCE = 2
-"""LIST and COUNT in flight. Too low: one that waits for a silent node holds up the others. Too
-high: each takes the loop for milliseconds at a time, and GET and PUT wait behind them all."""
 MOST_WAITING = 4096
 """Operations that wait at one gate. Too low: a burst is refused that could be served. Too high:
 they take memory, some 2 KiB each."""
@@ -62,6 +59,11 @@ OF_ONE_RECORD = Range(2, 16, 16)
 """Changes of one record in flight. Too few: the coordinator waits between two of them for the
 gateway, and where it is silent few get to know that. Too many: they wait for their turn there for
 longer than a node may be silent."""
+
+
+SCANS = Range(2, 8, 32)
+"""LIST and COUNT in flight. Too few: small ones wait although the nodes have time. Too many: large
+ones take the loop for milliseconds at a time, and GET and PUT wait behind them all."""
 
 
 class Limit:
@@ -222,7 +224,8 @@ class Admission:
         self.refusals = Refusals()
         self.points = Gate(self.limit.most, self.refusals)
         """Operations on single records."""
-        self.scans = Gate(SCANS_AT_ONCE, self.refusals)
+        self.scan_limit = Limit(timeouts.request_s, SCANS)
+        self.scans = Gate(self.scan_limit.most, self.refusals)
         """LIST and COUNT."""
         self._clock = clock
         self._timeouts = timeouts
@@ -254,6 +257,13 @@ class Admission:
         points.most = self.limit.most
         points.leave()
         self.refusals.earn()
+
+    def leave_scan(self, admitted: float) -> None:
+        """End a LIST or COUNT that was admitted at time `admitted`."""
+        now, scans = self._clock.now(), self.scans
+        self.scan_limit.learn(now, now - admitted, scans.waiting > 0)
+        scans.most = self.scan_limit.most
+        scans.leave()
 
     def record(self, key: bytes) -> Gate:
         """Return the gate for changes of one record."""

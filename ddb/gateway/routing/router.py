@@ -209,24 +209,28 @@ class Router:
 
     async def count(self) -> int:
         """Implement `Records.count`."""
-        arrived, scans = self.admission.arrived(), self.admission.scans
-        if not scans.enter():
-            await self._queue(scans, arrived, self._timeouts.scan_admission_s)
+        arrived = admitted = self.admission.arrived()
+        if not self.admission.scans.enter():
+            admitted = await self._queue(
+                self.admission.scans, arrived, self._timeouts.scan_admission_s
+            )
         try:
             return await self._listing.count(arrived + self._timeouts.request_s)
         finally:
-            scans.leave()
+            self.admission.leave_scan(admitted)
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
         """Implement `Records.page`."""
-        arrived, scans = self.admission.arrived(), self.admission.scans
-        if not scans.enter():
-            await self._queue(scans, arrived, self._timeouts.scan_admission_s)
+        arrived = admitted = self.admission.arrived()
+        if not self.admission.scans.enter():
+            admitted = await self._queue(
+                self.admission.scans, arrived, self._timeouts.scan_admission_s
+            )
         try:
             deadline = arrived + self._timeouts.request_s
             return await self._listing.page(after, offset, limit, deadline)
         finally:
-            scans.leave()
+            self.admission.leave_scan(admitted)
 
     async def _queue(
         self, gate: Gate, arrived: float, longest_s: float, refused: Applied = Applied.NO

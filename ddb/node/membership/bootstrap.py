@@ -14,14 +14,14 @@ A node that is blank while another is ready has lost its disk. It refills before
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from ddb.node.membership.confirmation import Confirmation
 from ddb.node.membership.identity import CLUSTER_ID_BYTES, Identity, Stage, keep
 from ddb.node.replica.ballots import Ballots
-from ddb.node.storage.store import Store
+from ddb.node.storage.store import Store, Unreadable
 from ddb.wire.messages import Form, Member, Membership, Reply, Request
 from ddb.wire.ports import Clock, Silent, Transport, Unreachable
 
@@ -50,12 +50,14 @@ class Bootstrap:
         ballots: Ballots,
         confirmation: Confirmation,
         refill: Callable[[int], Awaitable[bool]],
+        is_whole: Callable[[], bool],
     ) -> None:
         """Start from the stage that `identity` has.
 
         Args:
             refill: copies a blank node's share from the others, and returns whether all of it is
                 here. Its argument is a counter above every promise of this node's lost disk.
+            is_whole: whether this node can read every copy that it should have.
         """
         self.identity = identity
         self.missing: tuple[str, ...] = ()
@@ -66,6 +68,8 @@ class Bootstrap:
         self._rng = rng
         self._confirmation = confirmation
         self._refill = refill
+        self._is_whole = is_whole
+        self._waits_for_whole: tuple[str, ...] = ()
         self._ballots = ballots
         self._others = tuple(name for name in identity.names if name != identity.name)
 
@@ -83,16 +87,36 @@ class Bootstrap:
                 member for member in members.values() if member and member.stage == Stage.READY
             ]
             if self.identity.stage is Stage.OUTDATED:
-                if all(member and member.votes for member in members.values()):
+                if self._others_have_all(members):
                     await self._discard()
                     return
             elif established:
                 await self._follow(established[0].cluster, list(members.values()))
             elif self.identity.name == min(self.identity.names):
                 await self._found(list(members.values()))
+            if self.identity.discards:
+                return
             if not self.ready:
                 await asyncio.sleep(POLL_INTERVAL_S)
         self.missing = ()
+
+    def _others_have_all(self, members: Mapping[str, Member | None]) -> bool:
+        """Whether all other nodes vote and can read all their copies.
+
+        While one of them has damage, the rows of this outdated disk may be the last good copies.
+        """
+        damaged = tuple(name for name, member in members.items() if member and not member.whole)
+        if damaged and damaged != self._waits_for_whole:
+            log.error(
+                "%s keeps its outdated rows while %s cannot read some of its own copies: a record"
+                " there may have no other copy. Requests for such records get 503. Nothing is"
+                " lost. Repair that disk; or move this node's data away and start it with an empty"
+                " directory, to go on without those copies",
+                self.identity.name,
+                " and ".join(damaged),
+            )
+        self._waits_for_whole = damaged
+        return all(member and member.votes and member.whole for member in members.values())
 
     async def form(self, request: Form) -> Reply:
         """Answer the Form of the founder."""
@@ -105,14 +129,27 @@ class Bootstrap:
         """Answer Membership."""
         identity = self.identity
         votes = self.ready and self._confirmation.complete
-        return Member(identity.stage, identity.cluster, self._ballots.counter, votes)
+        return Member(
+            identity.stage, identity.cluster, self._ballots.counter, votes, self._is_whole()
+        )
 
     async def _follow(self, cluster: bytes, members: list[Member | None]) -> None:
         if self.identity.stage is Stage.FOUNDING and self.identity.cluster == cluster:
             await self._become(Stage.READY, cluster)
         elif all(member and member.votes for member in members):
             floor = max(member.counter for member in members if member)
-            if await self._refill(floor):
+            try:
+                complete = await self._refill(floor)
+            except Unreadable as unreadable:
+                log.error(
+                    "%s cannot read back what it has copied: %s. The other nodes serve all records."
+                    " It discards its copies and refills again; if this repeats, replace the disk",
+                    self.identity.name,
+                    unreadable,
+                )
+                await self._discard()
+                return
+            if complete:
                 await self._become(Stage.READY, cluster)
 
     async def _found(self, members: list[Member | None]) -> None:

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
-from ddb.node.storage.store import Family, Store
+from ddb.node.storage.store import Family, Put, Store
 
 IDENTITY_KEY = b"identity"
 CLUSTER_ID_BYTES = 8
@@ -85,6 +85,11 @@ def mint(name: str, names: tuple[str, ...], rng: random.Random) -> Identity:
     return Identity(name, names, rng.randrange(1, 2**32), Stage.BLANK, b"")
 
 
+def identity_put(identity: Identity) -> Put:
+    """Return the write that stores an identity."""
+    return (Family.META, IDENTITY_KEY, msgspec.json.encode(identity))
+
+
 async def keep(store: Store, identity: Identity) -> None:
     """Write an identity durably. Raises `StoreFailed`."""
-    await store.commit([(Family.META, IDENTITY_KEY, msgspec.json.encode(identity))])
+    await store.commit([identity_put(identity)])

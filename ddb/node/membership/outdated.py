@@ -2,7 +2,7 @@
 
 Each step is one durable write, so a crash between two of them repeats at most the next one.
 
-    OUTDATED, new id    the rows stay until all other nodes vote: an operator may need them
+    OUTDATED, new id    the rows stay until all other nodes vote and have no damage
     BLANK, `discards`   the next start deletes the rows before the node answers a peer
     BLANK               the node refills, like one with a new disk
 """
@@ -11,12 +11,9 @@ import random
 
 import msgspec
 
-from ddb.node.membership.identity import Identity, Stage, keep, mint
+from ddb.node.membership.identity import Identity, Stage, identity_put, keep, mint
+from ddb.node.replica.damage import DAMAGE
 from ddb.node.storage.store import Family, Store
-from ddb.ring.ring import END
-
-BATCH = 2_000
-"""Rows deleted per batch. Too low: many flushes. Too high: one batch blocks the store."""
 
 
 async def outdate(store: Store, identity: Identity, rng: random.Random) -> None:
@@ -29,11 +26,11 @@ async def discard(store: Store, identity: Identity) -> Identity:
     """Delete all rows and return the identity of the blank disk. Raises `StoreFailed`.
 
     A refill keeps the newer of two states. So no old row may remain: it may be the newer one and
-    never have been decided.
+    never have been decided. The families are replaced unread, since the disk may have damage.
     """
     for family in (Family.RECORDS, Family.HINTS, Family.DIGESTS):
-        while rows := store.scan(family, b"", END, BATCH):
-            await store.commit([(family, key, None) for key, _ in rows])
+        await store.rewrite(family, lambda _start, _limit: ([], None))
     blank = msgspec.structs.replace(identity, discards=False)
-    await keep(store, blank)
+    # With the rows goes the damage among them, or no refill could pass its ranges.
+    await store.commit([(Family.META, DAMAGE, None), identity_put(blank)])
     return blank

@@ -127,8 +127,11 @@ class Rebuilder:
 
     async def _rewrite(self, family: Family) -> None:
         """Copy the readable rows of a column family to new files."""
+        found_before = self._damage.found_ranges
         await self._store.rewrite(family, lambda start, limit: self._rows(family, start, limit))
-        # Damage that the copying met was in the old files, which no longer exist.
+        if self._damage.found_ranges != found_before:
+            # A row found damaged meanwhile may be among those copied before: copy again.
+            return
         self._damage.unwritten.discard(family)
         if family is Family.DIGESTS:
             for damaged in list(self._damage.ranges.get(family, ())):
@@ -155,17 +158,25 @@ class Rebuilder:
         await self._ballots.raise_floor(self._floor)
         absent: set[str] = set()
         for family in COPIES:
+            if self._fence_is_old():
+                return
             pieces = self._pieces(family)
             elsewhere = [piece for number, piece in pieces if not self._stores(family, number)]
             if elsewhere:
                 # This node stores no copies in that range.
                 await self._clear(family, elsewhere, [])
             for number, piece in pieces:
+                if self._fence_is_old():
+                    return
                 if self._stores(family, number):
                     await self._rebuild_piece(family, number, piece, absent)
                     await asyncio.sleep(PIECE_PAUSE_S)
         if not self._damage.ranges:
             log.info("%s has rebuilt its damaged data: all its copies are readable", self._name)
+
+    def _fence_is_old(self) -> bool:
+        """Whether damage was found after the fence: this node may have accepted above it there."""
+        return self._fenced != self._damage.found_ranges or bool(self._damage.unwritten)
 
     def _pieces(self, family: Family) -> list[tuple[int, Range]]:
         """Cut the damaged ranges of a family at partitions; return each with its partition."""

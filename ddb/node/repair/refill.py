@@ -13,7 +13,6 @@ from ddb.node.metrics import NodeMetrics
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.disk_space import Room
-from ddb.node.storage.store import Unreadable
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
 from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
@@ -86,6 +85,7 @@ class Refiller:
 
         Raises:
             StoreFailed: the disk of this node failed.
+            Unreadable: this node cannot read a copy that it has just stored.
         """
         self._walks = 0
         self._floor = floor
@@ -96,7 +96,7 @@ class Refiller:
                 await self._copy_home_share(peer, Share.HOMES)
                 await self._copy_home_share(peer, Share.HINTS)
             await self._copy_standby_share()
-        except (NotNow, Unreadable) as reason:
+        except NotNow as reason:
             log.warning(
                 "%s begins its refill again: %s. No record is affected: the other nodes serve them"
                 " until the refill succeeds. It tries again by itself",

@@ -43,9 +43,13 @@ async def read_share(request: PullShare, ring: Ring, replica: Acceptor) -> Reply
         elif request.name in cell.homes:
             rows.append((key, newest, raw))
             size += len(raw)
-        if size >= PAGE_BYTES or (key == stored[-1][0] and len(stored) == PAGE_ROWS):
+        if size >= PAGE_BYTES:
             after = key
             break
+    else:
+        if len(stored) == PAGE_ROWS:
+            # Also where the last row is malformed: the share goes on after it.
+            after = stored[-1][0]
     for key, _, _ in rows:
         await replica.writes.wait_key(key)
     return SharePage(rows, after, [(gap.start, gap.stop) for gap in gaps])

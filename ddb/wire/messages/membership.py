@@ -24,10 +24,11 @@ class Member(Message, tag=55, frozen=True):
 
     `counter` is the node's hybrid clock, at or above every ballot that it has observed. `votes`:
     True if the node is READY and its peers have confirmed its disk since it started. False: it does
-    not count as an acceptor yet.
+    not count as an acceptor yet. `whole`: True if it can read every copy that it should have.
     """
 
     stage: int
     cluster: bytes
     counter: int
     votes: bool
+    whole: bool

@@ -127,7 +127,7 @@ REPAIR = (
         (
             Patch(
                 "ddb.node.membership.bootstrap",
-                "            if await self._refill(floor):\n",
+                "            if complete:\n",
                 "            if True:\n",
             ),
         ),
