@@ -62,6 +62,9 @@ Too low: a network failure of seconds closes idle connections. Too high: callers
 down keep their descriptors. The idle timeout closes those whose machine still replies.
 """
 
+MAX_EARLY_REQUESTS = 64
+"""Requests that wait for the answer to their caller's Hello. Too low: callers that send ahead lose
+their connection. Too high: strangers fill memory."""
 UNASKED = 0
 """The correlation of a notice; a link numbers its requests from 1."""
 
@@ -136,6 +139,7 @@ class Serving(asyncio.Protocol):
         self._tasks: set[asyncio.Future[Reply]] = set()
         self._caller: Hello | None = None
         self._greeting: asyncio.Task[Welcome | Unwelcome] | None = None
+        self._early: list[tuple[int, float, Request]] = []
         self.active_at = 0.0
         """When the last bytes arrived."""
 
@@ -186,7 +190,7 @@ class Serving(asyncio.Protocol):
 
     def _dispatch(self, correlation: int, deadline: float, request: Request, now: float) -> None:
         if self._caller is None and not isinstance(request, GetStatus):
-            self._greet(correlation, request)
+            self._greet(correlation, deadline, request)
         elif deadline <= now:
             self._reply(correlation, Failed("the deadline had passed"))
         elif self._in_flight >= MAX_REQUESTS_IN_FLIGHT:
@@ -206,7 +210,11 @@ class Serving(asyncio.Protocol):
             self._in_flight += 1
             handling.add_done_callback(partial(self._finished, correlation))
 
-    def _greet(self, correlation: int, request: Request) -> None:
+    def _greet(self, correlation: int, deadline: float, request: Request) -> None:
+        if self._greeting is not None and len(self._early) < MAX_EARLY_REQUESTS:
+            # The caller did not wait for its Welcome: the request waits for it here.
+            self._early.append((correlation, deadline, request))
+            return
         if not isinstance(request, Hello) or self._greeting is not None:
             self.close("its first request is not one Hello")
             return
@@ -235,6 +243,10 @@ class Serving(asyncio.Protocol):
                     " affected; the caller tries again. Raise the limit (`ulimit -n`), or run fewer"
                     " gateways"
                 )
+            early, self._early = self._early, []
+            now = self._listener.clock.now()
+            for each in early:
+                self._dispatch(*each, now)
             return
         log.warning("refused %s: %s", request.caller, greeting.reason, extra=cause("refused Hello"))
         self._flush()
