@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 
 from ddb.record.hybrid_clock import at_millisecond
+from tests.sim.knobs import Knobs
 from tests.sim.plan import Action, FaultKind, Plan
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
@@ -48,6 +49,18 @@ def renewal(seed: int, rng: random.Random) -> Plan:
                 rng.randrange(records),
             )
         at = gone + 0.12 + rng.choice((0.05, 0.2))
+    return plan_of_losses(seed, rng, script, records, QUICK)
+
+
+def plan_of_losses(
+    seed: int, rng: random.Random, script: Script, records: int, quick: Knobs
+) -> Plan:
+    """Draw the disks, timeouts and pace that fit a script of lost or damaged copies.
+
+    Args:
+        records: the number of records.
+        quick: the knobs that bring nodes back within the script.
+    """
     slow = rng.choice((0.002, 0.02, 0.5, 0.5))
     return script.plan(
         seed,
@@ -61,7 +74,7 @@ def renewal(seed: int, rng: random.Random) -> Plan:
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": slow,
             "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": slow,
             "ddb.node.repair.refill_source.PAGE_ROWS": rng.choice((1, 500)),
-            **QUICK,
+            **quick,
         },
         datagrams=rng.random() < 0.7,
     )

@@ -3,7 +3,7 @@
 import random
 
 from tests.sim.plan import Action, FaultKind, Plan
-from tests.sim.plans.renewal import QUICK, amnesiac, meeting, overlap
+from tests.sim.plans.renewal import QUICK, amnesiac, meeting, overlap, plan_of_losses
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
 _QUICK: dict[str, float | int] = {
@@ -114,23 +114,7 @@ def _behind(seed: int, rng: random.Random) -> Plan:
                 rng.randrange(records),
             )
         at = gone + 0.12 + rng.choice((0.05, 0.2))
-    slow = rng.choice((0.002, 0.02, 0.5, 0.5))
-    return script.plan(
-        seed,
-        records=records,
-        skew=rng.choice((0.0, 1.0)),
-        fsync=rng.choice((0.0004, 0.004)),
-        turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.015,
-            "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.03,
-            "ddb.wire.timeouts.DEFAULT.scan_s": 0.03,
-            "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": slow,
-            "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": slow,
-            "ddb.node.repair.refill_source.PAGE_ROWS": rng.choice((1, 500)),
-            **_QUICK,
-        },
-        datagrams=rng.random() < 0.7,
-    )
+    return plan_of_losses(seed, rng, script, records, _QUICK)
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
