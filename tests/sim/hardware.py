@@ -93,7 +93,12 @@ class Hardware:
         if found is not None:
             family, rotten, extent = found
             machine.disk.rot(family, rotten, fault.lasts)
-            await self._damaged(fault, machine, family, extent, f"cannot read {rotten}")
+            self._left(self._damaged(fault, machine, family, extent, f"cannot read {rotten}"))
+            await asyncio.sleep(0)
+            world, malformed = self._world, machine.disk.rots.malformed
+            await world.until(
+                lambda: not world.damaged(machine) or bool(malformed) or world.blocked()
+            )
 
     async def _bad_row(self, fault: Fault) -> None:
         """Cut one row short, unless another copy of it is damaged."""
@@ -117,7 +122,10 @@ class Hardware:
             self._left(self._damaged(fault, machine, family, extent, f"has a bad body {key!r}"))
 
     def _left(self, damaged: Coroutine[Any, Any, None]) -> None:
-        """Leave a damaged row until a read finds it, which may be after the safety phase."""
+        """Leave damage until the node has rebuilt it.
+
+        A malformed row has to wait for a read of it, perhaps until after the safety phase.
+        """
         self._world.loop.spawn(self._world.loop.root, damaged)
 
     def _spoil(self, machine: Machine, family: NodeFamily, key: bytes, length: int) -> None:

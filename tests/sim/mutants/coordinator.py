@@ -317,16 +317,4 @@ COORDINATOR = (
         ),
         family="seesaw",
     ),
-    Mutant(
-        "begins-too-late",
-        "a coordinator begins a change with too little time left to finish it",
-        (
-            Patch(
-                "ddb.node.consensus.coordinator",
-                "        return (deadline - self._clock.now()) * 1000 < begin_ms\n",
-                "        return False\n",
-            ),
-        ),
-        family="crowd",
-    ),
 )

@@ -158,8 +158,12 @@ DAMAGE = (
         (
             Patch(
                 _REPLICA,
-                "        stored = self.readable(key)\n        if stored is None:\n            raise",
-                "        stored = self.raw(key)\n        if stored is None:\n            raise",
+                "        stored = self.readable(key)\n"
+                "        if stored is None:\n"
+                "            raise Unreadable",
+                "        stored = self.raw(key)\n"
+                "        if stored is None:\n"
+                "            raise Unreadable",
             ),
         ),
         family=_DOUBLE,

@@ -244,16 +244,4 @@ GATEWAY = (
         ),
         family="lone",
     ),
-    Mutant(
-        "full-is-no-in-doubt",
-        "a gateway answers that a change was not done when a later coordinator had no room for it",
-        (
-            Patch(
-                "ddb.gateway.routing.router",
-                "        if not begun:\n            raise TooManyKeyed",
-                "        if True:\n            raise TooManyKeyed",
-            ),
-        ),
-        family="reuse",
-    ),
 )

@@ -43,22 +43,23 @@ def _outdated(seed: int, rng: random.Random) -> Plan:
 
 
 def _source(seed: int, rng: random.Random) -> Plan:
-    """Damage the source of a refill while a home is behind; then cut the source off."""
+    """Damage a home while the standby loses its hints, and the other home is behind.
+
+    Then cut the damaged home off. The refill of the standby must have copied its readable rows.
+    """
     script = Script(rng)
     records = rng.choice((3, 6))
     for number in range(records):
         script.ask(0.0, Action.POST, 0, number)
     at = 0.04
     for _ in range(4):
-        behind = rng.choice((HOME, PARTNER))
-        lost, source = rng.sample([node for node in NODES if node != behind], 2)
+        behind, source = rng.sample((HOME, PARTNER), 2)
         script.cause(at, FaultKind.ISOLATE, behind, lasts=0.07)
         for _ in range(rng.choice((2, 4))):
             moment = at + 0.005 + 0.04 * rng.random()
             script.ask(moment, script.write(0.2, 0.2), rng.randrange(2), rng.randrange(records))
-        # Before the disk is lost the source reads its other rows, and the damage stays unknown.
+        script.cause(at + 0.07, FaultKind.WIPE, STANDBY, lasts=0.001 + 0.005 * rng.random())
         _damage(script, at + 0.071 + 0.006 * rng.random(), source)
-        script.cause(at + 0.07, FaultKind.WIPE, lost, lasts=0.001 + 0.005 * rng.random())
         gone = at + 0.12 + 0.08 * rng.random()
         script.cause(gone, FaultKind.ISOLATE, source, lasts=0.12)
         for _ in range(6):
@@ -106,7 +107,9 @@ def _rebuilding(seed: int, rng: random.Random) -> Plan:
         script.ask(0.0, Action.POST, rng.randrange(2), number)
     at = 0.08
     while at < length:
-        _damage(script, at - 0.006 - 0.004 * rng.random(), STANDBY)
+        first = at - 0.001 - 0.008 * rng.random()
+        amount = 0.7 * rng.random()
+        script.cause(first, FaultKind.BAD_BLOCK, STANDBY, lasts=0.0005, amount=amount)
         script.ask(at - 0.0004 - 0.0008 * rng.random(), Action.PUT, 0, 0)
         script.cause(at, FaultKind.LAG, STANDBY, lasts=0.003)
         _damage(script, at + 0.0005 + 0.002 * rng.random(), STANDBY, hints=True)
@@ -117,7 +120,13 @@ def _rebuilding(seed: int, rng: random.Random) -> Plan:
         seed,
         script,
         0.06,
-        QUICK | {"ddb.node.repair.rebuild.PEER_TIMEOUT_S": 0.06},
+        {
+            **QUICK,
+            "ddb.node.repair.rebuild.PEER_TIMEOUT_S": 0.06,
+            # The pass reads the damaged hint while the node rebuilds its home copies.
+            "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": 0.002,
+            "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": 0.002,
+        },
         records=records,
         partitions=rng.choice((2, 4)),
     )
