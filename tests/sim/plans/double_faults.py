@@ -12,7 +12,8 @@ _DAMAGE = (FaultKind.BAD_BLOCK, FaultKind.BAD_ROW)
 
 def double_faults(seed: int, rng: random.Random) -> Plan:
     """Damage copies of a node while another one, or the same one, gets its share again."""
-    return rng.choice((_outdated, _source, _blank, _rebuilding, _bodies))(seed, rng)
+    ways = (_outdated, _source, _source, _blank, _rebuilding, _rebuilding, _rebuilding, _bodies)
+    return rng.choice(ways)(seed, rng)
 
 
 def _outdated(seed: int, rng: random.Random) -> Plan:
@@ -140,7 +141,7 @@ def _bodies(seed: int, rng: random.Random) -> Plan:
     for _ in range(6):
         bad = rng.choice((HOME, HOME, PARTNER))
         script.cause(at, FaultKind.BAD_BODY, bad, lasts=0.0, amount=0.1)
-        for moment in (0.001, 0.05):
+        for moment in (0.001, 0.05)[: rng.choice((1, 2))]:
             script.ask(at + moment, Action.PUT, rng.randrange(2))
         at += 0.1
     return script.plan(
