@@ -112,8 +112,7 @@ class Coordinator:
         """
         self.counters.operations += 1
         received_at = self._clock.now()
-        # After a longer wait the gateway takes this node for one that lost the request.
-        within_s = min(deadline - received_at - begin_ms / 1000, self.timeouts.admission_s)
+        within_s = deadline - received_at - begin_ms / 1000
         async with self.queue.turn(key, within_s=within_s):
             self._check_turn(key, received_at, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline, received_at)

@@ -35,6 +35,8 @@ def images(seed: int, rng: random.Random) -> Plan:
             script.ask(moment, script.write(0.2, 0.2), _WRITER, number)
         back = written + 0.05
         script.cause(back - 0.004, FaultKind.OLD_DISK, old, lasts=0.001 + 0.004 * rng.random())
+        if way is _restarted and rng.random() < 0.4:
+            back = _restarted_unseen(script, back, old)
         lasts = 0.06 + 0.06 * rng.random()
         leaves = back - 0.005 if rng.random() < 0.7 else back + 0.02 * rng.random()
         script.cause(leaves, FaultKind.ISOLATE, stays, lasts=lasts)
@@ -57,6 +59,19 @@ def _restarted(script: Script, at: float, old: int, _records: int) -> float:
         script.cause(at, rng.choice((FaultKind.KILL, FaultKind.POWER)), old, lasts=0.002)
         at += 0.03
     return at
+
+
+def _restarted_unseen(script: Script, back: float, old: int) -> float:
+    """Restart the image while no peer can refuse it; return when that is over.
+
+    Its boot number then exceeds the number that its peers remember.
+    """
+    rng = script.rng
+    restarts = rng.choice((1, 1, 3))
+    script.cause(back - 0.005, FaultKind.ISOLATE, old, lasts=0.012 + 0.008 * restarts)
+    for number in range(restarts):
+        script.cause(back + 0.004 + 0.008 * number, FaultKind.KILL, old, lasts=0.002)
+    return back + 0.008 * (restarts + 1)
 
 
 def _gone_on(script: Script, at: float, _old: int, records: int) -> float:
