@@ -16,6 +16,7 @@ from ddb.node.consensus.commit_gossip import CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.membership.boots import Peers
@@ -98,6 +99,7 @@ class Node:
             boot: the number and nonce of this start of the node.
             space: measures the free space under `store`; None means that the disk never fills up.
         """
+        context = NodeContext(identity.name, ring, store, transport, clock, rng, timeouts)
         self.name = identity.name
         self.store = store
         self._incarnation = rng.getrandbits(62)
@@ -108,45 +110,13 @@ class Node:
         self.commit_index = CommitIndex(identity.node_id, store)
         rounds = OpenRounds(self.ballots)
         self.coordinator = Coordinator(
-            self.name,
-            ring,
-            self.replica,
-            self.ballots,
-            rounds,
-            self.commit_index,
-            transport,
-            clock,
-            rng,
-            timeouts,
+            context, self.replica, self.ballots, rounds, self.commit_index
         )
-        self.fast_write = FastWrite(
-            self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
-        )
-        self.fast_read = FastRead(
-            self.name, ring, self.replica, self.commit_index, transport, self.coordinator
-        )
-        self.handoff = Handoff(ring, self.replica, self.ballots, self.coordinator, transport, clock)
-        self.refiller = Refiller(
-            self.name,
-            ring,
-            self.replica,
-            self.ballots,
-            transport,
-            clock,
-            self.coordinator.counters,
-            self._space.room,
-        )
-        self.rebuilder = Rebuilder(
-            self.name,
-            ring,
-            store,
-            self.replica,
-            self.ballots,
-            transport,
-            clock,
-            self.coordinator.counters,
-            self._space.room,
-        )
+        self.fast_write = FastWrite(context, self.replica, self.ballots, rounds, self.coordinator)
+        self.fast_read = FastRead(context, self.replica, self.commit_index, self.coordinator)
+        self.handoff = Handoff(context, self.replica, self.ballots, self.coordinator)
+        self.refiller = Refiller(context, self.replica, self.ballots, self._space.room)
+        self.rebuilder = Rebuilder(context, self.replica, self.ballots, self._space.room)
         self._transport = transport
         self._rng = rng
         self._cell_peers = {
@@ -158,24 +128,19 @@ class Node:
         peers = Peers(ring.names, store)
         self.admission = Admission(self.name, ring, boot, self.ballots, peers, self.confirmation)
         self.bootstrap = Bootstrap(
+            context,
             identity,
-            store,
-            transport,
-            clock,
-            rng,
             self.ballots,
             self.confirmation,
             self.refiller.take_share,
             lambda: not self.replica.damage.partitions,
         )
         self.commit_gossip = CommitGossip(
-            identity.node_id,
+            context,
             sorted({peer for peers in self._cell_peers for peer in peers}),
             rounds,
             self.ballots,
             self.coordinator.dedup_window,
-            transport,
-            clock,
         )
         self.round_recovery = RoundRecovery(rounds, self.coordinator, clock)
         self.announce: Callable[[DiskNotice], None] = lambda _: None
@@ -184,16 +149,14 @@ class Node:
             self.name, store, clock, DiskHealth(timeouts), self._disk_changed
         )
         self._status = StatusReporter(
-            self.name,
+            context,
             self.bootstrap,
             self.ballots,
             self.replica,
             self.handoff,
             self.refiller,
-            store,
             self._space,
             self.disk_monitor,
-            self.coordinator.counters,
         )
         self._handlers = self._handler_table()
 

@@ -5,8 +5,6 @@ this node's own copy already decides the answer. `Proposer` runs the rounds, wit
 other nodes of the record's cell.
 """
 
-import random
-
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.key_queue import KeyQueue
@@ -14,48 +12,39 @@ from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.consensus.proposer import KeyedLogFull, Proposer
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
 from ddb.node.consensus.quorum_read import QuorumRead
-from ddb.node.metrics import Cause, NodeMetrics
+from ddb.node.context import NodeContext
+from ddb.node.metrics import Cause
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
 from ddb.record.change import Change, Outcome, verdict
 from ddb.record.state import SETTLE, Intent, Operation, State, remembered
-from ddb.ring.ring import Ring
-from ddb.wire.ports import Clock, Transport
-from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 class Coordinator:
-    """Runs operations on the records of the node `name`."""
+    """Runs operations on the records of one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
         rounds: OpenRounds,
         commit_index: CommitIndex,
-        transport: Transport,
-        clock: Clock,
-        rng: random.Random,
-        timeouts: Timeouts = DEFAULT,
     ) -> None:
-        self.counters = NodeMetrics()
-        self.timeouts = timeouts
-        self.complaints = Complaints(name)
-        self.dedup_window = DedupWindow(clock)
+        self.counters = context.counters
+        self.complaints = Complaints(context.name)
+        self.dedup_window = DedupWindow(context.clock)
         self.queue = KeyQueue()
-        self._name = name
+        self._name = context.name
+        self._timeouts = context.timeouts
         self._replica = replica
-        self._clock = clock
-        self._peers = QuorumPeers(name, ring, transport, clock, self.counters, timeouts)
-        self._quorum_read = QuorumRead(
-            ring, replica, commit_index, self._peers, clock, self.counters
-        )
+        self._clock = context.clock
+        self._peers = QuorumPeers(context)
+        self._quorum_read = QuorumRead(context, replica, commit_index, self._peers)
         self._proposer = Proposer(
-            name=name,
+            name=context.name,
             replica=replica,
             ballots=ballots,
             rounds=rounds,
@@ -63,10 +52,10 @@ class Coordinator:
             queue=self.queue,
             dedup_window=self.dedup_window,
             complaints=self.complaints,
-            counters=self.counters,
-            clock=clock,
-            rng=rng,
-            timeouts=timeouts,
+            counters=context.counters,
+            clock=context.clock,
+            rng=context.rng,
+            timeouts=context.timeouts,
         )
 
     async def read(self, key: bytes, deadline: float) -> State:
@@ -113,7 +102,7 @@ class Coordinator:
         self.counters.operations += 1
         received_at = self._clock.now()
         # After a longer wait the gateway takes this node for one that lost the request.
-        within_s = min(deadline - received_at - begin_ms / 1000, self.timeouts.admission_s)
+        within_s = min(deadline - received_at - begin_ms / 1000, self._timeouts.admission_s)
         async with self.queue.turn(key, within_s=within_s):
             self._check_turn(key, received_at, deadline, retry)
             return await self.decide(key, change, operation, retry, deadline, received_at)

@@ -8,11 +8,11 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from ddb.node.metrics import Cause, NodeMetrics
+from ddb.node.context import NodeContext
+from ddb.node.metrics import Cause
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Failed, Reply, Request
-from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
-from ddb.wire.timeouts import DEFAULT, Timeouts
+from ddb.wire.ports import Condition, Silent, Unreachable
 
 MAX_DECLINED_RECORDS = 1000
 """Declined records that a node remembers. Lower than the operations in progress: an operation that
@@ -48,23 +48,15 @@ def peers_by_partition(name: str, ring: Ring) -> tuple[CellPeers | None, ...]:
 
 
 class QuorumPeers:
-    """Chooses and asks the peers of the node `name`, and records their failures."""
+    """Chooses and asks the peers of one node, and records their failures."""
 
-    def __init__(
-        self,
-        name: str,
-        ring: Ring,
-        transport: Transport,
-        clock: Clock,
-        counters: NodeMetrics,
-        timeouts: Timeouts = DEFAULT,
-    ) -> None:
-        self._name = name
-        self._ring = ring
-        self._transport = transport
-        self._clock = clock
-        self._counters = counters
-        self._timeouts = timeouts
+    def __init__(self, context: NodeContext) -> None:
+        self._name = context.name
+        self._ring = context.ring
+        self._transport = context.transport
+        self._clock = context.clock
+        self._counters = context.counters
+        self._timeouts = context.timeouts
         self._failed_at: dict[str, float] = {}
         """By peer: the time of its last failure, in clock seconds. A reply removes the entry.
 

@@ -13,6 +13,7 @@ from ddb.node.consensus.key_queue import TurnTooLate
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
 from ddb.node.consensus.proposer import KeyedLogFull
 from ddb.node.consensus.quorum_peers import CellPeers, Expired, peers_by_partition
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.attempt import Attempt, change_of, intent_of, result_of
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
@@ -21,7 +22,6 @@ from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.change import Outcome
 from ddb.record.codec import decode, encode, peek
 from ddb.record.state import DamagedState, step
-from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     Accept,
     Accepted,
@@ -35,32 +35,30 @@ from ddb.wire.messages import (
     Reply,
     Undecided,
 )
-from ddb.wire.ports import Condition, Handling, Transport
+from ddb.wire.ports import Condition, Handling
 
 
 class FastWrite:
-    """Answers `CoordinateChange` on the node `name`."""
+    """Answers `CoordinateChange` on one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
         rounds: OpenRounds,
-        transport: Transport,
         coordinator: Coordinator,
     ) -> None:
+        self._transport = context.transport
+        self._timeouts = context.timeouts
+        self._counters = context.counters
+        self._peers = peers_by_partition(context.name, context.ring)
         self._replica = replica
         self._ballots = ballots
         self._rounds = rounds
-        self._transport = transport
         self._coordinator = coordinator
-        self._timeouts = coordinator.timeouts
-        self._counters = coordinator.counters
         self._dedup_window = coordinator.dedup_window
         self._queue = coordinator.queue
-        self._peers = peers_by_partition(name, ring)
         self._fallback = Fallback()
 
     def change(self, request: CoordinateChange, deadline: float) -> Handling:

@@ -14,19 +14,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ddb.node.metrics import NodeMetrics
-from ddb.node.repair.refill import NotNow
+from ddb.node.context import NodeContext
+from ddb.node.repair.peer_copies import PeerCopies, PeerFailed
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
 from ddb.node.replica.range_rebuild import rebuild_range
 from ddb.node.storage.disk_space import Room
-from ddb.node.storage.store import Family, Put, Store, Unreadable, written
+from ddb.node.storage.store import Family, Put, Unreadable, written
 from ddb.record.codec import peek
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring
-from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
-from ddb.wire.ports import Clock, Silent, Transport, Unreachable
+from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
+from ddb.wire.messages import PullShare, Share
 
 log = logging.getLogger(__name__)
 
@@ -51,29 +50,23 @@ a lost table of 1,000 partitions takes longer than 5 s."""
 
 
 class Rebuilder:
-    """Finds and rebuilds the damaged ranges of the node `name`."""
+    """Finds and rebuilds the damaged ranges of one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
-        store: Store,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
-        transport: Transport,
-        clock: Clock,
-        counters: NodeMetrics,
         room: Callable[[], Room],
     ) -> None:
-        self._name = name
-        self._ring = ring
-        self._store = store
+        self._name = context.name
+        self._ring = context.ring
+        self._store = context.store
+        self._counters = context.counters
+        self._copies = PeerCopies(context)
         self._replica = replica
         self._damage = replica.damage
         self._ballots = ballots
-        self._transport = transport
-        self._clock = clock
-        self._counters = counters
         self._room = room
         self._reported = 0
         """Damage reports of the store that a check of all files has covered."""
@@ -206,8 +199,8 @@ class Rebuilder:
                 rows = await self._as_home(peers, cell.homes, piece, gaps)
             else:
                 rows = await self._as_standby(peers, piece, gaps)
-        except NotNow as reason:
-            absent.add(str(reason))
+        except PeerFailed as failed:
+            absent.add(failed.peer)
             return
         readable = [piece]
         for gap in gaps:
@@ -243,10 +236,9 @@ class Rebuilder:
             one, other = first.get(key, NEVER), second.get(key, NEVER)
             if one != other:
                 holder = peers[0] if one > other else peers[1]
-                reply = await self._ask(holder, ReadReplica(key, NEVER))
-                if not isinstance(reply, ReplicaState):
-                    raise NotNow(holder)
-                rows[key] = reply.state
+                rows[key] = await self._copies.state(
+                    holder, key, budget_s=REQUEST_BUDGET_S, timeout_s=PEER_TIMEOUT_S
+                )
         return rows
 
     async def _pull(
@@ -256,26 +248,17 @@ class Rebuilder:
         rows: list[tuple[bytes, Dot, bytes]] = []
         after: bytes | None = _before(piece.start)
         while after is not None:
-            request = PullShare(self._name, share, after, self._floor, piece.stop)
-            reply = await self._ask(peer, request)
-            if not isinstance(reply, SharePage):
-                raise NotNow(peer)
+            reply = await self._copies.page(
+                peer,
+                PullShare(self._name, share, after, self._floor, piece.stop),
+                budget_s=REQUEST_BUDGET_S,
+                timeout_s=PEER_TIMEOUT_S,
+            )
             rows += (row for row in reply.rows if piece.covers(row[0]))
             parts = (Range(*gap).within(piece.start, piece.stop) for gap in reply.gaps)
             gaps += (part for part in parts if part is not None)
             after = reply.after
         return rows
-
-    async def _ask(self, peer: str, request: Request) -> Reply:
-        """Return the reply of a peer. Raises `NotNow` where it sends none."""
-        self._counters.repair_requests += 1
-        deadline = self._clock.now() + REQUEST_BUDGET_S
-        try:
-            return await self._transport.ask(
-                peer, request, deadline=deadline, timeout_s=PEER_TIMEOUT_S
-            )
-        except (Silent, Unreachable) as error:
-            raise NotNow(peer) from error
 
     def _log_lost(self, gap: Range, peers: list[str]) -> None:
         """Log once a range that this node and one of `peers` cannot read."""
