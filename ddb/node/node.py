@@ -17,6 +17,7 @@ from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.context import NodeContext
+from ddb.node.dispatch import Dispatcher
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.membership.boots import Peers
@@ -29,19 +30,17 @@ from ddb.node.repair.rebuild import Rebuilder
 from ddb.node.repair.refill import Refiller
 from ddb.node.repair.refill_source import read_share
 from ddb.node.repair.round_recovery import RoundRecovery
-from ddb.node.replica.acceptor import Acceptor, WrongCell
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.scan import scan
 from ddb.node.status import StatusReporter
 from ddb.node.storage.disk_health import DiskHealth
 from ddb.node.storage.disk_monitor import DiskMonitor
-from ddb.node.storage.disk_space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.storage.store import Store, StoreFailed, Unreadable
-from ddb.record.state import DamagedState
+from ddb.node.storage.disk_space import SpaceGuard, Unlimited
+from ddb.node.storage.store import Store
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
-    REQUESTS,
     Accept,
     Boot,
     CommitNotice,
@@ -51,12 +50,10 @@ from ddb.wire.messages import (
     Digests,
     DiskNotice,
     DiskState,
-    Failed,
     Form,
     GetDigests,
     GetStatus,
     HandoffBatch,
-    Hello,
     Membership,
     Ping,
     Pong,
@@ -65,7 +62,6 @@ from ddb.wire.messages import (
     ReadReplica,
     ReadVersion,
     Reply,
-    Request,
     Scan,
     Status,
 )
@@ -73,9 +69,6 @@ from ddb.wire.ports import Clock, Condition, Handling, Transport
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
-
-_BEFORE_READY = frozenset(kind for kind in REQUESTS if kind.before_ready)
-"""The requests that a node answers before it votes, too."""
 
 
 class Node:
@@ -158,7 +151,17 @@ class Node:
             self._space,
             self.disk_monitor,
         )
-        self._handlers = self._handler_table()
+        self.dispatcher = Dispatcher(
+            self._handler_table(),
+            self.admission,
+            self.confirmation,
+            self.bootstrap,
+            self.replica,
+            self._space,
+            self.coordinator.complaints,
+        )
+        self.handle = self.dispatcher.handle
+        """Answers a request. An attribute, to save a call per message."""
 
     def _handler_table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
@@ -259,57 +262,6 @@ class Node:
             any(condition(peer) is not Condition.DOWN for peer in peers)
             for peers in self._cell_peers
         )
-
-    def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
-        """Answer one request, at once or by a coroutine.
-
-        Args:
-            deadline: seconds on this node's clock.
-            caller: the Hello of the connection; None where the caller has sent none.
-        """
-        kind = type(request)
-        handler = self._handlers.get(kind)
-        if kind is Propose and not self.admission.may_propose(request, caller):
-            return Failed(
-                f"{self.name} ignores the proposal: the proposer's latest Hello has another node id"
-            )
-        # Inlines `votes`, to save a property call per message.
-        votes = self.confirmation.complete and self.bootstrap.ready
-        if handler is not None and (votes or kind in _BEFORE_READY):
-            if kind in WRITING and not takes(request, self._space.room()):
-                scarcest = self._space.scarcest.value
-                return Failed(
-                    f"the disk of {self.name} is full: it has too few free {scarcest}."
-                    " It has written nothing; make room on that disk"
-                )
-            try:
-                return handler(request, deadline)
-            except Unreadable as unreadable:
-                # The damage is in the log already, and other nodes store the record.
-                return Failed(f"{self.name}: {unreadable}")
-            except (DamagedState, WrongCell, StoreFailed) as error:
-                # All three occur when the handler reads its own state, before it has any effect.
-                if isinstance(error, DamagedState) and self._own_state_is_malformed(request):
-                    return Failed(f"{self.name}: {error}")
-                self.coordinator.complaints.about(error, getattr(request, "key", b""))
-                return Failed(f"{self.name}: {error}")
-        if handler is None:
-            return Failed(f"{type(request).__name__} is not a request to a node")
-        if self.bootstrap.ready:
-            return Failed(f"{self.name} has done nothing: it waits for a peer to confirm its disk")
-        return Failed(f"{self.name} has done nothing: it is still joining the cluster")
-
-    def _own_state_is_malformed(self, request: Request) -> bool:
-        """Whether this node's own state cannot be decoded; reading it records the damage."""
-        if not hasattr(request, "key"):
-            return False
-        try:
-            self.replica.state(request.key)
-        except Unreadable:
-            return True
-        except WrongCell:
-            return False
-        return False
 
     async def _digests(self) -> Reply:
         damaged = self.replica.damage.partitions
