@@ -18,7 +18,7 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
-from ddb.record.change import Change, Outcome, verdict
+from ddb.record.change import Change, Outcome, outcome_of
 from ddb.record.state import SETTLE, Intent, Operation, State, remembered
 
 
@@ -79,7 +79,7 @@ class Coordinator:
         key: bytes,
         change: Change,
         operation: Operation,
-        retry: bool,
+        in_doubt: bool,
         deadline: float,
         begin_ms: int = 0,
     ) -> tuple[Outcome, State]:
@@ -89,8 +89,8 @@ class Coordinator:
             key: the record.
             change: the change.
             operation: its identity.
-            retry: True if another attempt at `operation` may be in flight or may have taken effect.
-                False if this is the only attempt.
+            in_doubt: True if another attempt at `operation` may be in flight or may have taken
+                effect. False if this is the only attempt.
             deadline: by the steady clock, in seconds.
             begin_ms: as in `CoordinateChange`.
 
@@ -104,15 +104,15 @@ class Coordinator:
         # After a longer wait the gateway takes this node for one that lost the request.
         within_s = min(deadline - received_at - begin_ms / 1000, self._timeouts.admission_s)
         async with self.queue.turn(key, within_s=within_s):
-            self._check_turn(key, received_at, deadline, retry)
-            return await self.decide(key, change, operation, retry, deadline, received_at)
+            self._check_turn(key, received_at, deadline, in_doubt)
+            return await self.decide(key, change, operation, in_doubt, deadline, received_at)
 
     async def decide(
         self,
         key: bytes,
         change: Change,
         operation: Operation,
-        retry: bool,
+        in_doubt: bool,
         deadline: float,
         received_at: float,
         proposed: bool = False,
@@ -123,7 +123,7 @@ class Coordinator:
             key: the record.
             change: the change.
             operation: its identity.
-            retry: as in `change`.
+            in_doubt: as in `change`.
             deadline: by the steady clock, in seconds.
             received_at: arrival of the request, or the time of a later failure, in seconds. The
                 operation ends once both peers have failed since then.
@@ -131,13 +131,13 @@ class Coordinator:
         """
         own = self._replica.state(key)
         own_outcome = remembered(own, operation)
-        refused = not retry and verdict(change, own.value) is not Outcome.DONE
+        refused = not in_doubt and outcome_of(change, own.value) is not Outcome.DONE
         full = not proposed and self.dedup_window.full_for_operation_s(own, operation) is not None
         if own_outcome is not None or refused or full:
             try:
                 decided = await self._settle(key, deadline, received_at)
             except (Expired, Unreadable) as error:
-                raise Expired(retry or own_outcome is not None, str(error)) from error
+                raise Expired(in_doubt or own_outcome is not None, str(error)) from error
             outcome = remembered(decided, operation)
             if outcome is not None:
                 return outcome, decided
@@ -145,11 +145,11 @@ class Coordinator:
             full_for_s = self.dedup_window.full_for_operation_s(decided, operation)
             if full and full_for_s is not None:
                 raise KeyedLogFull(full_for_s)
-            refusal = verdict(change, decided.value)
-            if refusal is not Outcome.DONE and not retry:
+            refusal = outcome_of(change, decided.value)
+            if refusal is not Outcome.DONE and not in_doubt:
                 return refusal, decided
         made = await self._proposer.decide(
-            key, Intent(change, operation), deadline, received_at, retry, proposed=proposed
+            key, Intent(change, operation), deadline, received_at, in_doubt, proposed=proposed
         )
         return made.outcome, made.state
 
@@ -181,16 +181,16 @@ class Coordinator:
         """Return the current time, at which `failed_peer` counts as failed if one is given."""
         return self._clock.now() if failed_peer is None else self._peers.record_failure(failed_peer)
 
-    def _check_turn(self, key: bytes, received_at: float, deadline: float, maybe: bool) -> None:
+    def _check_turn(self, key: bytes, received_at: float, deadline: float, in_doubt: bool) -> None:
         """Raise `Expired` if the turn came too late to be of use.
 
         If an earlier operation on the key found both peers silent, this one leaves its time to the
         third node.
         """
         if self._clock.now() >= deadline:
-            raise Expired(maybe, "its turn on this record came too late")
+            raise Expired(in_doubt, "its turn on this record came too late")
         if self._peers.both_failed(key, received_at):
-            raise Expired(maybe, "neither peer replied")
+            raise Expired(in_doubt, "neither peer replied")
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._name} {self.counters.operations} operations>"

@@ -22,12 +22,12 @@ both peers decline repeats until its deadline. Higher: more memory and no other 
 class Expired(Exception):
     """The operation is undecided: its deadline has passed, or both peers failed.
 
-    `maybe`: True if the change may still take effect. False if it never takes effect.
+    `in_doubt`: True if the change may still take effect. False if it never takes effect.
     """
 
-    def __init__(self, maybe: bool, reason: str) -> None:
+    def __init__(self, in_doubt: bool, reason: str) -> None:
         super().__init__(reason)
-        self.maybe = maybe
+        self.in_doubt = in_doubt
 
 
 CellPeers = tuple[str, str]
@@ -144,7 +144,7 @@ class QuorumPeers:
             self._declined_at.popitem(last=False)
 
     async def handle_failure(
-        self, peer: str, key: bytes, failed_after: float, maybe: bool, reply: Reply | None
+        self, peer: str, key: bytes, failed_after: float, in_doubt: bool, reply: Reply | None
     ) -> None:
         """Record the failure of a request, and pause before a worse peer.
 
@@ -154,7 +154,7 @@ class QuorumPeers:
             peer: the node that received the request.
             key: the record of the request.
             failed_after: the start of the operation, by the steady clock in seconds.
-            maybe: as in `Expired`.
+            in_doubt: as in `Expired`.
             reply: a reply that declines, which concerns only this record. None if no reply
                 arrived, which concerns every record of the peer.
 
@@ -167,7 +167,7 @@ class QuorumPeers:
         else:
             self._record_declined(peer, key)
         if self.both_failed(key, failed_after):
-            raise Expired(maybe, "neither peer replied")
+            raise Expired(in_doubt, "neither peer replied")
         (other,) = (name for name in self._ring.cell(key).nodes if name not in (self._name, peer))
         condition = self._transport.condition(other)
         if condition is Condition.DOWN or condition > self._transport.condition(peer):

@@ -71,8 +71,8 @@ class FastWrite:
         if (
             peers is None
             or (peer := self._best_peer(peers)) is None
-            # Without a key, `retry` means that an earlier attempt failed. With one it is set.
-            or (request.retry and not request.fingerprint)
+            # Without a key, `in_doubt` means that an earlier attempt failed. With one it is set.
+            or (request.in_doubt and not request.fingerprint)
             or not self._queue.free(key)
         ):
             return self._coordinate(request, deadline)
@@ -154,12 +154,12 @@ class FastWrite:
             self._ballots.observe(reply.promise.counter)
             self._counters.contended += 1
         # Unless the peer has certainly not stored it, a later round may find the proposal.
-        in_doubt = reply is None or type(reply) is Accepted
-        attempt.round.end(Fate.UNKNOWN if in_doubt else Fate.NEVER_STORED)
+        proposed = reply is None or type(reply) is Accepted
+        attempt.round.end(Fate.UNKNOWN if proposed else Fate.NEVER_STORED)
         replied = isinstance(reply, Accepted | Rejected | ReplicaState)
         failed_after = self._coordinator.failure_time(None if replied else attempt.peer)
         self._fallback.start(
-            attempt.answer, self._coordinate_in_turn(attempt, in_doubt, failed_after)
+            attempt.answer, self._coordinate_in_turn(attempt, proposed, failed_after)
         )
 
     def _repair_peer(self, attempt: Attempt, reply: ReplicaState) -> None:
@@ -204,45 +204,45 @@ class FastWrite:
         """Let the coordinator decide a change that the fast path has not begun."""
         try:
             outcome, state = await self._coordinator.change(
-                request.key, *change_of(request), request.retry, deadline, request.begin_ms
+                request.key, *change_of(request), request.in_doubt, deadline, request.begin_ms
             )
         except TurnTooLate as late:
             return Overloaded(str(late))
         except Expired as expired:
-            return Undecided(expired.maybe, str(expired))
+            return Undecided(expired.in_doubt, str(expired))
         except KeyedLogFull as full:
             return LogFull(full.retry_after_s)
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
-            return Undecided(request.retry, str(damage))
+            return Undecided(request.in_doubt, str(damage))
         except Unreadable as unreadable:
             return Failed(str(unreadable))
         return result_of(request.kind, outcome, state)
 
     async def _coordinate_in_turn(
-        self, attempt: Attempt, in_doubt: bool, failed_after: float
+        self, attempt: Attempt, proposed: bool, failed_after: float
     ) -> Reply:
         """Let the coordinator decide a change that has the key's turn, and end the turn.
 
         Args:
             attempt: the change; its own round has ended.
-            in_doubt: True if the peer may have stored the proposal. False if it certainly has not.
+            proposed: True if the peer may have stored the proposal. False if it certainly has not.
             failed_after: gives up once both peers have failed at or after this time, in seconds.
         """
-        request, retry = attempt.request, attempt.request.retry or in_doubt
+        request, in_doubt = attempt.request, attempt.request.in_doubt or proposed
         try:
             outcome, state = await self._coordinator.decide(
-                request.key, *change_of(request), retry, attempt.deadline, failed_after, in_doubt
+                request.key, *change_of(request), in_doubt, attempt.deadline, failed_after, proposed
             )
         except Expired as expired:
-            return Undecided(expired.maybe, str(expired))
+            return Undecided(expired.in_doubt, str(expired))
         except KeyedLogFull as full:
             return LogFull(full.retry_after_s)
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
-            return Undecided(retry, str(damage))
+            return Undecided(in_doubt, str(damage))
         except Unreadable as unreadable:
-            return Undecided(retry, str(unreadable))
+            return Undecided(in_doubt, str(unreadable))
         finally:
             self._queue.leave(request.key)
         return result_of(request.kind, outcome, state)
