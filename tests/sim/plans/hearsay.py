@@ -138,7 +138,7 @@ def _plan(seed: int, script: Script, budget: float, every: float, suspect: float
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.015,
             "ddb.gateway.listing.count.MAX_RANGE_READS": rng.choice((0, 16)),
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": suspect,
         },
         datagrams=rng.random() < 0.5,

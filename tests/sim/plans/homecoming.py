@@ -145,7 +145,7 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
             # Otherwise the standby hands off long after the reads.
             "ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.03,
         },
         datagrams=rng.random() < 0.5,

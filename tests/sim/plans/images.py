@@ -99,7 +99,7 @@ def _images(seed: int, script: Script, records: int, quick: bool) -> Plan:
             "ddb.node.repair.refill.SOURCE_TIMEOUT_S": 0.03,
             "ddb.node.repair.refill_source.PAGE_ROWS": rng.choice((1, 500)),
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.02,
         },
         datagrams=wire < 0.2,

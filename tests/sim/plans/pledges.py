@@ -175,7 +175,7 @@ def _pledges(
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.04,
             "ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.003,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.006,
             **turned,
         },

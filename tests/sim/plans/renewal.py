@@ -186,7 +186,7 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.02,
             "ddb.node.replica.ballots.RESERVED_AHEAD": at_millisecond(rng.choice((1, 2))),
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.01,
         },
         datagrams=rng.random() < 0.3,
