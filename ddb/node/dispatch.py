@@ -6,8 +6,9 @@ from typing import Any
 from ddb.node.admission import Admission
 from ddb.node.membership.bootstrap import Bootstrap
 from ddb.node.membership.confirmation import Confirmation
-from ddb.node.replica.acceptor import Acceptor, WrongCell
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.complaints import Complaints
+from ddb.node.replica.copies import WrongCell
 from ddb.node.storage.disk_space import WRITING, SpaceGuard, takes
 from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.state import DamagedState

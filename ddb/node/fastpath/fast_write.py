@@ -16,8 +16,9 @@ from ddb.node.consensus.quorum_peers import CellPeers, Expired, peers_by_partiti
 from ddb.node.context import NodeContext
 from ddb.node.fastpath.attempt import Attempt, change_of, intent_of, result_of
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
-from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
+from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.node.replica.ballots import Ballots
+from ddb.node.replica.copies import WrongCell
 from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.change import Outcome
 from ddb.record.codec import decode, encode, peek

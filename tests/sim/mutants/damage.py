@@ -2,7 +2,7 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
-_REPLICA = "ddb.node.replica.acceptor"
+_COPIES = "ddb.node.replica.copies"
 _RANGE_REBUILD = "ddb.node.replica.range_rebuild"
 _REBUILD = "ddb.node.repair.rebuild"
 _PULL = "ddb.node.repair.range_pull"
@@ -50,7 +50,7 @@ DAMAGE = (
         "a node reports a record in a damaged range as absent",
         (
             Patch(
-                _REPLICA,
+                _COPIES,
                 "            self.damage.check(family, key)\n",
                 '            if self.damage.covers(family, key):\n                return b""\n',
             ),
