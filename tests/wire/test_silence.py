@@ -79,9 +79,9 @@ def test_pause_of_this_process_is_no_silence_of_a_peer() -> None:
         async with Node(slow=never) as node:
             link = Link(NAME, HOST, node.port, HELLO, clock)
             await up(link)
-            request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.partner_s)
+            request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.peer_s)
             # The reply may have arrived in the pause.
-            clock.ahead = DEFAULT.partner_s
+            clock.ahead = DEFAULT.peer_s
             link.in_flight.sweep()
             assert not request.done()
             assert link.condition is Condition.UP

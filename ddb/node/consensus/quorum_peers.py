@@ -103,7 +103,7 @@ class QuorumPeers:
         self._counters.count_requests(cause)
         try:
             reply = await self._transport.ask(
-                peer, request, deadline=deadline, timeout_s=self._timeouts.partner_s
+                peer, request, deadline=deadline, timeout_s=self._timeouts.peer_s
             )
         except Silent:
             self.record_failure(peer)

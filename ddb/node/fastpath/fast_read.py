@@ -72,7 +72,7 @@ class FastRead:
             standby,
             ReadReplica(key, newest),
             deadline=deadline,
-            timeout_s=self._timeouts.partner_s,
+            timeout_s=self._timeouts.peer_s,
         )
         answer: Answer = asking.get_loop().create_future()
         asking.add_done_callback(

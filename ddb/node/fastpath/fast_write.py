@@ -98,7 +98,7 @@ class FastWrite:
                 peer,
                 Propose(key, ballot, own.newest, raw),
                 deadline=deadline,
-                timeout_s=self._timeouts.partner_s,
+                timeout_s=self._timeouts.peer_s,
             )
             proposed = True
         finally:
@@ -179,7 +179,7 @@ class FastWrite:
             attempt.peer,
             Accept(key, attempt.raw),
             deadline=attempt.deadline,
-            timeout_s=self._timeouts.partner_s,
+            timeout_s=self._timeouts.peer_s,
         )
         self._replica.watch(key)
         asking.add_done_callback(partial(self._on_reply, attempt))

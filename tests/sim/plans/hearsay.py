@@ -132,7 +132,7 @@ def _plan(seed: int, script: Script, budget: float, every: float, suspect: float
         fsync=0.0003,
         turned={
             "ddb.node.consensus.commit_gossip.NOTICE_INTERVAL_S": every,
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.006,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.006,
             "ddb.wire.timeouts.DEFAULT.request_s": budget,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.015,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.015,

@@ -131,7 +131,7 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
         skew=rng.choice((0.0, 1.0)),
         fsync=rng.choice((0.0003, 0.001)),
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.01,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.01,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
             "ddb.gateway.listing.count.MAX_RANGE_READS": rng.choice((0, 0, 48)),

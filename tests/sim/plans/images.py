@@ -88,7 +88,7 @@ def _images(seed: int, script: Script, records: int, quick: bool) -> Plan:
             ),
             "ddb.node.membership.boots.KEEP_EVERY_MS": 1,
             "ddb.node.consensus.commit_gossip.NOTICE_INTERVAL_S": rng.choice((0.003, 0.006)),
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.01,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.01,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": handing,
