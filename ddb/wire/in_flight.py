@@ -50,15 +50,15 @@ class Owner(Protocol):
     """The link that the requests belong to."""
 
     def silent(self) -> None:
-        """A request has met its timeout without a frame from the node."""
+        """Handle a timeout during which no frame arrived from the node."""
         ...
 
     def probe(self, now: float) -> None:
-        """A request waits, and no frame has arrived for `PROBE_AFTER_S`."""
+        """Ping the node: a request waits, and no frame has arrived for `PROBE_AFTER_S`."""
         ...
 
     def lost(self, reason: str) -> None:
-        """The connection is of no more use."""
+        """Give up the connection."""
         ...
 
 
