@@ -1,6 +1,6 @@
 """The calling end of the wire: a lasting, pipelined connection to one node.
 
-A link connects again by itself, pings the node, and has a condition for it. `in_flight` sends the
+A link connects again by itself, pings the node, and tracks its condition. `in_flight` sends the
 requests. Deadlines cross the wire on the callee's clock (`peer_clock`).
 """
 
@@ -70,6 +70,8 @@ class Link:
         self.requests = 0
         self.condition = Condition.DOWN
         """See `Transport.condition`. The node's reports can only worsen it."""
+        self.in_flight = InFlight(name, clock, self)
+        """The requests without a reply, and the connection that carries them."""
         self._condition = Condition.DOWN
         self._voting = False
         self._disk = DiskState.HEALTHY
@@ -79,7 +81,6 @@ class Link:
         self._greeted = greeted
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self.in_flight = InFlight(name, clock, self)
         self._pinged_at = 0.0
         self._nudged = asyncio.Event()
         self._task = self._loop.create_task(self._keep())
