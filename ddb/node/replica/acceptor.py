@@ -14,7 +14,7 @@ from ddb.node.replica.copies import Copies
 from ddb.node.replica.hint_index import HintIndex
 from ddb.node.replica.partition_digests import PartitionDigests, walk
 from ddb.node.replica.pending_writes import PendingWrites
-from ddb.node.storage.store import Family, Put, Store
+from ddb.node.storage.store import Family, Put, Store, Unreadable
 from ddb.record.codec import peek, without_log
 from ddb.record.hybrid_clock import millisecond_of
 from ddb.record.version import NEVER, Dot
@@ -63,7 +63,8 @@ class Acceptor(Copies):
         self._promises: dict[bytes, Dot] = {}
         self._watched: set[bytes] = set()
         self.digests = PartitionDigests(store, self.damage)
-        for key, raw in walk(self.damage, Family.HINTS):
+        hints = walk(self.damage, Family.HINTS)
+        for key, raw in self.damage.states(Family.HINTS, hints):
             self.index_hint(key, raw, True)
 
     # Promises.
@@ -176,8 +177,14 @@ class Acceptor(Copies):
         return Verdict.STORED
 
     def restore(self, key: bytes, raw: bytes) -> None:
-        """Store a newer state on a new disk, before this node votes."""
-        stored = self.raw(key)
+        """Store a newer state on a new disk, before this node votes.
+
+        Raises:
+            Unreadable: the disk already has a damaged copy.
+        """
+        stored = self.readable(key)
+        if stored is None:
+            raise Unreadable(self.family(key), key, "the new disk has a damaged copy")
         ballot = peek(raw)
         if ballot > peek(stored):
             self._put(key, raw, ballot, stored)
