@@ -11,8 +11,8 @@ from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
 from ddb.node.consensus.quorum_read import QuorumRead
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.fast_write import FastWrite
-from ddb.node.metrics import NodeMetrics
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
@@ -84,10 +84,9 @@ def test_commit_notice_during_a_read_does_not_count(tmp_path: Path, before: bool
     store = RocksStore(tmp_path, Fsync.OS)
     decided = CommitIndex(1, store)
     transport = OvertakenStandby(decided, before=before)
-    counters = NodeMetrics()
     replica = Acceptor(NAME, RING, store, Ballots(1, store, CLOCK))
-    peers = QuorumPeers(NAME, RING, transport, CLOCK, counters)
-    quorum_read = QuorumRead(RING, replica, decided, peers, CLOCK, counters)
+    context = NodeContext(NAME, RING, store, transport, CLOCK, random.Random(1))
+    quorum_read = QuorumRead(context, replica, decided, QuorumPeers(context))
 
     async def scenario() -> State | None:
         replica.offer(KEY, MINE)
@@ -127,10 +126,9 @@ def isolated_home(store: RocksStore, silent: SilentNodes) -> tuple[Coordinator, 
     """A home that receives no replies."""
     ballots = Ballots(1, store, CLOCK)
     rounds, replica = OpenRounds(ballots), Acceptor(NAME, RING, store, ballots)
-    coordinator = Coordinator(
-        NAME, RING, replica, ballots, rounds, CommitIndex(1, store), silent, CLOCK, random.Random(1)
-    )
-    return coordinator, FastWrite(NAME, RING, replica, ballots, rounds, silent, coordinator)
+    context = NodeContext(NAME, RING, store, silent, CLOCK, random.Random(1))
+    coordinator = Coordinator(context, replica, ballots, rounds, CommitIndex(1, store))
+    return coordinator, FastWrite(context, replica, ballots, rounds, coordinator)
 
 
 def test_peer_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: Path) -> None:
@@ -160,7 +158,7 @@ def test_queued_changes_do_not_ask_peers_that_were_silent_meanwhile(tmp_path: Pa
         name = Operation(b"%012d" % number, b"")
         with pytest.raises(Expired) as expired:
             await coordinator.change(KEY, Change(Kind.CREATE, b"{}"), name, False, CLOCK.now() + 60)
-        return expired.value.maybe
+        return expired.value.in_doubt
 
     async def scenario() -> list[bool]:
         return await asyncio.gather(*map(change, range(5)))

@@ -12,6 +12,7 @@ import pytest
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.context import NodeContext
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.handoff_pacing import IDLE_BATCHES_IN_FLIGHT
 from ddb.node.replica.acceptor import Acceptor
@@ -102,22 +103,13 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
     store, homes, clock = RocksStore(path, Fsync.OS), Homes(), SystemClock()
     ballots = Ballots(1, store, clock)
     replica = Acceptor(NAME, RING, store, ballots)
-    coordinator = Coordinator(
-        NAME,
-        RING,
-        replica,
-        ballots,
-        OpenRounds(ballots),
-        CommitIndex(1, store),
-        homes,
-        clock,
-        random.Random(1),
-    )
+    context = NodeContext(NAME, RING, store, homes, clock, random.Random(1))
+    coordinator = Coordinator(context, replica, ballots, OpenRounds(ballots), CommitIndex(1, store))
     for number, key in enumerate(KEYS):
         replica.offer(key, encode(State((Dot((1 << 40) + number, 9),), True, b"{}")))
     await replica.writes.wait_all()
     try:
-        yield Handoff(RING, replica, ballots, coordinator, homes, clock), replica, homes
+        yield Handoff(context, replica, ballots, coordinator), replica, homes
     finally:
         store.close()
 

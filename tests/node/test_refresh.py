@@ -14,6 +14,7 @@ from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
 from ddb.node.consensus.proposer import Outrun
+from ddb.node.context import NodeContext
 from ddb.node.repair.round_recovery import RECOVERY_BATCH_KEYS, RoundRecovery
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
@@ -80,15 +81,11 @@ def cell_at(path: Path) -> Iterator[tuple[LocalCell, Coordinator]]:
     yield (
         cell,
         Coordinator(
-            standby,
-            RING,
+            NodeContext(standby, RING, stores[standby], cell, CLOCK, random.Random(1)),
             cell.replicas[standby],
             ballots[standby],
             OpenRounds(ballots[standby]),
             CommitIndex(ballots[standby].node_id, stores[standby]),
-            cell,
-            CLOCK,
-            random.Random(1),
         ),
     )
     for store in stores.values():

@@ -13,6 +13,7 @@ import pytest
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.replica.acceptor import Acceptor
@@ -115,12 +116,11 @@ def home_with_standby(path: Path) -> Iterator[Home]:
     replica = Acceptor(NAME, RING, stores[0], ballots[0])
     standby = Standby(Acceptor(CELL.standby, RING, stores[1], ballots[1]))
     decided, rounds = CommitIndex(1, stores[0]), OpenRounds(ballots[0])
-    coordinator = Coordinator(
-        NAME, RING, replica, ballots[0], rounds, decided, standby, CLOCK, random.Random(1)
-    )
+    context = NodeContext(NAME, RING, stores[0], standby, CLOCK, random.Random(1))
+    coordinator = Coordinator(context, replica, ballots[0], rounds, decided)
     yield Home(
-        FastWrite(NAME, RING, replica, ballots[0], rounds, standby, coordinator),
-        FastRead(NAME, RING, replica, decided, standby, coordinator),
+        FastWrite(context, replica, ballots[0], rounds, coordinator),
+        FastRead(context, replica, decided, coordinator),
         replica,
         ballots[0],
         decided,
