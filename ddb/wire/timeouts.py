@@ -27,7 +27,7 @@ _HEDGE = 2 / 45
 """Too low: attempts follow each other without new information. Too high: they waste the budget."""
 _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
-_ADMISSION = 1 / 2
+_ADMISSION = 3 / 5
 """Too low: the gateway refuses a short burst. Too high: admitted requests have no time left. A
 gateway then cannot tell a coordinator with a long queue from one that lost the request."""
 _READ_ADMISSION = 3 / 4

@@ -7,23 +7,14 @@ from typing import Any
 
 import pytest
 
-from ddb.gateway.routing.admission import (
-    ENOUGH,
-    MOST_CREDIT,
-    QUICK,
-    REFUSED_PER_ANSWER,
-    SLOW,
-    WINDOW_S,
-    Admission,
-    Gate,
-    Limit,
-    Range,
-    Refusals,
-)
+from ddb.gateway.routing.admission import TAIL, Admission
+from ddb.gateway.routing.gate import MOST_CREDIT, REFUSED_PER_ANSWER, Gate, Refusals
+from ddb.gateway.routing.limit import ENOUGH, QUICK, SLOW, WINDOW_S, Limit, Range
 from ddb.runtime.system_clock import SystemClock
 from ddb.wire.timeouts import Timeouts
 
 BUDGET_S = 0.2
+PER_S = 1000.0
 RANGE = Range(4, 20, 100)
 
 
@@ -76,11 +67,20 @@ def test_limit_shrinks_once_in_a_window() -> None:
     assert limit.most == RANGE.first // 4
 
 
+def test_change_that_would_end_late_does_not_wait_so_long() -> None:
+    """A change waits the less, the longer the operations in flight take."""
+    timeouts = Timeouts.of(BUDGET_S)
+    admission = Admission(SystemClock(), timeouts, random.Random(1))
+    assert admission.longest_wait_s() == timeouts.admission_s
+    taught(admission.limit, 0.9 / TAIL, 1, crowded=True)
+    assert admission.longest_wait_s() == pytest.approx(0.1 * BUDGET_S)
+
+
 def test_places_go_to_those_who_wait_in_order() -> None:
     """A newcomer does not overtake an operation that waits."""
 
     async def scenario() -> None:
-        gate, log = Gate(1, Refusals()), list[int]()
+        gate, log = Gate(1, Refusals(PER_S)), list[int]()
 
         async def wait(number: int) -> None:
             assert await gate.wait(5.0)
@@ -106,7 +106,7 @@ def test_operation_that_waited_too_long_is_refused_and_takes_no_place() -> None:
     """What has expired is passed over as a place comes free."""
 
     async def scenario() -> None:
-        gate = Gate(1, Refusals())
+        gate = Gate(1, Refusals(PER_S))
         assert gate.enter()
         late = asyncio.ensure_future(gate.wait(0.01))
         kept = asyncio.ensure_future(gate.wait(5.0))
@@ -123,7 +123,7 @@ def test_cancelled_operation_leaves_no_place_taken(as_it_comes: bool) -> None:
     """A place that comes together with the cancellation goes to the next."""
 
     async def scenario() -> None:
-        gate = Gate(1, Refusals())
+        gate = Gate(1, Refusals(PER_S))
         assert gate.enter()
         gone = asyncio.ensure_future(gate.wait(5.0))
         kept = asyncio.ensure_future(gate.wait(5.0))
@@ -144,13 +144,15 @@ def test_refusals_keep_pace_with_answers() -> None:
     """Beyond the credit, refusals come as operations are answered, and slowly without answers."""
 
     async def scenario() -> None:
-        refusals = Refusals()
+        refusals = Refusals(PER_S)
         refused = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT) + 10)]
         await settle()
         assert sum(each.done() for each in refused) == MOST_CREDIT
-        refusals.earn()
+        answers = 2
+        for _ in range(round(answers / REFUSED_PER_ANSWER)):
+            refusals.earn()
         await settle()
-        assert sum(each.done() for each in refused) == MOST_CREDIT + REFUSED_PER_ANSWER
+        assert sum(each.done() for each in refused) == MOST_CREDIT + answers
         # Without any answer, all are refused in time.
         await asyncio.gather(*refused)
 

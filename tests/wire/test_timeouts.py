@@ -20,7 +20,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
         "peer_s": 40.0,
         "hedge_s": 10.0,
         "give_way_s": 20.0,
-        "admission_s": 112.5,
+        "admission_s": 135.0,
         "read_admission_s": 168.75,
         "scan_admission_s": 168.75,
         "begin_s": 67.5,

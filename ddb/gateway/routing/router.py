@@ -12,7 +12,7 @@ from typing import NoReturn
 from ddb.gateway.listing.page import Listing
 from ddb.gateway.listing.scatter_gather import cells_of, suffice
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
-from ddb.gateway.routing.admission import Admission, Gate
+from ddb.gateway.routing.admission import Admission
 from ddb.gateway.routing.home_read import HomeRead
 from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
@@ -68,7 +68,8 @@ class Router:
         admission = self.admission
         arrived = admitted = admission.arrived()
         if not admission.points.enter():
-            admitted = await self._queue(admission.points, arrived, self._timeouts.read_admission_s)
+            longest_s = self._timeouts.read_admission_s
+            admitted = self._started(await admission.queue(admission.points, arrived, longest_s))
         try:
             return await self._read(id, arrived + self._timeouts.request_s)
         finally:
@@ -101,7 +102,7 @@ class Router:
         except _Declined:
             self.counters.overloaded += 1
             # The operation has left its gates, so others are served during this wait.
-            await self.admission.refusals.turn()
+            await self.admission.hot_refusals.turn()
             raise
 
     async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
@@ -113,10 +114,10 @@ class Router:
         refused = Applied.NO if key is None else Applied.UNKNOWN
         try:
             if not record.enter():
-                admitted = await self._queue(record, arrived, longest_s, refused)
+                admitted = self._started(await admission.queue(record, arrived, longest_s), refused)
             try:
                 if not admission.points.enter():
-                    admitted = await self._queue(admission.points, arrived, longest_s, refused)
+                    admitted = self._started(await admission.queue_change(arrived), refused)
                 try:
                     return await self._change(id, record_key, change, key, arrived)
                 finally:
@@ -209,11 +210,10 @@ class Router:
 
     async def count(self) -> int:
         """Implement `Records.count`."""
-        arrived = admitted = self.admission.arrived()
-        if not self.admission.scans.enter():
-            admitted = await self._queue(
-                self.admission.scans, arrived, self._timeouts.scan_admission_s
-            )
+        admission, longest_s = self.admission, self._timeouts.scan_admission_s
+        arrived = admitted = admission.arrived()
+        if not admission.scans.enter():
+            admitted = self._started(await admission.queue(admission.scans, arrived, longest_s))
         try:
             return await self._listing.count(arrived + self._timeouts.request_s)
         finally:
@@ -221,30 +221,25 @@ class Router:
 
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
         """Implement `Records.page`."""
-        arrived = admitted = self.admission.arrived()
-        if not self.admission.scans.enter():
-            admitted = await self._queue(
-                self.admission.scans, arrived, self._timeouts.scan_admission_s
-            )
+        admission, longest_s = self.admission, self._timeouts.scan_admission_s
+        arrived = admitted = admission.arrived()
+        if not admission.scans.enter():
+            admitted = self._started(await admission.queue(admission.scans, arrived, longest_s))
         try:
             deadline = arrived + self._timeouts.request_s
             return await self._listing.page(after, offset, limit, deadline)
         finally:
             self.admission.leave_scan(admitted)
 
-    async def _queue(
-        self, gate: Gate, arrived: float, longest_s: float, refused: Applied = Applied.NO
-    ) -> float:
-        """Wait at a gate, and return the time of admission.
+    def _started(self, admitted: float | None, refused: Applied = Applied.NO) -> float:
+        """Return the time of admission.
 
         Args:
-            arrived: when the gateway received the request, by its clock.
-            longest_s: seconds from `arrived` after which the request is refused.
-            refused: the state of the client's data if the request is refused.
+            admitted: None: no place came in time.
+            refused: the state of the client's data then.
 
         Raises: `Unavailable`.
         """
-        admitted = await self.admission.queue(gate, arrived, longest_s)
         if admitted is None:
             self.counters.overloaded += 1
             raise Unavailable(refused, "too many requests arrived before this one")
