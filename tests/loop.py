@@ -24,3 +24,9 @@ async def until(condition: Callable[[], bool], seconds: float = SOON) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not true within {seconds} s"
         await asyncio.sleep(0.002)
+
+
+async def turns(count: int = 5, seconds: float = 0.0) -> None:
+    """Let the loop run `count` times, at intervals of `seconds`."""
+    for _ in range(count):
+        await asyncio.sleep(seconds)

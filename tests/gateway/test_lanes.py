@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Records, Unavailable
 from ddb.record.change import Change, Kind, Outcome
 from tests.api.client import request
-from tests.gateway.connected import ADA, CHUNKED, LANES, Lane, connected, listening
+from tests.fakes.records import ADA, FakeRecords
+from tests.gateway.connected import CHUNKED, LANES, Lane, connected, listening
 from tests.loop import run, until
 
 GET = request("GET", "/api/users/ada")
@@ -49,10 +50,11 @@ LAST = {
 Sent = tuple[str, str, str, list[str]]
 
 
-class Scripted:
+class Scripted(FakeRecords):
     """`Records` with one result for all reads, and one for all changes."""
 
     def __init__(self, stored: bytes | Exception | None, outcome: Outcome | Exception) -> None:
+        super().__init__(is_ready=False)
         self._stored = stored
         self._outcome = outcome
         self.calls: list[object] = []
@@ -72,21 +74,9 @@ class Scripted:
         gone = change.kind is Kind.DELETE or self._outcome is not Outcome.DONE
         return Answer(self._outcome, None if gone else ADA)
 
-    async def count(self) -> int:
-        """Implement `Records.count`."""
-        return 1
-
     async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
         """Implement `Records.page`."""
         return Page([ADA], Cursor(1, "ada") if limit == 1 else None)
-
-    def ready(self) -> bool:
-        """Implement `Records.ready`."""
-        return False
-
-    def status(self) -> dict[str, object]:
-        """Implement `Records.status`."""
-        return {"nodes": {}}
 
 
 async def exchange(lane: Lane, records: Records, sent: bytes) -> bytes:

@@ -26,8 +26,8 @@ from ddb.ring.ring import key_of
 from ddb.settings import Fsync
 from ddb.wire.messages import PROTOCOL, Accepted, Boot, Failed, Hello, Propose, Unwelcome, Welcome
 from ddb.wire.ports import Handling
+from tests.fakes.node import NAMES, RING, voting
 from tests.loop import run
-from tests.node.alone import NAMES, RING, voting
 
 OLD, NEW = 11, 22
 KEY = next(

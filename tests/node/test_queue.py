@@ -10,17 +10,13 @@ import pytest
 from ddb.node.consensus.key_queue import KeyQueue, TurnTooLate
 from ddb.record.state import State
 from ddb.record.version import Dot
+from tests.loop import turns
 
 KEY, OTHER = b"key", b"other"
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 10))
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 class Worker:
@@ -42,12 +38,12 @@ def test_turns_come_in_order_of_arrival() -> None:
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
         workers = [Worker(queue, str(number), log) for number in range(5)]
-        await settle()
+        await turns()
         assert log == ["0"]
         assert queue.length(KEY) == 4
         for number, worker in enumerate(workers):
             worker.go.set()
-            await settle()
+            await turns()
             assert log == [str(each) for each in range(min(number + 2, 5))]
         assert queue.length(KEY) == 0
         assert repr(queue) == "<KeyQueue 0 keys>"
@@ -62,7 +58,7 @@ def test_keys_do_not_wait_for_each_other() -> None:
         queue, log = KeyQueue(), list[str]()
         one = Worker(queue, "one", log)
         other = Worker(queue, "other", log, OTHER)
-        await settle()
+        await turns()
         assert log == ["one", "other"]
         for worker in (one, other):
             worker.go.set()
@@ -78,11 +74,11 @@ def test_newcomer_does_not_overtake_the_next_operation() -> None:
         queue, log = KeyQueue(), list[str]()
         queue.enter(KEY)
         waiter = Worker(queue, "waiter", log)
-        await settle()
+        await turns()
         queue.leave(KEY)
         assert not queue.free(KEY)
         newcomer = Worker(queue, "newcomer", log)
-        await settle()
+        await turns()
         assert log == ["waiter"]
         for worker in (waiter, newcomer):
             worker.go.set()
@@ -99,7 +95,7 @@ def test_cancelled_waiter_is_passed_over(which: int) -> None:
     async def scenario() -> None:
         queue, log = KeyQueue(), list[str]()
         workers = [Worker(queue, str(number), log) for number in range(4)]
-        await settle()
+        await turns()
         workers[which].task.cancel()
         for number, worker in enumerate(workers):
             worker.go.set()
@@ -118,7 +114,7 @@ def test_waiter_cancelled_as_its_turn_comes_hands_it_on() -> None:
         queue, log = KeyQueue(), list[str]()
         queue.enter(KEY)
         cancelled, waiting = Worker(queue, "cancelled", log), Worker(queue, "waiting", log)
-        await settle()
+        await turns()
         queue.leave(KEY)
         cancelled.task.cancel()
         waiting.go.set()
@@ -144,9 +140,9 @@ def test_turn_ends_with_its_operation() -> None:
             await fails()
         assert queue.free(KEY)
         holder = Worker(queue, "holder", [])
-        await settle()
+        await turns()
         holder.task.cancel()
-        await settle()
+        await turns()
         assert queue.free(KEY)
 
     run(scenario())
@@ -213,13 +209,13 @@ def test_decided_state_answers_reads_that_arrived_before_the_round() -> None:
         queue.enter(KEY)
         readers = [Reader(queue, received_at, log) for received_at in (1.0, 2.0, 3.0)]
         worker = Worker(queue, "change", log)
-        await settle()
+        await turns()
         queue.resolve_reads(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
-        await settle()
+        await turns()
         assert log == ["1 decided"]
         queue.resolve_reads(KEY, 2.0, State((Dot(2, 1),), True, b"decided again"))
         queue.leave(KEY)
-        await settle()
+        await turns()
         assert log == ["1 decided", "2 has the turn", "3 has the turn", "change"]
         worker.go.set()
         await asyncio.gather(worker.task, *(reader.task for reader in readers))
@@ -236,7 +232,7 @@ def test_reader_of_a_free_key_has_the_turn() -> None:
         async with queue.turn(KEY, 1.0) as state:
             assert state is None
             worker = Worker(queue, "change", log)
-            await settle()
+            await turns()
             assert log == []
         worker.go.set()
         await worker.task
@@ -253,13 +249,13 @@ def test_cancelled_read_passes_on_only_a_turn(answered: bool) -> None:
         queue.enter(KEY)
         cancelled = Reader(queue, 1.0, log)
         worker = Worker(queue, "change", log)
-        await settle()
+        await turns()
         if answered:
             queue.resolve_reads(KEY, 2.0, State((Dot(1, 1),), True, b"decided"))
         else:
             queue.leave(KEY)
         cancelled.task.cancel()
-        await settle()
+        await turns()
         assert cancelled.task.cancelled()
         assert log == ([] if answered else ["change"])
         if answered:
