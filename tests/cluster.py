@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from tests.http.client import Client
 
 ROOT = Path(__file__).parent.parent
 READY = "ddb is ready"
@@ -194,20 +195,10 @@ class Cluster:
 
     def request(
         self, method: str, path: str, body: object = None, timeout: float = 5
-    ) -> tuple[int, object]:
+    ) -> tuple[int, Any]:
         """Send one request; return the status and the JSON of the body, None if it is empty."""
-        request = urllib.request.Request(  # noqa: S310
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
-                return answer.status, _json(answer.read())
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code, _json(refusal.read())
+        with Client(self.url, timeout) as client:
+            return client.send(method, path, body).pair
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal the supervisor, wait for its end, and return its exit code."""
@@ -228,7 +219,3 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _json(text: bytes) -> object:
-    return json.loads(text) if text else None

@@ -3,11 +3,11 @@
 import os
 import signal
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.api.client import Undecided
+from tests.http.retries import RETRIES, Undecided
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster
@@ -21,6 +21,12 @@ TRIES = 5
 
 repeated: list[str] = []
 """The tests that ran more than once."""
+
+
+class Worker(Protocol):
+    """A worker of pytest-xdist, as its controller has it."""
+
+    workeroutput: dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +66,28 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     return True
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker) -> None:
+    """Add the retries of a worker that has ended to those of this process."""
+    RETRIES.add(*getattr(node, "workeroutput", {}).get("retries", (0, 0)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if too many requests got a 503; a worker only reports its count."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["retries"] = RETRIES.requests, RETRIES.undecided
+    elif RETRIES.too_many() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Report the tests that ran again after a 503."""
+    """Report the requests and the tests that ran again after a 503."""
+    if RETRIES.undecided:
+        verdict = "too many, so the run fails" if RETRIES.too_many() else "few enough"
+        terminalreporter.write_line(
+            f"503 where a test needs a decision: {RETRIES.undecided} of {RETRIES.requests}"
+            f" requests, {verdict}"
+        )
     if repeated:
         terminalreporter.write_line(f"repeated after a 503: {len(repeated)}, {repeated[:5]}")

@@ -9,7 +9,10 @@ from contextlib import suppress
 
 import pytest
 
-from tests.api.client import Api, Undecided, read_answer, refusal, request
+from tests.http.answer import refusal
+from tests.http.api import Api
+from tests.http.raw import read_answer, request
+from tests.http.retries import Undecided
 
 REQUESTS = 20_000
 BATCH = 100

@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 
 from ddb.gateway.http.bounds import Bounds, Phase, Unread
-from tests.api.client import request
 from tests.fakes.records import ADA, FakeRecords
 from tests.gateway.connected import CHUNKS, Lane, connected, listening
+from tests.http.raw import request
 from tests.loop import run, until
 
 GET = request("GET", "/api/users/ada")

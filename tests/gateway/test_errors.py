@@ -8,9 +8,9 @@ import pytest
 
 from ddb.gateway.api.errors import Detail, Error, Refused, invalid
 from ddb.gateway.records import Applied, TooManyKeyed, Unavailable
-from tests.api.client import request
 from tests.fakes.records import FakeRecords
 from tests.gateway.connected import Lane, listening
+from tests.http.raw import request
 from tests.loop import until
 
 NAMES = {

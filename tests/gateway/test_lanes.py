@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ddb.gateway.records import Answer, Applied, Cursor, Page, Records, Unavailable
 from ddb.record.change import Change, Kind, Outcome
-from tests.api.client import request
 from tests.fakes.records import ADA, FakeRecords
 from tests.gateway.connected import CHUNKED, LANES, Lane, connected, listening
+from tests.http.raw import request
 from tests.loop import run, until
 
 GET = request("GET", "/api/users/ada")

@@ -16,9 +16,9 @@ from uvicorn.server import ServerState
 
 from ddb.gateway.fast_lane import FastLane
 from ddb.gateway.http.bounded_http import BoundedHttp
-from tests.api.client import request
 from tests.fakes.records import FakeRecords
 from tests.gateway.connected import Lane, connected, served
+from tests.http.raw import request
 from tests.loop import run, until
 
 PUT = request("PUT", "/api/users/ada", b'{"group":2}')

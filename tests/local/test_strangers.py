@@ -10,8 +10,8 @@ import pytest
 
 from ddb.wire.frames import MAX_FRAME_BYTES, frame
 from ddb.wire.messages import PROTOCOL, Hello, Ping
-from tests.api.client import Undecided
 from tests.cluster import Cluster, wait_for
+from tests.http.retries import Undecided
 
 HELLO = frame(1, 0.0, Hello(PROTOCOL, b"", "a stranger", 0))
 MORE = 10

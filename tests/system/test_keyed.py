@@ -13,8 +13,9 @@ from ddb.record.state import State, digest_of
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Accept, Accepted
-from tests.api.client import Answer, Api, invalid, refusal
 from tests.cluster import Cluster, wait_for
+from tests.http.answer import Answer, invalid, refusal
+from tests.http.api import Api
 from tests.system.batch import PATH
 from tests.system.homes import Homes
 
