@@ -10,9 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ddb.local.control import Request, ask
+from ddb.local.layout import load
+from ddb.local.status import gather
 from tests.http.client import Client
 
 ROOT = Path(__file__).parent.parent
@@ -157,15 +161,16 @@ class Cluster:
         )
 
     def do(self, action: str, name: str) -> None:
-        """Run a control command that must succeed."""
-        done = self.ctl(action, name)
-        assert done.returncode == 0, f"{action} {name}: {done.stdout}{done.stderr}"
+        """Do what a control command does, without its process. The action must succeed."""
+        reply = ask(self.data, Request(action, name))
+        assert reply.ok, f"{action} {name}: {reply.message}"
 
     def status(self) -> dict[str, object]:
-        """Return the document of `ddb status --json`."""
-        done = self.ctl("status", "--json")
-        assert done.returncode == 0, done.stderr
-        status = json.loads(done.stdout)
+        """Return the document of `ddb status --json`, without that process."""
+        # In a thread, since the caller may have a running event loop.
+        with ThreadPoolExecutor(1) as thread:
+            document = thread.submit(gather, load(self.data)).result()
+        status = json.loads(json.dumps(document))
         assert isinstance(status, dict)
         return status
 
