@@ -56,11 +56,12 @@ def free_ports(count: int) -> int:
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     """Wait until the condition is true; return False on timeout."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             return False
-        time.sleep(0.02)
+        time.sleep(min(0.02 + 0.05 * waited, 0.1))
     return True
 
 

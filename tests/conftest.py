@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -19,6 +20,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 TRIES = 5
 """Runs of one test. Too low: fails on a busy machine. Too high: hides constant 503s."""
 
+ORDER = ("system", "local", "api", "gateway", "node", "sim")
+"""The directories with the longest files, which start first. Otherwise one worker ends later."""
+
 repeated: list[str] = []
 """The tests that ran more than once."""
 
@@ -27,6 +31,22 @@ class Worker(Protocol):
     """A worker of pytest-xdist, as its controller has it."""
 
     workeroutput: dict[str, tuple[int, int]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of tests that a busy machine would disturb."""
+    config.addinivalue_line("markers", "alone: counts or measures, so it runs without other tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by directory, as `ORDER` says; the order within a directory stays."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        parts = item.path.relative_to(here).parts if item.path.is_relative_to(here) else ("",)
+        return ORDER.index(parts[0]) if parts[0] in ORDER else len(ORDER)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,10 @@ def all_gone(pids: dict[str, int]) -> Callable[[], bool]:
     return check
 
 
-def command(cluster: Cluster, *words: str) -> str:
+def command(cluster: Cluster, *arguments: str) -> str:
     """Run a command that must succeed, and return its output."""
-    done = cluster.ctl(*words)
-    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    done = cluster.ctl(*arguments)
+    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return done.stdout
 
 

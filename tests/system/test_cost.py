@@ -11,6 +11,8 @@ from tests.cluster import Cluster, wait_for
 from tests.system.batch import PATH, Call, create, send, succeed, user
 from tests.system.homes import Homes
 
+pytestmark = pytest.mark.alone
+
 RECORDS = 60
 ATTEMPTS = 3
 TWO = 2.0

@@ -103,6 +103,7 @@ def test_record_without_room_refuses_new_keys_alone(
     assert set(invalid(put(api, name, "recorded", 8))) == {"Idempotency-Key"}
 
 
+@pytest.mark.alone
 def test_what_keyed_requests_cost(homes: Homes, api: Api) -> None:
     """A keyed change, done or refused, takes one round and one request to a peer, as any other."""
     user = api.make(id="keyed-cost", group=1)

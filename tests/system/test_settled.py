@@ -8,6 +8,8 @@ from tests.cluster import Cluster
 from tests.system.batch import PATH, create, get, read, succeed, user
 from tests.system.homes import Homes
 
+pytestmark = pytest.mark.alone
+
 RECORDS = 900
 GOSSIP_S = 0.5
 """Seconds in which each node sends ten commit notices to each peer."""
