@@ -12,7 +12,7 @@ from ddb.wire.frames import MAX_FRAME_BYTES, frame
 from ddb.wire.messages import PROTOCOL, Hello, Ping
 from tests.cluster import Cluster, wait_for
 from tests.http.client import Client
-from tests.http.retries import Undecided
+from tests.http.retries import RETRIES, Undecided
 
 HELLO = frame(1, 0.0, Hello(PROTOCOL, b"", "a stranger", 0))
 USERS = 20
@@ -71,6 +71,7 @@ class Traffic:
         """Check that all requests so far, and `MORE` further ones, succeed."""
         enough = len(self.statuses) + MORE
         assert wait_for(lambda: len(self.statuses) >= enough, 20)
+        RETRIES.add(len(self.statuses), self.statuses.count(503))
         if 503 in self.statuses:
             raise Undecided("a request was not decided in time")
         assert set(self.statuses) == {200}
