@@ -14,12 +14,17 @@ from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.rocksdb import RocksStore
-from ddb.ring.ring import Ring
+from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire.ports import Transport
 
 CLOCK = SystemClock()
+RING = Ring(("db-0", "db-1", "db-2"))
+KEY = key_of("ada")
+CELL = RING.cell(KEY)
+"""The cell of `KEY`; a test runs some of its nodes."""
+NAME, OTHER_HOME = CELL.homes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +51,22 @@ class CellNode:
 
 @contextmanager
 def cell_node(
-    path: Path, name: str, ring: Ring, transport: Transport, *, node_id: int = 1
+    path: Path, name: str, transport: Transport, *, node_id: int = 1
 ) -> Iterator[CellNode]:
     """Run the deciding parts of the node `name`.
 
     Args:
         path: the directory of its store.
-        name: its name in `ring`.
-        ring: the cells.
+        name: its name in `RING`.
         transport: carries its requests to peers.
         node_id: its id in ballots and commit indexes.
     """
     store = RocksStore(path, Fsync.OS)
     ballots = Ballots(node_id, store, CLOCK)
-    replica, rounds = Acceptor(name, ring, store, ballots), OpenRounds(ballots)
+    replica, rounds = Acceptor(name, RING, store, ballots), OpenRounds(ballots)
     commit_index = CommitIndex(node_id, store)
     coordinator = Coordinator(
-        name, ring, replica, ballots, rounds, commit_index, transport, CLOCK, random.Random(1)
+        name, RING, replica, ballots, rounds, commit_index, transport, CLOCK, random.Random(1)
     )
     try:
         yield CellNode(
@@ -72,8 +76,8 @@ def cell_node(
             rounds,
             commit_index,
             coordinator,
-            FastWrite(name, ring, replica, ballots, rounds, transport, coordinator),
-            FastRead(name, ring, replica, commit_index, transport, coordinator),
+            FastWrite(name, RING, replica, ballots, rounds, transport, coordinator),
+            FastRead(name, RING, replica, commit_index, transport, coordinator),
         )
     finally:
         store.close()

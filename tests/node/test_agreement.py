@@ -11,7 +11,6 @@ from ddb.record.change import Change, Kind
 from ddb.record.codec import encode
 from ddb.record.state import Operation, State
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, key_of
 from ddb.wire.messages import (
     Accept,
     CoordinateChange,
@@ -22,13 +21,9 @@ from ddb.wire.messages import (
     Undecided,
 )
 from ddb.wire.ports import Condition
-from tests.fakes.cell import CLOCK, cell_node
+from tests.fakes.cell import CELL, CLOCK, KEY, NAME, OTHER_HOME, cell_node
 from tests.fakes.transport import Asked, FakeTransport, fails_after
 
-RING = Ring(("db-0", "db-1", "db-2"))
-KEY = key_of("ada")
-CELL = RING.cell(KEY)
-NAME, OTHER_HOME = CELL.homes
 OLD, MINE = (encode(State((Dot(counter << 40, 9),), True, b"{}")) for counter in (1, 2))
 LATER = Dot(3 << 40, 9)
 
@@ -61,7 +56,7 @@ def test_commit_notice_during_a_read_does_not_count(tmp_path: Path, before: bool
         return await home.coordinator._quorum_read.find(KEY, now + 5, now)
 
     transport = FakeTransport(overtaken_standby, {OTHER_HOME: Condition.DOWN})
-    with cell_node(tmp_path, NAME, RING, transport) as home:
+    with cell_node(tmp_path, NAME, transport) as home:
         found = asyncio.run(scenario())
     assert (found is None, repairs) == ((False, 0) if before else (True, 1))
 
@@ -82,7 +77,7 @@ def test_peer_that_was_silent_on_the_fast_path_is_not_asked_again(tmp_path: Path
         assert isinstance(handling, asyncio.Future)
         return await handling
 
-    with cell_node(tmp_path, NAME, RING, silent) as home:
+    with cell_node(tmp_path, NAME, silent) as home:
         reply = asyncio.run(scenario())
     assert reply == Undecided(True, "neither peer replied")
     assert len(silent.asked) == 2
@@ -101,7 +96,7 @@ def test_queued_changes_do_not_ask_peers_that_were_silent_meanwhile(tmp_path: Pa
     async def scenario() -> list[bool]:
         return await asyncio.gather(*map(change, range(5)))
 
-    with cell_node(tmp_path, NAME, RING, silent) as home:
+    with cell_node(tmp_path, NAME, silent) as home:
         doubts = asyncio.run(scenario())
     assert doubts == [True, False, False, False, False]
     assert len(silent.asked) == 2

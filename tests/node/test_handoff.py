@@ -13,15 +13,14 @@ from ddb.node.replica.acceptor import Acceptor
 from ddb.record.codec import encode, peek
 from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, key_of, partition_in
+from ddb.ring.ring import key_of, partition_in
 from ddb.wire.messages import HandoffBatch, HandoffResult, Reply
 from ddb.wire.ports import Condition, Silent
-from tests.fakes.cell import CLOCK, cell_node
+from tests.fakes.cell import CLOCK, RING, cell_node
 from tests.fakes.transport import Asked, FakeTransport
 from tests.loop import run, turns
 
 NAME = "db-0"
-RING = Ring((NAME, "db-1", "db-2"))
 HOMES = ("db-1", "db-2")
 BATCH = 4
 PARTITION = next(n for n, cell in enumerate(RING.cells) if cell.homes == HOMES)
@@ -83,7 +82,7 @@ class Homes(FakeTransport):
 async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
     """Yield a standby with a hint of each key, without clients."""
     homes = Homes()
-    with cell_node(path, NAME, RING, homes) as node:
+    with cell_node(path, NAME, homes) as node:
         for number, key in enumerate(KEYS):
             state = State((Dot((1 << 40) + number, 9),), True, b"{}")
             node.replica.offer(key, encode(state))

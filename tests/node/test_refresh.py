@@ -16,14 +16,10 @@ from ddb.record.change import Change, Kind, Outcome
 from ddb.record.codec import encode
 from ddb.record.state import Operation, State
 from ddb.record.version import Dot
-from ddb.ring.ring import Ring, key_of
-from tests.fakes.cell import CLOCK, CellNode, cell_node
+from ddb.ring.ring import key_of
+from tests.fakes.cell import CELL, CLOCK, KEY, RING, CellNode, cell_node
 from tests.fakes.transport import FakeTransport, from_replicas
 
-NAMES = ("db-0", "db-1", "db-2")
-KEY = key_of("ada")
-RING = Ring(NAMES)
-CELL = RING.cell(KEY)
 FAR = 1 << 60
 """A counter ahead of every clock."""
 
@@ -57,8 +53,8 @@ def cell_at(path: Path) -> Iterator[Cell]:
     transport = FakeTransport(from_replicas(replicas))
     with ExitStack() as stack:
         nodes = {
-            name: stack.enter_context(cell_node(path / name, name, RING, transport, node_id=number))
-            for number, name in enumerate(NAMES, 1)
+            name: stack.enter_context(cell_node(path / name, name, transport, node_id=number))
+            for number, name in enumerate(RING.names, 1)
         }
         replicas |= {name: node.replica for name, node in nodes.items()}
         yield Cell(nodes, transport)

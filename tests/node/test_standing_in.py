@@ -14,7 +14,6 @@ from ddb.record.change import Kind, Outcome
 from ddb.record.codec import decode, encode
 from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, key_of
 from ddb.wire.messages import (
     Accept,
     ChangeResult,
@@ -26,13 +25,9 @@ from ddb.wire.messages import (
     Reply,
 )
 from ddb.wire.ports import Condition
-from tests.fakes.cell import CLOCK, CellNode, cell_node
+from tests.fakes.cell import CELL, CLOCK, KEY, NAME, OTHER_HOME, CellNode, cell_node
 from tests.fakes.transport import FakeTransport, from_replicas
 
-RING = Ring(("db-0", "db-1", "db-2"))
-KEY = key_of("ada")
-CELL = RING.cell(KEY)
-NAME, OTHER_HOME = CELL.homes
 COORDINATOR = 9
 """The id of the node that coordinated the stored states."""
 FAR = CLOCK.now() + 600
@@ -68,8 +63,8 @@ def home_with_standby(path: Path) -> Iterator[Home]:
     replicas: dict[str, Acceptor] = {}
     transport = FakeTransport(from_replicas(replicas), {OTHER_HOME: Condition.DOWN})
     with (
-        cell_node(path / NAME, NAME, RING, transport) as home,
-        cell_node(path / "standby", CELL.standby, RING, transport, node_id=2) as standby,
+        cell_node(path / NAME, NAME, transport) as home,
+        cell_node(path / "standby", CELL.standby, transport, node_id=2) as standby,
     ):
         replicas[CELL.standby] = standby.replica
         yield Home(home, standby.replica, transport)

@@ -1,7 +1,6 @@
 """A caller of one node: the wire protocol over a blocking socket."""
 
 import socket
-from types import TracebackType
 from typing import Self
 
 from ddb.ring.ring import Ring
@@ -52,12 +51,7 @@ class Peer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
