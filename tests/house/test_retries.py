@@ -28,7 +28,7 @@ def test_a_share_of_the_requests_may_be_repeated(requests: int) -> None:
     assert Retries(requests, most + 1).too_many()
 
 
-@pytest.mark.parametrize(("last", "code"), [(7, 0), (8, 1)])
+@pytest.mark.parametrize(("last", "code"), [(9, 0), (10, 1)])
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_run_with_too_many_retries_fails(
     tmp_path: Path, last: int, code: int, workers: str
