@@ -73,11 +73,13 @@ async def paged(nodes: Nodes, limit: int) -> list[tuple[list[bytes], int, int]]:
     async def unneeded(id: str, _deadline: float) -> bytes | None:
         raise AssertionError(id)
 
-    range_read = RangeRead(RING, ScatterGather(FakeTransport(nodes.reply), CLOCK), unneeded)
+    range_read = RangeRead(RING, unneeded)
+    transport = FakeTransport(nodes.reply)
     pages, after = [], b""
     while True:
         before = nodes.asked, nodes.sent
-        page = [row.key for row in await range_read.live_records(after, limit, CLOCK.now() + 5)]
+        scatter = ScatterGather(transport, CLOCK, CLOCK.now() + 5)
+        page = [row.key for row in await range_read.live_records(after, limit, scatter)]
         pages.append((page, nodes.asked - before[0], nodes.sent - before[1]))
         if len(page) < limit:
             return pages

@@ -28,10 +28,15 @@ def nodes_after(conditions: dict[str, Condition], delays: dict[str, float]) -> F
     return FakeTransport(reply, conditions)
 
 
+def operation(nodes: FakeTransport) -> ScatterGather:
+    """Return the requests of one operation, whose deadline is a second away."""
+    return ScatterGather(nodes, CLOCK, CLOCK.now() + 1)
+
+
 async def gathered(nodes: FakeTransport) -> tuple[set[str], float]:
     """Return the nodes that replied, and the seconds until the end."""
     began = CLOCK.now()
-    answers = await ScatterGather(nodes, CLOCK).ask(GetDigests(), CELLS, began + 1)
+    answers = await operation(nodes).ask(GetDigests(), CELLS)
     return set(answers), CLOCK.now() - began
 
 
@@ -54,7 +59,7 @@ def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
     )
     answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1"}
-    assert ScatterGather(nodes, CLOCK).unexpected(CELLS) == ("db-2",)
+    assert operation(nodes).unexpected(CELLS) == ("db-2",)
 
 
 def test_slow_nodes_are_asked_when_too_few_are_up() -> None:
@@ -65,7 +70,7 @@ def test_slow_nodes_are_asked_when_too_few_are_up() -> None:
     )
     answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1", "db-2"}
-    assert ScatterGather(nodes, CLOCK).unexpected(CELLS) == ()
+    assert operation(nodes).unexpected(CELLS) == ()
 
 
 def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:
@@ -92,3 +97,39 @@ def test_node_that_is_up_is_waited_for() -> None:
     )
     answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1", "db-2"}
+
+
+def test_operation_waits_for_a_late_node_once() -> None:
+    """A node that kept an operation waiting does not delay its next requests."""
+    nodes = nodes_after(
+        dict.fromkeys(NAMES, Condition.UP),
+        {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S * 0.8},
+    )
+
+    async def scenario() -> tuple[list[set[str]], float]:
+        requests = operation(nodes)
+        answered = [set(await requests.ask(GetDigests(), CELLS))]
+        began = CLOCK.now()
+        answered += [set(await requests.ask(GetDigests(), CELLS)) for _ in range(3)]
+        assert requests.unexpected(CELLS) == ("db-2",)
+        return answered, CLOCK.now() - began
+
+    answered, took = asyncio.run(scenario())
+    assert answered == [{"db-0", "db-1", "db-2"}] + [{"db-0", "db-1"}] * 3
+    assert took < SCAN_TIMEOUT_S * 0.8
+
+
+def test_late_node_is_waited_for_when_the_others_are_too_few() -> None:
+    """The gateway waits for a late node again after another node has become unreachable."""
+    nodes = nodes_after(
+        dict.fromkeys(NAMES, Condition.UP),
+        {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S * 0.8},
+    )
+
+    async def scenario() -> set[str]:
+        requests = operation(nodes)
+        await requests.ask(GetDigests(), CELLS)
+        nodes.conditions["db-1"] = Condition.DOWN
+        return set(await requests.ask(GetDigests(), CELLS))
+
+    assert asyncio.run(scenario()) == {"db-0", "db-2"}

@@ -12,10 +12,11 @@ from ddb.node.membership.identity import Identity, Stage, keep, mint, recall
 from ddb.node.membership.outdated import discard
 from ddb.node.repair import refill_source
 from ddb.node.repair.refill_source import read_share
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import DAMAGE
 from ddb.node.storage.rocksdb import RocksStore
-from ddb.node.storage.store import Family
+from ddb.node.storage.store import Family, Unreadable
 from ddb.record.codec import encode
 from ddb.record.state import State
 from ddb.record.version import Dot
@@ -109,5 +110,26 @@ def test_share_continues_after_a_malformed_row(
                 copied += [key for key, *_ in page.rows]
                 after = page.after
             assert copied == [key for key in keys if key != keys[2]]
+
+    run(scenario())
+
+
+def test_malformed_rows_stop_neither_a_start_nor_a_refill(tmp_path: Path) -> None:
+    """A malformed hint is damage at the start, and a malformed row on a new disk is unreadable."""
+    keys = [key_of(f"user-{number}") for number in range(300)]
+    hint = next(key for key in keys if RING.cell(key).standby == "db-0")
+    home = next(key for key in keys if "db-0" in RING.cell(key).homes)
+
+    async def scenario() -> None:
+        store = RocksStore(tmp_path, Fsync.OS)
+        await store.commit(
+            [(Family.HINTS, hint, MALFORMED[:1]), (Family.RECORDS, home, MALFORMED[:1])]
+        )
+        replica = Acceptor("db-0", RING, store, Ballots(1, store, SystemClock()))
+        assert replica.damage.covers(Family.HINTS, hint)
+        with pytest.raises(Unreadable):
+            replica.restore(home, LIVE)
+        assert replica.damage.covers(Family.RECORDS, home)
+        store.close()
 
     run(scenario())

@@ -11,28 +11,25 @@ from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients
 from tests.sim.disk import SimStore
 from tests.sim.history import Record
+from tests.sim.machines import Machine
 from tests.sim.world import World
 
 
 def at_rest(world: World) -> str | None:
     """Return the first difference from the state at rest, or None.
 
-    At rest there are no hints and no damage. Both homes of each record are byte-equal, and no other
-    node has a copy. Each partition's tally equals the sum over its records.
+    At rest there are no hints, no damage and no open rounds. Both homes of each record are
+    byte-equal, and no other node has a copy. Each partition's tally equals the sum over its
+    records.
     """
     copies_of: dict[bytes, dict[str, bytes]] = defaultdict(dict)
-    for name, machine in world.machines.items():
-        if machine.store is None or machine.node is None or not machine.up:
-            return f"{name} is down"
-        if damage := world.damaged(machine):
-            return f"{name} has not rebuilt {damage}: {machine.node.replica!r}"
-        if machine.node.replica.hints.total or machine.store.rows(Family.HINTS):
-            return f"{name} stores hints: {machine.node.replica.hints!r}"
-        for key, raw in machine.store.rows(Family.RECORDS):
-            copies_of[key][name] = raw
-        wrong = _tallied(machine.store, name)
+    for machine in world.machines.values():
+        wrong = _at_rest(world, machine)
         if wrong:
             return wrong
+        assert machine.store is not None
+        for key, raw in machine.store.rows(Family.RECORDS):
+            copies_of[key][machine.name] = raw
     for key, copies in copies_of.items():
         homes = world.ring.cell(key).homes
         if set(copies) != set(homes):
@@ -40,6 +37,19 @@ def at_rest(world: World) -> str | None:
         if copies[homes[0]] != copies[homes[1]]:
             return f"{key!r} differs between {homes}"
     return None
+
+
+def _at_rest(world: World, machine: Machine) -> str | None:
+    name, store, node = machine.name, machine.store, machine.node
+    if store is None or node is None or not machine.up:
+        return f"{name} is down"
+    if damage := world.damaged(machine):
+        return f"{name} has not rebuilt {damage}: {node.replica!r}"
+    if node.replica.hints.total or store.rows(Family.HINTS):
+        return f"{name} stores hints: {node.replica.hints!r}"
+    if node.fast_write._rounds._open:
+        return f"{name} has rounds without an end: {node.fast_write._rounds!r}"
+    return _tallied(store, name)
 
 
 def _tallied(store: SimStore, name: str) -> str | None:

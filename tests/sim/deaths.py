@@ -7,6 +7,7 @@ import msgspec
 from ddb.node.membership.boots import BOOT, PEERS, BootRecord
 from ddb.node.membership.identity import IDENTITY_KEY, Identity
 from ddb.node.replica.ballots import CEILING_KEY
+from ddb.node.replica.damage import COPIES
 from ddb.node.storage.store import Family
 from tests.sim.machines import Machine
 from tests.sim.plan import Fault, FaultKind
@@ -149,6 +150,10 @@ class Deaths:
         others = [other for other in world.machines.values() if other is not machine]
         image = machine.image
         if image is None or not all(map(world.whole, (*others, machine))):
+            return
+        present = machine.disk.image()
+        if any(map(world.damaged, others)) and any(image[each] != present[each] for each in COPIES):
+            # With the damage it would be two lost copies of a record.
             return
         identity = msgspec.json.decode(image[Family.META][IDENTITY_KEY], type=Identity)
         number = int.from_bytes(image[Family.META][BOOT], "big") + 1

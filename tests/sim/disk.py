@@ -89,6 +89,8 @@ class SimDisk:
         """Make the oldest `batches` durable."""
         for batch in self.unsynced[:batches]:
             for family, key, value in batch:
+                if self.rots.malformed:
+                    self.rots.malformed.discard((family, key))
                 if key == CLEARED:
                     self.rots.cleared(family, value or b"")
                 elif value is None:
@@ -119,8 +121,18 @@ class SimDisk:
         """Return a copy of the durable content."""
         return {family: dict(pairs) for family, pairs in self._durable.items()}
 
+    def spoil(self, family: Family, key: bytes, raw: bytes) -> None:
+        """Replace the bytes of a durable row by `raw`, which is no state."""
+        self.rots.malformed.add((family, key))
+        self._durable[family][key] = raw
+
+    def writes(self, family: Family, key: bytes) -> bool:
+        """Whether a batch that is not durable writes the row."""
+        return any(put[:2] == (family, key) for batch in self.unsynced for put in batch)
+
     def put_back(self, image: Content) -> None:
         """Replace the content of the disk by an image."""
+        self.rots.malformed.clear()
         self.unsynced.clear()
         self.cached = 0
         self._durable = {family: dict(pairs) for family, pairs in image.items()}
@@ -226,6 +238,10 @@ class SimStore:
     def rows(self, family: Family) -> list[tuple[bytes, bytes]]:
         """Return all rows, unreadable ones too, for an observer."""
         return [(key, self._view[family][key]) for key in self._order[family]]
+
+    def spoil(self, family: Family, key: bytes, raw: bytes) -> None:
+        """Let this process read `raw` in place of a row."""
+        self._view[family][key] = raw
 
     def extent(self, family: Family, key: bytes) -> tuple[bytes, bytes]:
         """As `Store.extent`."""

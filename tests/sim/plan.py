@@ -108,6 +108,13 @@ class FaultKind(Enum):
     DISK_FULL = "disk full"
     BAD_BLOCK = "bad block"
     """A node can no longer read some adjacent rows; compaction meets them after `lasts`."""
+    BAD_ROW = "bad row"
+    """A row of a node is cut short, so that it is readable and no state."""
+    BAD_BODY = "bad body"
+    """The body of a record on one node is cut short, so that it is no JSON.
+
+    No check of ddb finds it before an update needs the body, so a plan sends updates only.
+    """
     CLOCK = "clock"
     """A node's wall clock jumps."""
     GATEWAY = "gateway"

@@ -1,4 +1,4 @@
-"""Unreadable blocks of a simulated disk."""
+"""Unreadable blocks and malformed rows of a simulated disk."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -27,11 +27,18 @@ class Rot:
 
 
 class Rots:
-    """All unreadable blocks of one disk."""
+    """All unreadable blocks and malformed rows of one disk."""
 
     def __init__(self) -> None:
         self.there: dict[int, Rot] = {}
+        self.malformed: set[tuple[Family, bytes]] = set()
+        """Rows whose durable bytes are readable and no state."""
         self._made = 0
+
+    @property
+    def none(self) -> bool:
+        """Whether the disk has neither unreadable blocks nor malformed rows."""
+        return not self.there and not self.malformed
 
     def begin(self, family: Family, keys: list[bytes]) -> Rot:
         """Make the blocks of some rows unreadable."""

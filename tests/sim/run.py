@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ddb.node.process  # noqa: F401  (so that knobs reach every module)
+from ddb.ring.ring import key_of
 from tests.sim import checks, convergence, knobs
-from tests.sim.clients import Clients
+from tests.sim.clients import Clients, record_id
 from tests.sim.fences import fenced
+from tests.sim.history import Ended
 from tests.sim.knobs import turned
 from tests.sim.loop import Livelock, SimLoop
 from tests.sim.nemesis import Nemesis
+from tests.sim.observed import ended
 from tests.sim.plan import Action, Op, Plan
 from tests.sim.world import World
 
@@ -41,6 +44,8 @@ Too low and half of the time goes into attempts that expire. Plans `by_role` alw
 """
 _SEEDS_PER_COLLECTION = 50
 """Seeds between two full garbage collections; too high fills the memory, too low costs CPU."""
+_BLOCKED_S = 2.0
+"""Virtual seconds after which a cluster that waits for an operator counts as doing so for good."""
 _LAST_DELAY_S = 0.3
 """Virtual seconds until messages have arrived that faults delayed."""
 
@@ -170,7 +175,16 @@ async def _liveness(world: World, clients: Clients) -> None:
     world.network.weather = world.mild
     knobs.ship(world.plan.knobs)
     world.note("faults are over")
-    if not await world.until(world.sees_all, RECOVERY_TIMEOUT_S):
+    recovered = await world.until(lambda: world.sees_all() or world.blocked(), RECOVERY_TIMEOUT_S)
+    if world.blocked():
+        # Nodes other than the two may still be joining.
+        await asyncio.sleep(_BLOCKED_S)
+        if world.blocked():
+            world.fired["waits for an operator"] += 1
+            await _check_blocked(world, clients)
+            return
+        recovered = await world.until(world.sees_all, RECOVERY_TIMEOUT_S)
+    if not recovered:
         states = [machine.node for machine in world.machines.values()]
         world.violate("liveness", f"not all ready within {RECOVERY_TIMEOUT_S} s: {states}")
         return
@@ -191,6 +205,19 @@ async def _liveness(world: World, clients: Clients) -> None:
         )
         return
     await convergence.whole_reads(world, clients)
+
+
+async def _check_blocked(world: World, clients: Clients) -> None:
+    """Check that only records in the damaged ranges wait for the operator."""
+    for record in range(world.plan.records):
+        key = key_of(record_id(record))
+        damaged = any(
+            each.covers(key) for machine in world.machines.values() for each in machine.damage
+        )
+        for gateway in range(world.plan.gateways):
+            call = await clients.act(99, Op(99, 0.0, gateway, Action.GET, record))
+            if not damaged and not ended(call, Ended.OK, Ended.ABSENT):
+                world.violate("blocked", f"{call!r}, although its copies are readable")
 
 
 def _drained(world: World) -> bool:

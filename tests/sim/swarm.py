@@ -13,6 +13,7 @@ from tests.sim.plan import Plan
 from tests.sim.plans import (
     apart,
     crowd,
+    double_faults,
     hearsay,
     homecoming,
     images,
@@ -57,6 +58,8 @@ class Family(Enum):
     """A node sends commit notices about rounds whose end it has not seen, then leaves."""
     ROTTEN_BLOCK = "rotten block"
     """Nodes can no longer read some of their rows."""
+    DOUBLE_FAULT = "double fault"
+    """A node cannot read some copies while a node lacks its share."""
     PLEDGES = "pledges"
     """Promises outlive their rounds while standbys hand off hints."""
     REUSE = "reuse"
@@ -67,9 +70,9 @@ class Family(Enum):
 
 _Draw = Callable[[int, random.Random], Plan]
 _SHARES: dict[Family, tuple[float, _Draw]] = {
-    Family.MEDLEY: (0.16, medley.medley),
+    Family.MEDLEY: (0.14, medley.medley),
     Family.HOMECOMING: (0.05, homecoming.homecoming),
-    Family.DUEL: (0.15, medley.duel),
+    Family.DUEL: (0.12, medley.duel),
     Family.LONE: (0.1, outages.lone),
     Family.SLOW_DISKS: (0.06, slow_disks.slow_disks),
     Family.BRIDGE: (0.08, apart.bridge),
@@ -84,6 +87,7 @@ _SHARES: dict[Family, tuple[float, _Draw]] = {
     Family.REUSE: (0.03, reuse.reuse),
     Family.CROWD: (0.04, crowd.crowd),
     Family.ROTTEN_BLOCK: (0.06, rotten.rotten),
+    Family.DOUBLE_FAULT: (0.05, double_faults.double_faults),
 }
 
 

@@ -198,20 +198,46 @@ class World:
 
     def whole(self, machine: Machine) -> bool:
         """Return whether a disk belongs to the cluster and stores its share of the records."""
+        identity = self._identity(machine)
+        return (
+            identity is not None
+            and identity.stage is Stage.READY
+            and identity.node_id != machine.restored
+        )
+
+    def blank(self, machine: Machine) -> bool:
+        """Return whether a disk is new, so that its node refills."""
+        identity = self._identity(machine)
+        return identity is not None and identity.stage is Stage.BLANK and not identity.discards
+
+    def _identity(self, machine: Machine) -> Identity | None:
         found = machine.disk.get(Family.META, IDENTITY_KEY)
-        if found is None:
-            return False
-        identity = msgspec.json.decode(found, type=Identity)
-        return identity.stage is Stage.READY and identity.node_id != machine.restored
+        return None if found is None else msgspec.json.decode(found, type=Identity)
 
     def damaged(self, machine: Machine) -> list[Range]:
         """Return the ranges that a node cannot read or has not rebuilt, up to the adjacent keys."""
-        healed = not machine.disk.rots.there and not (
+        healed = machine.disk.rots.none and not (
             machine.node is None or machine.node.replica.damage.ranges
         )
         if healed and machine.up and machine.store is not None:
             machine.damage.clear()
         return machine.damage
+
+    def blocked(self) -> bool:
+        """Whether an outdated disk and a damaged one wait for an operator.
+
+        The rows of the outdated disk may be the last good copies, so no node may discard them.
+        """
+        outdated = [
+            machine
+            for machine in self.machines.values()
+            if machine.node is not None and machine.node.bootstrap.identity.stage is Stage.OUTDATED
+        ]
+        return any(
+            self.damaged(other)
+            for other in (self.machines.values() if outdated else ())
+            if other not in outdated
+        )
 
     def ready(self, machine: Machine) -> bool:
         """Return whether a node runs and votes."""

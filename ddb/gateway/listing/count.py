@@ -6,9 +6,9 @@ keeper, the digest of that home is enough. Otherwise the gateway reads the parti
 """
 
 import asyncio
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from ddb.gateway.listing.digest_comparison import DigestComparison
 from ddb.gateway.listing.range_read import RangeRead
 from ddb.gateway.listing.scatter_gather import ScatterGather, cells_of
 from ddb.ring.ring import PARTITIONS, Ring
@@ -28,7 +28,6 @@ reply is the same. Too high: COUNT takes longer."""
 MAX_CONCURRENT_RANGE_READS = 64
 """Partitions that COUNT reads at once. Too low: a COUNT after a node's return takes longer. Too
 high: it delays other requests."""
-_ROW = struct.Struct(">QQ")
 
 HintClaims = dict[str, dict[int, tuple[str, ...]]]
 """By node and partition, the keepers of the node's hints; see `Digests.hints`."""
@@ -37,26 +36,26 @@ HintClaims = dict[str, dict[int, tuple[str, ...]]]
 class RecordCount:
     """Counts records through the nodes that are up."""
 
-    def __init__(self, ring: Ring, scatter: ScatterGather, range_read: RangeRead) -> None:
+    def __init__(self, ring: Ring, range_read: RangeRead) -> None:
         self._ring = ring
-        self._scatter = scatter
         self._range_read = range_read
         self._cells = cells_of(ring.cells)
+        self._comparison = DigestComparison(ring)
 
-    async def count(self, deadline: float) -> int:
+    async def count(self, scatter: ScatterGather) -> int:
         """Return the number of live records. Raises `Unavailable`."""
-        return sum(await self._counts(None, deadline))
+        return sum(await self._counts(None, scatter))
 
-    async def position(self, offset: int, deadline: float) -> tuple[int, int]:
+    async def position(self, offset: int, scatter: ScatterGather) -> tuple[int, int]:
         """Return the partition of the record at `offset`, and the record's offset within it.
 
         If there are fewer records, return `PARTITIONS` and 0.
 
         Raises: `Unavailable`.
         """
-        return _position(await self._counts(offset, deadline), offset)
+        return _position(await self._counts(offset, scatter), offset)
 
-    async def _counts(self, offset: int | None, deadline: float) -> list[int]:
+    async def _counts(self, offset: int | None, scatter: ScatterGather) -> list[int]:
         """Return the live records of each partition, exact before the record at `offset`.
 
         `offset`: None: all partitions are exact.
@@ -68,10 +67,12 @@ class RecordCount:
             if asked > 1:
                 # The first request got only the claims, which must be older than the digests.
                 await asyncio.sleep(DIGEST_POLL_PAUSE_S)
-            disputed, claims = await self._read_digests(counts, disputed, claims, deadline)
+            disputed, claims = await self._read_digests(counts, disputed, claims, scatter)
             needed = _needed(counts, disputed, offset)
-            if (
-                len(needed) <= MAX_RANGE_READS
+            if not needed or (
+                # A second request costs less than one read, and most writes end meanwhile.
+                asked
+                and len(needed) <= MAX_RANGE_READS
                 and sum(counts[n] for n in needed) <= CHEAP_RANGE_READ_ROWS
             ):
                 break
@@ -79,23 +80,23 @@ class RecordCount:
         while needed := _needed(counts, disputed, offset):
             for start in range(0, len(needed), MAX_CONCURRENT_RANGE_READS):
                 await self._read_partitions(
-                    counts, needed[start : start + MAX_CONCURRENT_RANGE_READS], deadline
+                    counts, needed[start : start + MAX_CONCURRENT_RANGE_READS], scatter
                 )
             disputed = disputed[len(needed) :]
         return counts
 
     async def _read_partitions(
-        self, counts: list[int], numbers: Sequence[int], deadline: float
+        self, counts: list[int], numbers: Sequence[int], scatter: ScatterGather
     ) -> None:
         """Read some partitions, and set their `counts`."""
         live = await asyncio.gather(
-            *(self._range_read.count_partition(number, deadline) for number in numbers)
+            *(self._range_read.count_partition(number, scatter) for number in numbers)
         )
         for number, count in zip(numbers, live, strict=True):
             counts[number] = count
 
     async def _read_digests(
-        self, counts: list[int], numbers: Sequence[int], claims: HintClaims, deadline: float
+        self, counts: list[int], numbers: Sequence[int], claims: HintClaims, scatter: ScatterGather
     ) -> tuple[Sequence[int], HintClaims]:
         """Ask for digests, and set `counts` of the partitions `numbers`.
 
@@ -103,54 +104,48 @@ class RecordCount:
 
         Returns the disputed partitions, whose `counts` are only estimates, and the new claims.
         """
-        replies = await self._scatter.ask(GetDigests(), self._cells, deadline)
+        replies = await scatter.ask(GetDigests(), self._cells)
         answers = {name: reply for name, reply in replies.items() if isinstance(reply, Digests)}
-        tables = {name: list(_ROW.iter_unpack(reply.records)) for name, reply in answers.items()}
+        compared = self._comparison.compare(answers)
         without_keeper: list[int] = []
         disputed: list[int] = []
         damaged = {name: frozenset(reply.damaged) for name, reply in answers.items()}
         for number in numbers:
-            first, second = (
-                tables[name][number] if name in tables and number not in damaged[name] else None
-                for name in self._ring.cells[number].homes
-            )
-            if first is not None and first == second:
-                counts[number] = first[0]
-                continue
-            keeper = self._keeper(number, damaged, claims)
-            if keeper is None or (first is not None and second is not None):
+            counts[number] = compared.of_home[number]
+        for number in filter(compared.differ.__contains__, numbers):
+            cell = self._ring.cells[number]
+            live = {
+                cell.home: compared.of_home[number],
+                cell.partner: compared.of_partner[number],
+            }
+            here = [home for home in live if home in damaged and number not in damaged[home]]
+            keeper = self._keeper(number, here, claims)
+            if keeper is None or len(here) == len(live):
                 disputed.append(number)
             if keeper is None:
                 without_keeper.append(number)
-                counts[number] = max(
-                    (digest[0] for digest in (first, second) if digest is not None), default=0
-                )
+                counts[number] = max((live[home] for home in here), default=0)
             else:
-                counts[number] = tables[keeper][number][0]
+                counts[number] = live[keeper]
         if len(disputed) > MAX_RANGE_READS:
             # A home has returned and lacks many records. A keeper stores all the standby's
             # hints, so its digest counts all records that keeper and standby store.
             disputed = without_keeper
         return disputed, {name: reply.hints for name, reply in answers.items()}
 
-    def _keeper(
-        self, number: int, damaged: Mapping[str, frozenset[int]], claims: HintClaims
-    ) -> str | None:
+    def _keeper(self, number: int, here: Sequence[str], claims: HintClaims) -> str | None:
         """Return a home that stores all hints of the standby, by the standby's claim.
 
         The claim must be older than the home's digest. Otherwise the standby could hand a hint
         off and drop it between the two, and the digest would lack that record.
 
-        `damaged`: by node that replied, the partitions whose digest does not count.
+        `here`: the homes whose digests count.
         """
         cell = self._ring.cells[number]
         if cell.standby not in claims:
             return None
         keepers = claims[cell.standby].get(number, cell.homes)
-        return next(
-            (home for home in keepers if home in damaged and number not in damaged[home]),
-            None,
-        )
+        return next((home for home in keepers if home in here), None)
 
     def __repr__(self) -> str:
         return f"<RecordCount over {len(self._ring.names)} nodes>"

@@ -27,26 +27,29 @@ class Listing:
         timeouts: Timeouts = DEFAULT,
     ) -> None:
         """`read` reads one record: it takes an id and a deadline, and returns the body or None."""
-        scatter = ScatterGather(transport, clock, timeouts)
-        self._range_read = RangeRead(ring, scatter, read)
-        self._count = RecordCount(ring, scatter, self._range_read)
+        self._transport = transport
+        self._clock = clock
+        self._timeouts = timeouts
+        self._range_read = RangeRead(ring, read)
+        self._count = RecordCount(ring, self._range_read)
 
     async def count(self, deadline: float) -> int:
         """Return the number of live records. Raises `Unavailable`."""
-        return await self._count.count(deadline)
+        return await self._count.count(self._scatter(deadline))
 
     async def page(self, after: Cursor | None, offset: int, limit: int, deadline: float) -> Page:
         """Skip `offset` records after `after` (None: the start), and return up to `limit`.
 
         Raises: `Unavailable`.
         """
+        scatter = self._scatter(deadline)
         at = start_of(after.partition) + after.id.encode() if after else b""
         if offset:
-            number, offset = await self._count.position(offset, deadline)
+            number, offset = await self._count.position(offset, scatter)
             if number == PARTITIONS:
                 return Page([], None)
             at = start_of(number)
-        found = await self._range_read.live_records(at, offset + limit + 1, deadline)
+        found = await self._range_read.live_records(at, offset + limit + 1, scatter)
         page = found[offset : offset + limit]
         more = len(found) > offset + limit
         last = page[-1].key if page and more else None
@@ -54,6 +57,9 @@ class Listing:
             [row.body for row in page if row.body is not None],
             None if last is None else Cursor(partition_in(last), id_of(last)),
         )
+
+    def _scatter(self, deadline: float) -> ScatterGather:
+        return ScatterGather(self._transport, self._clock, deadline, self._timeouts)
 
     def __repr__(self) -> str:
         return f"<Listing {self._range_read!r}>"

@@ -36,26 +36,24 @@ class RangeRead:
     def __init__(
         self,
         ring: Ring,
-        scatter: ScatterGather,
         read: Callable[[str, float], Awaitable[bytes | None]],
     ) -> None:
         """`read` reads one record: it takes an id and a deadline, and returns the body or None."""
         self._ring = ring
-        self._scatter = scatter
         self._read = read
         self._estimate = PageEstimate()
 
-    async def count_partition(self, number: int, deadline: float) -> int:
+    async def count_partition(self, number: int, scatter: ScatterGather) -> int:
         """Count the live records of a partition. Raises `Unavailable`."""
         live = 0
         end: bytes | None = start_of(number)
         while end is not None:
-            section = await self._section(end, number + 1, MAX_SCAN_ROWS, deadline)
+            section = await self._section(end, number + 1, MAX_SCAN_ROWS, scatter)
             live += sum(row.body is not None for row in section.rows)
             end = section.end
         return live
 
-    async def live_records(self, after: bytes, wanted: int, deadline: float) -> list[Row]:
+    async def live_records(self, after: bytes, wanted: int, scatter: ScatterGather) -> list[Row]:
         """Return the first live records after a key, in order.
 
         Args:
@@ -71,7 +69,7 @@ class RangeRead:
             first, missing = partition_in(at) if at else 0, wanted - len(found)
             stop = min(PARTITIONS, first + widening * self._estimate.partitions(missing))
             limit = min(MAX_SCAN_ROWS, widening * self._estimate.rows(missing))
-            section = await self._section(at, stop, limit, deadline)
+            section = await self._section(at, stop, limit, scatter)
             live = [row for row in section.rows if row.body is not None]
             at = section.end or (start_of(stop) if stop < PARTITIONS else None)
             reached = partition_in(at) if at else PARTITIONS
@@ -81,7 +79,9 @@ class RangeRead:
             widening *= 2
         return found
 
-    async def _section(self, after: bytes, stop: int, limit: int, deadline: float) -> Section:
+    async def _section(
+        self, after: bytes, stop: int, limit: int, scatter: ScatterGather
+    ) -> Section:
         """Read records after a key and before partition `stop`.
 
         `limit`: the most rows that each node sends per scan.
@@ -93,9 +93,9 @@ class RangeRead:
         scans = QuorumScan(cells, self._ring.cells)
 
         async def scan() -> None:
-            without = (*self._scatter.unexpected(cells), *scans.incomplete())
+            without = (*scatter.unexpected(cells), *scans.incomplete())
             request = Scan(after, until, limit, without)
-            replies = await self._scatter.ask(request, cells, deadline)
+            replies = await scatter.ask(request, cells)
             scans.add({name: page for name, page in replies.items() if isinstance(page, ScanPage)})
 
         while not scans.complete():
@@ -105,16 +105,18 @@ class RangeRead:
                 await scan()
         rows, unsettled = scans.records()
         if unsettled:
-            rows += await self._read_singly(unsettled, deadline)
+            rows += await self._read_singly(unsettled, scatter)
             rows.sort(key=lambda row: row.key)
         return Section(rows, scans.end)
 
-    async def _read_singly(self, keys: list[bytes], deadline: float) -> list[Row]:
+    async def _read_singly(self, keys: list[bytes], scatter: ScatterGather) -> list[Row]:
         rows: list[Row] = []
         for start in range(0, len(keys), MAX_CONCURRENT_READS):
-            self._scatter.check(deadline)
+            scatter.check()
             part = keys[start : start + MAX_CONCURRENT_READS]
-            bodies = await asyncio.gather(*(self._read(id_of(key), deadline) for key in part))
+            bodies = await asyncio.gather(
+                *(self._read(id_of(key), scatter.deadline) for key in part)
+            )
             rows += map(Row, part, bodies)
         return rows
 

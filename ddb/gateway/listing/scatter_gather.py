@@ -14,33 +14,41 @@ Cells = frozenset[tuple[str, str, str]]
 
 
 class ScatterGather:
-    """Sends a request to the nodes of some cells, and gathers their replies."""
+    """The requests of one LIST or COUNT to the nodes of some cells.
 
-    def __init__(self, transport: Transport, clock: Clock, timeouts: Timeouts = DEFAULT) -> None:
+    A node is *late* once the others were enough and it kept the operation waiting. The operation
+    does not wait for it a second time. So a slow node costs one wait, not one per request.
+    """
+
+    def __init__(
+        self, transport: Transport, clock: Clock, deadline: float, timeouts: Timeouts = DEFAULT
+    ) -> None:
         self._transport = transport
         self._clock = clock
         self._timeouts = timeouts
+        self._late: set[str] = set()
+        self.deadline = deadline
 
-    async def ask(
-        self, request: Scan | GetDigests, cells: Cells, deadline: float
-    ) -> dict[str, Reply]:
+    async def ask(self, request: Scan | GetDigests, cells: Cells) -> dict[str, Reply]:
         """Return replies by node, at least two for each cell.
 
-        The call waits for a suspect node only while the other nodes are too few.
+        The call waits for a suspect or late node only while the other nodes are too few.
 
         Raises: `Unavailable`.
         """
         replies: dict[str, Reply] = {}
         while True:
-            self.check(deadline)
+            self.check()
             names = [name for name in self._worth_asking(cells) if name not in replies]
             asked = {
                 name: self._transport.ask(
-                    name, request, deadline=deadline, timeout_s=self._timeouts.scan_s
+                    name, request, deadline=self.deadline, timeout_s=self._timeouts.scan_s
                 )
                 for name in names
             }
             pending = set(asked.values())
+            enough_at: float | None = None
+            late: set[str] = set()
             try:
                 while pending:
                     # Wakes up each `hedge_s`, too: a node may have become slow or suspect.
@@ -48,24 +56,31 @@ class ScatterGather:
                         pending, timeout=self._timeouts.hedge_s, return_when=asyncio.FIRST_COMPLETED
                     )
                     replies |= _arrived(asked)
-                    if suffice(replies, cells) and not self._expects_more(asked, cells):
+                    if not suffice(replies, cells):
+                        continue
+                    now = self._clock.now()
+                    enough_at = now if enough_at is None else enough_at
+                    if now >= enough_at + self._timeouts.hedge_s:
+                        late.update(name for name in asked if name not in replies)
+                    if not self._expects_more(asked, cells):
                         break
             finally:
+                self._late |= late
                 for future in asked.values():
                     future.cancel()
             if suffice(replies, cells):
                 return replies
             await asyncio.sleep(self._timeouts.hedge_s)
 
-    def check(self, deadline: float) -> None:
+    def check(self) -> None:
         """Check the time. Raises `Unavailable` after the deadline."""
-        if self._clock.now() >= deadline:
+        if self._clock.now() >= self.deadline:
             raise Unavailable(Applied.NO, "a cell had fewer than two nodes that answered in time")
 
     def unexpected(self, cells: Cells) -> tuple[str, ...]:
         """Return the nodes that the gateway does not expect to reply."""
-        condition, worst = self._transport.condition, self._worst_expected(cells)
-        return tuple(name for name in _nodes(cells) if condition(name) > worst)
+        expected = self._expected(cells)
+        return tuple(name for name in _nodes(cells) if name not in expected)
 
     def _worth_asking(self, cells: Cells) -> list[str]:
         """Return the nodes to ask: those that are up; if too few, slow ones; else suspects too.
@@ -79,16 +94,21 @@ class ScatterGather:
                 return names
         return [name for name, condition in conditions.items() if condition is not Condition.DOWN]
 
-    def _worst_expected(self, cells: Cells) -> Condition:
-        """Return the worst condition to wait for: SLOW only if too few nodes are UP."""
+    def _expected(self, cells: Cells) -> list[str]:
+        """Return the nodes to wait for: those up and not late; if too few, late and slow ones."""
         condition = self._transport.condition
         up = [name for name in _nodes(cells) if condition(name) is Condition.UP]
-        return Condition.UP if suffice(up, cells) else Condition.SLOW
+        in_time = [name for name in up if name not in self._late]
+        if suffice(in_time, cells):
+            return in_time
+        if suffice(up, cells):
+            return up
+        return [name for name in _nodes(cells) if condition(name) <= Condition.SLOW]
 
     def _expects_more(self, asked: dict[str, asyncio.Future[Reply]], cells: Cells) -> bool:
         """Return whether a node that the gateway waits for has not replied."""
-        condition, worst = self._transport.condition, self._worst_expected(cells)
-        return any(not future.done() and condition(to) <= worst for to, future in asked.items())
+        expected = self._expected(cells)
+        return any(name in expected and not future.done() for name, future in asked.items())
 
     def __repr__(self) -> str:
         return f"<ScatterGather by {self._transport!r}>"

@@ -21,6 +21,7 @@ from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.partition_digests import partition_rows
 from ddb.node.storage.store import Family, Unreadable
 from ddb.record.codec import peek
+from ddb.record.state import DamagedState
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import Ring, partition_in
 from ddb.wire.messages import HandoffBatch, HandoffResult
@@ -84,8 +85,8 @@ class Handoff:
         while True:
             try:
                 dropped = await self.sweep()
-            except Unreadable:
-                # The damage is recorded now, so the next pass skips it.
+            except (Unreadable, DamagedState):
+                # The damage is recorded now, or the next pass records it; then passes skip it.
                 dropped = 0
             if not dropped:
                 await asyncio.sleep(self._pacing.sweep_interval(self._replica.hints.any_alone))
@@ -182,7 +183,8 @@ class Handoff:
                 yield key, raw
 
     def _hints_of(self, number: int) -> Iterator[Hint]:
-        return partition_rows(self._replica.damage, Family.HINTS, number)
+        damage = self._replica.damage
+        return damage.states(Family.HINTS, partition_rows(damage, Family.HINTS, number))
 
     async def _send(
         self, homes: tuple[str, ...], batch: list[Hint], *, is_retry: bool = False

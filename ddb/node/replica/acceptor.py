@@ -75,7 +75,8 @@ class Acceptor:
         )
         self.damage = DamageBook(store, self._families)
         self.digests = PartitionDigests(store, self.damage)
-        for key, raw in walk(self.damage, Family.HINTS):
+        hints = walk(self.damage, Family.HINTS)
+        for key, raw in self.damage.states(Family.HINTS, hints):
             self.index_hint(key, raw, True)
 
     # Copies.
@@ -246,8 +247,14 @@ class Acceptor:
         return Verdict.STORED
 
     def restore(self, key: bytes, raw: bytes) -> None:
-        """Store a newer state on a new disk, before this node votes."""
-        stored = self.raw(key)
+        """Store a newer state on a new disk, before this node votes.
+
+        Raises:
+            Unreadable: the disk already has a damaged copy.
+        """
+        stored = self.readable(key)
+        if stored is None:
+            raise Unreadable(self.family(key), key, "the new disk has a damaged copy")
         ballot = peek(raw)
         if ballot > peek(stored):
             self._put(key, raw, ballot, stored)

@@ -8,12 +8,14 @@ must not mistake an emptied range for records that never existed.
 
 import logging
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ddb.node.storage.store import Family, Store, Unreadable
+from ddb.record.codec import peek
+from ddb.record.state import DamagedState
 from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, partition_in
 
 log = logging.getLogger(__name__)
@@ -159,6 +161,18 @@ class DamageBook:
                 return rows, gaps
             gaps.append(gap)
             start = gap.stop
+
+    def states(
+        self, family: Family, rows: Iterable[tuple[bytes, bytes]]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose bytes are a state, and note the others as damage."""
+        for key, raw in rows:
+            try:
+                peek(raw)
+            except DamagedState:
+                self.note_undecodable(family, key)
+            else:
+                yield key, raw
 
     def without(self, family: Family, *healed: Range) -> bytes:
         """Return the durable form of this book without the ranges `healed`."""

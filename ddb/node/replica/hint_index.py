@@ -10,6 +10,7 @@ has missed more than those. It becomes a keeper by one pass over all hints of th
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 from ddb.record.version import Dot
 
@@ -120,7 +121,7 @@ class HintIndex:
         return {
             partition: ()
             if partition in self._alone
-            else tuple(sorted(self._keepers.get(partition, ())))
+            else _by_name(self._keepers.get(partition, frozenset()))
             for partition in self.counts
         }
 
@@ -133,3 +134,8 @@ class HintIndex:
     def __repr__(self) -> str:
         alone = sum(map(len, self._alone.values()))
         return f"<HintIndex {self.total} hints in {len(self.counts)} partitions, {alone} alone>"
+
+
+@cache
+def _by_name(homes: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(homes))

@@ -25,8 +25,8 @@ class PartitionDigests:
 
     def __init__(self, store: Store, damage: DamageBook) -> None:
         """Read the stored digests; compute unreadable ones from the records."""
-        self._live = [0] * PARTITIONS
-        self._digest = [0] * PARTITIONS
+        # Packed as GetDigests sends them: a COUNT then copies them and packs nothing.
+        self._rows = bytearray(PARTITIONS * ROW.size)
         for number in range(PARTITIONS):
             key = number.to_bytes(2, "big")
             try:
@@ -35,14 +35,14 @@ class PartitionDigests:
                 damage.note_unreadable(unreadable)
                 row = None
             if row:
-                self._live[number], self._digest[number] = ROW.unpack(row)
+                self.apply((Family.DIGESTS, key, row))
             if damage.covers(Family.DIGESTS, key):
                 self.apply(computed(number, partition_rows(damage, Family.RECORDS, number)))
 
     @property
     def live(self) -> int:
         """Live home copies."""
-        return sum(self._live)
+        return sum(live for live, _ in ROW.iter_unpack(self._rows))
 
     def change(self, key: bytes, before: bytes, after: bytes) -> Put:
         """Return the put that belongs in the same batch as a copy's change.
@@ -54,8 +54,9 @@ class PartitionDigests:
             after: the state that replaces it.
         """
         number = key[0] << 8 | key[1]
-        live, digest = self._live[number], self._digest[number] ^ _digest(key, after)
+        live, digest = ROW.unpack_from(self._rows, number * ROW.size)
         live += after[0] & LIVE
+        digest ^= _digest(key, after)
         if before:
             live -= before[0] & LIVE
             digest ^= _digest(key, before)
@@ -66,16 +67,16 @@ class PartitionDigests:
         _, key, row = put
         if row is not None:
             number = key[0] << 8 | key[1]
-            self._live[number], self._digest[number] = ROW.unpack(row)
+            ROW.pack_into(self._rows, number * ROW.size, *ROW.unpack(row))
 
     def current(self, number: int) -> Put:
         """Return the put that writes a partition's present digest."""
-        row = ROW.pack(self._live[number], self._digest[number])
-        return (Family.DIGESTS, number.to_bytes(2, "big"), row)
+        row = self._rows[number * ROW.size : (number + 1) * ROW.size]
+        return (Family.DIGESTS, number.to_bytes(2, "big"), bytes(row))
 
     def packed(self) -> bytes:
         """Return the rows of all partitions, in order."""
-        return b"".join(map(ROW.pack, self._live, self._digest))
+        return bytes(self._rows)
 
     def __repr__(self) -> str:
         return f"<PartitionDigests {self.live} live>"

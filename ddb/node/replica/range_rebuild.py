@@ -30,7 +30,8 @@ async def rebuild_range(
     found = damage.found_ranges
     await written(store.commit([(family, at, raw) for at, raw in rows.items()]))
     # No await from here until the digests or the hints in memory match the rows.
-    restored = [*partition_rows(damage, family, number), *rows.items()]
+    stored = damage.states(family, partition_rows(damage, family, number))
+    restored = [*stored, *rows.items()]
     if damage.found_ranges != found:
         return False
     puts: list[Put] = [(Family.META, DAMAGE, damage.without(family, healed))]

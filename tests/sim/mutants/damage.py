@@ -5,7 +5,9 @@ from tests.sim.mutants.plant import Mutant, Patch
 _REPLICA = "ddb.node.replica.acceptor"
 _RANGE_REBUILD = "ddb.node.replica.range_rebuild"
 _REBUILD = "ddb.node.repair.rebuild"
+_BOOTSTRAP = "ddb.node.membership.bootstrap"
 _FAMILY = "rotten block"
+_DOUBLE = "double fault"
 
 DAMAGE = (
     Mutant(
@@ -99,5 +101,99 @@ DAMAGE = (
             ),
         ),
         family=_FAMILY,
+    ),
+    Mutant(
+        "outdated-rows-go-despite-damage",
+        "an outdated node discards its rows although another node cannot read some of its own",
+        (
+            Patch(
+                _BOOTSTRAP,
+                "all(member and member.votes and member.whole for",
+                "all(member and member.votes for",
+            ),
+        ),
+        family=_DOUBLE,
+    ),
+    Mutant(
+        "fence-of-earlier-damage",
+        "a rebuild includes damage that the node found after it had raised its fence",
+        (
+            Patch(
+                _REBUILD,
+                "        return self._fenced != self._damage.found_ranges or",
+                "        return False and",
+            ),
+        ),
+        family=_DOUBLE,
+    ),
+    Mutant(
+        "share-ends-at-a-malformed-row",
+        "a share ends where the last row of a page is malformed",
+        (
+            Patch(
+                "ddb.node.repair.refill_source",
+                "        if len(stored) == PAGE_ROWS:\n",
+                "        if len(stored) == PAGE_ROWS and rows and rows[-1][0] == stored[-1][0]:\n",
+            ),
+        ),
+        family=_DOUBLE,
+    ),
+    Mutant(
+        "new-disk-keeps-its-damage",
+        "a blank node that cannot read what it has copied begins its refill again on those copies",
+        (
+            Patch(
+                _BOOTSTRAP,
+                "                await self._discard()\n"
+                "                return\n"
+                "            if complete:",
+                "                complete = False\n            if complete:",
+            ),
+        ),
+        family=_DOUBLE,
+    ),
+    Mutant(
+        "malformed-row-ends-a-refill",
+        "a node with a new disk ends when it meets a malformed row on it",
+        (
+            Patch(
+                _REPLICA,
+                "        stored = self.readable(key)\n"
+                "        if stored is None:\n"
+                "            raise Unreadable",
+                "        stored = self.raw(key)\n"
+                "        if stored is None:\n"
+                "            raise Unreadable",
+            ),
+        ),
+        family=_DOUBLE,
+    ),
+    Mutant(
+        "malformed-hint-ends-handoff",
+        "a standby sends a malformed hint to the homes",
+        (
+            Patch(
+                "ddb.node.repair.handoff",
+                "damage.states(Family.HINTS, partition_rows(damage, Family.HINTS, number))",
+                "partition_rows(damage, Family.HINTS, number)",
+            ),
+        ),
+        family=_DOUBLE,
+    ),
+    Mutant(
+        "malformed-body-leaves-its-round-open",
+        "a round that ends at a malformed body limits the commit index for ever",
+        (
+            Patch(
+                "ddb.node.fastpath.fast_write",
+                "            proposed = True\n        finally:\n",
+                "            proposed = True\n"
+                "        except DamagedState:\n"
+                "            proposed = True\n"
+                "            raise\n"
+                "        finally:\n",
+            ),
+        ),
+        family=_DOUBLE,
     ),
 )

@@ -72,4 +72,10 @@ DISKS = (
         ),
         family="slow disks",
     ),
+    Mutant(
+        "requests-wait-for-a-stalled-disk",
+        "a caller leaves its requests in flight with a node whose disk is stalled",
+        (Patch("ddb.wire.link", "        if notice.give_up:\n", "        if False:\n"),),
+        family="slow disks",
+    ),
 )

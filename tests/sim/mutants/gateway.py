@@ -186,12 +186,24 @@ GATEWAY = (
         "COUNT trusts the first home's tally alone",
         (
             Patch(
-                _COUNTING,
-                "            if first is not None and first == second:\n",
-                "            if first is not None:\n",
+                "ddb.gateway.listing.digest_comparison",
+                "map(ne, of_home, of_partner)",
+                "[]",
             ),
         ),
         family="seesaw",
+    ),
+    Mutant(
+        "waits-for-a-late-node-again",
+        "LIST and COUNT wait for a late node at each of their requests",
+        (
+            Patch(
+                _POLL,
+                "            finally:\n                self._late |= late\n",
+                "            finally:\n",
+            ),
+        ),
+        family="slow disks",
     ),
     Mutant(
         "count-without-hints",

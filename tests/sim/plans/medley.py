@@ -6,7 +6,9 @@ from tests.sim import knobs
 from tests.sim.plan import Action, Fault, FaultKind, Match, Op, Plan
 from tests.sim.script import FIELDS
 
-_ANYTHING = tuple(kind for kind in FaultKind if kind is not FaultKind.LATE_DISKS)
+_ANYTHING = tuple(
+    kind for kind in FaultKind if kind not in (FaultKind.LATE_DISKS, FaultKind.BAD_BODY)
+)
 """All faults but late disks: those concern all nodes, and take the whole run."""
 
 

@@ -232,17 +232,23 @@ def amnesiac(
     script: Script,
     timeout_s: float,
     quick: Mapping[str, float | int] = QUICK,
+    *,
+    records: int = 1,
+    partitions: int = 1,
 ) -> Plan:
     """Make the plan of a script in which messages outlive a node's state.
 
     Args:
         timeout_s: the coordinators' timeout for a partner.
         quick: knobs that speed formation, refill and pings up.
+        records, partitions: as for `Script.plan`.
     """
     rng = script.rng
     handing = rng.choice((0.002, 0.05))
     return script.plan(
         seed,
+        records=records,
+        partitions=partitions,
         skew=rng.choice((0.02, 1.0, 1.0)),
         weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
         lateness=0.05,

@@ -3,11 +3,12 @@
 import random
 
 from tests.sim.plan import Action, FaultKind, Plan
-from tests.sim.plans.renewal import QUICK, amnesiac, meeting, overlap, plan_of_losses
+from tests.sim.plans import renewal
+from tests.sim.plans.renewal import amnesiac, meeting, overlap, plan_of_losses
 from tests.sim.script import HOME, NODES, PARTNER, STANDBY, Script
 
-_QUICK: dict[str, float | int] = {
-    **QUICK,
+QUICK: dict[str, float | int] = {
+    **renewal.QUICK,
     "ddb.node.repair.rebuild.CHECK_INTERVAL_S": 0.003,
     "ddb.node.repair.rebuild.PEER_TIMEOUT_S": 0.03,
     "ddb.node.repair.rebuild.CHECK_PAUSE_S": 0.0005,
@@ -114,7 +115,7 @@ def _behind(seed: int, rng: random.Random) -> Plan:
                 rng.randrange(records),
             )
         at = gone + 0.12 + rng.choice((0.05, 0.2))
-    return plan_of_losses(seed, rng, script, records, _QUICK)
+    return plan_of_losses(seed, rng, script, records, QUICK)
 
 
 def _outlived(seed: int, rng: random.Random) -> Plan:
@@ -132,4 +133,4 @@ def _outlived(seed: int, rng: random.Random) -> Plan:
         for gateway in range(2):
             script.ask(at + 0.05 + 0.02 * rng.random(), script.write(0.1, 0.05), gateway)
         at += 0.09 + 0.03 * rng.random()
-    return amnesiac(seed, script, 0.06, _QUICK)
+    return amnesiac(seed, script, 0.06, QUICK)
