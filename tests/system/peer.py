@@ -17,13 +17,18 @@ NODE_ID = 1
 class Peer:
     """A connection to the node on `port`, after the Hello of a peer in `ring`."""
 
-    def __init__(self, port: int, ring: Ring, node_id: int = NODE_ID) -> None:
+    def __init__(
+        self, port: int, ring: Ring, node_id: int = NODE_ID, *, host: str = "127.0.0.1"
+    ) -> None:
         """Connect and greet. Raises `OSError` where no process listens or the node refuses.
 
         Args:
+            port: the port of the node.
+            ring: the cells of the cluster.
             node_id: the node id in the ballots to propose.
+            host: the address of the node.
         """
-        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self.socket = socket.create_connection((host, port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
         try:
