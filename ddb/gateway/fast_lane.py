@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from ddb.gateway.api.errors import Refused, defect, stopped, too_many_keyed, undecided
 from ddb.gateway.api.json_body import MAX_BODY_BYTES
-from ddb.gateway.api.paths import COUNT, USERS, normal
+from ddb.gateway.api.paths import id_in
 from ddb.gateway.api.response import Response, refusal
 from ddb.gateway.api.user_requests import CONDITIONS, answer
 from ddb.gateway.api.users import Users
@@ -37,7 +37,6 @@ _ONE = {b"GET": "GET", b"PUT": "PUT", b"PATCH": "PATCH", b"DELETE": "DELETE"}
 _ALL = {b"POST": "POST", b"PUT": "PUT"}
 _READ_ONCE = CONDITIONS | {b"host", b"content-length"}
 _HANDED_OVER = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
-_USERS = USERS.encode()
 
 
 class FastLane(asyncio.Protocol):
@@ -192,7 +191,7 @@ class FastLane(asyncio.Protocol):
         """Called by the parser."""
         parser, headers = cast("httptools.HttpRequestParser", self._parser), self._headers
         method = parser.get_method()
-        found = _id_in(self._url)
+        found = id_in(self._url)
         methods = _ONE if found else _ALL
         if (
             found is None
@@ -292,14 +291,3 @@ class FastLane(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<FastLane {self._phase().value}, {len(self._received)} bytes unanswered>"
-
-
-def _id_in(target: bytes) -> str | None:
-    """Return the id in a request's target; empty: all users. None: any other target."""
-    if not target.startswith(_USERS) or b"?" in target or b"#" in target:
-        return None
-    path = normal(target.decode("ascii"))
-    if path == USERS:
-        return ""
-    slash, name = path[len(USERS)], path[len(USERS) + 1 :]
-    return name if slash == "/" and name not in ("", COUNT) and "/" not in name else None

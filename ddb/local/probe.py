@@ -4,6 +4,10 @@ import http.client
 import socket
 
 HTTP_OK = 200
+PROBE_TIMEOUT_S = 1.0
+"""Too low: a busy process counts as not ready. Too high: one frozen process delays each check."""
+PROBE_PAUSE_S = 0.05
+"""Too low: probes slow the starting processes. Too high: `ddb up` reports readiness late."""
 
 
 def listens(host: str, port: int, timeout_s: float) -> bool:

@@ -3,23 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
+from ddb.local.actions import STOP_TIMEOUT_S, Actions, is_listening, refused
 from ddb.local.child import Child, ProcessState
 from ddb.local.control import ProcessInfo, Reply, Request, remove_socket, serve
 from ddb.local.layout import GATEWAY, Layout, foreign_name
-from ddb.local.ports import port_error
-from ddb.local.probe import HTTP_OK, fetch, listens
+from ddb.local.probe import HTTP_OK, PROBE_PAUSE_S, PROBE_TIMEOUT_S, fetch
 from ddb.settings.table import Variable
 
-_STOP_TIMEOUT_S = 5.0
-"""Too low: a node is killed during its last flush. Too high: Ctrl-C of a stuck cluster is slow."""
-_START_TIMEOUT_S = 30.0
-"""Too low: `ddb start` reports a slow start as unfinished. Too high: it blocks on a stuck node."""
-_PROBE_TIMEOUT_S = 1.0
-"""Too low: a busy process counts as not ready. Too high: one frozen process delays each check."""
-_PROBE_PAUSE_S = 0.05
-"""Too low: probes slow the starting processes. Too high: `ddb up` reports readiness late."""
 _NOT_READY_S = 15.0
 """Seconds until the first report that the cluster is not ready; later ones come every 60 s."""
 
@@ -53,13 +45,7 @@ class Supervisor:
         self._ready = False
         self._failed = False
         self._watchers: set[asyncio.Task[None]] = set()
-        self._actions: dict[str, Callable[[Child], Awaitable[Reply]]] = {
-            "stop": self._stop_child,
-            "kill": self._kill_child,
-            "pause": self._pause_child,
-            "resume": self._resume_child,
-            "start": self._start_child,
-        }
+        self._actions = Actions(layout, self._spawn)
 
     async def run(self, banner: str) -> int:
         """Run until a signal; return the exit code.
@@ -102,18 +88,18 @@ class Supervisor:
                 for name, child in self._children.items()
             }
             return Reply(ok=True, message="", processes=processes)
-        action = self._actions.get(request.action)
+        action = self._actions.by_name.get(request.action)
         child = self._children.get(request.name)
         if action is None:
-            return _refused(
+            return refused(
                 f"There is no action {request.action}. Nothing was done, and no data is affected."
-                f" Choose one of {', '.join(self._actions)}."
+                f" Choose one of {', '.join(self._actions.by_name)}."
             )
         if child is None:
-            return _refused(foreign_name(request.name, tuple(self._children)))
+            return refused(foreign_name(request.name, tuple(self._children)))
         async with child.busy:
             if self._stop.is_set():
-                return _refused(
+                return refused(
                     "The cluster is stopping. Nothing was done, and no data is affected."
                     " Start the cluster with `ddb up`."
                 )
@@ -158,19 +144,15 @@ class Supervisor:
                     f" Wait, or read the logs: {self._layout.data}/*.log"
                 )
                 next_report = loop.time() + 4 * _NOT_READY_S
-            await asyncio.sleep(_PROBE_PAUSE_S)
+            await asyncio.sleep(PROBE_PAUSE_S)
 
     async def _is_ready(self) -> bool:
         for child in self._children.values():
-            if child.state is ProcessState.RUNNING and not await self._listens(child):
+            if child.state is ProcessState.RUNNING and not await is_listening(self._layout, child):
                 return False
         host, port = self._layout.address(GATEWAY)
-        answer = await asyncio.to_thread(fetch, host, port, "/readyz", _PROBE_TIMEOUT_S)
+        answer = await asyncio.to_thread(fetch, host, port, "/readyz", PROBE_TIMEOUT_S)
         return answer is not None and answer[0] == HTTP_OK
-
-    async def _listens(self, child: Child) -> bool:
-        host, port = self._layout.address(child.name)
-        return await asyncio.to_thread(listens, host, port, _PROBE_TIMEOUT_S)
 
     async def _end_all(self) -> None:
         self._stop.set()
@@ -179,7 +161,7 @@ class Supervisor:
             child.end(signal.SIGTERM)
         kill_now = asyncio.create_task(self._kill_now.wait())
         await asyncio.wait(
-            [ended, kill_now], timeout=_STOP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            [ended, kill_now], timeout=STOP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
         )
         kill_now.cancel()
         for child in self._children.values():
@@ -195,86 +177,6 @@ class Supervisor:
         for child in self._children.values():
             await child.wait()
 
-    async def _stop_child(self, child: Child) -> Reply:
-        if not child.alive():
-            return _refused(_already_stopped(child))
-        child.end(signal.SIGTERM)
-        if not await child.ends_within(2 * _STOP_TIMEOUT_S):
-            return _refused(
-                f"{child.name} has not stopped within {2 * _STOP_TIMEOUT_S:.0f} seconds."
-                f" Acknowledged writes are safe. `ddb kill {child.name}` ends it."
-            )
-        return _done(f"{child.name} is stopped.")
-
-    async def _kill_child(self, child: Child) -> Reply:
-        if not child.alive():
-            return _refused(_already_stopped(child))
-        child.end(signal.SIGKILL)
-        await child.wait()
-        return _done(f"{child.name} is killed.")
-
-    async def _pause_child(self, child: Child) -> Reply:
-        if child.state is not ProcessState.RUNNING:
-            return _refused(
-                f"{child.name} is {child.state.value}; only a running process can be paused."
-                " Nothing was done, and no data is affected."
-            )
-        if not await child.pause():
-            return _refused(
-                f"{child.name} did not pause in time; it is {child.state.value}. No data is"
-                f" affected. Repeat `ddb pause {child.name}`."
-            )
-        return _done(f"{child.name} is paused.")
-
-    async def _resume_child(self, child: Child) -> Reply:
-        if child.state is not ProcessState.PAUSED:
-            return _refused(
-                f"{child.name} is {child.state.value}; only a paused process can be resumed."
-                " Nothing was done, and no data is affected."
-            )
-        if not await child.resume():
-            return _refused(
-                f"{child.name} did not resume in time; it is {child.state.value}. No data is"
-                f" affected. Repeat `ddb resume {child.name}`."
-            )
-        return _done(f"{child.name} is running again.")
-
-    async def _start_child(self, child: Child) -> Reply:
-        if child.alive():
-            return _refused(
-                f"{child.name} is {child.state.value} already. Nothing was done, and no data is"
-                " affected."
-            )
-        # Another process on the port would pass the check that this one listens.
-        if error := port_error(self._layout, child.name):
-            return _refused(f"{child.name} cannot start. {error}")
-        try:
-            await self._spawn(child)
-        except OSError as os_error:
-            return _refused(
-                f"{child.name} cannot start: {os_error}. Its data is unchanged. Remove the cause,"
-                f" for example by freeing disk space. Then repeat `ddb start {child.name}`."
-            )
-        # Until it listens, this reply reports its end, not the terminal of `ddb up`.
-        child.end_expected = True
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _START_TIMEOUT_S
-        while child.alive() and loop.time() < deadline:
-            if await self._listens(child):
-                child.end_expected = False
-                return _done(f"{child.name} is started (pid {child.pid}).")
-            await asyncio.sleep(_PROBE_PAUSE_S)
-        if not child.alive():
-            return _refused(
-                f"{child.name} did not start. Its data stays on disk, and the others serve."
-                f" The end of its log gives the reason:\n{child.log_tail()}"
-            )
-        child.end_expected = False
-        return _done(
-            f"{child.name} runs (pid {child.pid}) but does not listen yet. No data is affected."
-            f" Its log is {child.log}."
-        )
-
     def __repr__(self) -> str:
         running = sum(child.alive() for child in self._children.values())
         return f"<Supervisor of {self._layout.data}, {running} processes run>"
@@ -284,18 +186,3 @@ _START_FAILED = (
     "The cluster has not started, and all of its processes have ended. Its data stays on disk."
     " Remove the cause above, then run `ddb up` again."
 )
-
-
-def _already_stopped(child: Child) -> str:
-    return (
-        f"{child.name} is stopped already. Nothing was done, and no data is affected."
-        f" `ddb start {child.name}` starts it."
-    )
-
-
-def _done(message: str) -> Reply:
-    return Reply(ok=True, message=message)
-
-
-def _refused(message: str) -> Reply:
-    return Reply(ok=False, message=message)

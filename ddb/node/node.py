@@ -16,6 +16,8 @@ from ddb.node.consensus.commit_gossip import CommitGossip
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.context import NodeContext
+from ddb.node.dispatch import Dispatcher
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.membership.boots import Peers
@@ -28,19 +30,17 @@ from ddb.node.repair.rebuild import Rebuilder
 from ddb.node.repair.refill import Refiller
 from ddb.node.repair.refill_source import read_share
 from ddb.node.repair.round_recovery import RoundRecovery
-from ddb.node.replica.acceptor import Acceptor, WrongCell
+from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.handoff_acceptance import accept_handoff
 from ddb.node.scan import scan
 from ddb.node.status import StatusReporter
 from ddb.node.storage.disk_health import DiskHealth
 from ddb.node.storage.disk_monitor import DiskMonitor
-from ddb.node.storage.disk_space import WRITING, SpaceGuard, Unlimited, takes
-from ddb.node.storage.store import Store, StoreFailed, Unreadable
-from ddb.record.state import DamagedState
+from ddb.node.storage.disk_space import SpaceGuard, Unlimited
+from ddb.node.storage.store import Store
 from ddb.ring.ring import Ring
 from ddb.wire.messages import (
-    REQUESTS,
     Accept,
     Boot,
     CommitNotice,
@@ -50,12 +50,10 @@ from ddb.wire.messages import (
     Digests,
     DiskNotice,
     DiskState,
-    Failed,
     Form,
     GetDigests,
     GetStatus,
     HandoffBatch,
-    Hello,
     Membership,
     Ping,
     Pong,
@@ -64,7 +62,6 @@ from ddb.wire.messages import (
     ReadReplica,
     ReadVersion,
     Reply,
-    Request,
     Scan,
     Status,
 )
@@ -72,9 +69,6 @@ from ddb.wire.ports import Clock, Condition, Handling, Transport
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
 log = logging.getLogger(__name__)
-
-_BEFORE_READY = frozenset(kind for kind in REQUESTS if kind.before_ready)
-"""The requests that a node answers before it votes, too."""
 
 
 class Node:
@@ -98,6 +92,7 @@ class Node:
             boot: the number and nonce of this start of the node.
             space: measures the free space under `store`; None means that the disk never fills up.
         """
+        context = NodeContext(identity.name, ring, store, transport, clock, rng, timeouts)
         self.name = identity.name
         self.store = store
         self._incarnation = rng.getrandbits(62)
@@ -108,45 +103,13 @@ class Node:
         self.commit_index = CommitIndex(identity.node_id, store)
         rounds = OpenRounds(self.ballots)
         self.coordinator = Coordinator(
-            self.name,
-            ring,
-            self.replica,
-            self.ballots,
-            rounds,
-            self.commit_index,
-            transport,
-            clock,
-            rng,
-            timeouts,
+            context, self.replica, self.ballots, rounds, self.commit_index
         )
-        self.fast_write = FastWrite(
-            self.name, ring, self.replica, self.ballots, rounds, transport, self.coordinator
-        )
-        self.fast_read = FastRead(
-            self.name, ring, self.replica, self.commit_index, transport, self.coordinator
-        )
-        self.handoff = Handoff(ring, self.replica, self.ballots, self.coordinator, transport, clock)
-        self.refiller = Refiller(
-            self.name,
-            ring,
-            self.replica,
-            self.ballots,
-            transport,
-            clock,
-            self.coordinator.counters,
-            self._space.room,
-        )
-        self.rebuilder = Rebuilder(
-            self.name,
-            ring,
-            store,
-            self.replica,
-            self.ballots,
-            transport,
-            clock,
-            self.coordinator.counters,
-            self._space.room,
-        )
+        self.fast_write = FastWrite(context, self.replica, self.ballots, rounds, self.coordinator)
+        self.fast_read = FastRead(context, self.replica, self.commit_index, self.coordinator)
+        self.handoff = Handoff(context, self.replica, self.ballots, self.coordinator)
+        self.refiller = Refiller(context, self.replica, self.ballots, self._space.room)
+        self.rebuilder = Rebuilder(context, self.replica, self.ballots, self._space.room)
         self._transport = transport
         self._rng = rng
         self._cell_peers = {
@@ -158,24 +121,19 @@ class Node:
         peers = Peers(ring.names, store)
         self.admission = Admission(self.name, ring, boot, self.ballots, peers, self.confirmation)
         self.bootstrap = Bootstrap(
+            context,
             identity,
-            store,
-            transport,
-            clock,
-            rng,
             self.ballots,
             self.confirmation,
             self.refiller.take_share,
             lambda: not self.replica.damage.partitions,
         )
         self.commit_gossip = CommitGossip(
-            identity.node_id,
+            context,
             sorted({peer for peers in self._cell_peers for peer in peers}),
             rounds,
             self.ballots,
             self.coordinator.dedup_window,
-            transport,
-            clock,
         )
         self.round_recovery = RoundRecovery(rounds, self.coordinator, clock)
         self.announce: Callable[[DiskNotice], None] = lambda _: None
@@ -184,18 +142,26 @@ class Node:
             self.name, store, clock, DiskHealth(timeouts), self._disk_changed
         )
         self._status = StatusReporter(
-            self.name,
+            context,
             self.bootstrap,
             self.ballots,
             self.replica,
             self.handoff,
             self.refiller,
-            store,
             self._space,
             self.disk_monitor,
-            self.coordinator.counters,
         )
-        self._handlers = self._handler_table()
+        self.dispatcher = Dispatcher(
+            self._handler_table(),
+            self.admission,
+            self.confirmation,
+            self.bootstrap,
+            self.replica,
+            self._space,
+            self.coordinator.complaints,
+        )
+        self.handle = self.dispatcher.handle
+        """Answers a request. An attribute, to save a call per message."""
 
     def _handler_table(self) -> dict[type, Callable[[Any, float], Handling]]:
         replica = self.replica
@@ -296,57 +262,6 @@ class Node:
             any(condition(peer) is not Condition.DOWN for peer in peers)
             for peers in self._cell_peers
         )
-
-    def handle(self, request: Request, deadline: float, caller: Hello | None = None) -> Handling:
-        """Answer one request, at once or by a coroutine.
-
-        Args:
-            deadline: seconds on this node's clock.
-            caller: the Hello of the connection; None where the caller has sent none.
-        """
-        kind = type(request)
-        handler = self._handlers.get(kind)
-        if kind is Propose and not self.admission.may_propose(request, caller):
-            return Failed(
-                f"{self.name} ignores the proposal: the proposer's latest Hello has another node id"
-            )
-        # Inlines `votes`, to save a property call per message.
-        votes = self.confirmation.complete and self.bootstrap.ready
-        if handler is not None and (votes or kind in _BEFORE_READY):
-            if kind in WRITING and not takes(request, self._space.room()):
-                scarcest = self._space.scarcest.value
-                return Failed(
-                    f"the disk of {self.name} is full: it has too few free {scarcest}."
-                    " It has written nothing; make room on that disk"
-                )
-            try:
-                return handler(request, deadline)
-            except Unreadable as unreadable:
-                # The damage is in the log already, and other nodes store the record.
-                return Failed(f"{self.name}: {unreadable}")
-            except (DamagedState, WrongCell, StoreFailed) as error:
-                # All three occur when the handler reads its own state, before it has any effect.
-                if isinstance(error, DamagedState) and self._own_state_is_malformed(request):
-                    return Failed(f"{self.name}: {error}")
-                self.coordinator.complaints.about(error, getattr(request, "key", b""))
-                return Failed(f"{self.name}: {error}")
-        if handler is None:
-            return Failed(f"{type(request).__name__} is not a request to a node")
-        if self.bootstrap.ready:
-            return Failed(f"{self.name} has done nothing: it waits for a peer to confirm its disk")
-        return Failed(f"{self.name} has done nothing: it is still joining the cluster")
-
-    def _own_state_is_malformed(self, request: Request) -> bool:
-        """Whether this node's own state cannot be decoded; reading it records the damage."""
-        if not hasattr(request, "key"):
-            return False
-        try:
-            self.replica.state(request.key)
-        except Unreadable:
-            return True
-        except WrongCell:
-            return False
-        return False
 
     async def _digests(self) -> Reply:
         damaged = self.replica.damage.partitions

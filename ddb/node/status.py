@@ -3,31 +3,28 @@
 import datetime as dt
 from dataclasses import dataclass, fields
 
+from ddb.node.context import NodeContext
 from ddb.node.membership.bootstrap import Bootstrap
-from ddb.node.metrics import NodeMetrics
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.refill import Refiller
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.disk_monitor import DiskMonitor
 from ddb.node.storage.disk_space import SpaceGuard
-from ddb.node.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReporter:
     """Composes the status document from the parts of one node."""
 
-    name: str
+    context: NodeContext
     bootstrap: Bootstrap
     ballots: Ballots
     replica: Acceptor
     handoff: Handoff
     refiller: Refiller
-    store: Store
     space: SpaceGuard
     disk_monitor: DiskMonitor
-    counters: NodeMetrics
 
     def document(self, votes: bool) -> dict[str, object]:
         """Return the document, ready for JSON.
@@ -35,8 +32,9 @@ class StatusReporter:
         Args:
             votes: True where the node is ready; False where it is still joining.
         """
+        counters = self.context.counters
         return {
-            "name": self.name,
+            "name": self.context.name,
             "node_id": self.ballots.node_id,
             "state": "ready" if votes else "joining",
             "stage": self.bootstrap.identity.stage.name.lower(),
@@ -48,10 +46,8 @@ class StatusReporter:
             "damaged_partitions": len(self.replica.damage.partitions),
             "records": self.replica.digests.live,
             "hints": self._hints(),
-            "disk_bytes": self.store.disk_bytes(),
-            "counters": {
-                field.name: getattr(self.counters, field.name) for field in fields(self.counters)
-            },
+            "disk_bytes": self.context.store.disk_bytes(),
+            "counters": {field.name: getattr(counters, field.name) for field in fields(counters)},
         }
 
     def _hints(self) -> list[dict[str, object]]:

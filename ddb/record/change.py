@@ -75,7 +75,7 @@ def tag_of(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=8).digest()
 
 
-def verdict(change: Change, base: bytes | None) -> Outcome:
+def outcome_of(change: Change, base: bytes | None) -> Outcome:
     """Return the outcome that `change` has on `base`.
 
     Args:
@@ -100,7 +100,7 @@ def evaluate(change: Change, base: bytes | None) -> Effect:
         change: The requested change.
         base: The record's body; None if there is no record.
     """
-    outcome = verdict(change, base)
+    outcome = outcome_of(change, base)
     if outcome is not Outcome.DONE or change.kind is Kind.NOTHING:
         return Effect(outcome, base)
     if change.kind is Kind.UPDATE and base is not None:

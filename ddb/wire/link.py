@@ -1,7 +1,7 @@
 """The calling end of the wire: a lasting, pipelined connection to one node.
 
-A link connects again by itself, pings the node, and decides when it counts as silent. Deadlines
-cross the wire on the callee's clock (`peer_clock`).
+A link connects again by itself, pings the node, and tracks its condition. `in_flight` sends the
+requests. Deadlines cross the wire on the callee's clock (`peer_clock`).
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from ddb.runtime.descriptors import exhausted
 from ddb.runtime.log_limit import cause
-from ddb.wire.frames import DamagedFrame, FrameReader, frame
+from ddb.wire.frames import DamagedFrame, FrameReader
+from ddb.wire.in_flight import InFlight
 from ddb.wire.messages import (
     DiskNotice,
     DiskState,
@@ -22,7 +23,6 @@ from ddb.wire.messages import (
     Unwelcome,
     Welcome,
 )
-from ddb.wire.peer_clock import PeerClock
 from ddb.wire.ports import Clock, Condition, Silent, Unreachable
 from ddb.wire.resolver import Host
 
@@ -40,45 +40,11 @@ RECONNECT_AFTER_S = 1.0
 
 Lower: a paused node costs a new connection. Higher: a link stays on a dead connection for longer.
 """
-SWEEP_INTERVAL_S = 0.01
-"""Seconds between two checks for silent requests.
-
-Lower: a busy process spends more CPU on them. Higher: a request ends later than its timeout.
-"""
-PROBE_AFTER_S = 2 * SWEEP_INTERVAL_S
-"""Seconds of silence during a request after which the link pings the node at once.
-
-Lower: slow replies cause extra pings. Higher: an idle node may not reply before the timeout.
-"""
-OWN_STALL_S = 3 * SWEEP_INTERVAL_S
-"""Seconds between two sweeps that show a pause of this process; no peer caused it.
-
-Lower: a late sweep hides a silent peer. Higher: the pause alone ends requests. One sweep and this
-pause are together shorter than any timeout.
-"""
-HARD_TIMEOUT_FACTOR = 3.0
-"""Multiple of its timeout that a request may wait for a node that replies to others.
-
-Lower: requests that wait for a flush end too early. Higher: a lost request uses up its budget.
-"""
 RECONNECT_DELAYS_S = (0.05, 0.1, 0.2, 0.4)
 """Seconds before the first, second, third and each further attempt to connect.
 
 Lower: a dead node costs CPU. Higher: a node that returns waits for its requests.
 """
-MAX_UNSENT_BYTES = 8 * 1024 * 1024
-"""Bytes of requests that a node may leave unread before the link closes its connection.
-
-Lower: a burst of handoff batches closes the connection. Higher: a stopped node costs memory.
-"""
-MOST_CORRELATION = 0xFFFFFFFF
-"""The greatest correlation that a frame can carry."""
-
-
-Waiting = tuple[asyncio.Future[Reply], float, float, float]
-"""One request in flight: its future, the time of sending, its deadline, its timeout in seconds."""
-
-
 Greeted = Callable[[Welcome | Unwelcome], str]
 """Decides on a reply to Hello: returns the objection to this callee, or an empty string."""
 
@@ -104,8 +70,8 @@ class Link:
         self.requests = 0
         self.condition = Condition.DOWN
         """See `Transport.condition`. The node's reports can only worsen it."""
-        self.transport: asyncio.Transport | None = None
-        """The present connection; None while there is none."""
+        self.in_flight = InFlight(name, clock, self)
+        """The requests without a reply, and the connection that carries them."""
         self._condition = Condition.DOWN
         self._voting = False
         self._disk = DiskState.HEALTHY
@@ -115,14 +81,7 @@ class Link:
         self._greeted = greeted
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, Waiting] = {}
-        self._correlation = 0
-        self._out: list[bytes] = []
-        self._received_at = 0.0
         self._pinged_at = 0.0
-        self._peer_clock = PeerClock()
-        self._sweeping = False
-        self._swept_at = 0.0
         self._nudged = asyncio.Event()
         self._task = self._loop.create_task(self._keep())
         self._task.add_done_callback(self._ended)
@@ -131,11 +90,11 @@ class Link:
     def ask(self, request: Request, deadline: float, timeout_s: float) -> asyncio.Future[Reply]:
         """See `Transport.ask`."""
         future: asyncio.Future[Reply] = self._loop.create_future()
-        if self.transport is None or self._condition is Condition.DOWN:
+        if self._condition is Condition.DOWN:
             future.set_exception(Unreachable(f"{self.name} is not connected"))
             return future
         self.requests += 1
-        self._send(request, future, deadline, timeout_s)
+        self.in_flight.send(request, future, deadline, timeout_s)
         return future
 
     def nudge(self) -> None:
@@ -149,72 +108,15 @@ class Link:
         self.lost("closed")
 
     def __repr__(self) -> str:
-        return f"<Link {self.name} {self.condition.name} {len(self._waiting)} in flight>"
-
-    def _send(
-        self, request: Request, future: asyncio.Future[Reply], deadline: float, timeout_s: float
-    ) -> None:
-        # The node sends its notices with correlation 0.
-        self._correlation = correlation = (self._correlation % MOST_CORRELATION) + 1
-        now = self._clock.now()
-        self._waiting[correlation] = (future, now, deadline, timeout_s)
-        out = self._out
-        if not out:
-            self._loop.call_soon(self._flush)
-        out.append(frame(correlation, max(0.0, deadline + self._peer_clock.offset_s), request))
-        if not self._sweeping:
-            self._sweeping = True
-            self._swept_at = now
-            self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
-
-    def _flush(self) -> None:
-        data = b"".join(self._out)
-        self._out.clear()
-        transport = self.transport
-        if transport is None or not data:
-            return
-        transport.write(data)
-        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self.lost("it does not read its requests")
-
-    def _sweep(self) -> None:
-        self._sweeping = False
-        now = self._clock.now()
-        if now - self._swept_at > OWN_STALL_S:
-            # This process was paused: it has not yet read the frames that peers sent meanwhile.
-            self._received_at = max(self._received_at, now)
-        self._swept_at = now
-        silent = []
-        longest = 0.0
-        for correlation, (_, sent, deadline, timeout_s) in self._waiting.items():
-            waited = now - sent
-            quiet = min(waited, now - self._received_at)
-            longest = max(longest, quiet)
-            if quiet >= timeout_s or waited >= timeout_s * HARD_TIMEOUT_FACTOR or now >= deadline:
-                silent.append(correlation)
-                if quiet >= timeout_s and self._condition is Condition.UP:
-                    self._believe(Condition.SUSPECT, self._voting)
-        for correlation in silent:
-            future = self._waiting.pop(correlation)[0]
-            if not future.done():
-                future.set_exception(Silent(f"{self.name} did not reply"))
-        if (
-            longest >= PROBE_AFTER_S
-            and self._pinged_at <= self._received_at
-            and self.transport is not None
-        ):
-            # Between pings an idle peer sends nothing, and that is not yet silence.
-            self._ping(now)
-        if self._waiting and not self._sweeping:
-            self._sweeping = True
-            self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        return f"<Link {self.name} {self.condition.name} {len(self.in_flight.waiting)} in flight>"
 
     def received(self, data: bytes, reader: FrameReader[Reply]) -> None:
         """Process bytes from the node. Raises `DamagedFrame`."""
-        now = self._received_at = self._clock.now()
+        in_flight = self.in_flight
+        now = in_flight.received_at = self._clock.now()
         if self._condition is Condition.SUSPECT:
             self._believe(Condition.UP, self._voting)
-        pop, newest = self._waiting.pop, None
+        pop, newest = in_flight.waiting.pop, None
         for correlation, callee_time, reply in reader.feed(data):
             newest = callee_time
             waiting = pop(correlation, None)
@@ -225,33 +127,31 @@ class Link:
                 waiting[0].set_result(reply)
         if newest is not None:
             # The last reply has the greatest time, and so the tightest bound.
-            self._peer_clock.observe(newest, now)
+            in_flight.peer_clock.observe(newest, now)
 
     def lost(self, reason: str) -> None:
         """Drop the connection and end its requests as `Silent`."""
-        transport, self.transport = self.transport, None
         self._disk = DiskState.HEALTHY
         self._believe(Condition.DOWN, voting=False)
-        self._peer_clock.reset()
-        self._out.clear()
-        if transport is not None:
-            transport.abort()
-        self._give_up(Silent(f"lost {self.name}: {reason}"))
+        self.in_flight.disconnect()
+        self.in_flight.end(Silent(f"lost {self.name}: {reason}"))
 
-    def _give_up(self, reason: Silent) -> None:
-        """End every request in flight."""
-        waiting, self._waiting = self._waiting, {}
-        for future, *_ in waiting.values():
-            if not future.done():
-                future.set_exception(reason)
-                # A caller that has given up does not read the exception; asyncio would log it.
-                future.exception()
+    def silent(self) -> None:
+        """Implement `Owner.silent`."""
+        if self._condition is Condition.UP:
+            self._believe(Condition.SUSPECT, self._voting)
+
+    def probe(self, now: float) -> None:
+        """Implement `Owner.probe`."""
+        # Between pings an idle peer sends nothing, and that is not yet silence.
+        if self._pinged_at <= self.in_flight.received_at and self.in_flight.transport is not None:
+            self._ping(now)
 
     def _noticed(self, notice: DiskNotice) -> None:
         self._disk = notice.disk
         self._believe(self._condition, self._voting)
         if notice.give_up:
-            self._give_up(Silent(f"the disk of {self.name} is {notice.disk.name.lower()}"))
+            self.in_flight.end(Silent(f"the disk of {self.name} is {notice.disk.name.lower()}"))
 
     def _believe(self, condition: Condition, voting: bool) -> None:
         self._condition, self._voting = condition, voting
@@ -297,14 +197,15 @@ class Link:
             pass  # The node has not connected to this process: try again.
 
     async def _connect(self) -> None:
-        self._peer_clock.reset()
-        self.transport = await self._opened()
-        self._received_at = self._clock.now()
+        in_flight = self.in_flight
+        in_flight.peer_clock.reset()
+        in_flight.transport = await self._host.connected(self._port, lambda: _Calling(self))
+        now = in_flight.received_at = self._clock.now()
         greeting: asyncio.Future[Reply] = self._loop.create_future()
         # The callee's clock has no bound yet. A Hello that arrives late does no harm.
-        self._send(self._hello, greeting, self._received_at + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
+        in_flight.send(self._hello, greeting, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
         welcome = await greeting
-        if self.transport is None:
+        if in_flight.transport is None:
             raise Unreachable("the connection was lost during the handshake")
         objection = self._greeted(welcome) if isinstance(welcome, Welcome | Unwelcome) else ""
         if isinstance(welcome, Unwelcome):
@@ -321,20 +222,6 @@ class Link:
             raise Unreachable(objection)
         self._believe(Condition.UP, self._voting)
 
-    async def _opened(self) -> asyncio.Transport:
-        """Connect to the first of the host's addresses that accepts. Raises `OSError`."""
-        refusal = OSError(f"{self._host.name} has no address")
-        for address in await self._host.addresses():
-            try:
-                transport, _ = await self._loop.create_connection(
-                    lambda: _Calling(self), address, self._port
-                )
-            except OSError as error:
-                refusal = error
-            else:
-                return transport
-        raise refusal
-
     def _complain(self, complaint: str) -> None:
         if complaint and complaint != self._complaint:
             log.warning("%s", complaint, extra=cause(f"link to {self.name}"))
@@ -342,12 +229,12 @@ class Link:
 
     async def _watch(self) -> None:
         """Ping until the connection is lost or silent for too long. Raises `Silent`."""
-        while self.transport is not None:
+        while self.in_flight.transport is not None:
             now = self._clock.now()
-            if now - self._received_at >= RECONNECT_AFTER_S:
+            if now - self.in_flight.received_at >= RECONNECT_AFTER_S:
                 raise Silent("silent")
-            if now - self._received_at >= SUSPECT_AFTER_S and self._condition is Condition.UP:
-                self._believe(Condition.SUSPECT, self._voting)
+            if now - self.in_flight.received_at >= SUSPECT_AFTER_S:
+                self.silent()
             self._ping(now)
             await asyncio.sleep(PING_INTERVAL_S)
 
@@ -355,10 +242,11 @@ class Link:
         self._pinged_at = now
         pong: asyncio.Future[Reply] = self._loop.create_future()
         pong.add_done_callback(self._ponged)
-        self._send(Ping(), pong, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
+        self.in_flight.send(Ping(), pong, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
 
     def _ponged(self, pong: asyncio.Future[Reply]) -> None:
-        if not pong.cancelled() and pong.exception() is None and self.transport is not None:
+        answered = not pong.cancelled() and pong.exception() is None
+        if answered and self.in_flight.transport is not None:
             reply = pong.result()
             voting = isinstance(reply, Pong) and reply.ready
             if isinstance(reply, Pong):
@@ -394,7 +282,7 @@ class _Calling(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         link = self._link
-        if link.transport not in (None, self._transport):
+        if link.in_flight.transport not in (None, self._transport):
             return
         try:
             link.received(data, self._reader)
@@ -402,5 +290,5 @@ class _Calling(asyncio.Protocol):
             link.lost(f"damaged frame: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._link.transport in (None, self._transport):
+        if self._link.in_flight.transport in (None, self._transport):
             self._link.lost(str(exc or "closed by peer"))

@@ -1,4 +1,4 @@
-"""Look up a host for each connection, since containers change their addresses.
+"""Connect to a host, resolved each time, since containers change their addresses.
 
 A host has at most one look-up at a time, and no caller aborts it. A name server may be slow to
 report that a name does not exist. Look-ups that piled up would delay those of other hosts.
@@ -6,6 +6,7 @@ report that a name does not exist. Look-ups that piled up would delay those of o
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 
 class Host:
@@ -27,6 +28,21 @@ class Host:
         finally:
             if self._lookup.done():
                 self._lookup = None
+
+    async def connected(
+        self, port: int, protocol: Callable[[], asyncio.Protocol]
+    ) -> asyncio.Transport:
+        """Connect to the first of the host's addresses that accepts. Raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        refusal = OSError(f"{self.name} has no address")
+        for address in await self.addresses():
+            try:
+                transport, _ = await loop.create_connection(protocol, address, port)
+            except OSError as error:
+                refusal = error
+            else:
+                return transport
+        raise refusal
 
     def close(self) -> None:
         """Cancel a look-up in flight."""

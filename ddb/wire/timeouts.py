@@ -20,7 +20,7 @@ waits longer for the error when two nodes of a record are unreachable."""
 _COORDINATOR = 4 / 15
 """Too low: a busy coordinator counts as silent, and a second one competes with it. Too high: no
 time is left for a second coordinator."""
-_PARTNER = 8 / 45
+_PEER = 8 / 45
 """Two silent peers take a third of the budget. Too low: a busy peer counts as silent. Too high: no
 time is left to ask the other peer."""
 _HEDGE = 2 / 45
@@ -53,7 +53,7 @@ class Timeouts:
     """Silence of a coordinator, or of a home in a read, before the gateway asks another node."""
     scan_s: float
     """Silence of a node before LIST and COUNT continue without it."""
-    partner_s: float
+    peer_s: float
     """Silence of a peer before the coordinator asks the other one."""
     hedge_s: float
     """Pause before an attempt that is unlikely to succeed."""
@@ -77,7 +77,7 @@ class Timeouts:
             request_s=budget_s,
             coordinator_s=budget_s * _COORDINATOR,
             scan_s=budget_s * _COORDINATOR,
-            partner_s=budget_s * _PARTNER,
+            peer_s=budget_s * _PEER,
             hedge_s=budget_s * _HEDGE,
             give_way_s=budget_s * _GIVE_WAY,
             admission_s=budget_s * _ADMISSION,
@@ -90,8 +90,8 @@ class Timeouts:
     @property
     def worst_waits_s(self) -> float:
         """Longest silence in one operation while one node of its cell is unreachable."""
-        first = max(self.coordinator_s, 2 * self.partner_s)
-        return first + self.partner_s
+        first = max(self.coordinator_s, 2 * self.peer_s)
+        return first + self.peer_s
 
 
 DEFAULT = Timeouts.of(DEFAULT_BUDGET_S)

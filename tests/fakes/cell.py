@@ -9,6 +9,7 @@ from pathlib import Path
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.fast_read import FastRead
 from ddb.node.fastpath.fast_write import FastWrite
 from ddb.node.replica.acceptor import Acceptor
@@ -31,7 +32,7 @@ NAME, OTHER_HOME = CELL.homes
 class CellNode:
     """A replica with its coordinator and fast paths; a test chooses the transport."""
 
-    store: RocksStore
+    context: NodeContext
     ballots: Ballots
     replica: Acceptor
     rounds: OpenRounds
@@ -65,19 +66,18 @@ def cell_node(
     ballots = Ballots(node_id, store, CLOCK)
     replica, rounds = Acceptor(name, RING, store, ballots), OpenRounds(ballots)
     commit_index = CommitIndex(node_id, store)
-    coordinator = Coordinator(
-        name, RING, replica, ballots, rounds, commit_index, transport, CLOCK, random.Random(1)
-    )
+    context = NodeContext(name, RING, store, transport, CLOCK, random.Random(1))
+    coordinator = Coordinator(context, replica, ballots, rounds, commit_index)
     try:
         yield CellNode(
-            store,
+            context,
             ballots,
             replica,
             rounds,
             commit_index,
             coordinator,
-            FastWrite(name, RING, replica, ballots, rounds, transport, coordinator),
-            FastRead(name, RING, replica, commit_index, transport, coordinator),
+            FastWrite(context, replica, ballots, rounds, coordinator),
+            FastRead(context, replica, commit_index, coordinator),
         )
     finally:
         store.close()

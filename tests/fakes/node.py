@@ -32,7 +32,7 @@ async def voting(
     store, rng = RocksStore(path, Fsync.OS), random.Random(1)
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:
-        boot = Boot(identity.node_id, 1, 1, 0)
+        boot = Boot(identity.node_id, 1, (1,), 0)
         node = Node(identity, boot, RING, store, FakeTransport(fails(failure)), SystemClock(), rng)
         for peer in NAMES[1:]:
             node.confirmation.confirm(peer)

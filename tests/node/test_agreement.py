@@ -91,7 +91,7 @@ def test_queued_changes_do_not_ask_peers_that_were_silent_meanwhile(tmp_path: Pa
         create, name = Change(Kind.CREATE, b"{}"), Operation(b"%012d" % number, b"")
         with pytest.raises(Expired) as expired:
             await home.coordinator.change(KEY, create, name, False, CLOCK.now() + 60)
-        return expired.value.maybe
+        return expired.value.in_doubt
 
     async def scenario() -> list[bool]:
         return await asyncio.gather(*map(change, range(5)))

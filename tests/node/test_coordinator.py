@@ -74,7 +74,7 @@ def test_a_node_without_peers_gives_up_at_once(
             assert counters.peer_requests == (2 if failure is Silent else 0)
             with pytest.raises(Expired, match="neither peer replied") as expired:
                 await coordinator.change(KEY, create, operation, False, began + 60)
-            assert expired.value.maybe is (failure is Silent)
+            assert expired.value.in_doubt is (failure is Silent)
             assert counters.peer_requests == (4 if failure is Silent else 0)
             assert coordinator._clock.now() < began + 10
 

@@ -103,7 +103,7 @@ def test_a_peer_with_an_undecodable_state_leaves_no_round_open(tmp_path: Path) -
             raw = await Raw.to(wire)
             answer = await raw.ask(1, CREATE)
             assert isinstance(answer, Undecided)
-            assert not answer.maybe
+            assert not answer.in_doubt
             assert node.coordinator.queue.free(OTHER)
             assert rounds_of(node).commit_index == node.ballots.issued
 

@@ -43,7 +43,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Serving, Node, RocksStore]]
     async with voting(path) as (node, store), Serving() as wire:
         await store.commit([(Family.RECORDS, DAMAGED, b"\x1f"), (Family.RECORDS, STORED, WHOLE)])
         wire.listener.handler = node.handle
-        node.admission.peers.note_hello(HELLO.caller, Boot(1, 1, 1, 0))
+        node.admission.peers.note_hello(HELLO.caller, Boot(1, 1, (1,), 0))
         yield wire, node, store
 
 

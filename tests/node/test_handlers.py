@@ -25,7 +25,7 @@ def test_each_request_has_a_handler(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
-            assert set(node._handlers) == set(REQUESTS) - {Hello}
+            assert set(node.dispatcher.handlers) == set(REQUESTS) - {Hello}
 
     run(scenario())
 

@@ -16,7 +16,7 @@ from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of, partition_in
 from ddb.wire.messages import HandoffBatch, HandoffResult, Reply
 from ddb.wire.ports import Condition, Silent
-from tests.fakes.cell import CLOCK, RING, cell_node
+from tests.fakes.cell import RING, cell_node
 from tests.fakes.transport import Asked, FakeTransport
 from tests.loop import run, turns
 
@@ -87,7 +87,7 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
             state = State((Dot((1 << 40) + number, 9),), True, b"{}")
             node.replica.offer(key, encode(state))
         await node.replica.writes.wait_all()
-        handoff = Handoff(RING, node.replica, node.ballots, node.coordinator, homes, CLOCK)
+        handoff = Handoff(node.context, node.replica, node.ballots, node.coordinator)
         yield handoff, node.replica, homes
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ddb.node.context import NodeContext
 from ddb.node.membership.bootstrap import Bootstrap
 from ddb.node.membership.confirmation import Confirmation
 from ddb.node.membership.identity import Identity, Stage, keep, mint, recall
@@ -20,7 +21,7 @@ from ddb.node.storage.store import Family, Unreadable
 from ddb.record.codec import encode
 from ddb.record.state import State
 from ddb.record.version import Dot
-from ddb.ring.ring import END, key_of
+from ddb.ring.ring import END, Ring, key_of
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire.messages import Member, PullShare, Reply, Share, SharePage
@@ -54,9 +55,8 @@ def test_outdated_rows_stay_while_a_peer_has_damage(tmp_path: Path) -> None:
         await keep(store, identity)
         ballots = Ballots(identity.node_id, store, clock)
         confirmation = Confirmation([("db-1", "db-2")])
-        bootstrap = Bootstrap(
-            identity, store, peers, clock, rng, ballots, confirmation, _refill, lambda: True
-        )
+        context = NodeContext("db-0", Ring(NAMES), store, peers, clock, rng)
+        bootstrap = Bootstrap(context, identity, ballots, confirmation, _refill, lambda: True)
         work = asyncio.ensure_future(bootstrap.run())
         await until(lambda: len(peers.asked) >= 6)
         kept = bootstrap.identity

@@ -13,8 +13,8 @@ from ddb.record.change import (
     Outcome,
     evaluate,
     merge,
+    outcome_of,
     tag_of,
-    verdict,
 )
 
 steady = settings(deadline=None)
@@ -54,13 +54,13 @@ def test_merges_of_different_fields_commute(
 
 @steady
 @given(st.sampled_from(Kind), bases, records, st.sampled_from([(), (ANY,), (b"other",)]))
-def test_verdict_predicts_the_effect(
+def test_predicted_outcome_is_that_of_the_effect(
     kind: Kind, base: bytes | None, fields: dict[str, object], match: tuple[bytes, ...]
 ) -> None:
-    """The verdict equals the outcome of the evaluation, and a refusal keeps the base."""
+    """The predicted outcome equals that of the evaluation, and a refusal keeps the base."""
     change = Change(kind, body(fields), match)
     effect = evaluate(change, base)
-    assert effect.outcome is verdict(change, base)
+    assert effect.outcome is outcome_of(change, base)
     if effect.outcome is not Outcome.DONE:
         assert effect.body == base
 
@@ -84,9 +84,9 @@ def test_if_match_compares_tags() -> None:
     old = b'{"a":1}'
     for kind in (Kind.UPDATE, Kind.DELETE):
         for match in ((tag_of(old),), (tag_of(b"{}"), tag_of(old)), (ANY,), ()):
-            assert verdict(Change(kind, b"{}", match), old) is Outcome.DONE
-        assert verdict(Change(kind, b"{}", (tag_of(b"{}"),)), old) is Outcome.MISMATCH
-        assert verdict(Change(kind, b"{}", (ANY,)), None) is Outcome.ABSENT
+            assert outcome_of(Change(kind, b"{}", match), old) is Outcome.DONE
+        assert outcome_of(Change(kind, b"{}", (tag_of(b"{}"),)), old) is Outcome.MISMATCH
+        assert outcome_of(Change(kind, b"{}", (ANY,)), None) is Outcome.ABSENT
 
 
 @steady

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ddb.node.storage.store import StoreFailed
-from ddb.wire import link
+from ddb.wire import in_flight, link
 from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent
 from tests.sim.network import Host, SimNetwork
@@ -128,7 +128,7 @@ class Connections:
         """Ping a peer that a request waits for; take note if it answers now."""
         network, peer, host = self._network, self.peers[name], self._network.hosts.get(name)
         if (
-            self._loop.now - peer.received_at >= link.PROBE_AFTER_S
+            self._loop.now - peer.received_at >= in_flight.PROBE_AFTER_S
             and host is not None
             and (host.process.number == peer.incarnation or network.datagrams)
             and host.process.alive

@@ -56,7 +56,7 @@ _TIMES: dict[str, tuple[float | int, ...]] = {
     "ddb.node.repair.rebuild.PEER_TIMEOUT_S": (0.03,),
     "ddb.node.repair.rebuild.CHECK_INTERVAL_S": (0.003, 0.05),
     "ddb.gateway.routing.operation_ids.LINGER_GRACE_S": (0.03,),
-    TIMEOUTS + "partner_s": (0.0008, 0.003, 0.01),
+    TIMEOUTS + "peer_s": (0.0008, 0.003, 0.01),
     "ddb.node.consensus.proposer.CONTENTION_PAUSE_S": (0.0001, 0.02),
     TIMEOUTS + "hedge_s": (0.001, 0.03),
     "ddb.node.consensus.dedup_window.MAX_KEYED_ENTRIES": (2, 5),

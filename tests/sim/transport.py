@@ -8,7 +8,7 @@ import asyncio
 import msgspec
 
 from ddb.node.storage.store import StoreFailed
-from ddb.wire import link
+from ddb.wire import in_flight
 from ddb.wire.messages import DiskNotice, Failed, Message, Reply, Request
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.sim.clock import SimClock
@@ -56,7 +56,10 @@ class SimTransport:
         now = self._loop.now
         asked = Asked(future, now, deadline - self._clock.offset, timeout_s)
         peer.waiting[self._correlation] = asked
-        due = min(max(asked.deadline, now), now + timeout_s) + link.SWEEP_INTERVAL_S * self._rng()
+        due = (
+            min(max(asked.deadline, now), now + timeout_s)
+            + in_flight.SWEEP_INTERVAL_S * self._rng()
+        )
         asked.timer = self._loop.later_in(
             self.process, due - now, self._check, to, self._correlation
         )
@@ -209,7 +212,7 @@ class SimTransport:
         quiet = min(waited, now - peer.received_at)
         if (
             quiet >= asked.timeout_s
-            or waited >= asked.timeout_s * link.HARD_TIMEOUT_FACTOR
+            or waited >= asked.timeout_s * in_flight.HARD_TIMEOUT_FACTOR
             or now >= asked.deadline
         ):
             del peer.waiting[correlation]
@@ -220,7 +223,7 @@ class SimTransport:
                 asked.future.exception()
             return
         asked.timer = self._loop.later_in(
-            self.process, link.SWEEP_INTERVAL_S, self._check, to, correlation
+            self.process, in_flight.SWEEP_INTERVAL_S, self._check, to, correlation
         )
 
     def __repr__(self) -> str:

@@ -32,7 +32,7 @@ class Peer:
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
         try:
-            welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0, Boot(node_id, 1, 1, 0)))
+            welcome = self.ask(Hello(PROTOCOL, ring.digest, "test", 0, Boot(node_id, 1, (1,), 0)))
         except OSError:
             self.close()
             raise

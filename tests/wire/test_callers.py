@@ -120,7 +120,7 @@ def test_incompatible_caller_gets_the_reason(tmp_path: Path, hello: Hello, reaso
     async def scenario() -> None:
         store = RocksStore(tmp_path, Fsync.OS)
         rng, ring = random.Random(1), Ring(NAMES)
-        me, boot = mint("a", NAMES, rng), Boot(1, 1, 1, 0)
+        me, boot = mint("a", NAMES, rng), Boot(1, 1, (1,), 0)
         real = RealNode(me, boot, ring, store, Network({}), SystemClock(), rng)
         greetings = [
             await real.admission.greet(hello),

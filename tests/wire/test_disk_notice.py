@@ -86,7 +86,7 @@ def test_notice_ends_requests_in_flight_and_nothing_else() -> None:
     async def scenario() -> None:
         async with Node(slow=never) as node, linked(node.port) as link:
             await up(link)
-            transport = link.transport
+            transport = link.in_flight.transport
             asked = [asyncio.ensure_future(ask(link)) for _ in range(3)]
             await until(lambda: len(node.begun) == 3)
             node.slow, node.disk = None, DiskState.SLOW
@@ -97,7 +97,7 @@ def test_notice_ends_requests_in_flight_and_nothing_else() -> None:
                     await each
             assert CLOCK.now() - began < PING_INTERVAL_S / 2
             assert await ask(link, b"next") == GetResult(b"next")
-            assert link.transport is transport
+            assert link.in_flight.transport is transport
             assert link.condition is Condition.SLOW
 
     run(scenario())

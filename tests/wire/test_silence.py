@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from ddb.wire.link import HARD_TIMEOUT_FACTOR, PING_INTERVAL_S, RECONNECT_AFTER_S, Link
+from ddb.wire.in_flight import HARD_TIMEOUT_FACTOR
+from ddb.wire.link import PING_INTERVAL_S, RECONNECT_AFTER_S, Link
 from ddb.wire.messages import CoordinateGet, GetResult
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
@@ -79,10 +80,10 @@ def test_pause_of_this_process_is_no_silence_of_a_peer() -> None:
         async with Node(slow=never) as node:
             link = Link(NAME, HOST, node.port, HELLO, clock)
             await up(link)
-            request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.partner_s)
+            request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.peer_s)
             # The reply may have arrived in the pause.
-            clock.ahead = DEFAULT.partner_s
-            link._sweep()
+            clock.ahead = DEFAULT.peer_s
+            link.in_flight.sweep()
             assert not request.done()
             assert link.condition is Condition.UP
             link.close()
@@ -115,7 +116,7 @@ def test_node_does_not_begin_an_expired_request() -> None:
             await up(link)
             request = link.ask(CoordinateGet(b"late"), CLOCK.now() + 0.05, SOON)
             # The request is in the socket now.
-            link._flush()
+            link.in_flight.flush()
             time.sleep(0.15)  # noqa: ASYNC251
             assert await refused(request)
             assert await ask(link) == GetResult(b"k")

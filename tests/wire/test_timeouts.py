@@ -17,7 +17,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
         "request_s": 225.0,
         "coordinator_s": 60.0,
         "scan_s": 60.0,
-        "partner_s": 40.0,
+        "peer_s": 40.0,
         "hedge_s": 10.0,
         "give_way_s": 20.0,
         "admission_s": 112.5,
@@ -32,8 +32,8 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
 def test_waits_leave_time_for_the_rounds(budget_ms: int) -> None:
     """At any budget the longest silence leaves more than 40 % for the rounds."""
     timeouts = Timeouts.of(budget_ms / 1000)
-    first = max(timeouts.coordinator_s, 2 * timeouts.partner_s)
-    assert timeouts.worst_waits_s == pytest.approx(first + timeouts.partner_s)
+    first = max(timeouts.coordinator_s, 2 * timeouts.peer_s)
+    assert timeouts.worst_waits_s == pytest.approx(first + timeouts.peer_s)
     assert timeouts.worst_waits_s < 0.6 * timeouts.request_s
 
 
@@ -42,4 +42,4 @@ def test_admitted_change_can_be_begun(budget_ms: int) -> None:
     """After the longest admission a change still has the time that its coordinator requires."""
     timeouts = Timeouts.of(budget_ms / 1000)
     assert timeouts.admission_s + timeouts.begin_s < timeouts.request_s
-    assert timeouts.begin_s > timeouts.partner_s
+    assert timeouts.begin_s > timeouts.peer_s

@@ -1,10 +1,12 @@
-"""The path of the users, and the normal form of paths."""
+"""The path of the users, the normal form of paths, and the id in a request's target."""
 
 from urllib.parse import unquote
 
 USERS = "/api/users"
 COUNT = "count"
 """The one name below `USERS` that is not an id."""
+
+_USERS = USERS.encode()
 
 _SEPARATES_NOTHING = str.maketrans("/\n", "\N{REPLACEMENT CHARACTER}" * 2)
 """Replaces a decoded slash, which separates no segments, and a decoded line feed, which `$` in a
@@ -20,3 +22,14 @@ def normal(sent: str) -> str:
             for part in sent.split("/")
         )
     return path.removesuffix("/")
+
+
+def id_in(target: bytes) -> str | None:
+    """Return the id in a request's target; empty: all users. None: any other target."""
+    if not target.startswith(_USERS) or b"?" in target or b"#" in target:
+        return None
+    path = normal(target.decode("ascii"))
+    if path == USERS:
+        return ""
+    slash, name = path[len(USERS)], path[len(USERS) + 1 :]
+    return name if slash == "/" and name not in ("", COUNT) and "/" not in name else None

@@ -106,9 +106,9 @@ class Router:
 
     async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
         """Do a change as soon as admission lets it start."""
-        admission, place = self.admission, key_of(id)
+        admission, record_key = self.admission, key_of(id)
         arrived = admitted = admission.arrived()
-        record, longest_s = admission.record(place), self._timeouts.admission_s
+        record, longest_s = admission.record(record_key), self._timeouts.admission_s
         # The client may have sent the same key before, through any gateway.
         refused = Applied.NO if key is None else Applied.UNKNOWN
         try:
@@ -118,16 +118,16 @@ class Router:
                 if not admission.points.enter():
                     admitted = await self._queue(admission.points, arrived, longest_s, refused)
                 try:
-                    return await self._change(id, place, change, key, arrived)
+                    return await self._change(id, record_key, change, key, arrived)
                 finally:
                     admission.leave(admitted)
             finally:
                 admission.leave_record(record, admitted)
         finally:
-            admission.forget_record(place, record)
+            admission.forget_record(record_key, record)
 
     async def _change(
-        self, id: str, place: bytes, change: Change, key: str | None, arrived: float
+        self, id: str, record_key: bytes, change: Change, key: str | None, arrived: float
     ) -> Answer:
         """Do an admitted change. `arrived`: when the gateway received it, by its clock."""
         self.counters.operations += 1
@@ -138,20 +138,20 @@ class Router:
             operation = (
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
-            doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
-            # `doubt`: an attempt with this identity may have taken effect, perhaps one of an
+            in_doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
+            # `in_doubt`: an attempt with this identity may have taken effect, perhaps one of an
             # earlier request. `begun`: an attempt of this request may have.
             begun = False
             reasons: dict[str, str] = {}
-            for coordinator in self._coordinators(place):
+            for coordinator in self._coordinators(record_key):
                 request = CoordinateChange(
-                    place,
+                    record_key,
                     change.kind,
                     change.body,
                     change.match,
                     operation.id,
                     operation.fingerprint,
-                    doubt,
+                    in_doubt,
                     self._operations.sender,
                     self._operations.low,
                     begin_ms,
@@ -161,16 +161,16 @@ class Router:
                 if isinstance(reply, ChangeResult):
                     return Answer(reply.outcome, reply.body)
                 if reply is None:
-                    doubt = begun = lingering = True
+                    in_doubt = begun = lingering = True
                 elif isinstance(reply, Undecided):
-                    doubt, begun = doubt or reply.maybe, begun or reply.maybe
+                    in_doubt, begun = in_doubt or reply.in_doubt, begun or reply.in_doubt
                 elif isinstance(reply, LogFull | Overloaded):
-                    self._refuse(reply, doubt, begun)
+                    self._refuse(reply, in_doubt, begun)
                 elif isinstance(reply, Failed):
                     reasons[coordinator] = reply.reason
                     if len(reasons) == CELL:
                         break
-                await self._pause(reply, coordinator, place)
+                await self._pause(reply, coordinator, record_key)
                 if self._clock.now() >= deadline:
                     break
         except asyncio.CancelledError:
@@ -181,18 +181,18 @@ class Router:
             self._operations.end(sequence, max(left, 0.0) if lingering else 0.0)
         self.counters.unavailable += 1
         raise Unavailable(
-            Applied.UNKNOWN if doubt else Applied.NO,
+            Applied.UNKNOWN if in_doubt else Applied.NO,
             f"all three nodes of the record refused it: {', '.join(reasons.values())}"
             if len(reasons) == CELL
             else _NO_QUORUM,
         )
 
-    def _refuse(self, reply: LogFull | Overloaded, doubt: bool, begun: bool) -> NoReturn:
+    def _refuse(self, reply: LogFull | Overloaded, in_doubt: bool, begun: bool) -> NoReturn:
         """Refuse a change that its coordinator did not begin; no other coordinator should.
 
         Args:
             reply: why the coordinator did not begin.
-            doubt: True: an attempt with this identity may have taken effect, perhaps one of an
+            in_doubt: True: an attempt with this identity may have taken effect, perhaps one of an
                 earlier request. False: none did.
             begun: True: an attempt of this request may have taken effect. False: none did.
 
@@ -201,7 +201,7 @@ class Router:
         if isinstance(reply, Overloaded):
             # The coordinator works, so a second one would compete with it.
             self.admission.of_one_record.shrink(self._clock.now())
-            raise _Declined(Applied.UNKNOWN if doubt else Applied.NO, reply.reason)
+            raise _Declined(Applied.UNKNOWN if in_doubt else Applied.NO, reply.reason)
         if not begun:
             raise TooManyKeyed(reply.retry_after_s)
         self.counters.unavailable += 1

@@ -5,9 +5,10 @@ from collections.abc import Collection
 
 from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.open_rounds import OpenRounds
+from ddb.node.context import NodeContext
 from ddb.node.replica.ballots import Ballots
 from ddb.wire.messages import CommitNotice, CommitNoticeAck
-from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+from ddb.wire.ports import Condition, Silent, Unreachable
 
 NOTICE_INTERVAL_S = 0.1
 """Seconds between two commit notices to a peer.
@@ -22,21 +23,18 @@ class CommitGossip:
 
     def __init__(
         self,
-        node_id: int,
+        context: NodeContext,
         peers: Collection[str],
         rounds: OpenRounds,
         ballots: Ballots,
         dedup_window: DedupWindow,
-        transport: Transport,
-        clock: Clock,
     ) -> None:
-        self._node_id = node_id
+        self._transport = context.transport
+        self._clock = context.clock
         self._peers = peers
         self._rounds = rounds
         self._ballots = ballots
         self._dedup_window = dedup_window
-        self._transport = transport
-        self._clock = clock
         self._acknowledged: dict[str, tuple[int, int]] = {}
         """By peer: the commit index and the reached counter that it has acknowledged."""
 
@@ -50,7 +48,7 @@ class CommitGossip:
         """Send a notice to each reachable peer that has not acknowledged the current state."""
         condition = self._transport.condition
         current = commit_index, reached = self._rounds.commit_index, self._ballots.reached
-        self._dedup_window.issued(self._node_id, commit_index)
+        self._dedup_window.issued(self._ballots.node_id, commit_index)
         for peer in self._peers:
             if condition(peer) > Condition.SLOW:
                 # A peer that restarts may have lost the last notice.
@@ -60,7 +58,9 @@ class CommitGossip:
             for peer in self._peers
             if condition(peer) <= Condition.SLOW and self._acknowledged.get(peer) != current
         ]
-        notice = CommitNotice(self._node_id, self._rounds.first_counter, commit_index, reached)
+        notice = CommitNotice(
+            self._ballots.node_id, self._rounds.first_counter, commit_index, reached
+        )
         deadline = self._clock.now() + NOTICE_INTERVAL_S
         requests = [
             self._transport.ask(peer, notice, deadline=deadline, timeout_s=NOTICE_INTERVAL_S)

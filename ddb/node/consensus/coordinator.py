@@ -5,8 +5,6 @@ this node's own copy already decides the answer. `Proposer` runs the rounds, wit
 other nodes of the record's cell.
 """
 
-import random
-
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.key_queue import KeyQueue
@@ -14,48 +12,39 @@ from ddb.node.consensus.open_rounds import OpenRounds
 from ddb.node.consensus.proposer import KeyedLogFull, Proposer
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
 from ddb.node.consensus.quorum_read import QuorumRead
-from ddb.node.metrics import Cause, NodeMetrics
+from ddb.node.context import NodeContext
+from ddb.node.metrics import Cause
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
-from ddb.record.change import Change, Outcome, verdict
+from ddb.record.change import Change, Outcome, outcome_of
 from ddb.record.state import SETTLE, Intent, Operation, State, remembered
-from ddb.ring.ring import Ring
-from ddb.wire.ports import Clock, Transport
-from ddb.wire.timeouts import DEFAULT, Timeouts
 
 
 class Coordinator:
-    """Runs operations on the records of the node `name`."""
+    """Runs operations on the records of one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
         rounds: OpenRounds,
         commit_index: CommitIndex,
-        transport: Transport,
-        clock: Clock,
-        rng: random.Random,
-        timeouts: Timeouts = DEFAULT,
     ) -> None:
-        self.counters = NodeMetrics()
-        self.timeouts = timeouts
-        self.complaints = Complaints(name)
-        self.dedup_window = DedupWindow(clock)
+        self.counters = context.counters
+        self.complaints = Complaints(context.name)
+        self.dedup_window = DedupWindow(context.clock)
         self.queue = KeyQueue()
-        self._name = name
+        self._name = context.name
+        self._timeouts = context.timeouts
         self._replica = replica
-        self._clock = clock
-        self._peers = QuorumPeers(name, ring, transport, clock, self.counters, timeouts)
-        self._quorum_read = QuorumRead(
-            ring, replica, commit_index, self._peers, clock, self.counters
-        )
+        self._clock = context.clock
+        self._peers = QuorumPeers(context)
+        self._quorum_read = QuorumRead(context, replica, commit_index, self._peers)
         self._proposer = Proposer(
-            name=name,
+            name=context.name,
             replica=replica,
             ballots=ballots,
             rounds=rounds,
@@ -63,10 +52,10 @@ class Coordinator:
             queue=self.queue,
             dedup_window=self.dedup_window,
             complaints=self.complaints,
-            counters=self.counters,
-            clock=clock,
-            rng=rng,
-            timeouts=timeouts,
+            counters=context.counters,
+            clock=context.clock,
+            rng=context.rng,
+            timeouts=context.timeouts,
         )
 
     async def read(self, key: bytes, deadline: float) -> State:
@@ -90,7 +79,7 @@ class Coordinator:
         key: bytes,
         change: Change,
         operation: Operation,
-        retry: bool,
+        in_doubt: bool,
         deadline: float,
         begin_ms: int = 0,
     ) -> tuple[Outcome, State]:
@@ -100,8 +89,8 @@ class Coordinator:
             key: the record.
             change: the change.
             operation: its identity.
-            retry: True if another attempt at `operation` may be in flight or may have taken effect.
-                False if this is the only attempt.
+            in_doubt: True if another attempt at `operation` may be in flight or may have taken
+                effect. False if this is the only attempt.
             deadline: by the steady clock, in seconds.
             begin_ms: as in `CoordinateChange`.
 
@@ -112,18 +101,17 @@ class Coordinator:
         """
         self.counters.operations += 1
         received_at = self._clock.now()
-        # After a longer wait the gateway takes this node for one that lost the request.
-        within_s = min(deadline - received_at - begin_ms / 1000, self.timeouts.admission_s)
+        within_s = deadline - received_at - begin_ms / 1000
         async with self.queue.turn(key, within_s=within_s):
-            self._check_turn(key, received_at, deadline, retry)
-            return await self.decide(key, change, operation, retry, deadline, received_at)
+            self._check_turn(key, received_at, deadline, in_doubt)
+            return await self.decide(key, change, operation, in_doubt, deadline, received_at)
 
     async def decide(
         self,
         key: bytes,
         change: Change,
         operation: Operation,
-        retry: bool,
+        in_doubt: bool,
         deadline: float,
         received_at: float,
         proposed: bool = False,
@@ -134,7 +122,7 @@ class Coordinator:
             key: the record.
             change: the change.
             operation: its identity.
-            retry: as in `change`.
+            in_doubt: as in `change`.
             deadline: by the steady clock, in seconds.
             received_at: arrival of the request, or the time of a later failure, in seconds. The
                 operation ends once both peers have failed since then.
@@ -142,13 +130,13 @@ class Coordinator:
         """
         own = self._replica.state(key)
         own_outcome = remembered(own, operation)
-        refused = not retry and verdict(change, own.value) is not Outcome.DONE
+        refused = not in_doubt and outcome_of(change, own.value) is not Outcome.DONE
         full = not proposed and self.dedup_window.full_for_operation_s(own, operation) is not None
         if own_outcome is not None or refused or full:
             try:
                 decided = await self._settle(key, deadline, received_at)
             except (Expired, Unreadable) as error:
-                raise Expired(retry or own_outcome is not None, str(error)) from error
+                raise Expired(in_doubt or own_outcome is not None, str(error)) from error
             outcome = remembered(decided, operation)
             if outcome is not None:
                 return outcome, decided
@@ -156,11 +144,11 @@ class Coordinator:
             full_for_s = self.dedup_window.full_for_operation_s(decided, operation)
             if full and full_for_s is not None:
                 raise KeyedLogFull(full_for_s)
-            refusal = verdict(change, decided.value)
-            if refusal is not Outcome.DONE and not retry:
+            refusal = outcome_of(change, decided.value)
+            if refusal is not Outcome.DONE and not in_doubt:
                 return refusal, decided
         made = await self._proposer.decide(
-            key, Intent(change, operation), deadline, received_at, retry, proposed=proposed
+            key, Intent(change, operation), deadline, received_at, in_doubt, proposed=proposed
         )
         return made.outcome, made.state
 
@@ -192,16 +180,16 @@ class Coordinator:
         """Return the current time, at which `failed_peer` counts as failed if one is given."""
         return self._clock.now() if failed_peer is None else self._peers.record_failure(failed_peer)
 
-    def _check_turn(self, key: bytes, received_at: float, deadline: float, maybe: bool) -> None:
+    def _check_turn(self, key: bytes, received_at: float, deadline: float, in_doubt: bool) -> None:
         """Raise `Expired` if the turn came too late to be of use.
 
         If an earlier operation on the key found both peers silent, this one leaves its time to the
         third node.
         """
         if self._clock.now() >= deadline:
-            raise Expired(maybe, "its turn on this record came too late")
+            raise Expired(in_doubt, "its turn on this record came too late")
         if self._peers.both_failed(key, received_at):
-            raise Expired(maybe, "neither peer replied")
+            raise Expired(in_doubt, "neither peer replied")
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._name} {self.counters.operations} operations>"

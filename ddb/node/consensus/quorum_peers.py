@@ -8,11 +8,11 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from ddb.node.metrics import Cause, NodeMetrics
+from ddb.node.context import NodeContext
+from ddb.node.metrics import Cause
 from ddb.ring.ring import Ring
 from ddb.wire.messages import Failed, Reply, Request
-from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
-from ddb.wire.timeouts import DEFAULT, Timeouts
+from ddb.wire.ports import Condition, Silent, Unreachable
 
 MAX_DECLINED_RECORDS = 1000
 """Declined records that a node remembers. Lower than the operations in progress: an operation that
@@ -22,12 +22,12 @@ both peers decline repeats until its deadline. Higher: more memory and no other 
 class Expired(Exception):
     """The operation is undecided: its deadline has passed, or both peers failed.
 
-    `maybe`: True if the change may still take effect. False if it never takes effect.
+    `in_doubt`: True if the change may still take effect. False if it never takes effect.
     """
 
-    def __init__(self, maybe: bool, reason: str) -> None:
+    def __init__(self, in_doubt: bool, reason: str) -> None:
         super().__init__(reason)
-        self.maybe = maybe
+        self.in_doubt = in_doubt
 
 
 CellPeers = tuple[str, str]
@@ -48,23 +48,15 @@ def peers_by_partition(name: str, ring: Ring) -> tuple[CellPeers | None, ...]:
 
 
 class QuorumPeers:
-    """Chooses and asks the peers of the node `name`, and records their failures."""
+    """Chooses and asks the peers of one node, and records their failures."""
 
-    def __init__(
-        self,
-        name: str,
-        ring: Ring,
-        transport: Transport,
-        clock: Clock,
-        counters: NodeMetrics,
-        timeouts: Timeouts = DEFAULT,
-    ) -> None:
-        self._name = name
-        self._ring = ring
-        self._transport = transport
-        self._clock = clock
-        self._counters = counters
-        self._timeouts = timeouts
+    def __init__(self, context: NodeContext) -> None:
+        self._name = context.name
+        self._ring = context.ring
+        self._transport = context.transport
+        self._clock = context.clock
+        self._counters = context.counters
+        self._timeouts = context.timeouts
         self._failed_at: dict[str, float] = {}
         """By peer: the time of its last failure, in clock seconds. A reply removes the entry.
 
@@ -111,7 +103,7 @@ class QuorumPeers:
         self._counters.count_requests(cause)
         try:
             reply = await self._transport.ask(
-                peer, request, deadline=deadline, timeout_s=self._timeouts.partner_s
+                peer, request, deadline=deadline, timeout_s=self._timeouts.peer_s
             )
         except Silent:
             self.record_failure(peer)
@@ -152,7 +144,7 @@ class QuorumPeers:
             self._declined_at.popitem(last=False)
 
     async def handle_failure(
-        self, peer: str, key: bytes, failed_after: float, maybe: bool, reply: Reply | None
+        self, peer: str, key: bytes, failed_after: float, in_doubt: bool, reply: Reply | None
     ) -> None:
         """Record the failure of a request, and pause before a worse peer.
 
@@ -162,7 +154,7 @@ class QuorumPeers:
             peer: the node that received the request.
             key: the record of the request.
             failed_after: the start of the operation, by the steady clock in seconds.
-            maybe: as in `Expired`.
+            in_doubt: as in `Expired`.
             reply: a reply that declines, which concerns only this record. None if no reply
                 arrived, which concerns every record of the peer.
 
@@ -175,7 +167,7 @@ class QuorumPeers:
         else:
             self._record_declined(peer, key)
         if self.both_failed(key, failed_after):
-            raise Expired(maybe, "neither peer replied")
+            raise Expired(in_doubt, "neither peer replied")
         (other,) = (name for name in self._ring.cell(key).nodes if name not in (self._name, peer))
         condition = self._transport.condition(other)
         if condition is Condition.DOWN or condition > self._transport.condition(peer):

@@ -6,13 +6,11 @@ own copy may have changed in between, and a comparison with the older one can re
 
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
-from ddb.node.metrics import NodeMetrics
+from ddb.node.context import NodeContext
 from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.record.codec import decode, peek
 from ddb.record.state import State
-from ddb.ring.ring import Ring
 from ddb.wire.messages import Accept, Accepted, ReadReplica, Rejected, ReplicaState, SameVersion
-from ddb.wire.ports import Clock
 
 
 class QuorumRead:
@@ -20,19 +18,17 @@ class QuorumRead:
 
     def __init__(
         self,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         commit_index: CommitIndex,
         peers: QuorumPeers,
-        clock: Clock,
-        counters: NodeMetrics,
     ) -> None:
-        self._ring = ring
+        self._ring = context.ring
+        self._clock = context.clock
+        self._counters = context.counters
         self._replica = replica
         self._commit_index = commit_index
         self._peers = peers
-        self._clock = clock
-        self._counters = counters
 
     async def find(self, key: bytes, deadline: float, failed_after: float) -> State | None:
         """Return the state that two replicas have, after repair if needed.

@@ -13,13 +13,13 @@ from typing import Any
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.quorum_peers import Expired, peers_by_partition
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.storage.store import Unreadable
 from ddb.record.codec import body_of, is_live, peek
 from ddb.record.state import DamagedState, State
 from ddb.record.version import Dot
-from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     CoordinateGet,
     Failed,
@@ -30,27 +30,26 @@ from ddb.wire.messages import (
     SameVersion,
     Undecided,
 )
-from ddb.wire.ports import Condition, Handling, Transport
+from ddb.wire.ports import Condition, Handling
 
 
 class FastRead:
-    """Answers `CoordinateGet` on the node `name`."""
+    """Answers `CoordinateGet` on one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         commit_index: CommitIndex,
-        transport: Transport,
         coordinator: Coordinator,
     ) -> None:
+        self._transport = context.transport
+        self._timeouts = context.timeouts
+        self._counters = context.counters
+        self._peers = peers_by_partition(context.name, context.ring)
         self._replica = replica
         self._commit_index = commit_index
-        self._transport = transport
         self._coordinator = coordinator
-        self._counters = coordinator.counters
-        self._peers = peers_by_partition(name, ring)
         self._fallback = Fallback()
 
     def get(self, request: CoordinateGet, deadline: float) -> Handling:
@@ -73,7 +72,7 @@ class FastRead:
             standby,
             ReadReplica(key, newest),
             deadline=deadline,
-            timeout_s=self._coordinator.timeouts.partner_s,
+            timeout_s=self._timeouts.peer_s,
         )
         answer: Answer = asking.get_loop().create_future()
         asking.add_done_callback(

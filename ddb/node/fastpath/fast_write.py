@@ -13,15 +13,16 @@ from ddb.node.consensus.key_queue import TurnTooLate
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
 from ddb.node.consensus.proposer import KeyedLogFull
 from ddb.node.consensus.quorum_peers import CellPeers, Expired, peers_by_partition
+from ddb.node.context import NodeContext
 from ddb.node.fastpath.attempt import Attempt, change_of, intent_of, result_of
 from ddb.node.fastpath.fallback import Answer, Fallback, reply_of
-from ddb.node.replica.acceptor import Acceptor, Verdict, WrongCell
+from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.node.replica.ballots import Ballots
+from ddb.node.replica.copies import WrongCell
 from ddb.node.storage.store import StoreFailed, Unreadable
 from ddb.record.change import Outcome
 from ddb.record.codec import decode, encode, peek
 from ddb.record.state import DamagedState, step
-from ddb.ring.ring import Ring
 from ddb.wire.messages import (
     Accept,
     Accepted,
@@ -35,32 +36,30 @@ from ddb.wire.messages import (
     Reply,
     Undecided,
 )
-from ddb.wire.ports import Condition, Handling, Transport
+from ddb.wire.ports import Condition, Handling
 
 
 class FastWrite:
-    """Answers `CoordinateChange` on the node `name`."""
+    """Answers `CoordinateChange` on one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
         rounds: OpenRounds,
-        transport: Transport,
         coordinator: Coordinator,
     ) -> None:
+        self._transport = context.transport
+        self._timeouts = context.timeouts
+        self._counters = context.counters
+        self._peers = peers_by_partition(context.name, context.ring)
         self._replica = replica
         self._ballots = ballots
         self._rounds = rounds
-        self._transport = transport
         self._coordinator = coordinator
-        self._timeouts = coordinator.timeouts
-        self._counters = coordinator.counters
         self._dedup_window = coordinator.dedup_window
         self._queue = coordinator.queue
-        self._peers = peers_by_partition(name, ring)
         self._fallback = Fallback()
 
     def change(self, request: CoordinateChange, deadline: float) -> Handling:
@@ -73,8 +72,8 @@ class FastWrite:
         if (
             peers is None
             or (peer := self._best_peer(peers)) is None
-            # Without a key, `retry` means that an earlier attempt failed. With one it is set.
-            or (request.retry and not request.fingerprint)
+            # Without a key, `in_doubt` means that an earlier attempt failed. With one it is set.
+            or (request.in_doubt and not request.fingerprint)
             or not self._queue.free(key)
         ):
             return self._coordinate(request, deadline)
@@ -99,7 +98,7 @@ class FastWrite:
                 peer,
                 Propose(key, ballot, own.newest, raw),
                 deadline=deadline,
-                timeout_s=self._timeouts.partner_s,
+                timeout_s=self._timeouts.peer_s,
             )
             proposed = True
         finally:
@@ -156,12 +155,12 @@ class FastWrite:
             self._ballots.observe(reply.promise.counter)
             self._counters.contended += 1
         # Unless the peer has certainly not stored it, a later round may find the proposal.
-        in_doubt = reply is None or type(reply) is Accepted
-        attempt.round.end(Fate.UNKNOWN if in_doubt else Fate.NEVER_STORED)
+        proposed = reply is None or type(reply) is Accepted
+        attempt.round.end(Fate.UNKNOWN if proposed else Fate.NEVER_STORED)
         replied = isinstance(reply, Accepted | Rejected | ReplicaState)
         failed_after = self._coordinator.failure_time(None if replied else attempt.peer)
         self._fallback.start(
-            attempt.answer, self._coordinate_in_turn(attempt, in_doubt, failed_after)
+            attempt.answer, self._coordinate_in_turn(attempt, proposed, failed_after)
         )
 
     def _repair_peer(self, attempt: Attempt, reply: ReplicaState) -> None:
@@ -180,7 +179,7 @@ class FastWrite:
             attempt.peer,
             Accept(key, attempt.raw),
             deadline=attempt.deadline,
-            timeout_s=self._timeouts.partner_s,
+            timeout_s=self._timeouts.peer_s,
         )
         self._replica.watch(key)
         asking.add_done_callback(partial(self._on_reply, attempt))
@@ -206,45 +205,45 @@ class FastWrite:
         """Let the coordinator decide a change that the fast path has not begun."""
         try:
             outcome, state = await self._coordinator.change(
-                request.key, *change_of(request), request.retry, deadline, request.begin_ms
+                request.key, *change_of(request), request.in_doubt, deadline, request.begin_ms
             )
         except TurnTooLate as late:
             return Overloaded(str(late))
         except Expired as expired:
-            return Undecided(expired.maybe, str(expired))
+            return Undecided(expired.in_doubt, str(expired))
         except KeyedLogFull as full:
             return LogFull(full.retry_after_s)
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
-            return Undecided(request.retry, str(damage))
+            return Undecided(request.in_doubt, str(damage))
         except Unreadable as unreadable:
             return Failed(str(unreadable))
         return result_of(request.kind, outcome, state)
 
     async def _coordinate_in_turn(
-        self, attempt: Attempt, in_doubt: bool, failed_after: float
+        self, attempt: Attempt, proposed: bool, failed_after: float
     ) -> Reply:
         """Let the coordinator decide a change that has the key's turn, and end the turn.
 
         Args:
             attempt: the change; its own round has ended.
-            in_doubt: True if the peer may have stored the proposal. False if it certainly has not.
+            proposed: True if the peer may have stored the proposal. False if it certainly has not.
             failed_after: gives up once both peers have failed at or after this time, in seconds.
         """
-        request, retry = attempt.request, attempt.request.retry or in_doubt
+        request, in_doubt = attempt.request, attempt.request.in_doubt or proposed
         try:
             outcome, state = await self._coordinator.decide(
-                request.key, *change_of(request), retry, attempt.deadline, failed_after, in_doubt
+                request.key, *change_of(request), in_doubt, attempt.deadline, failed_after, proposed
             )
         except Expired as expired:
-            return Undecided(expired.maybe, str(expired))
+            return Undecided(expired.in_doubt, str(expired))
         except KeyedLogFull as full:
             return LogFull(full.retry_after_s)
         except DamagedState as damage:
             self._coordinator.complaints.about(damage, request.key)
-            return Undecided(retry, str(damage))
+            return Undecided(in_doubt, str(damage))
         except Unreadable as unreadable:
-            return Undecided(retry, str(unreadable))
+            return Undecided(in_doubt, str(unreadable))
         finally:
             self._queue.leave(request.key)
         return result_of(request.kind, outcome, state)

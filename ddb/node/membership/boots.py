@@ -1,9 +1,9 @@
 """Boot numbers: how peers detect a data directory that is older than the node's latest.
 
 Each start of a node uses a boot number once, and its peers remember that number. A restored data
-directory brings back an old boot number, an old ceiling or a retired node id. All its copies and
-promises are as old, so it must not vote. The node itself cannot detect this, because the directory
-restores all that it remembers. Its peers can.
+directory brings back an old boot number, an old ceiling or a retired node id. Its next starts use
+numbers again, with other nonces. All its copies and promises are old, so it must not vote. The node
+itself cannot detect this, because the directory restores all that it remembers. Its peers can.
 """
 
 import asyncio
@@ -31,6 +31,12 @@ MOST_RETIRED = 64
 
 Too low: a disk returns unnoticed after that many replacements. Too high: the row grows.
 """
+MOST_NONCES = 64
+"""Starts whose nonces a disk remembers, and its Hello carries.
+
+Too low: a restored directory passes once it has started that many times without a Hello to a peer
+that knows better. Too high: each Hello grows by nine bytes per start.
+"""
 NONCE_BITS = 62
 """Random bits that tell two starts with the same boot number apart. Too low: they may be equal."""
 
@@ -41,6 +47,7 @@ class Finding(Enum):
     RETIRED_ID = "its node id was replaced by a newer one"
     EARLIER_BOOT = "it has started more often than this disk counts"
     USED_BOOT = "its disk has already used this boot number for another start"
+    OTHER_START = "it has made a start that this disk does not remember"
     LOWER_CEILING = "its counters have come further than this disk reserves"
 
 
@@ -56,6 +63,13 @@ class BootRecord(msgspec.Struct, frozen=True):
     """The peer's earlier node ids."""
 
 
+class _Starts(msgspec.Struct, frozen=True, array_like=True):
+    """What a disk remembers of its own starts; `nonces` has the latest one first."""
+
+    number: int
+    nonces: tuple[int, ...]
+
+
 def outdated(by: str, name: str, finding: Finding) -> str:
     """Return the error for the operator of `name`, whose disk the node `by` refuses."""
     return (
@@ -66,10 +80,13 @@ def outdated(by: str, name: str, finding: Finding) -> str:
 
 async def begin_boot(store: Store, node_id: int, rng: random.Random) -> Boot:
     """Take the next boot number of this disk, durably. Raises `StoreFailed`."""
-    number = int.from_bytes(store.get(Family.META, BOOT) or b"", "big") + 1
-    await store.commit([(Family.META, BOOT, number.to_bytes(8, "big"))])
+    found = store.get(Family.META, BOOT)
+    earlier = msgspec.msgpack.decode(found, type=_Starts) if found else _Starts(0, ())
+    nonces = (rng.getrandbits(NONCE_BITS), *earlier.nonces)[:MOST_NONCES]
+    starts = _Starts(earlier.number + 1, nonces)
+    await store.commit([(Family.META, BOOT, msgspec.msgpack.encode(starts))])
     ceiling = int.from_bytes(store.get(Family.META, CEILING_KEY) or b"", "big")
-    return Boot(node_id, number, rng.getrandbits(NONCE_BITS), ceiling)
+    return Boot(node_id, starts.number, starts.nonces, ceiling)
 
 
 def find(recorded: BootRecord | None, boot: Boot) -> Finding | None:
@@ -82,19 +99,24 @@ def find(recorded: BootRecord | None, boot: Boot) -> Finding | None:
         return Finding.EARLIER_BOOT
     if boot.number == recorded.number:
         # The same start repeats its Hello, so its ceiling is older than its counters by now.
-        return None if boot.nonce == recorded.nonce else Finding.USED_BOOT
+        return None if boot.nonces[0] == recorded.nonce else Finding.USED_BOOT
+    since = boot.number - recorded.number
+    if since < len(boot.nonces) and boot.nonces[since] != recorded.nonce:
+        return Finding.OTHER_START
     return Finding.LOWER_CEILING if boot.ceiling < recorded.reached else None
 
 
 def succeed(recorded: BootRecord | None, boot: Boot) -> BootRecord:
     """Return the record of a peer after `boot`, for which `find` returns None."""
     if recorded is None:
-        return BootRecord(boot.node_id, boot.number, boot.nonce)
+        return BootRecord(boot.node_id, boot.number, boot.nonces[0])
     if boot.node_id == recorded.node_id:
-        return BootRecord(boot.node_id, boot.number, boot.nonce, recorded.reached, recorded.retired)
+        return BootRecord(
+            boot.node_id, boot.number, boot.nonces[0], recorded.reached, recorded.retired
+        )
     # The ceiling of the lost disk does not bind the new one.
     retired = (*recorded.retired, recorded.node_id)[-MOST_RETIRED:]
-    return BootRecord(boot.node_id, boot.number, boot.nonce, 0, retired)
+    return BootRecord(boot.node_id, boot.number, boot.nonces[0], 0, retired)
 
 
 class Peers:

@@ -13,17 +13,17 @@ A node that is blank while another is ready has lost its disk. It refills before
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from ddb.node.context import NodeContext
 from ddb.node.membership.confirmation import Confirmation
 from ddb.node.membership.identity import CLUSTER_ID_BYTES, Identity, Stage, keep
 from ddb.node.replica.ballots import Ballots
-from ddb.node.storage.store import Store, Unreadable
+from ddb.node.storage.store import Unreadable
 from ddb.wire.messages import Form, Member, Membership, Reply, Request
-from ddb.wire.ports import Clock, Silent, Transport, Unreachable
+from ddb.wire.ports import Silent, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,8 @@ class Bootstrap:
 
     def __init__(
         self,
+        context: NodeContext,
         identity: Identity,
-        store: Store,
-        transport: Transport,
-        clock: Clock,
-        rng: random.Random,
         ballots: Ballots,
         confirmation: Confirmation,
         refill: Callable[[int], Awaitable[bool]],
@@ -62,10 +59,10 @@ class Bootstrap:
         self.identity = identity
         self.missing: tuple[str, ...] = ()
         """Nodes without a reply, for which this node waits; empty once it is ready."""
-        self._store = store
-        self._transport = transport
-        self._clock = clock
-        self._rng = rng
+        self._store = context.store
+        self._transport = context.transport
+        self._clock = context.clock
+        self._rng = context.rng
         self._confirmation = confirmation
         self._refill = refill
         self._is_whole = is_whole

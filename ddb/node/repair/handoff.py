@@ -14,6 +14,7 @@ from itertools import chain
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.proposer import Outrun
 from ddb.node.consensus.quorum_peers import Expired
+from ddb.node.context import NodeContext
 from ddb.node.repair import handoff_pacing
 from ddb.node.repair.handoff_pacing import HandoffPacing
 from ddb.node.replica.acceptor import Acceptor
@@ -23,9 +24,9 @@ from ddb.node.storage.store import Family, Unreadable
 from ddb.record.codec import peek
 from ddb.record.state import DamagedState
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, partition_in
+from ddb.ring.ring import partition_in
 from ddb.wire.messages import HandoffBatch, HandoffResult
-from ddb.wire.ports import Clock, Condition, Silent, Transport, Unreachable
+from ddb.wire.ports import Condition, Silent, Unreachable
 
 HOMES = 2
 """Homes of each record."""
@@ -52,21 +53,20 @@ class Handoff:
 
     def __init__(
         self,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
         coordinator: Coordinator,
-        transport: Transport,
-        clock: Clock,
     ) -> None:
-        self._ring = ring
+        self._ring = context.ring
+        self._transport = context.transport
+        self._clock = context.clock
+        self._counters = context.counters
         self._replica = replica
         self._ballots = ballots
         self._coordinator = coordinator
-        self._transport = transport
-        self._clock = clock
         self._targets: dict[int, str] = {}
-        self._pacing = HandoffPacing(replica, coordinator.counters, clock)
+        self._pacing = HandoffPacing(replica, context.counters, context.clock)
 
     def target(self, number: int) -> str:
         """Return the home that the hints of partition `number` probably wait for."""
@@ -221,7 +221,7 @@ class Handoff:
                 newest, self._replica.open_promise(key)
             ):
                 refused.append(key)
-        self._coordinator.counters.handed_off += dropped
+        self._counters.handed_off += dropped
         for start in range(0, len(refused), MAX_CONCURRENT_ROUNDS):
             if not await self._refresh(refused[start : start + MAX_CONCURRENT_ROUNDS]):
                 return None
@@ -235,7 +235,7 @@ class Handoff:
     async def _request(self, homes: tuple[str, ...], batch: list[Hint]) -> list[Marks] | None:
         """Send a batch and return the marks of each home, in order; None where one sent none."""
         deadline = self._clock.now() + BATCH_BUDGET_S
-        self._coordinator.counters.repair_requests += len(homes)
+        self._counters.repair_requests += len(homes)
         requests = [
             self._transport.ask(
                 home, HandoffBatch(batch), deadline=deadline, timeout_s=HOME_TIMEOUT_S

@@ -14,19 +14,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ddb.node.metrics import NodeMetrics
-from ddb.node.repair.refill import NotNow
+from ddb.node.context import NodeContext
+from ddb.node.repair.peer_copies import PeerCopies, PeerFailed
+from ddb.node.repair.range_pull import RangePull
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.damage import COPIES, DAMAGE, Range, without
 from ddb.node.replica.range_rebuild import rebuild_range
 from ddb.node.storage.disk_space import Room
-from ddb.node.storage.store import Family, Put, Store, Unreadable, written
-from ddb.record.codec import peek
-from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS, Ring
-from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
-from ddb.wire.ports import Clock, Silent, Transport, Unreachable
+from ddb.node.storage.store import Family, Put, Unreadable, written
+from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
 
 log = logging.getLogger(__name__)
 
@@ -51,29 +48,23 @@ a lost table of 1,000 partitions takes longer than 5 s."""
 
 
 class Rebuilder:
-    """Finds and rebuilds the damaged ranges of the node `name`."""
+    """Finds and rebuilds the damaged ranges of one node."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
-        store: Store,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
-        transport: Transport,
-        clock: Clock,
-        counters: NodeMetrics,
         room: Callable[[], Room],
     ) -> None:
-        self._name = name
-        self._ring = ring
-        self._store = store
+        self._name = context.name
+        self._ring = context.ring
+        self._store = context.store
+        self._counters = context.counters
+        self._copies = PeerCopies(context)
         self._replica = replica
         self._damage = replica.damage
         self._ballots = ballots
-        self._transport = transport
-        self._clock = clock
-        self._counters = counters
         self._room = room
         self._reported = 0
         """Damage reports of the store that a check of all files has covered."""
@@ -200,82 +191,25 @@ class Rebuilder:
         peers = [peer for peer in cell.nodes if peer != self._name]
         if absent.intersection(peers):
             return
-        gaps: list[Range] = []
+        pull = RangePull(
+            self._copies, self._name, peers, piece, self._floor, REQUEST_BUDGET_S, PEER_TIMEOUT_S
+        )
         try:
             if family is Family.RECORDS:
-                rows = await self._as_home(peers, cell.homes, piece, gaps)
+                rows = await pull.as_home(cell.homes)
             else:
-                rows = await self._as_standby(peers, piece, gaps)
-        except NotNow as reason:
-            absent.add(str(reason))
+                rows = await pull.as_standby()
+        except PeerFailed as failed:
+            absent.add(failed.peer)
             return
         readable = [piece]
-        for gap in gaps:
+        for gap in pull.gaps:
             readable = without(readable, gap)
             self._log_lost(gap, peers)
         for part in readable:
             inside = {key: raw for key, raw in rows.items() if part.covers(key)}
             if await rebuild_range(self._replica, self._store, number, part, inside):
                 self._counters.rebuilt += len(inside)
-
-    async def _as_home(
-        self, peers: list[str], homes: tuple[str, str], piece: Range, gaps: list[Range]
-    ) -> dict[bytes, bytes]:
-        """Return the newer state of each record: one of the peers has the decided one."""
-        rows: dict[bytes, bytes] = {}
-        for peer in peers:
-            share = Share.HOMES if peer in homes else Share.HINTS
-            for key, dot, raw in await self._pull(peer, share, piece, gaps):
-                if dot > peek(rows.get(key)):
-                    rows[key] = raw
-        return rows
-
-    async def _as_standby(
-        self, peers: list[str], piece: Range, gaps: list[Range]
-    ) -> dict[bytes, bytes]:
-        """Return the newer states where the homes differ: the lost hint may be a second copy."""
-        first, second = [
-            {key: dot for key, dot, _ in await self._pull(peer, Share.STANDBY, piece, gaps)}
-            for peer in peers
-        ]
-        rows: dict[bytes, bytes] = {}
-        for key in sorted({*first, *second}):
-            one, other = first.get(key, NEVER), second.get(key, NEVER)
-            if one != other:
-                holder = peers[0] if one > other else peers[1]
-                reply = await self._ask(holder, ReadReplica(key, NEVER))
-                if not isinstance(reply, ReplicaState):
-                    raise NotNow(holder)
-                rows[key] = reply.state
-        return rows
-
-    async def _pull(
-        self, peer: str, share: Share, piece: Range, gaps: list[Range]
-    ) -> list[tuple[bytes, Dot, bytes]]:
-        """Return a peer's rows of a piece, and add the ranges that it cannot read to `gaps`."""
-        rows: list[tuple[bytes, Dot, bytes]] = []
-        after: bytes | None = _before(piece.start)
-        while after is not None:
-            request = PullShare(self._name, share, after, self._floor, piece.stop)
-            reply = await self._ask(peer, request)
-            if not isinstance(reply, SharePage):
-                raise NotNow(peer)
-            rows += (row for row in reply.rows if piece.covers(row[0]))
-            parts = (Range(*gap).within(piece.start, piece.stop) for gap in reply.gaps)
-            gaps += (part for part in parts if part is not None)
-            after = reply.after
-        return rows
-
-    async def _ask(self, peer: str, request: Request) -> Reply:
-        """Return the reply of a peer. Raises `NotNow` where it sends none."""
-        self._counters.repair_requests += 1
-        deadline = self._clock.now() + REQUEST_BUDGET_S
-        try:
-            return await self._transport.ask(
-                peer, request, deadline=deadline, timeout_s=PEER_TIMEOUT_S
-            )
-        except (Silent, Unreachable) as error:
-            raise NotNow(peer) from error
 
     def _log_lost(self, gap: Range, peers: list[str]) -> None:
         """Log once a range that this node and one of `peers` cannot read."""
@@ -295,12 +229,6 @@ class Rebuilder:
 
     def __repr__(self) -> str:
         return f"<Rebuilder {self._name} {self._damage!r}>"
-
-
-def _before(key: bytes) -> bytes:
-    """Return a key below `key`, with few records or none in between."""
-    last = key[-1]
-    return key[:-1] + (bytes((last - 1,)) + b"\xff" if last else b"")
 
 
 def bounds(number: int) -> tuple[bytes, bytes]:

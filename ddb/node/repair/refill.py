@@ -9,14 +9,14 @@ of the two copies that decided such a record.
 import logging
 from collections.abc import AsyncIterator, Callable
 
-from ddb.node.metrics import NodeMetrics
+from ddb.node.context import NodeContext
+from ddb.node.repair.peer_copies import NotNow, PeerCopies
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.disk_space import Room
-from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import END, PARTITIONS, Ring, partition_in
-from ddb.wire.messages import PullShare, ReadReplica, ReplicaState, Reply, Request, Share, SharePage
-from ddb.wire.ports import Clock, Silent, Transport, Unreachable
+from ddb.record.version import Dot
+from ddb.ring.ring import END, PARTITIONS, partition_in
+from ddb.wire.messages import PullShare, Share, SharePage
 
 log = logging.getLogger(__name__)
 
@@ -28,35 +28,24 @@ PAGE_BUDGET_S = 10.0
 works on requests of a refill that has ended."""
 
 
-class NotNow(Exception):
-    """A peer or the disk prevents a refill or rebuild now. Copied states stay on disk."""
-
-
 class Refiller:
-    """Copies the share of the node `name` from its peers."""
+    """Copies the share of one node from its peers."""
 
     def __init__(
         self,
-        name: str,
-        ring: Ring,
+        context: NodeContext,
         replica: Acceptor,
         ballots: Ballots,
-        transport: Transport,
-        clock: Clock,
-        counters: NodeMetrics,
         room: Callable[[], Room],
     ) -> None:
-        self._name = name
-        self._room = room
-        self._ring = ring
+        self._name = name = context.name
+        self._counters = context.counters
+        self._copies = PeerCopies(context)
         self._replica = replica
         self._ballots = ballots
-        self._transport = transport
-        self._clock = clock
-        self._counters = counters
-        self._peers = sorted(
-            {node for cell in ring.cells if name in cell.nodes for node in cell.nodes} - {name}
-        )
+        self._room = room
+        cells = [cell.nodes for cell in context.ring.cells if name in cell.nodes]
+        self._peers = sorted({node for nodes in cells for node in nodes} - {name})
         self._walks: int | None = None
         """Walks over a peer's keys that this refill has finished; None outside of a refill."""
         self._partition = 0
@@ -155,9 +144,12 @@ class Refiller:
         while after is not None:
             if self._room() is not Room.AMPLE:
                 raise NotNow("its own disk is full")
-            reply = await self._ask(peer, PullShare(self._name, share, after, self._floor, END))
-            if not isinstance(reply, SharePage):
-                raise NotNow(f"{peer} declined")
+            reply = await self._copies.page(
+                peer,
+                PullShare(self._name, share, after, self._floor, END),
+                budget_s=PAGE_BUDGET_S,
+                timeout_s=SOURCE_TIMEOUT_S,
+            )
             yield reply
             self._gaps[peer, share] = self._gaps.get((peer, share), 0) + len(reply.gaps)
             after = reply.after
@@ -167,22 +159,12 @@ class Refiller:
 
     async def _copy_one(self, key: bytes, holder: str) -> None:
         """Store the state that `holder` has of one record. Raises `NotNow`."""
-        reply = await self._ask(holder, ReadReplica(key, NEVER))
-        if not isinstance(reply, ReplicaState):
-            raise NotNow(f"{holder} declined")
-        if reply.state:
-            self._replica.restore(key, reply.state)
+        state = await self._copies.state(
+            holder, key, budget_s=PAGE_BUDGET_S, timeout_s=SOURCE_TIMEOUT_S
+        )
+        if state:
+            self._replica.restore(key, state)
             self._counters.refilled += 1
-
-    async def _ask(self, peer: str, request: Request) -> Reply:
-        self._counters.repair_requests += 1
-        deadline = self._clock.now() + PAGE_BUDGET_S
-        try:
-            return await self._transport.ask(
-                peer, request, deadline=deadline, timeout_s=SOURCE_TIMEOUT_S
-            )
-        except (Silent, Unreachable) as error:
-            raise NotNow(f"{peer} did not answer") from error
 
     def __repr__(self) -> str:
         return f"<Refiller {self._name} {self._counters.refilled} records>"

@@ -2,7 +2,7 @@
 
 import logging
 
-from ddb.node.replica.acceptor import WrongCell
+from ddb.node.replica.copies import WrongCell
 from ddb.node.storage.store import NoDescriptors, StoreFailed
 from ddb.record.state import DamagedState
 from ddb.runtime.log_limit import cause

@@ -15,11 +15,11 @@ class CoordinateGet(Message, tag=10, frozen=True):
 class CoordinateChange(Message, tag=11, frozen=True):
     """Make one change.
 
-    `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `retry`: True if a node
-    may have received an earlier attempt. False: this is the first one. `sender` is the id of the
-    gateway. `low`: no operation of that gateway with a smaller sequence number can still arrive.
-    `begin_ms`: milliseconds that must remain until the deadline when the coordinator begins the
-    change. If fewer remain, it replies `Overloaded`.
+    `operation` and `fingerprint` are as in `ddb.record.state.Operation`. `in_doubt`: True if a
+    node may have received an earlier attempt. False: this is the first one. `sender` is the id of
+    the gateway. `low`: no operation of that gateway with a smaller sequence number can still
+    arrive. `begin_ms`: milliseconds that must remain until the deadline when the coordinator
+    begins the change. If fewer remain, it replies `Overloaded`.
     """
 
     writes_disk = True
@@ -30,7 +30,7 @@ class CoordinateChange(Message, tag=11, frozen=True):
     match: tuple[bytes, ...]
     operation: bytes
     fingerprint: bytes
-    retry: bool
+    in_doubt: bool
     sender: bytes
     low: int
     begin_ms: int = 0
@@ -52,10 +52,10 @@ class ChangeResult(Message, tag=41, frozen=True):
 class Undecided(Message, tag=42, frozen=True):
     """The reply to a get or change that was not decided in time.
 
-    `maybe`: True if the change may still take effect. False: it has no effect, now or later.
+    `in_doubt`: True if the change may still take effect. False: it has no effect, now or later.
     """
 
-    maybe: bool
+    in_doubt: bool
     reason: str
 
 

@@ -14,13 +14,13 @@ Every incompatible change raises it. Without that, a process decodes a message a
 class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One start of a node, as its disk describes it.
 
-    `number` counts the starts of this disk. `nonce` is random, drawn at each start. The node has
-    reserved ballots on this disk up to the counter `ceiling`.
+    `number` counts the starts of this disk. `nonces` has a random number for each recent start,
+    this one first. The node has reserved ballots on this disk up to the counter `ceiling`.
     """
 
     node_id: int
     number: int
-    nonce: int
+    nonces: tuple[int, ...]
     ceiling: int
 
 

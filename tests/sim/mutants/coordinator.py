@@ -144,8 +144,8 @@ COORDINATOR = (
             Patch(_PROPOSER, "                in_doubt = in_doubt or reply is None\n", ""),
             Patch(
                 _FAST,
-                "        in_doubt = reply is None or type(reply) is Accepted\n",
-                "        in_doubt = False\n",
+                "        proposed = reply is None or type(reply) is Accepted\n",
+                "        proposed = False\n",
             ),
         ),
         family="stubborn",
@@ -153,7 +153,11 @@ COORDINATOR = (
     Mutant(
         "undecided-is-no",
         "a coordinator that runs into its deadline answers that the change will not take effect",
-        (Patch(_PARTNERS, "        self.maybe = maybe\n", "        self.maybe = False\n"),),
+        (
+            Patch(
+                _PARTNERS, "        self.in_doubt = in_doubt\n", "        self.in_doubt = False\n"
+            ),
+        ),
         family="stubborn",
     ),
     Mutant(

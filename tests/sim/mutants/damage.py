@@ -2,9 +2,11 @@
 
 from tests.sim.mutants.plant import Mutant, Patch
 
+_COPIES = "ddb.node.replica.copies"
 _REPLICA = "ddb.node.replica.acceptor"
 _RANGE_REBUILD = "ddb.node.replica.range_rebuild"
 _REBUILD = "ddb.node.repair.rebuild"
+_PULL = "ddb.node.repair.range_pull"
 _BOOTSTRAP = "ddb.node.membership.bootstrap"
 _FAMILY = "rotten block"
 _DOUBLE = "double fault"
@@ -15,9 +17,9 @@ DAMAGE = (
         "a node rebuilds a damaged range from only one of the two other nodes",
         (
             Patch(
-                _REBUILD,
-                "        for peer in peers:\n            share =",
-                "        for peer in peers[:1]:\n            share =",
+                _PULL,
+                "        for peer in self.peers:\n            share =",
+                "        for peer in self.peers[:1]:\n            share =",
             ),
         ),
         family=_FAMILY,
@@ -27,9 +29,9 @@ DAMAGE = (
         "a round that a damaged copy had stored ends after the rebuild without it",
         (
             Patch(
-                _REBUILD,
-                "PullShare(self._name, share, after, self._floor, piece.stop)",
-                "PullShare(self._name, share, after, 0, piece.stop)",
+                _PULL,
+                "PullShare(self.name, share, after, self.floor, damaged.stop)",
+                "PullShare(self.name, share, after, 0, damaged.stop)",
             ),
         ),
         family=_FAMILY,
@@ -40,7 +42,7 @@ DAMAGE = (
         (
             Patch(
                 _REBUILD,
-                "                rows = await self._as_standby(peers, piece, gaps)\n",
+                "                rows = await pull.as_standby()\n",
                 "                rows = {}\n",
             ),
         ),
@@ -51,7 +53,7 @@ DAMAGE = (
         "a node reports a record in a damaged range as absent",
         (
             Patch(
-                _REPLICA,
+                _COPIES,
                 "            self.damage.check(family, key)\n",
                 '            if self.damage.covers(family, key):\n                return b""\n',
             ),

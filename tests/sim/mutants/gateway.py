@@ -49,7 +49,7 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "                    doubt = begun = lingering = True\n",
+                "                    in_doubt = begun = lingering = True\n",
                 "                    begun = lingering = True\n",
             ),
         ),
@@ -61,7 +61,7 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "Applied.UNKNOWN if doubt else Applied.NO, reply.reason)",
+                "Applied.UNKNOWN if in_doubt else Applied.NO, reply.reason)",
                 "Applied.NO, reply.reason)",
             ),
         ),
@@ -104,7 +104,7 @@ GATEWAY = (
             Patch(
                 _ROUTER,
                 "                    operation.id,\n",
-                "                    operation.id if not doubt else self._operations.name("
+                "                    operation.id if not in_doubt else self._operations.name("
                 "self._operations.begin()).id,\n",
             ),
         ),

@@ -28,8 +28,20 @@ IMAGES = (
             ),
             Patch(
                 _BOOTS,
-                "None if boot.nonce == recorded.nonce else Finding.USED_BOOT",
+                "None if boot.nonces[0] == recorded.nonce else Finding.USED_BOOT",
                 "None",
+            ),
+        ),
+        family="images",
+    ),
+    Mutant(
+        "earlier-nonces-not-compared",
+        "an old image passes once its boot number exceeds the remembered one",
+        (
+            Patch(
+                _BOOTS,
+                "        return Finding.OTHER_START\n",
+                "        pass\n",
             ),
         ),
         family="images",

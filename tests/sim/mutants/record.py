@@ -123,8 +123,8 @@ RECORD = (
         (
             Patch(
                 "ddb.node.fastpath.fast_write",
-                "attempt.request, attempt.request.retry or in_doubt",
-                "attempt.request, in_doubt",
+                "attempt.request, attempt.request.in_doubt or proposed",
+                "attempt.request, proposed",
             ),
             Patch(
                 "ddb.node.fastpath.attempt",

@@ -72,7 +72,7 @@ ROUNDS = (
             ),
             Patch(
                 "ddb.node.fastpath.fast_write",
-                "Fate.UNKNOWN if in_doubt else Fate.NEVER_STORED",
+                "Fate.UNKNOWN if proposed else Fate.NEVER_STORED",
                 "Fate.NEVER_STORED",
             ),
         ),

@@ -3,6 +3,7 @@
 from tests.sim.mutants.plant import Mutant, Patch
 
 _LINK = "ddb.wire.link"
+_IN_FLIGHT = "ddb.wire.in_flight"
 
 WIRE = (
     Mutant(
@@ -27,7 +28,13 @@ WIRE = (
     Mutant(
         "deadlines-on-the-wrong-clock",
         "a caller sends deadlines of its own clock",
-        (Patch(_LINK, "max(0.0, deadline + self._peer_clock.offset_s)", "max(0.0, deadline)"),),
+        (
+            Patch(
+                _IN_FLIGHT,
+                "max(0.0, deadline + self.peer_clock.offset_s)",
+                "max(0.0, deadline)",
+            ),
+        ),
         family="lone",
     ),
     Mutant(

@@ -54,7 +54,7 @@ def bridge(seed: int, rng: random.Random) -> Plan:
         lateness=timeout_s * rng.choice((0.3, 0.8)),
         partitions=2,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.peer_s": timeout_s,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((2.0, 4.0)),
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
             "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": rng.choice((0.0005, 0.003)),
@@ -124,7 +124,7 @@ def _unanswered(seed: int, rng: random.Random) -> Plan:
         at += lasts + 0.06
     turned = {
         "ddb.wire.timeouts.DEFAULT.request_s": rng.choice((0.06, 0.09)),
-        "ddb.wire.timeouts.DEFAULT.partner_s": 0.015,
+        "ddb.wire.timeouts.DEFAULT.peer_s": 0.015,
     }
     return _stubborn(seed, script, CALM, 0.0, 0.5, turned, wired=rng.random() < 0.5)
 

@@ -131,7 +131,7 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
         skew=rng.choice((0.0, 1.0)),
         fsync=rng.choice((0.0003, 0.001)),
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.01,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.01,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
             "ddb.gateway.listing.count.MAX_RANGE_READS": rng.choice((0, 0, 48)),
@@ -145,7 +145,7 @@ def _homecoming(seed: int, script: Script, records: int, pace: float, batch: int
             # Otherwise the standby hands off long after the reads.
             "ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.03,
         },
         datagrams=rng.random() < 0.5,

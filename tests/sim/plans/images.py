@@ -35,6 +35,8 @@ def images(seed: int, rng: random.Random) -> Plan:
             script.ask(moment, script.write(0.2, 0.2), _WRITER, number)
         back = written + 0.05
         script.cause(back - 0.004, FaultKind.OLD_DISK, old, lasts=0.001 + 0.004 * rng.random())
+        if way is _restarted and rng.random() < 0.4:
+            back = _restarted_unseen(script, back, old)
         lasts = 0.06 + 0.06 * rng.random()
         leaves = back - 0.005 if rng.random() < 0.7 else back + 0.02 * rng.random()
         script.cause(leaves, FaultKind.ISOLATE, stays, lasts=lasts)
@@ -57,6 +59,19 @@ def _restarted(script: Script, at: float, old: int, _records: int) -> float:
         script.cause(at, rng.choice((FaultKind.KILL, FaultKind.POWER)), old, lasts=0.002)
         at += 0.03
     return at
+
+
+def _restarted_unseen(script: Script, back: float, old: int) -> float:
+    """Restart the image while no peer can refuse it; return when that is over.
+
+    Its boot number then exceeds the number that its peers remember.
+    """
+    rng = script.rng
+    restarts = rng.choice((1, 1, 3))
+    script.cause(back - 0.005, FaultKind.ISOLATE, old, lasts=0.012 + 0.008 * restarts)
+    for number in range(restarts):
+        script.cause(back + 0.004 + 0.008 * number, FaultKind.KILL, old, lasts=0.002)
+    return back + 0.008 * (restarts + 1)
 
 
 def _gone_on(script: Script, at: float, _old: int, records: int) -> float:
@@ -88,7 +103,7 @@ def _images(seed: int, script: Script, records: int, quick: bool) -> Plan:
             ),
             "ddb.node.membership.boots.KEEP_EVERY_MS": 1,
             "ddb.node.consensus.commit_gossip.NOTICE_INTERVAL_S": rng.choice((0.003, 0.006)),
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.01,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.01,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.02,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.02,
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": handing,
@@ -99,7 +114,7 @@ def _images(seed: int, script: Script, records: int, quick: bool) -> Plan:
             "ddb.node.repair.refill.SOURCE_TIMEOUT_S": 0.03,
             "ddb.node.repair.refill_source.PAGE_ROWS": rng.choice((1, 500)),
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.02,
         },
         datagrams=wire < 0.2,

@@ -89,7 +89,7 @@ def duel(seed: int, rng: random.Random) -> Plan:
     )
     turned: dict[str, float | int] = {
         knobs.EVERYWHERE: 2,
-        "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+        "ddb.wire.timeouts.DEFAULT.peer_s": timeout_s,
         "ddb.wire.timeouts.DEFAULT.coordinator_s": timeout_s * rng.choice((1.5, 3.0)),
         "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": rng.choice((0.005, 0.02, 0.1)),
         "ddb.wire.link.PING_INTERVAL_S": 0.01,

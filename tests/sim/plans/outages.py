@@ -120,7 +120,7 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
         skew=rng.choice((0.0, 1.0, 3600.0)),
         fsync=fsync,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.peer_s": timeout_s,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 2 * timeout_s,
             "ddb.wire.timeouts.DEFAULT.scan_s": 2 * timeout_s,
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": rng.choice((0.002, 0.02, 0.4)),
@@ -166,7 +166,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
         weather=(0.0003, 0.0003, 0.0, 0.0, 0.0),
         fsync=fsync,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": 2.5 * fsync,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 2.5 * fsync,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 5 * fsync,
             "ddb.wire.timeouts.DEFAULT.request_s": 1.0,
             "ddb.wire.timeouts.DEFAULT.scan_s": 3 * fsync,

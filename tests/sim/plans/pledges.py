@@ -71,7 +71,7 @@ def _dropped_hint(seed: int, rng: random.Random) -> Plan:
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.08
     script.route(((other, STANDBY), (one, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.partner_s": 0.03}, lateness=0.02)
+    return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.peer_s": 0.03}, lateness=0.02)
 
 
 def _overruled(seed: int, rng: random.Random) -> Plan:
@@ -96,7 +96,7 @@ def _overruled(seed: int, rng: random.Random) -> Plan:
         script.ask(back + 0.04, Action.GET, rng.choice((_ONE, _OTHER)))
         at = back + 0.09
     script.route(((other, STANDBY), (one, STANDBY)), at)
-    return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.partner_s": 0.03}, lateness=0.02)
+    return _pledges(seed, script, {"ddb.wire.timeouts.DEFAULT.peer_s": 0.03}, lateness=0.02)
 
 
 def _late_answer(seed: int, rng: random.Random) -> Plan:
@@ -130,7 +130,7 @@ def _late_answer(seed: int, rng: random.Random) -> Plan:
     script.route(((HOME, PARTNER), (HOME, STANDBY)), at)
     pace = rng.choice((0.004, 0.008))
     turned = {
-        "ddb.wire.timeouts.DEFAULT.partner_s": 0.03,
+        "ddb.wire.timeouts.DEFAULT.peer_s": 0.03,
         "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": pace,
         "ddb.node.repair.handoff_pacing.BUSY_SWEEP_INTERVAL_S": pace,
         "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.004,
@@ -175,7 +175,7 @@ def _pledges(
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.04,
             "ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR": 0.1,
             "ddb.wire.link.PING_INTERVAL_S": 0.003,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.006,
             **turned,
         },

@@ -68,7 +68,7 @@ def plan_of_losses(
         skew=rng.choice((0.0, 1.0)),
         fsync=rng.choice((0.0004, 0.004)),
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.015,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.015,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.03,
             "ddb.wire.timeouts.DEFAULT.scan_s": 0.03,
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": slow,
@@ -177,7 +177,7 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
         fsync=0.0002,
         turned={
             **QUICK,
-            "ddb.wire.timeouts.DEFAULT.partner_s": 0.005,
+            "ddb.wire.timeouts.DEFAULT.peer_s": 0.005,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": 0.3,
             "ddb.wire.timeouts.DEFAULT.request_s": 0.225,
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": handing,
@@ -186,7 +186,7 @@ def _unseen(seed: int, rng: random.Random) -> Plan:
             "ddb.node.repair.handoff.HOME_TIMEOUT_S": 0.02,
             "ddb.node.replica.ballots.RESERVED_AHEAD": at_millisecond(rng.choice((1, 2))),
             "ddb.wire.link.PING_INTERVAL_S": 0.004,
-            "ddb.wire.link.SWEEP_INTERVAL_S": 0.002,
+            "ddb.wire.in_flight.SWEEP_INTERVAL_S": 0.002,
             "ddb.wire.link.SUSPECT_AFTER_S": 0.01,
         },
         datagrams=rng.random() < 0.3,
@@ -254,7 +254,7 @@ def amnesiac(
         lateness=0.05,
         fsync=0.0002,
         turned={
-            "ddb.wire.timeouts.DEFAULT.partner_s": timeout_s,
+            "ddb.wire.timeouts.DEFAULT.peer_s": timeout_s,
             "ddb.wire.timeouts.DEFAULT.coordinator_s": max(0.2, 2 * timeout_s),
             "ddb.wire.timeouts.DEFAULT.request_s": max(0.3, 2 * timeout_s),
             "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": handing,
