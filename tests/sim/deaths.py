@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from ddb.node.membership.boots import BOOT, PEERS, BootRecord
+from ddb.node.membership.boots import BOOT, PEERS, BootRecord, Starts
 from ddb.node.membership.identity import IDENTITY_KEY, Identity
 from ddb.node.replica.ballots import CEILING_KEY
 from ddb.node.replica.damage import COPIES
@@ -156,7 +156,7 @@ class Deaths:
             # With the damage it would be two lost copies of a record.
             return
         identity = msgspec.json.decode(image[Family.META][IDENTITY_KEY], type=Identity)
-        number = int.from_bytes(image[Family.META][BOOT], "big") + 1
+        number = msgspec.msgpack.decode(image[Family.META][BOOT], type=Starts).number + 1
         ceiling = int.from_bytes(image[Family.META].get(CEILING_KEY, b""), "big")
         for other in others:
             found = other.disk.get(Family.META, PEERS)

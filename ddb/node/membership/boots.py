@@ -63,7 +63,7 @@ class BootRecord(msgspec.Struct, frozen=True):
     """The peer's earlier node ids."""
 
 
-class _Starts(msgspec.Struct, frozen=True, array_like=True):
+class Starts(msgspec.Struct, frozen=True, array_like=True):
     """What a disk remembers of its own starts; `nonces` has the latest one first."""
 
     number: int
@@ -81,9 +81,9 @@ def outdated(by: str, name: str, finding: Finding) -> str:
 async def begin_boot(store: Store, node_id: int, rng: random.Random) -> Boot:
     """Take the next boot number of this disk, durably. Raises `StoreFailed`."""
     found = store.get(Family.META, BOOT)
-    earlier = msgspec.msgpack.decode(found, type=_Starts) if found else _Starts(0, ())
+    earlier = msgspec.msgpack.decode(found, type=Starts) if found else Starts(0, ())
     nonces = (rng.getrandbits(NONCE_BITS), *earlier.nonces)[:MOST_NONCES]
-    starts = _Starts(earlier.number + 1, nonces)
+    starts = Starts(earlier.number + 1, nonces)
     await store.commit([(Family.META, BOOT, msgspec.msgpack.encode(starts))])
     ceiling = int.from_bytes(store.get(Family.META, CEILING_KEY) or b"", "big")
     return Boot(node_id, starts.number, starts.nonces, ceiling)
