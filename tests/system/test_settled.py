@@ -41,7 +41,7 @@ def written_by_reads(cluster: Cluster, homes: Homes, down: str) -> int:
     """Return the rounds and hints of reading every record while one node is down."""
     others = [each for each in homes.ring.names if each != down]
     cluster.do("kill", down)
-    before = sum(homes.facts(each)["counters"]["rounds"] for each in others)
+    before: int = sum(homes.facts(each)["counters"]["rounds"] for each in others)
 
     answers = read(cluster, MADE)
     rows = get(cluster, f"{PATH}?limit=1000").json
@@ -49,5 +49,5 @@ def written_by_reads(cluster: Cluster, homes: Homes, down: str) -> int:
     assert [answer.json for answer in answers] == [user(each) for each in MADE]
     assert sorted(row["id"] for row in rows) == sorted(MADE)
     assert get(cluster, f"{PATH}count").json == {"count": RECORDS}
-    after = sum(homes.facts(each)["counters"]["rounds"] for each in others)
+    after: int = sum(homes.facts(each)["counters"]["rounds"] for each in others)
     return after - before + sum(len(homes.facts(each)["hints"]) for each in others)
