@@ -64,7 +64,7 @@ def least_of(cluster: Cluster, kinds: Callable[[int], list[Round]]) -> dict[str,
     """Return the least requests per operation of each kind, over `ATTEMPTS` attempts.
 
     A machine that stalls for longer than a timeout causes retries. The least of some attempts
-    excludes them. An attempt ends at its first 503, since the rest depends on that request.
+    excludes them. An attempt ends at its first 503, since later requests depend on that one.
     """
     least: dict[str, float] = {}
     for attempt in range(ATTEMPTS):
