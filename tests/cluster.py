@@ -9,10 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from ddb.local.control import Request, ask
+from ddb.local.layout import load
+from ddb.local.status import gather
+from tests.http.client import Client
 
 ROOT = Path(__file__).parent.parent
 READY = "ddb is ready"
@@ -51,11 +56,12 @@ def free_ports(count: int) -> int:
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     """Wait until the condition is true; return False on timeout."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             return False
-        time.sleep(0.02)
+        time.sleep(min(0.02 + 0.05 * waited, 0.1))
     return True
 
 
@@ -156,15 +162,16 @@ class Cluster:
         )
 
     def do(self, action: str, name: str) -> None:
-        """Run a control command that must succeed."""
-        done = self.ctl(action, name)
-        assert done.returncode == 0, f"{action} {name}: {done.stdout}{done.stderr}"
+        """Do what a control command does, without its process. The action must succeed."""
+        reply = ask(self.data, Request(action, name))
+        assert reply.ok, f"{action} {name}: {reply.message}"
 
     def status(self) -> dict[str, object]:
-        """Return the document of `ddb status --json`."""
-        done = self.ctl("status", "--json")
-        assert done.returncode == 0, done.stderr
-        status = json.loads(done.stdout)
+        """Return the document of `ddb status --json`, without that process."""
+        # In a thread, since the caller may have a running event loop.
+        with ThreadPoolExecutor(1) as thread:
+            document = thread.submit(gather, load(self.data)).result()
+        status = json.loads(json.dumps(document))
         assert isinstance(status, dict)
         return status
 
@@ -194,20 +201,10 @@ class Cluster:
 
     def request(
         self, method: str, path: str, body: object = None, timeout: float = 5
-    ) -> tuple[int, object]:
+    ) -> tuple[int, Any]:
         """Send one request; return the status and the JSON of the body, None if it is empty."""
-        request = urllib.request.Request(  # noqa: S310
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
-                return answer.status, _json(answer.read())
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code, _json(refusal.read())
+        with Client(self.url, timeout) as client:
+            return client.send(method, path, body).pair
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal the supervisor, wait for its end, and return its exit code."""
@@ -228,7 +225,3 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _json(text: bytes) -> object:
-    return json.loads(text) if text else None

@@ -3,11 +3,12 @@
 import os
 import signal
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.api.client import Undecided
+from tests.http.retries import RETRIES, Undecided
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster
@@ -19,8 +20,33 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 TRIES = 5
 """Runs of one test. Too low: fails on a busy machine. Too high: hides constant 503s."""
 
+ORDER = ("sim", "system", "local", "api", "gateway", "node")
+"""The directories with the longest files, which start first. Otherwise one worker ends later."""
+
 repeated: list[str] = []
 """The tests that ran more than once."""
+
+
+class Worker(Protocol):
+    """A worker of pytest-xdist, as its controller has it."""
+
+    workeroutput: dict[str, tuple[int, int]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of tests that a busy machine would disturb."""
+    config.addinivalue_line("markers", "alone: counts or measures, so it runs without other tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by directory, as `ORDER` says; the order within a directory stays."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        parts = item.path.relative_to(here).parts if item.path.is_relative_to(here) else ("",)
+        return ORDER.index(parts[0]) if parts[0] in ORDER else len(ORDER)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +86,28 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     return True
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker) -> None:
+    """Add the retries of a worker that has ended to those of this process."""
+    RETRIES.add(*getattr(node, "workeroutput", {}).get("retries", (0, 0)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if too many requests got a 503; a worker only reports its count."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["retries"] = RETRIES.requests, RETRIES.undecided
+    elif RETRIES.too_many() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Report the tests that ran again after a 503."""
+    """Report the requests and the tests that ran again after a 503."""
+    if RETRIES.undecided:
+        verdict = "too many, so the run fails" if RETRIES.too_many() else "few enough"
+        terminalreporter.write_line(
+            f"503 where a test needs a decision: {RETRIES.undecided} of {RETRIES.requests}"
+            f" requests, {verdict}"
+        )
     if repeated:
         terminalreporter.write_line(f"repeated after a 503: {len(repeated)}, {repeated[:5]}")

@@ -13,9 +13,9 @@ _SCENARIO_TIMEOUT_S = 20.0
 """Too low: fails on a busy machine. Too high: a stuck scenario blocks the run."""
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
+def run(scenario: Coroutine[Any, Any, None], timeout_s: float = _SCENARIO_TIMEOUT_S) -> None:
     """Run a scenario. Raises TimeoutError if it does not end in time."""
-    uvloop.run(asyncio.wait_for(scenario, _SCENARIO_TIMEOUT_S))
+    uvloop.run(asyncio.wait_for(scenario, timeout_s))
 
 
 async def until(condition: Callable[[], bool], seconds: float = SOON) -> None:
@@ -24,3 +24,9 @@ async def until(condition: Callable[[], bool], seconds: float = SOON) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not true within {seconds} s"
         await asyncio.sleep(0.002)
+
+
+async def turns(count: int = 5, seconds: float = 0.0) -> None:
+    """Let the loop run `count` times, at intervals of `seconds`."""
+    for _ in range(count):
+        await asyncio.sleep(seconds)

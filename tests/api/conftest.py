@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.client import Api
+from tests.http.api import Api
 
 LANES = ("running",) if "DDB_URL" in os.environ else ("fast", "asgi")
 

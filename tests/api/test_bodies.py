@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from tests.api.client import Api, invalid, read_answer, refusal
+from tests.http.answer import invalid, refusal
+from tests.http.api import Api
+from tests.http.raw import read_answer
 
 MAX_BODY_BYTES = 64 * 1024
 ADA = b'"name":"Ada","email":"ada@example.com","group":1'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.client import Api
+from tests.http.api import Api
 
 
 def test_caches_revalidate_records(api: Api) -> None:

@@ -9,9 +9,13 @@ from contextlib import suppress
 
 import pytest
 
-from tests.api.client import Api, Undecided, read_answer, refusal, request
+from tests.http.answer import refusal
+from tests.http.api import Api
+from tests.http.raw import read_answer, request
+from tests.http.retries import RETRIES, Undecided
 
-REQUESTS = 20_000
+REQUESTS = 2_000
+"""tests/gateway/test_lanes.py sends ten times as many, to a gateway without nodes."""
 BATCH = 100
 """Requests that the client sends before it waits. Two batches are in flight."""
 
@@ -105,8 +109,8 @@ def test_request_in_small_pieces(api: Api) -> None:
         assert read_answer(stream).user == user | {"group": 5}
 
 
-def test_twenty_thousand_requests_on_one_connection(api: Api) -> None:
-    """One connection carries 20,000 reads and writes, and each gets its own answer."""
+def test_many_requests_on_one_connection(api: Api) -> None:
+    """One connection carries 2,000 reads and writes, and each gets its own answer."""
     user = api.make(group=7)
     path = f"/api/users/{user['id']}"
     batch = request("GET", path) * (BATCH - 1) + request("PUT", path, b'{"group":7}')
@@ -134,6 +138,7 @@ def test_twenty_thousand_requests_on_one_connection(api: Api) -> None:
         sender.join()
         connection.sendall(request("GET", "/healthz"))
         assert read_answer(stream).status == 200
+    RETRIES.add(REQUESTS, undecided)
     if undecided > REQUESTS // 100:
         raise Undecided(f"{undecided} of {REQUESTS}")
 

@@ -2,7 +2,8 @@
 
 import time
 
-from tests.api.client import Api, invalid
+from tests.http.answer import invalid
+from tests.http.api import Api
 
 ATTEMPTS = 50
 """Lower: other clients' changes fail the test. Higher: a real failure shows later."""

@@ -4,7 +4,9 @@ import uuid
 
 import pytest
 
-from tests.api.client import NONE, Api, invalid, missing, refusal
+from tests.http.answer import invalid, missing, refusal
+from tests.http.api import Api
+from tests.http.client import NONE
 
 
 def test_created(api: Api) -> None:

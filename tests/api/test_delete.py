@@ -1,6 +1,8 @@
 """DELETE /api/users/{id}: deleting one user."""
 
-from tests.api.client import NONE, Api, missing
+from tests.http.answer import missing
+from tests.http.api import Api
+from tests.http.client import NONE
 
 
 def test_deleted(api: Api) -> None:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.api.client import Api, invalid
+from tests.http.answer import invalid
+from tests.http.api import Api
 
 MAX = 2**63 - 1
 MIN = -(2**63)

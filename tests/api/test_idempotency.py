@@ -4,7 +4,9 @@ import secrets
 
 import pytest
 
-from tests.api.client import Api, Headers, invalid, missing, refusal
+from tests.http.answer import invalid, missing, refusal
+from tests.http.api import Api
+from tests.http.client import Headers
 
 
 def key() -> Headers:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.api.client import NONE, Answer, Api, Headers, User, invalid
+from tests.http.answer import Answer, User, invalid
+from tests.http.api import Api
+from tests.http.client import NONE, Headers
 
 USERS = 300
 LINK = re.compile(r'<(/api/users/\?after=[A-Za-z0-9_-]+&limit=\d+)>; rel="next"')

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.api.client import Api, invalid, missing, refusal
+from tests.http.answer import invalid, missing, refusal
+from tests.http.api import Api
 
 
 def test_found(api: Api) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.api.client import NONE, Api, invalid, missing, refusal
+from tests.http.answer import invalid, missing, refusal
+from tests.http.api import Api
+from tests.http.client import NONE
 
 CHANGES: list[dict[str, object]] = [
     {"name": "Grace Hopper"},

@@ -1,21 +1,16 @@
 """Status and copies of the nodes, read from the nodes themselves."""
 
 import asyncio
-import struct
 from typing import Any
 
 from ddb.ring.ring import PARTITIONS, Ring
-from ddb.wire.frames import FrameReader, frame
-from ddb.wire.messages import PROTOCOL, Digests, GetDigests, Hello, Reply
-from ddb.wire.status_client import FAR, ask_status
+from ddb.wire.status_client import ask_status
 from tests.compose.stack import NODE_PORT, address
+from tests.system.digests import Table, read_digests, unequal_homes
+from tests.system.peer import Peer
 
 REPLY_TIMEOUT_S = 2.0
 """Time for one reply. Lower: a busy node counts as unreachable."""
-_ROW = struct.Struct(">QQ")
-"""One partition's digest: the count of live records, and the XOR over all copies."""
-_READ = 1 << 20
-"""Bytes of one read."""
 
 
 class Copies:
@@ -50,34 +45,23 @@ class Copies:
 
         All partitions count as different if a node does not reply.
         """
-        digests = dict(
+        tables = dict(
             zip(self.names, await asyncio.gather(*map(self._digests, self.names)), strict=True)
         )
-        if not all(digests.values()):
+        if not all(tables.values()):
             return set(range(PARTITIONS))
-        return {
-            number
-            for number, cell in enumerate(self.ring.cells)
-            if digests[cell.home][number] != digests[cell.partner][number]
-        }
+        return unequal_homes(self.ring, tables)
 
-    async def _digests(self, name: str) -> list[tuple[int, int]]:
+    async def _digests(self, name: str) -> Table:
         """Return a node's digests by partition; none if it does not reply."""
+
+        def read(host: str) -> Table:
+            with Peer(NODE_PORT, self.ring, host=host) as peer:
+                return read_digests(peer)
+
         try:
-            host = await self._address(name)
-            async with asyncio.timeout(REPLY_TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(host, NODE_PORT)
-                hello = Hello(PROTOCOL, self.ring.digest, "a test", 0)
-                writer.write(frame(1, FAR, hello) + frame(2, FAR, GetDigests()))
-                frames: FrameReader[Reply] = FrameReader(Reply)
-                try:
-                    while data := await reader.read(_READ):
-                        for _, _, reply in frames.feed(data):
-                            if isinstance(reply, Digests):
-                                return list(_ROW.iter_unpack(reply.records))
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError):
+            return await asyncio.to_thread(read, await self._address(name))
+        except OSError:
             self._addresses.pop(name, None)
         return []
 

@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import ROOT, environment, wait_for
+from tests.http.client import Client
+from tests.http.retries import RETRIES
 
 PROJECT = "ddb-test"
 PORT = 8080
@@ -19,6 +19,10 @@ READY_TIMEOUT_S = 60.0
 """Time from `up` to the gateway's readiness. Lower: a busy machine fails the tests."""
 COMMAND_TIMEOUT_S = 300.0
 """Time for one command. Lower: the first build on a slow machine fails."""
+ANSWER_TIMEOUT_S = 5.0
+"""Time for one answer. Lower: a busy machine fails the tests."""
+TRIES_AFTER_503 = 40
+"""Lower: a cluster without one of its nodes fails a test. Higher: a broken one fails it late."""
 FIVE = ROOT / "deploy" / "five.yml"
 SMALL = Path(__file__).parent / "small.yml"
 
@@ -139,18 +143,9 @@ def fetch(
     with `_` for `-`.
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}",
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"content-type": "application/json"} | named,
-    )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return answer.status, _json(answer.read())
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, _json(refusal.read())
+        with Client(f"http://127.0.0.1:{port}", ANSWER_TIMEOUT_S) as client:
+            return client.send(method, path, body, named).pair
     except OSError as error:
         return 0, str(error)
 
@@ -159,8 +154,9 @@ def insist(
     method: str, path: str, body: object = None, *, port: int = PORT, **headers: str
 ) -> tuple[int, Any]:
     """Like `fetch`, but repeat after a 503."""
-    for _ in range(40):
+    for _ in range(TRIES_AFTER_503):
         status, answer = fetch(method, path, body, port=port, **headers)
+        RETRIES.add(1, status == 503)
         if status != 503:
             break
         time.sleep(0.05)
@@ -177,7 +173,3 @@ def timed(action: Callable[[], object]) -> float:
 def user(id: str, group: int = 1) -> dict[str, object]:
     """Return a valid user."""
     return {"id": id, "name": f"Name of {id}", "email": "a@example.com", "group": group}
-
-
-def _json(text: bytes) -> Any:
-    return json.loads(text) if text else None

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster import wait_for
 from tests.compose.stack import PORT, SMALL, Stack, docker, fetch, insist, inspect, user
-from tests.faults.http import Connection, Lateness, Lost, Refused
+from tests.http.connection import Connection, Lateness, Lost, Refused
 
 FAILING = Path(__file__).parent / "failing_store.py"
 PATH = "/api/users/"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.compose.stack import FIVE, PORT, Stack, docker, fetch, insist, user
-from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
+from tests.http.connection import Connection, Lateness, Lost, Refused, TimedAnswer
 
 SECOND = 8090
 """The port of the second gateway."""
@@ -94,7 +94,7 @@ async def _kill_under_writes() -> tuple[set[int], set[int]]:
             number = next(numbers)
             body = json.dumps(user(f"mid-{number}")).encode()
             try:
-                answer: Answer = await connection.ask(
+                answer: TimedAnswer = await connection.ask(
                     "POST", PATH, body, idempotency_key=f"key-{number}"
                 )
             except Lost:

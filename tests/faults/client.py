@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import Mapping
 
-from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
 from tests.faults.journal import Journal
+from tests.http.connection import Connection, Lateness, Lost, Refused, TimedAnswer
 
 PATH = "/api/users/"
 _RETRY_PAUSE_S = 0.02
@@ -27,7 +27,7 @@ class Client:
         path: str,
         body: Mapping[str, object] | None = None,
         **headers: str,
-    ) -> Answer:
+    ) -> TimedAnswer:
         """Send a request and return the answer.
 
         Raises:
@@ -48,7 +48,7 @@ class Client:
 
     async def insist(
         self, method: str, path: str, body: Mapping[str, object] | None, key: str, **headers: str
-    ) -> Answer:
+    ) -> TimedAnswer:
         """Repeat a request under its Idempotency-Key until it is decided, and return the answer.
 
         Raises:

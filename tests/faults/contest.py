@@ -3,9 +3,9 @@
 import asyncio
 
 from tests.faults.client import PATH, Client
-from tests.faults.http import Answer, Lost, Refused
 from tests.faults.oracle import Book, Record
 from tests.faults.owner import fresh
+from tests.http.connection import Lost, Refused, TimedAnswer
 
 
 class Contest:
@@ -53,7 +53,7 @@ class Contest:
         if won:
             self._book.census.changed(None, record)
 
-    def _not_created(self, record: Record, number: int, answer: Answer) -> None:
+    def _not_created(self, record: Record, number: int, answer: TimedAnswer) -> None:
         if answer.status == 409 or (answer.status == 503 and answer.json["applied"] == "no"):
             record.void(number)
             # Without a quorum every creation may get a 503.

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import Enum
 
-from tests.faults.http import Answer
 from tests.faults.watchdog import Watchdog
+from tests.http.connection import TimedAnswer
 
 LIMIT_S = 0.250
 """The promised latency while at most one node is down."""
@@ -31,7 +31,7 @@ class Slow:
     """A 503, or an answer later than `LIMIT_S` by this process's clock.
 
     Args:
-        sent_at, received_at, delay_s: as in `Answer`.
+        sent_at, received_at, delay_s: as in `TimedAnswer`.
         after: the last fault before the request, and its age.
     """
 
@@ -79,7 +79,7 @@ class Journal:
         """Record an action on the cluster, now."""
         self._actions.append((time.monotonic(), action))
 
-    def answered(self, sent_in: Phase, request: str, answer: Answer) -> None:
+    def answered(self, sent_in: Phase, request: str, answer: TimedAnswer) -> None:
         """Record an answer. `sent_in` is the phase in which the request was sent."""
         phase = self.phase if self.phase is not Phase.CALM else sent_in
         took = answer.received_at - answer.sent_at

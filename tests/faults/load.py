@@ -6,11 +6,11 @@ from typing import Protocol
 
 from tests.faults.client import PATH, Client
 from tests.faults.contest import Contest
-from tests.faults.http import Lateness
 from tests.faults.journal import Journal
 from tests.faults.oracle import Book, Shared
 from tests.faults.owner import FIELDS, FieldOwner, Owner, fresh
 from tests.faults.reader import Lister, Reader
+from tests.http.connection import Lateness
 
 OWNERS = 14
 READERS = 6

@@ -5,8 +5,8 @@ import random
 from typing import Any
 
 from tests.faults.client import PATH, Client
-from tests.faults.http import Answer, Lost, Refused
 from tests.faults.oracle import Book, Document, Record, Shared
+from tests.http.connection import Lost, Refused, TimedAnswer
 
 FIELDS = ("name", "email", "group")
 KEYED = 0.2
@@ -163,7 +163,7 @@ class Owner:
         except (Lost, Refused):
             return
 
-    def _expect(self, answer: Answer, status: int, record: Record) -> None:
+    def _expect(self, answer: TimedAnswer, status: int, record: Record) -> None:
         if answer.status not in (status, 503):
             self._journal.violation(
                 f"{record!r} was answered {answer.status} instead of {status}:"

@@ -4,8 +4,8 @@ import random
 
 from ddb.ring.ring import key_of
 from tests.faults.client import PATH, Client
-from tests.faults.http import Lost, Refused
 from tests.faults.oracle import Book
+from tests.http.connection import Lost, Refused
 
 RECENT_IDS = 200
 

@@ -17,8 +17,8 @@ import uvloop
 from ddb.local.probe import HTTP_OK, fetch
 from ddb.wire.status_client import ask_status
 from tests.cluster import free_ports, wait_for
-from tests.faults.http import Connection, Lateness
 from tests.faults.stalls import FOREVER, Stalls
+from tests.http.connection import Connection, Lateness
 from tests.process import Process, members
 
 NAMES = ("db-0", "db-1", "db-2")

@@ -1,7 +1,6 @@
 """A connection to one lane of a gateway, on real sockets, over controlled records."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
@@ -19,11 +18,10 @@ from ddb.gateway.fast_lane import FastLane
 from ddb.gateway.http.bounded_http import BoundedHttp
 from ddb.gateway.http.bounds import Bounds, Sweeper
 from ddb.gateway.http.connection_cap import ConnectionCap
-from ddb.gateway.records import Answer, Cursor, Page, Records
-from ddb.record.change import Change, Outcome
+from ddb.gateway.records import Records
+from tests.fakes.records import FakeRecords
 from tests.loop import until
 
-ADA = b'{"id":"ada","name":"Ada","email":"ada@example.com","group":1}'
 WIDE = Bounds()
 WAIT_S = 5.0
 """Seconds until a test fails because an event did not come."""
@@ -39,61 +37,12 @@ class Lane(Enum):
 LANES = [Lane.FAST, Lane.ASGI]
 
 
-class Kept:
-    """`Records` with Ada alone; a closed `gate` delays each answer."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.begun = 0
-        self.ended = 0
-
-    async def read(self, id: str) -> bytes | None:
-        """Implement `Records.read`."""
-        await self._pass()
-        return ADA if id == "ada" else None
-
-    async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """Implement `Records.change`."""
-        del key
-        await self._pass()
-        if id != "ada":
-            return Answer(Outcome.ABSENT, None)
-        if not change.body:
-            return Answer(Outcome.DONE, None)
-        return Answer(Outcome.DONE, json.dumps(json.loads(ADA) | json.loads(change.body)).encode())
-
-    async def count(self) -> int:
-        """Implement `Records.count`."""
-        await self._pass()
-        return 1
-
-    async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """Implement `Records.page`; the page fills all buffers between two sockets."""
-        del after, offset
-        await self._pass()
-        return Page([ADA * 100] * limit, None)
-
-    def ready(self) -> bool:
-        """Implement `Records.ready`."""
-        return True
-
-    def status(self) -> dict[str, object]:
-        """Implement `Records.status`."""
-        return {}
-
-    async def _pass(self) -> None:
-        self.begun += 1
-        await self.gate.wait()
-        self.ended += 1
-
-
 class Client:
     """A client, and the protocol that serves its connection."""
 
     def __init__(
         self,
-        records: Kept,
+        records: FakeRecords,
         server: ServerState,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -221,7 +170,7 @@ async def listening(
 @asynccontextmanager
 async def connected(lane: Lane, bounds: Bounds = WIDE) -> AsyncIterator[Client]:
     """Open one connection to one lane of a gateway."""
-    records = Kept()
+    records = FakeRecords()
     async with listening(lane, records, bounds=bounds) as (server, address):
         reader, writer = await asyncio.open_connection(*address)
         await until(lambda: bool(server.connections))

@@ -12,6 +12,7 @@ from ddb.gateway.routing.gate import MOST_CREDIT, REFUSED_PER_ANSWER, Gate, Refu
 from ddb.gateway.routing.limit import ENOUGH, QUICK, SLOW, WINDOW_S, Limit, Range
 from ddb.runtime.system_clock import SystemClock
 from ddb.wire.timeouts import Timeouts
+from tests.loop import turns
 
 BUDGET_S = 0.2
 PER_S = 1000.0
@@ -20,11 +21,6 @@ RANGE = Range(4, 20, 100)
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 10))
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 def taught(limit: Limit, share: float, windows: int, *, crowded: bool) -> int:
@@ -88,12 +84,12 @@ def test_places_go_to_those_who_wait_in_order() -> None:
 
         assert gate.enter()
         tasks = [asyncio.ensure_future(wait(number)) for number in range(3)]
-        await settle()
+        await turns()
         assert not gate.enter()
         for number in range(3):
             gate.leave()
             assert not gate.enter()
-            await settle()
+            await turns()
             assert log == list(range(number + 1))
         gate.leave()
         assert (gate.inside, gate.waiting) == (0, 0)
@@ -127,11 +123,11 @@ def test_cancelled_operation_leaves_no_place_taken(as_it_comes: bool) -> None:
         assert gate.enter()
         gone = asyncio.ensure_future(gate.wait(5.0))
         kept = asyncio.ensure_future(gate.wait(5.0))
-        await settle()
+        await turns()
         if as_it_comes:
             gate.leave()
         gone.cancel()
-        await settle()
+        await turns()
         if not as_it_comes:
             gate.leave()
         assert await kept
@@ -146,12 +142,12 @@ def test_refusals_keep_pace_with_answers() -> None:
     async def scenario() -> None:
         refusals = Refusals(PER_S)
         refused = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT) + 10)]
-        await settle()
+        await turns()
         assert sum(each.done() for each in refused) == MOST_CREDIT
         answers = 2
         for _ in range(round(answers / REFUSED_PER_ANSWER)):
             refusals.earn()
-        await settle()
+        await turns()
         assert sum(each.done() for each in refused) == MOST_CREDIT + answers
         # Without any answer, all are refused in time.
         await asyncio.gather(*refused)

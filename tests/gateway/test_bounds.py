@@ -8,8 +8,9 @@ import tracemalloc
 import pytest
 
 from ddb.gateway.http.bounds import Bounds, Phase, Unread
-from tests.api.client import request
-from tests.gateway.connected import ADA, CHUNKS, Kept, Lane, connected, listening
+from tests.fakes.records import ADA, FakeRecords
+from tests.gateway.connected import CHUNKS, Lane, connected, listening
+from tests.http.raw import request
 from tests.loop import run, until
 
 GET = request("GET", "/api/users/ada")
@@ -118,7 +119,7 @@ def test_unfinished_heads_take_little_memory(lane: Lane, line: bytes) -> None:
     """Many connections with half a head take no more than their bounds."""
 
     async def test() -> None:
-        async with listening(lane, Kept()) as (server, address):
+        async with listening(lane, FakeRecords()) as (server, address):
             clients = [await asyncio.open_connection(*address) for _ in range(BEGINNINGS)]
             await until(lambda: len(server.connections) == BEGINNINGS)
             tracemalloc.start()
@@ -172,7 +173,7 @@ def test_connections_beyond_the_cap_are_refused(
     """Beyond the cap the gateway closes a connection unread; the others continue."""
 
     async def test() -> None:
-        async with listening(lane, Kept(), cap=2) as (server, address):
+        async with listening(lane, FakeRecords(), cap=2) as (server, address):
             kept = [await asyncio.open_connection(*address) for _ in range(2)]
             await until(lambda: len(server.connections) == 2)
             for _ in range(3):

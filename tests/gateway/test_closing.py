@@ -7,8 +7,9 @@ import pytest
 
 from ddb.gateway.http.bounded_http import Message
 from ddb.gateway.http.bounds import Bounds
-from tests.api.client import request
-from tests.gateway.connected import ADA, CHUNKS, TOO_LONG, Lane, connected
+from tests.fakes.records import ADA
+from tests.gateway.connected import CHUNKS, TOO_LONG, Lane, connected
+from tests.http.raw import request
 from tests.loop import run, until
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.api.client import request
-from tests.gateway.connected import ADA, CHUNKED, CHUNKS, LANES, Lane, connected
+from tests.fakes.records import ADA
+from tests.gateway.connected import CHUNKED, CHUNKS, LANES, Lane, connected
+from tests.http.raw import request
 from tests.loop import run, until
 
 PAGES = 64

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from ddb.gateway.api.errors import Detail, Error, Refused, invalid
-from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
-from ddb.record.change import Change
-from tests.api.client import request
+from ddb.gateway.records import Applied, TooManyKeyed, Unavailable
+from tests.fakes.records import FakeRecords
 from tests.gateway.connected import Lane, listening
+from tests.http.raw import request
 from tests.loop import until
 
 NAMES = {
@@ -24,44 +24,16 @@ NAMES = {
 INSIDES = "text of the exception"
 
 
-class Failing:
-    """`Records` whose methods all raise one exception."""
-
-    def __init__(self, failure: Exception) -> None:
-        self._failure = failure
-
-    async def read(self, id: str) -> bytes | None:
-        """Implement `Records.read`."""
-        raise self._failure
-
-    async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
-        """Implement `Records.change`."""
-        raise self._failure
-
-    async def count(self) -> int:
-        """Implement `Records.count`."""
-        raise self._failure
-
-    async def page(self, *, after: Cursor | None, offset: int, limit: int) -> Page:
-        """Implement `Records.page`."""
-        raise self._failure
-
-    def ready(self) -> bool:
-        """Implement `Records.ready`."""
-        return False
-
-    def status(self) -> dict[str, object]:
-        """Implement `Records.status`."""
-        return {}
-
-
 def ask(
     failure: Exception, method: str, path: str, body: bytes = b"", lane: Lane = Lane.ASGI
 ) -> tuple[int, dict[str, str], Any]:
     """Send one request to a gateway whose records fail; return status, headers and JSON."""
 
     async def exchange() -> bytes:
-        async with listening(lane, Failing(failure)) as (server, address):
+        async with listening(lane, FakeRecords(failure=failure, is_ready=False)) as (
+            server,
+            address,
+        ):
             reader, writer = await asyncio.open_connection(*address)
             writer.write(request(method, path, body))
             writer.write_eof()

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.client import Answer, Api, Undecided, refusal
+from tests.http.answer import Answer, refusal
+from tests.http.api import Api
+from tests.http.retries import Undecided
 
 GREATEST_ANSWER = 2_000_000
 STATUSES = {200, 201, 204, 304, 400, 404, 405, 409, 412, 413, 431, 501, 505}

@@ -19,10 +19,9 @@ from ddb.wire.messages import (
     ReadVersion,
     ReplicaState,
     Reply,
-    Request,
     VersionOnly,
 )
-from ddb.wire.ports import Condition
+from tests.fakes.transport import Asked, FakeTransport
 
 RING = Ring(("a", "b", "c"))
 HOME, SECOND_HOME = RING.cell(key_of("ada")).homes
@@ -34,7 +33,7 @@ Reported = tuple[bytes, bool]
 
 
 class Homes:
-    """A `Transport` to homes whose states change between the first and the second read."""
+    """Homes whose states change between the first and the second read."""
 
     def __init__(self, *reads: dict[str, Reported]) -> None:
         self._reads: dict[str, Iterator[Reported]] = {
@@ -42,30 +41,19 @@ class Homes:
         }
         self.coordinated = 0
 
-    def ask(
-        self, to: str, request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """Implement `Transport.ask`."""
-        asked: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        asked.set_result(self._reply(to, request))
-        return asked
-
-    def condition(self, _to: str) -> Condition:
-        """Implement `Transport.condition`."""
-        return Condition.UP
-
-    def _reply(self, to: str, request: Request) -> Reply:
-        match request:
+    def reply(self, asked: Asked) -> Reply:
+        """Return the home's reply."""
+        match asked.request:
             case ReadReplica():
-                return ReplicaState(*next(self._reads[to]))
+                return ReplicaState(*next(self._reads[asked.to]))
             case ReadVersion():
-                raw, decided = next(self._reads[to])
+                raw, decided = next(self._reads[asked.to])
                 return VersionOnly(peek(raw), decided)
             case CoordinateGet():
                 self.coordinated += 1
                 return GetResult(COORDINATED)
             case _:
-                raise AssertionError(request)
+                raise AssertionError(asked.request)
 
 
 @pytest.mark.parametrize("ahead", [HOME, SECOND_HOME])
@@ -90,7 +78,7 @@ def test_newer_state_is_read_if_decided_and_still_the_newest(
     homes = Homes(*reads)
 
     async def scenario() -> bytes | None:
-        router = Router(RING, homes, SystemClock(), random.Random(1))
+        router = Router(RING, FakeTransport(homes.reply), SystemClock(), random.Random(1))
         body = await router.read("ada")
         # Let the repair of the older home start.
         await asyncio.sleep(0)

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.client import NONE, Answer, Api, refusal
 from tests.cluster import Cluster, free_ports, wait_for
+from tests.http.answer import Answer, refusal
+from tests.http.api import Api
+from tests.http.client import NONE
 from tests.process import Process, members
 
 
 def call(api: Api, method: str, path: str, body: object = None, **headers: str) -> Answer:
     """Send one request; return its response, even a 503."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return api._call(api._connection, method, path, body, given)
+    return api.send(method, path, body, given)
 
 
 @pytest.fixture(scope="module")

@@ -1,50 +1,39 @@
 """How long a scatter-gather waits for which nodes."""
 
 import asyncio
-from dataclasses import dataclass
 
 from ddb.gateway.listing.scatter_gather import ScatterGather
 from ddb.runtime.system_clock import SystemClock
-from ddb.wire.messages import Digests, GetDigests, Reply, Request
+from ddb.wire.messages import Digests, GetDigests, Reply
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
+from tests.fakes.transport import Asked, FakeTransport
 
 SCAN_TIMEOUT_S = DEFAULT.scan_s
 
 CLOCK = SystemClock()
-CELLS = frozenset({("db-0", "db-1", "db-2")})
+NAMES = ("db-0", "db-1", "db-2")
+CELLS = frozenset({NAMES})
 
 
-@dataclass(slots=True)
-class Nodes:
-    """A transport to nodes that reply after a delay, or never."""
+def nodes_after(conditions: dict[str, Condition], delays: dict[str, float]) -> FakeTransport:
+    """Return a transport to nodes that reply after `delays`, by name, or never."""
 
-    conditions: dict[str, Condition]
-    delays: dict[str, float]
-
-    def ask(
-        self, to: str, _request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """Implement `Transport.ask`."""
-        return asyncio.ensure_future(self._answer(to, timeout_s))
-
-    def condition(self, to: str) -> Condition:
-        """Implement `Transport.condition`."""
-        return self.conditions[to]
-
-    async def _answer(self, to: str, timeout_s: float) -> Reply:
-        await asyncio.sleep(min(timeout_s, self.delays.get(to, timeout_s)))
-        if to not in self.delays:
-            raise Silent(to)
+    async def reply(asked: Asked) -> Reply:
+        await asyncio.sleep(min(asked.timeout_s, delays.get(asked.to, asked.timeout_s)))
+        if asked.to not in delays:
+            raise Silent(asked.to)
         return Digests(b"", {})
 
+    return FakeTransport(reply, conditions)
 
-def operation(nodes: Nodes) -> ScatterGather:
+
+def operation(nodes: FakeTransport) -> ScatterGather:
     """Return the requests of one operation, whose deadline is a second away."""
     return ScatterGather(nodes, CLOCK, CLOCK.now() + 1)
 
 
-async def gathered(nodes: Nodes) -> tuple[set[str], float]:
+async def gathered(nodes: FakeTransport) -> tuple[set[str], float]:
     """Return the nodes that replied, and the seconds until the end."""
     began = CLOCK.now()
     answers = await operation(nodes).ask(GetDigests(), CELLS)
@@ -53,7 +42,7 @@ async def gathered(nodes: Nodes) -> tuple[set[str], float]:
 
 def test_silent_node_is_not_waited_for_when_the_others_are_enough() -> None:
     """The reply of one suspect node ends the wait for the other suspect node."""
-    nodes = Nodes(
+    nodes = nodes_after(
         {"db-0": Condition.UP, "db-1": Condition.SUSPECT, "db-2": Condition.SUSPECT},
         {"db-0": 0.0, "db-1": 0.005},
     )
@@ -64,9 +53,9 @@ def test_silent_node_is_not_waited_for_when_the_others_are_enough() -> None:
 
 def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
     """The gateway does not ask a slow node while two others are up."""
-    nodes = Nodes(
+    nodes = nodes_after(
         {"db-0": Condition.UP, "db-1": Condition.UP, "db-2": Condition.SLOW},
-        dict.fromkeys(("db-0", "db-1", "db-2"), 0.0),
+        dict.fromkeys(NAMES, 0.0),
     )
     answered, _ = asyncio.run(gathered(nodes))
     assert answered == {"db-0", "db-1"}
@@ -75,7 +64,7 @@ def test_slow_node_is_not_asked_when_the_others_are_enough() -> None:
 
 def test_slow_nodes_are_asked_when_too_few_are_up() -> None:
     """If too few nodes are up, the gateway asks slow nodes and waits for them."""
-    nodes = Nodes(
+    nodes = nodes_after(
         {"db-0": Condition.UP, "db-1": Condition.SLOW, "db-2": Condition.SLOW},
         {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S / 2},
     )
@@ -86,7 +75,7 @@ def test_slow_nodes_are_asked_when_too_few_are_up() -> None:
 
 def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:
     """A node that becomes slow ends the wait once two others have replied."""
-    nodes = Nodes(dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP), {"db-0": 0.0, "db-1": 0.0})
+    nodes = nodes_after(dict.fromkeys(NAMES, Condition.UP), {"db-0": 0.0, "db-1": 0.0})
 
     async def scenario() -> tuple[set[str], float]:
         def turn() -> None:
@@ -102,8 +91,8 @@ def test_node_that_turns_slow_is_not_waited_for_any_longer() -> None:
 
 def test_node_that_is_up_is_waited_for() -> None:
     """The gateway waits for a node that is up, though two others have replied."""
-    nodes = Nodes(
-        dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP),
+    nodes = nodes_after(
+        dict.fromkeys(NAMES, Condition.UP),
         {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S / 2},
     )
     answered, _ = asyncio.run(gathered(nodes))
@@ -112,8 +101,8 @@ def test_node_that_is_up_is_waited_for() -> None:
 
 def test_operation_waits_for_a_late_node_once() -> None:
     """A node that kept an operation waiting does not delay its next requests."""
-    nodes = Nodes(
-        dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP),
+    nodes = nodes_after(
+        dict.fromkeys(NAMES, Condition.UP),
         {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S * 0.8},
     )
 
@@ -132,8 +121,8 @@ def test_operation_waits_for_a_late_node_once() -> None:
 
 def test_late_node_is_waited_for_when_the_others_are_too_few() -> None:
     """The gateway waits for a late node again after another node has become unreachable."""
-    nodes = Nodes(
-        dict.fromkeys(("db-0", "db-1", "db-2"), Condition.UP),
+    nodes = nodes_after(
+        dict.fromkeys(NAMES, Condition.UP),
         {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S * 0.8},
     )
 

@@ -16,8 +16,9 @@ from uvicorn.server import ServerState
 
 from ddb.gateway.fast_lane import FastLane
 from ddb.gateway.http.bounded_http import BoundedHttp
-from tests.api.client import request
-from tests.gateway.connected import Kept, Lane, connected, served
+from tests.fakes.records import FakeRecords
+from tests.gateway.connected import Lane, connected, served
+from tests.http.raw import request
 from tests.loop import run, until
 
 PUT = request("PUT", "/api/users/ada", b'{"group":2}')
@@ -68,7 +69,7 @@ def test_connection_attributes() -> None:
     """A connection has its parser, flow, queue and loop under the names that the gateway uses."""
 
     async def test() -> None:
-        config, state = served(Kept())
+        config, state = served(FakeRecords())
         protocol: Any = HttpToolsProtocol(config, ServerState(), dict(state))
         assert protocol.loop is asyncio.get_running_loop()
         assert isinstance(protocol.pipeline, deque)

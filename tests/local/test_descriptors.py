@@ -14,6 +14,7 @@ from ddb.ring.ring import Ring
 from ddb.runtime.descriptors import STRANGER_CONNECTIONS
 from ddb.wire.connection_limits import IDLE_TIMEOUT_S, SILENT_S, STRANGER_TIMEOUT_S
 from tests.cluster import Cluster, wait_for
+from tests.http.client import Client
 from tests.system.peer import Peer
 
 DESCRIPTORS = 128
@@ -113,8 +114,7 @@ def test_clients_take_no_descriptor_of_a_gateways_links(small: Cluster) -> None:
     with contextlib.ExitStack() as stack:
         clients = []
         for _ in range(CLIENTS):
-            client = http.client.HTTPConnection("127.0.0.1", small.port, timeout=5)
-            stack.callback(client.close)
+            client = stack.enter_context(Client(small.url, 5))
             client.connect()
             clients.append(client)
         served = [client for client in clients if status(client) == 200]
@@ -155,17 +155,13 @@ def greedy(port: int) -> Iterator[None]:
             each.close()
 
 
-def status(client: http.client.HTTPConnection) -> int:
+def status(client: Client) -> int:
     """Return the status of a GET on this connection, or 0 if it is closed."""
-    if client.sock is None:
+    if not client.is_connected:
         return 0
     try:
-        client.request("GET", "/api/users/ada")
-        with client.getresponse() as answer:
-            answer.read()
-            return answer.status
+        return client.send("GET", "/api/users/ada").status
     except (OSError, http.client.HTTPException):
-        client.close()
         return 0
 
 

@@ -7,42 +7,16 @@ import json
 import os
 import shutil
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ddb.node.storage.rocksdb import MARK_INTERVAL_S
 from tests.cluster import Cluster, free_ports
+from tests.local.conftest import USERS
 from tests.process import Process, members
 
 NAMES = ("db-0", "db-1", "db-2")
-USERS = 60
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a stopped cluster with `USERS` users.
-
-    The fixture kills db-2, whose log then still has the users. It stops the other nodes.
-    """
-    directory = tmp_path_factory.mktemp("stored")
-    with Cluster(directory) as cluster:
-        for number in range(USERS):
-            user = {"id": f"u{number}", "name": "A", "email": "a@b.co", "group": number}
-            assert cluster.request("POST", "/api/users/", user)[0] == 201
-        # The durable mark must cover these writes: only then does a truncated log show.
-        time.sleep(2 * MARK_INTERVAL_S)
-        cluster.do("kill", "db-2")
-        assert cluster.stop() == 0
-    return cluster.data
-
-
-@pytest.fixture
-def data(stored: Path, tmp_path: Path) -> Path:
-    """A copy of the stored data, for one test to damage."""
-    return shutil.copytree(stored, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -231,12 +205,9 @@ def test_port_of_a_gateway_in_use(tmp_path: Path) -> None:
         assert f"127.0.0.1:{port} is already in use" in gateway.output
 
 
-def test_stored_data_is_complete(stored: Path, tmp_path: Path) -> None:
+def test_stored_data_is_complete(data: Path, tmp_path: Path) -> None:
     """A cluster that starts with the undamaged data has every user."""
-    port = free_ports(4)
-    data = shutil.copytree(stored, tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
     cluster = Cluster(tmp_path)
-    cluster.port = port
     assert cluster.data == data
     with cluster:
         assert cluster.request("GET", "/api/users/count") == (200, {"count": USERS})

@@ -1,7 +1,5 @@
 """The counters that a node issues, and the ceiling on its disk."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ddb.node.replica.ballots import CEILING_KEY, Ballots
@@ -9,22 +7,11 @@ from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family
 from ddb.record.version import NEVER
 from ddb.runtime.system_clock import SystemClock
-from ddb.settings import Fsync
+from tests.node.stored import on_a_store
 
 ME = 1
 AHEAD = 1 << 60
 """A counter above every one from the present wall clock."""
-
-
-def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        store = RocksStore(path, Fsync.OS)
-        try:
-            await scenario(store)
-        finally:
-            store.close()
-
-    asyncio.run(whole())
 
 
 def ceiling(store: RocksStore) -> int:

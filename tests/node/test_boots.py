@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,11 @@ from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
-from ddb.settings import Fsync
 from ddb.wire.messages import PROTOCOL, Accepted, Boot, Failed, Hello, Propose, Unwelcome, Welcome
 from ddb.wire.ports import Handling
+from tests.fakes.node import NAMES, RING, voting
 from tests.loop import run
-from tests.node.alone import NAMES, RING, voting
+from tests.node.stored import on_a_store
 
 OLD, NEW = 11, 22
 KEY = next(
@@ -37,18 +36,8 @@ KEY = next(
     for key in (key_of(f"user-{number}") for number in range(200))
     if NAMES[0] in RING.cell(key).homes
 )
+
 SEEN = BootRecord(OLD, 5, 55, reached=1_000, retired=(3, 4))
-
-
-def on_a_store(path: Path, scenario: Callable[[RocksStore], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        store = RocksStore(path, Fsync.OS)
-        try:
-            await scenario(store)
-        finally:
-            store.close()
-
-    asyncio.run(whole())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import CoordinateChange, Overloaded, Undecided
 from ddb.wire.ports import Silent, Unreachable
-from tests.node.alone import RING, voting
+from tests.fakes.node import RING, voting
 from tests.node.test_memory import full
 
 NAME, FINGERPRINT = b"client-named", b"abcd"

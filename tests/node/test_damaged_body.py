@@ -1,6 +1,5 @@
 """A record with a damaged body: only operations on this record fail."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,12 +21,11 @@ from ddb.wire.messages import (
     ReadVersion,
     ReplicaState,
     Reply,
-    Request,
     Undecided,
 )
-from ddb.wire.ports import Condition
+from tests.fakes.node import RING, voting
+from tests.fakes.transport import Asked, FakeTransport
 from tests.loop import run
-from tests.node.alone import RING, Alone, voting
 from tests.wire.serving import Node as Serving
 from tests.wire.serving import Raw
 
@@ -42,27 +40,6 @@ FIELDS = b'{"group":1}'
 UPDATE = CoordinateChange(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", False, b"sender", 0)
 RETRY = CoordinateChange(KEY, Kind.UPDATE, FIELDS, (), bytes(12), b"", True, b"sender", 0)
 CREATE = CoordinateChange(OTHER, Kind.CREATE, b"{}", (), bytes(12), b"", False, b"sender", 0)
-
-
-class StalePeers(Alone):
-    """A `Transport` to peers that answer every proposal with one old state."""
-
-    def __init__(self, state: bytes) -> None:
-        self._state = state
-
-    def ask(
-        self, to: str, request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """Implement `Transport.ask`."""
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        reply.set_result(
-            ReplicaState(self._state) if isinstance(request, Propose) else Failed("no")
-        )
-        return reply
-
-    def condition(self, _to: str) -> Condition:
-        """Implement `Transport.condition`."""
-        return Condition.UP
 
 
 @asynccontextmanager
@@ -114,7 +91,13 @@ def test_a_peer_with_an_undecodable_state_leaves_no_round_open(tmp_path: Path) -
     async def scenario() -> None:
         async with serving(tmp_path) as (wire, node):
             damaged = encode(State((Dot(5, 1),), True, b"{}"))[:-3]
-            node.fast_write._transport = StalePeers(damaged)
+
+            def stale(asked: Asked) -> Reply:
+                """Answer every proposal with one old state."""
+                is_proposal = isinstance(asked.request, Propose)
+                return ReplicaState(damaged) if is_proposal else Failed("no")
+
+            node.fast_write._transport = FakeTransport(stale)
             tombstone = encode(State((Dot(1 << 40, 1),), False))
             await node.store.commit([(Family.RECORDS, OTHER, tombstone)])
             raw = await Raw.to(wire)

@@ -30,8 +30,8 @@ from ddb.wire.messages import (
     SharePage,
     VersionOnly,
 )
+from tests.fakes.node import RING, voting
 from tests.loop import run
-from tests.node.alone import RING, voting
 
 DOT = Dot(1 << 40, 1)
 WHOLE = encode(State((DOT,), True, b"{}"))

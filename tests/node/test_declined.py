@@ -25,8 +25,8 @@ from ddb.wire.messages import (
     Request,
     VersionOnly,
 )
+from tests.fakes.node import RING, voting
 from tests.loop import run
-from tests.node.alone import RING, voting
 from tests.wire.serving import HELLO, Raw
 from tests.wire.serving import Node as Serving
 

@@ -16,8 +16,8 @@ from ddb.wire.messages import (
     Ping,
     Propose,
 )
+from tests.fakes.node import voting
 from tests.loop import run
-from tests.node.alone import voting
 
 
 def test_each_request_has_a_handler(tmp_path: Path) -> None:

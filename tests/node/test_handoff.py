@@ -1,35 +1,26 @@
 """Handoff of batches: how many are in flight, and what a lost one stops."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import CommitIndex
-from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.open_rounds import OpenRounds
-from ddb.node.context import NodeContext
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.handoff_pacing import IDLE_BATCHES_IN_FLIGHT
 from ddb.node.replica.acceptor import Acceptor
-from ddb.node.replica.ballots import Ballots
-from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.codec import encode, peek
 from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
-from ddb.ring.ring import Ring, key_of, partition_in
-from ddb.runtime.system_clock import SystemClock
-from ddb.settings import Fsync
-from ddb.wire.messages import HandoffBatch, HandoffResult, Reply, Request
+from ddb.ring.ring import key_of, partition_in
+from ddb.wire.messages import HandoffBatch, HandoffResult, Reply
 from ddb.wire.ports import Condition, Silent
-from tests.loop import run
+from tests.fakes.cell import RING, cell_node
+from tests.fakes.transport import Asked, FakeTransport
+from tests.loop import run, turns
 
 NAME = "db-0"
-RING = Ring((NAME, "db-1", "db-2"))
 HOMES = ("db-1", "db-2")
 BATCH = 4
 PARTITION = next(n for n, cell in enumerate(RING.cells) if cell.homes == HOMES)
@@ -42,29 +33,19 @@ Sent = tuple[str, HandoffBatch]
 """A home, and the batch that it got."""
 
 
-@dataclass(slots=True)
-class Homes:
-    """A `Transport` to homes that confirm a batch when the test calls `take`."""
+class Homes(FakeTransport):
+    """Homes that confirm a batch when the test calls `take`."""
 
-    sent: list[Sent] = field(default_factory=list)
-    answers: list[asyncio.Future[Reply]] = field(default_factory=list)
-    down: set[str] = field(default_factory=set)
-    slow: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        super().__init__(self._keep_waiting)
+        self.sent: list[Sent] = []
+        self.answers: list[asyncio.Future[Reply]] = []
 
-    def ask(
-        self, to: str, request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """Like `Transport.ask`."""
-        assert isinstance(request, HandoffBatch)
-        self.sent.append((to, request))
+    def _keep_waiting(self, asked: Asked) -> asyncio.Future[Reply]:
+        assert isinstance(asked.request, HandoffBatch)
+        self.sent.append((asked.to, asked.request))
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
-
-    def condition(self, to: str) -> Condition:
-        """Like `Transport.condition`."""
-        if to in self.down:
-            return Condition.DOWN
-        return Condition.SLOW if to in self.slow else Condition.UP
 
     def take(self, count: int) -> None:
         """Confirm the oldest `count` open requests: the home stores all states."""
@@ -100,18 +81,14 @@ class Homes:
 @asynccontextmanager
 async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
     """Yield a standby with a hint of each key, without clients."""
-    store, homes, clock = RocksStore(path, Fsync.OS), Homes(), SystemClock()
-    ballots = Ballots(1, store, clock)
-    replica = Acceptor(NAME, RING, store, ballots)
-    context = NodeContext(NAME, RING, store, homes, clock, random.Random(1))
-    coordinator = Coordinator(context, replica, ballots, OpenRounds(ballots), CommitIndex(1, store))
-    for number, key in enumerate(KEYS):
-        replica.offer(key, encode(State((Dot((1 << 40) + number, 9),), True, b"{}")))
-    await replica.writes.wait_all()
-    try:
-        yield Handoff(context, replica, ballots, coordinator), replica, homes
-    finally:
-        store.close()
+    homes = Homes()
+    with cell_node(path, NAME, homes) as node:
+        for number, key in enumerate(KEYS):
+            state = State((Dot((1 << 40) + number, 9),), True, b"{}")
+            node.replica.offer(key, encode(state))
+        await node.replica.writes.wait_all()
+        handoff = Handoff(node.context, node.replica, node.ballots, node.coordinator)
+        yield handoff, node.replica, homes
 
 
 @pytest.fixture(autouse=True)
@@ -122,11 +99,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR", 0.0)
 
 
-async def _turns() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0.001)
-
-
 def test_several_batches_are_in_flight_without_clients(tmp_path: Path) -> None:
     """While no client asks, `IDLE_BATCHES_IN_FLIGHT` batches are in flight, and all succeed."""
 
@@ -135,7 +107,7 @@ def test_several_batches_are_in_flight_without_clients(tmp_path: Path) -> None:
             sweep = asyncio.ensure_future(handoff.sweep())
             most = 0
             while not sweep.done():
-                await _turns()
+                await turns(20, 0.001)
                 in_flight = sum(not answer.done() for answer in homes.answers) // len(HOMES)
                 most = max(most, in_flight)
                 homes.take(len(HOMES))
@@ -161,7 +133,7 @@ def test_one_batch_is_in_flight_while_clients_ask(
             sweep = asyncio.ensure_future(handoff.sweep())
             taken = 0
             while not sweep.done():
-                await _turns()
+                await turns(20, 0.001)
                 assert homes.batches() <= taken + 1
                 homes.take(len(HOMES))
                 taken += 1
@@ -176,9 +148,9 @@ def test_a_lost_batch_ends_the_sweep(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
             sweep = asyncio.ensure_future(handoff.sweep())
-            await _turns()
+            await turns(20, 0.001)
             homes.lose(len(HOMES))
-            await _turns()
+            await turns(20, 0.001)
             assert not sweep.done()
             others = IDLE_BATCHES_IN_FLIGHT - 1
             homes.take(others * len(HOMES))
@@ -196,9 +168,9 @@ def test_no_pause_follows_a_lost_batch(tmp_path: Path, monkeypatch: pytest.Monke
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):
             sweep = asyncio.ensure_future(handoff.sweep())
-            await _turns()
+            await turns(20, 0.001)
             homes.lose(len(HOMES))
-            await _turns()
+            await turns(20, 0.001)
             homes.take((IDLE_BATCHES_IN_FLIGHT - 1) * len(HOMES))
             await sweep
 
@@ -212,10 +184,10 @@ def test_replies_may_come_in_another_order(tmp_path: Path) -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
             sweep = asyncio.ensure_future(handoff.sweep())
             while not sweep.done():
-                await _turns()
+                await turns(20, 0.001)
                 for _ in range(IDLE_BATCHES_IN_FLIGHT):
                     homes.take_newest(len(HOMES))
-                    await _turns()
+                    await turns(20, 0.001)
             assert await sweep == len(KEYS)
             assert replica.hints.total == 0
 
@@ -228,9 +200,9 @@ def test_an_error_ends_the_sweep(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
             sweep = asyncio.ensure_future(handoff.sweep())
-            await _turns()
+            await turns(20, 0.001)
             homes.fail_newest(len(HOMES), ZeroDivisionError("planted"))
-            await _turns()
+            await turns(20, 0.001)
             homes.take((IDLE_BATCHES_IN_FLIGHT - 1) * len(HOMES))
             with pytest.raises(ZeroDivisionError):
                 await sweep
@@ -244,19 +216,19 @@ def test_a_home_that_missed_a_batch_is_no_keeper(tmp_path: Path) -> None:
 
     async def pass_over(handoff: Handoff, homes: Homes, missed: int) -> None:
         sweep = asyncio.ensure_future(handoff.sweep())
-        await _turns()
+        await turns(20, 0.001)
         homes.lose(missed)
         while not sweep.done():
             homes.take(1)
-            await _turns()
+            await turns(20, 0.001)
         await sweep
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
-            homes.down = {"db-2"}
+            homes.conditions = {"db-2": Condition.DOWN}
             await pass_over(handoff, homes, missed=0)
             assert replica.hints.keepers() == {PARTITION: ("db-1",)}
-            homes.down = {"db-1"}
+            homes.conditions = {"db-1": Condition.DOWN}
             await pass_over(handoff, homes, missed=1)
             assert replica.hints.keepers() == {PARTITION: ("db-1",)}
             await pass_over(handoff, homes, missed=0)
@@ -272,9 +244,9 @@ def test_a_node_that_stops_leaves_no_batch_behind(tmp_path: Path) -> None:
         async with standby(tmp_path) as (handoff, replica, homes):
             before = asyncio.all_tasks()
             sweep = asyncio.ensure_future(handoff.sweep())
-            await _turns()
+            await turns(20, 0.001)
             sweep.cancel()
-            await _turns()
+            await turns(20, 0.001)
             assert sweep.cancelled()
             assert all(answer.cancelled() for answer in homes.answers)
             assert replica.hints.total == len(KEYS)
@@ -284,24 +256,24 @@ def test_a_node_that_stops_leaves_no_batch_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slow", "down", "receivers"),
+    ("conditions", "receivers"),
     [
-        ({"db-1"}, set(), {"db-2"}),
-        (set(HOMES), set(), set(HOMES)),
-        ({"db-1"}, {"db-2"}, {"db-1"}),
+        ({"db-1": Condition.SLOW}, {"db-2"}),
+        (dict.fromkeys(HOMES, Condition.SLOW), set(HOMES)),
+        ({"db-1": Condition.SLOW, "db-2": Condition.DOWN}, {"db-1"}),
     ],
     ids=["one slow", "both slow", "the other down"],
 )
 def test_a_slow_home_gets_hints_if_no_other_is_better(
-    slow: set[str], down: set[str], receivers: set[str], tmp_path: Path
+    conditions: dict[str, Condition], receivers: set[str], tmp_path: Path
 ) -> None:
     """A slow home gets no hints while the other is up, and gets them where both are slow."""
 
     async def scenario() -> None:
         async with standby(tmp_path) as (handoff, _, homes):
-            homes.slow, homes.down = slow, down
+            homes.conditions = conditions
             sweep = asyncio.ensure_future(handoff.sweep())
-            await _turns()
+            await turns(20, 0.001)
             assert {to for to, _ in homes.sent} == receivers
             sweep.cancel()
             await asyncio.gather(sweep, return_exceptions=True)

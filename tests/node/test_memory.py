@@ -1,7 +1,5 @@
 """The dedup window: how long a record remembers an operation."""
 
-from dataclasses import dataclass
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,26 +14,12 @@ from ddb.record.change import Outcome
 from ddb.record.keyed_log import appended
 from ddb.record.state import Entry, Operation, State
 from ddb.record.version import Dot
+from tests.fakes.clock import SetClock
 
 steady = settings(deadline=None)
 SENDER = b"gatewy"
 A, B = 1, 2
 """Two coordinators' node ids."""
-
-
-@dataclass(slots=True)
-class SetClock:
-    """A clock that the test sets."""
-
-    at: float = 1000.0
-
-    def now(self) -> float:
-        """Return the set time, in seconds."""
-        return self.at
-
-    def wall_ms(self) -> int:
-        """Return 0: the dedup window uses no wall clock."""
-        return 0
 
 
 def entry(sequence: int, sender: bytes = SENDER) -> Entry:

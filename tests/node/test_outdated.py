@@ -24,38 +24,14 @@ from ddb.record.version import Dot
 from ddb.ring.ring import END, Ring, key_of
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.messages import Member, PullShare, Reply, Request, Share, SharePage
-from ddb.wire.ports import Condition
+from ddb.wire.messages import Member, PullShare, Reply, Share, SharePage
+from tests.fakes.node import RING, voting
+from tests.fakes.transport import Asked, FakeTransport
 from tests.loop import run, until
-from tests.node.alone import RING, voting
 
 NAMES = ("db-0", "db-1", "db-2")
 LIVE = encode(State((Dot(1 << 40, 1),), True, b"{}"))
 MALFORMED = b"\xff\xff"
-
-
-class Peers:
-    """A `Transport` to voting nodes; one of them has damage until `whole`."""
-
-    def __init__(self) -> None:
-        self.whole = False
-        self.surveys = 0
-
-    def ask(
-        self, to: str, request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """Implement `Transport.ask`."""
-        del request, deadline, timeout_s
-        self.surveys += 1
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        whole = self.whole or to != "db-2"
-        reply.set_result(Member(Stage.READY, b"cluster", 1, votes=True, whole=whole))
-        return reply
-
-    def condition(self, to: str) -> Condition:
-        """Implement `Transport.condition`."""
-        del to
-        return Condition.UP
 
 
 async def _refill(_floor: int) -> bool:
@@ -66,12 +42,14 @@ def test_outdated_rows_stay_while_a_peer_has_damage(tmp_path: Path) -> None:
     """An outdated node discards its rows only once all other nodes can read all their copies."""
 
     async def scenario() -> None:
-        store, clock, rng, peers = (
-            RocksStore(tmp_path, Fsync.OS),
-            SystemClock(),
-            random.Random(1),
-            Peers(),
-        )
+        store, clock, rng = RocksStore(tmp_path, Fsync.OS), SystemClock(), random.Random(1)
+        damaged = {"db-2"}
+
+        def vote(asked: Asked) -> Reply:
+            whole = asked.to not in damaged
+            return Member(Stage.READY, b"cluster", 1, votes=True, whole=whole)
+
+        peers = FakeTransport(vote)
         fresh = mint("db-0", NAMES, rng)
         identity = Identity(fresh.name, NAMES, fresh.node_id, Stage.OUTDATED, b"cluster")
         await keep(store, identity)
@@ -80,9 +58,9 @@ def test_outdated_rows_stay_while_a_peer_has_damage(tmp_path: Path) -> None:
         context = NodeContext("db-0", Ring(NAMES), store, peers, clock, rng)
         bootstrap = Bootstrap(context, identity, ballots, confirmation, _refill, lambda: True)
         work = asyncio.ensure_future(bootstrap.run())
-        await until(lambda: peers.surveys >= 6)
+        await until(lambda: len(peers.asked) >= 6)
         kept = bootstrap.identity
-        peers.whole = True
+        damaged.clear()
         await asyncio.wait_for(work, 5)
         assert (kept.discards, bootstrap.identity.discards) == (False, True)
         store.close()

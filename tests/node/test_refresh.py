@@ -1,133 +1,100 @@
 """Repair rounds among real replicas in one process."""
 
 import asyncio
-import inspect
-import random
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.commit_index import CommitIndex
-from ddb.node.consensus.coordinator import Coordinator
-from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.consensus.open_rounds import Fate
 from ddb.node.consensus.proposer import Outrun
-from ddb.node.context import NodeContext
 from ddb.node.repair.round_recovery import RECOVERY_BATCH_KEYS, RoundRecovery
 from ddb.node.replica.acceptor import Acceptor
-from ddb.node.replica.ballots import Ballots
-from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.change import Change, Kind, Outcome
 from ddb.record.codec import encode
 from ddb.record.state import Operation, State
 from ddb.record.version import Dot
-from ddb.ring.ring import Ring, key_of
-from ddb.runtime.system_clock import SystemClock
-from ddb.settings import Fsync
-from ddb.wire.messages import Accept, Propose, ReadReplica, Reply, Request
-from ddb.wire.ports import Condition
+from ddb.ring.ring import key_of
+from tests.fakes.cell import CELL, CLOCK, KEY, RING, CellNode, cell_node
+from tests.fakes.transport import FakeTransport, from_replicas
 
-NAMES = ("db-0", "db-1", "db-2")
-KEY = key_of("ada")
-RING = Ring(NAMES)
-CELL = RING.cell(KEY)
-CLOCK = SystemClock()
 FAR = 1 << 60
 """A counter ahead of every clock."""
 
 
-@dataclass(slots=True)
-class LocalCell:
-    """A `Transport` between the replicas of one process."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Three nodes, and the transport between their replicas."""
 
-    replicas: dict[str, Acceptor] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    nodes: dict[str, CellNode]
+    transport: FakeTransport
 
-    def ask(
-        self, to: str, request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        self.asked.append(to)
-        return asyncio.ensure_future(self._answer(self.replicas[to], request))
+    @property
+    def standby(self) -> CellNode:
+        """The node that repairs."""
+        return self.nodes[CELL.standby]
 
-    def condition(self, to: str) -> Condition:
-        """As `Transport.condition`."""
-        return Condition.UP
+    @property
+    def homes(self) -> list[Acceptor]:
+        """The replicas of both homes."""
+        return [self.nodes[name].replica for name in CELL.homes]
 
-    async def _answer(self, replica: Acceptor, request: Request) -> Reply:
-        match request:
-            case ReadReplica():
-                handling = replica.read(request, lambda _: False)
-            case Propose():
-                handling = replica.propose(request)
-            case Accept():
-                handling = replica.accept(request)
-            case _:
-                raise AssertionError(request)
-        return await handling if inspect.isawaitable(handling) else handling
+    async def refresh(self) -> State:
+        """Repair the record through the standby."""
+        return await self.standby.coordinator.refresh(KEY, CLOCK.now() + 1)
 
 
 @contextmanager
-def cell_at(path: Path) -> Iterator[tuple[LocalCell, Coordinator]]:
-    """Yield a transport to the cell's three replicas, and the standby's coordinator."""
-    stores = {name: RocksStore(path / name, Fsync.OS) for name in NAMES}
-    cell = LocalCell()
-    ballots = {name: Ballots(number, stores[name], CLOCK) for number, name in enumerate(NAMES, 1)}
-    for name, store in stores.items():
-        cell.replicas[name] = Acceptor(name, RING, store, ballots[name])
-    standby = CELL.standby
-    yield (
-        cell,
-        Coordinator(
-            NodeContext(standby, RING, stores[standby], cell, CLOCK, random.Random(1)),
-            cell.replicas[standby],
-            ballots[standby],
-            OpenRounds(ballots[standby]),
-            CommitIndex(ballots[standby].node_id, stores[standby]),
-        ),
-    )
-    for store in stores.values():
-        store.close()
+def cell_at(path: Path) -> Iterator[Cell]:
+    """Run the three nodes of a cell."""
+    replicas: dict[str, Acceptor] = {}
+    transport = FakeTransport(from_replicas(replicas))
+    with ExitStack() as stack:
+        nodes = {
+            name: stack.enter_context(cell_node(path / name, name, transport, node_id=number))
+            for number, name in enumerate(RING.names, 1)
+        }
+        replicas |= {name: node.replica for name, node in nodes.items()}
+        yield Cell(nodes, transport)
 
 
-async def store_everywhere(cell: LocalCell) -> None:
+async def store_everywhere(cell: Cell) -> None:
     """Store the same state of the record on all three."""
-    for replica in cell.replicas.values():
-        replica.offer(KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
-        await replica.writes.wait_all()
+    for node in cell.nodes.values():
+        await node.store_state(KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
 
 
 def test_refresh_gives_way_to_another_coordinator(tmp_path: Path) -> None:
     """A repair round gives way to a client's operation on the same record."""
 
-    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+    async def scenario(cell: Cell) -> None:
         await store_everywhere(cell)
-        for home in CELL.homes:
-            cell.replicas[home].promise(KEY, Dot(FAR, 7))
+        for home in cell.homes:
+            home.promise(KEY, Dot(FAR, 7))
         with pytest.raises(Outrun):
-            await coordinator.refresh(KEY, CLOCK.now() + 1)
-        assert len(cell.asked) == 1
-        assert all(cell.replicas[home].promised(KEY) == Dot(FAR, 7) for home in CELL.homes)
+            await cell.refresh()
+        assert len(cell.transport.asked) == 1
+        assert all(home.promised(KEY) == Dot(FAR, 7) for home in cell.homes)
         # The next refresh uses a higher ballot: the other coordinator may have stopped.
-        assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
+        assert (await cell.refresh()).newest.counter > FAR
 
-    with cell_at(tmp_path) as (cell, coordinator):
-        asyncio.run(scenario(cell, coordinator))
+    with cell_at(tmp_path) as cell:
+        asyncio.run(scenario(cell))
 
 
 def test_refresh_does_not_give_way_to_a_floor(tmp_path: Path) -> None:
     """A repair round passes the floor of a restarted home: no other coordinator repairs it."""
 
-    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+    async def scenario(cell: Cell) -> None:
         await store_everywhere(cell)
-        for home in CELL.homes:
-            await cell.replicas[home].raise_floor(FAR)
-        assert (await coordinator.refresh(KEY, CLOCK.now() + 1)).newest.counter > FAR
+        for home in cell.homes:
+            await home.raise_floor(FAR)
+        assert (await cell.refresh()).newest.counter > FAR
 
-    with cell_at(tmp_path) as (cell, coordinator):
-        asyncio.run(scenario(cell, coordinator))
+    with cell_at(tmp_path) as cell:
+        asyncio.run(scenario(cell))
 
 
 def test_all_interrupted_rounds_are_decided_in_one_pass(tmp_path: Path) -> None:
@@ -136,52 +103,54 @@ def test_all_interrupted_rounds_are_decided_in_one_pass(tmp_path: Path) -> None:
         key for key in (key_of(f"id{n}") for n in range(10_000)) if RING.cell(key) == CELL
     ][: 3 * RECOVERY_BATCH_KEYS]
 
-    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
-        rounds = coordinator._proposer.rounds
+    async def scenario(cell: Cell) -> None:
+        rounds = cell.standby.rounds
         for key in keys_of_cell:
             rounds.begin(key).end(Fate.UNKNOWN)
-        recovery = RoundRecovery(rounds, coordinator, CLOCK)
+        recovery = RoundRecovery(rounds, cell.standby.coordinator, CLOCK)
         times = 1
         while await recovery.recover_batch():
             times += 1
         assert len(rounds.interrupted(1)) == 0
         assert times == 4
-        assert len(cell.asked) == 3 * RECOVERY_BATCH_KEYS
+        assert len(cell.transport.asked) == 3 * RECOVERY_BATCH_KEYS
 
     assert len(keys_of_cell) == 3 * RECOVERY_BATCH_KEYS
-    with cell_at(tmp_path) as (cell, coordinator):
-        asyncio.run(scenario(cell, coordinator))
+    with cell_at(tmp_path) as cell:
+        asyncio.run(scenario(cell))
 
 
 def test_failed_recovery_waits_for_the_next_pass(tmp_path: Path) -> None:
     """After a failed recovery the pass ends, and the key stays interrupted."""
 
-    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
-        rounds = coordinator._proposer.rounds
+    async def scenario(cell: Cell) -> None:
+        rounds = cell.standby.rounds
         await store_everywhere(cell)
-        for home in CELL.homes:
-            cell.replicas[home].promise(KEY, Dot(FAR, 7))
+        for home in cell.homes:
+            home.promise(KEY, Dot(FAR, 7))
         rounds.begin(KEY).end(Fate.UNKNOWN)
-        recovery = RoundRecovery(rounds, coordinator, CLOCK)
+        recovery = RoundRecovery(rounds, cell.standby.coordinator, CLOCK)
         assert not await recovery.recover_batch()
         assert rounds.interrupted(1) == [KEY]
 
-    with cell_at(tmp_path) as (cell, coordinator):
-        asyncio.run(scenario(cell, coordinator))
+    with cell_at(tmp_path) as cell:
+        asyncio.run(scenario(cell))
 
 
 def test_rejected_proposer_asks_the_same_peer_again(tmp_path: Path) -> None:
     """After a rejection the proposer sends a higher ballot to the peer that replied."""
 
-    async def scenario(cell: LocalCell, coordinator: Coordinator) -> None:
+    async def scenario(cell: Cell) -> None:
         await store_everywhere(cell)
-        for home in CELL.homes:
-            cell.replicas[home].promise(KEY, Dot(FAR, 7))
+        for home in cell.homes:
+            home.promise(KEY, Dot(FAR, 7))
         change, operation = Change(Kind.UPDATE, b'{"a":1}'), Operation(b"%012d" % 1, b"")
-        outcome, _ = await coordinator.change(KEY, change, operation, False, CLOCK.now() + 5)
+        outcome, _ = await cell.standby.coordinator.change(
+            KEY, change, operation, False, CLOCK.now() + 5
+        )
         assert outcome is Outcome.DONE
-        assert len(cell.asked) > 1
-        assert len(set(cell.asked)) == 1
+        assert len(cell.transport.asked) > 1
+        assert len({asked.to for asked in cell.transport.asked}) == 1
 
-    with cell_at(tmp_path) as (cell, coordinator):
-        asyncio.run(scenario(cell, coordinator))
+    with cell_at(tmp_path) as cell:
+        asyncio.run(scenario(cell))

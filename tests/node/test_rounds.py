@@ -1,7 +1,5 @@
 """Open rounds of a node, and the commit indexes of its peers."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,21 +11,10 @@ from ddb.node.storage.rocksdb import RocksStore
 from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.version import NEVER, Dot
 from ddb.runtime.system_clock import SystemClock
-from ddb.settings import Fsync
+from tests.node.stored import on_a_store
 
 ME, PEER, OTHER = 1, 2, 3
 ONE, TWO = b"one", b"two"
-
-
-def on_a_store(path: Path, scenario: Callable[[RocksStore], None]) -> None:
-    async def whole() -> None:
-        store = RocksStore(path, Fsync.OS)
-        try:
-            scenario(store)
-        finally:
-            store.close()
-
-    asyncio.run(whole())
 
 
 def began(rounds: OpenRounds, ballots: Ballots, key: bytes) -> tuple[Round, int]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import msgspec
 
 from tests.cluster import Cluster
-from tests.faults.http import Answer, Connection, Lateness, Lost, Refused
+from tests.http.connection import Connection, Lateness, Lost, Refused, TimedAnswer
+from tests.http.retries import RETRIES
 
 CONNECTIONS = 16
-DECISION_TIMEOUT_S = 60.0
-"""Seconds to repeat requests that get a 503. Too low: a loaded machine fails the test. Too high: a
-broken cluster fails it late."""
+MAX_TRIES = 40
+"""Tries of one request after 503s. Too low: a loaded machine fails the test. Too high: a broken
+cluster fails it late."""
+PAUSE_AFTER_503_S = 0.05
+"""Too low: the tries end before the load does. Too high: each 503 delays the run."""
 PATH = "/api/users/"
 
 
@@ -41,64 +44,54 @@ def create(ids: Iterable[str]) -> list[Call]:
     return [Call("POST", PATH, user(each)) for each in ids]
 
 
-def send(cluster: Cluster, calls: Iterable[Call]) -> list[Answer | None]:
+def send(cluster: Cluster, calls: Iterable[Call]) -> list[TimedAnswer | None]:
     """Send all calls and return the answers, in order; None where a connection broke."""
     return asyncio.run(_send(cluster.port, list(calls)))
 
 
 def succeed(cluster: Cluster, calls: Iterable[Call]) -> None:
     """Send all calls until each has succeeded; repeat those without a decision."""
-    left = list(calls)
-    done = {200, 201, 204}
-    for _ in range(20):
-        answers = send(cluster, left)
-        undecided = [
-            call
-            for call, answer in zip(left, answers, strict=True)
-            if answer is None or answer.status == 503
-        ]
-        for call, answer in zip(left, answers, strict=True):
-            assert answer is None or answer.status in done | {503}, (call, answer)
-        if not undecided:
-            return
+    for call, answer, tries in _decided(cluster, list(calls)):
         # An undecided attempt may have succeeded, so its repetition gets a 404 or a 409.
-        done |= {404, 409}
-        left = undecided
-    raise AssertionError(f"{len(left)} requests were not decided")
+        done = {200, 201, 204} if tries == 1 else {200, 201, 204, 404, 409}
+        assert answer.status in done, (call, answer)
 
 
-def read(cluster: Cluster, ids: list[str]) -> list[Answer]:
+def read(cluster: Cluster, ids: list[str]) -> list[TimedAnswer]:
     """Return the answer to one GET per id, 200 or 404; repeat those without a decision."""
-    return _decided(cluster, [Call("GET", PATH + each) for each in ids])
+    calls = [Call("GET", PATH + each) for each in ids]
+    return [answer for _, answer, _ in _decided(cluster, calls)]
 
 
-def get(cluster: Cluster, path: str) -> Answer:
+def get(cluster: Cluster, path: str) -> TimedAnswer:
     """Return the answer to one GET that must succeed; repeat it without a decision."""
-    (answer,) = _decided(cluster, [Call("GET", path)])
+    ((_, answer, _),) = _decided(cluster, [Call("GET", path)])
     assert answer.status == 200, answer
     return answer
 
 
-def _decided(cluster: Cluster, calls: list[Call]) -> list[Answer]:
-    """Send all calls until each has an answer other than 503. Other tests check latency."""
-    decided: dict[int, Answer] = {}
-    deadline = time.monotonic() + DECISION_TIMEOUT_S
-    while time.monotonic() < deadline:
+def _decided(cluster: Cluster, calls: list[Call]) -> list[tuple[Call, TimedAnswer, int]]:
+    """Send all calls until each has an answer other than 503. Other tests check latency.
+
+    Returns each call with its answer and the number of its tries.
+    """
+    decided: dict[int, tuple[Call, TimedAnswer, int]] = {}
+    for tries in range(1, MAX_TRIES + 1):
         left = [number for number in range(len(calls)) if number not in decided]
         answers = send(cluster, [calls[number] for number in left])
-        decided |= {
-            number: answer
-            for number, answer in zip(left, answers, strict=True)
-            if answer is not None and answer.status != 503
-        }
+        for number, answer in zip(left, answers, strict=True):
+            if answer is not None and answer.status != 503:
+                decided[number] = calls[number], answer, tries
+        RETRIES.add(len(left), len(calls) - len(decided))
         if len(decided) == len(calls):
             return [decided[number] for number in range(len(calls))]
+        time.sleep(PAUSE_AFTER_503_S)
     raise AssertionError(f"{len(calls) - len(decided)} requests were not decided")
 
 
-async def _send(port: int, calls: list[Call]) -> list[Answer | None]:
+async def _send(port: int, calls: list[Call]) -> list[TimedAnswer | None]:
     lateness = Lateness()
-    answers: list[Answer | None] = [None] * len(calls)
+    answers: list[TimedAnswer | None] = [None] * len(calls)
     numbers = iter(range(len(calls)))
     connections = [Connection(port, lateness) for _ in range(CONNECTIONS)]
 

@@ -1,6 +1,5 @@
 """Reads the copies that the nodes of a running cluster store."""
 
-import struct
 from typing import Any
 
 import msgspec
@@ -10,8 +9,6 @@ from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import END, Ring, partition_of
 from ddb.wire.messages import (
-    Digests,
-    GetDigests,
     GetStatus,
     ReadReplica,
     ReplicaState,
@@ -21,9 +18,9 @@ from ddb.wire.messages import (
     Status,
 )
 from tests.cluster import Cluster
+from tests.system.digests import read_digests, unequal_homes
 from tests.system.peer import NODE_ID, Peer
 
-_ROW = struct.Struct(">QQ")
 _ROWS = 2000
 
 
@@ -78,12 +75,11 @@ class Homes:
 
     def unequal(self) -> set[int]:
         """Return the partitions whose digests differ between the homes."""
-        tables = {name: self._tallies(name) for name in self.ring.names}
-        return {
-            number
-            for number, cell in enumerate(self.ring.cells)
-            if tables[cell.home][number] != tables[cell.partner][number]
-        }
+        tables = {}
+        for name in self.ring.names:
+            with self.peer(name) as peer:
+                tables[name] = read_digests(peer)
+        return unequal_homes(self.ring, tables)
 
     def copies(self, name: str) -> dict[bytes, tuple[Dot, bool]]:
         """Return newest dot and liveness of each copy on a home, by key."""
@@ -120,12 +116,6 @@ class Homes:
                 found.append(candidate)
             number += 1
         return found
-
-    def _tallies(self, name: str) -> list[tuple[int, int]]:
-        with self.peer(name) as peer:
-            reply = peer.ask(GetDigests())
-        assert isinstance(reply, Digests), reply
-        return list(_ROW.iter_unpack(reply.records))
 
     def __repr__(self) -> str:
         return f"<Homes of {self.ring!r}>"

@@ -1,7 +1,6 @@
 """A caller of one node: the wire protocol over a blocking socket."""
 
 import socket
-from types import TracebackType
 from typing import Self
 
 from ddb.ring.ring import Ring
@@ -18,13 +17,18 @@ NODE_ID = 1
 class Peer:
     """A connection to the node on `port`, after the Hello of a peer in `ring`."""
 
-    def __init__(self, port: int, ring: Ring, node_id: int = NODE_ID) -> None:
+    def __init__(
+        self, port: int, ring: Ring, node_id: int = NODE_ID, *, host: str = "127.0.0.1"
+    ) -> None:
         """Connect and greet. Raises `OSError` where no process listens or the node refuses.
 
         Args:
+            port: the port of the node.
+            ring: the cells of the cluster.
             node_id: the node id in the ballots to propose.
+            host: the address of the node.
         """
-        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self.socket = socket.create_connection((host, port), TIMEOUT)
         self._frames: FrameReader[Reply] = FrameReader(Reply)
         self._correlation = 0
         try:
@@ -52,12 +56,7 @@ class Peer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import Cluster, wait_for
+from tests.http.retries import RETRIES
 from tests.system.batch import PATH, Call, create, send, succeed, user
 from tests.system.homes import Homes
+
+pytestmark = pytest.mark.alone
 
 RECORDS = 60
 ATTEMPTS = 3
@@ -61,21 +64,26 @@ def least_of(cluster: Cluster, kinds: Callable[[int], list[Round]]) -> dict[str,
     """Return the least requests per operation of each kind, over `ATTEMPTS` attempts.
 
     A machine that stalls for longer than a timeout causes retries. The least of some attempts
-    excludes them.
+    excludes them. An attempt ends at its first 503, since later requests depend on that one.
     """
     least: dict[str, float] = {}
-    before = spent(cluster)
     for attempt in range(ATTEMPTS):
+        before = spent(cluster)
         for kind, calls, status in kinds(attempt):
-            answers = send(cluster, calls)
-            assert [answer and answer.status for answer in answers] == [status] * RECORDS, kind
+            statuses = [answer and answer.status for answer in send(cluster, calls)]
+            RETRIES.add(RECORDS, statuses.count(503))
+            if 503 in statuses:
+                break
+            assert statuses == [status] * RECORDS, kind
             after = spent(cluster)
             assert after.operations - before.operations == RECORDS, kind
             each = (after.requests - before.requests) / RECORDS
             least[kind] = min(least.get(kind, each), each)
             before = after
-        if max(least.values()) <= TWO:
-            break
+        else:
+            if max(least.values()) <= TWO:
+                break
+    assert len(least) == len(kinds(0)), "no attempt was free of 503s"
     return least
 
 

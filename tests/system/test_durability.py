@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import Cluster, wait_for
-from tests.faults.http import Answer
+from tests.http.connection import TimedAnswer
 from tests.system.batch import create, read, send, succeed, user
 from tests.system.conftest import restore
 from tests.system.homes import Homes
@@ -34,7 +34,7 @@ def test_kill_of_all_nodes_loses_nothing(whole: Cluster, homes: Homes) -> None:
     killer = threading.Thread(target=kill)
     killer.start()
     ids: list[str] = []
-    answers: list[Answer | None] = []
+    answers: list[TimedAnswer | None] = []
     while killer.is_alive():
         chunk = [f"lost-{number}" for number in range(len(ids), len(ids) + CHUNK)]
         answers += send(whole, create(chunk))

@@ -13,8 +13,9 @@ from ddb.record.state import State, digest_of
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import Accept, Accepted
-from tests.api.client import Answer, Api, invalid, refusal
 from tests.cluster import Cluster, wait_for
+from tests.http.answer import Answer, invalid, refusal
+from tests.http.api import Api
 from tests.system.batch import PATH
 from tests.system.homes import Homes
 
@@ -102,6 +103,7 @@ def test_record_without_room_refuses_new_keys_alone(
     assert set(invalid(put(api, name, "recorded", 8))) == {"Idempotency-Key"}
 
 
+@pytest.mark.alone
 def test_what_keyed_requests_cost(homes: Homes, api: Api) -> None:
     """A keyed change, done or refused, takes one round and one request to a peer, as any other."""
     user = api.make(id="keyed-cost", group=1)

@@ -1,5 +1,6 @@
 """A node whose data directory is replaced by an older copy."""
 
+import hashlib
 import shutil
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,16 @@ from tests.system.batch import PATH, Call, create, read, succeed, user
 from tests.system.homes import Homes
 
 RECORDS = 60
-IDS = [f"image-{number}" for number in range(RECORDS)]
 NAME = "db-1"
+
+
+@pytest.fixture
+def ids(whole: Cluster, request: pytest.FixtureRequest) -> list[str]:
+    """The ids of new records, on all nodes."""
+    stem = hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
+    made = [f"image-{stem}-{number}" for number in range(RECORDS)]
+    succeed(whole, create(made))
+    return made
 
 
 def take(cluster: Cluster, image: Path, ends: str) -> None:
@@ -30,9 +39,9 @@ def put_back(cluster: Cluster, image: Path, ends: str) -> None:
     cluster.do("start", NAME)
 
 
-def all_are(cluster: Cluster, group: int) -> bool:
-    answers = read(cluster, IDS)
-    return [answer.json for answer in answers] == [user(each, group) for each in IDS]
+def all_are(cluster: Cluster, ids: list[str], group: int) -> bool:
+    answers = read(cluster, ids)
+    return [answer.json for answer in answers] == [user(each, group) for each in ids]
 
 
 def fact(homes: Homes, name: str) -> object:
@@ -47,8 +56,8 @@ def renewed(homes: Homes, before: object) -> bool:
     return fact(homes, "node_id") not in (None, before)
 
 
-def update(cluster: Cluster, group: int) -> None:
-    succeed(cluster, [Call("PUT", PATH, {"id": each, "group": group}) for each in IDS])
+def update(cluster: Cluster, ids: list[str], group: int) -> None:
+    succeed(cluster, [Call("PUT", PATH, {"id": each, "group": group}) for each in ids])
 
 
 @pytest.mark.parametrize(
@@ -57,76 +66,75 @@ def update(cluster: Cluster, group: int) -> None:
     ids=["stopped", "killed, and put back twice", "older than several boots"],
 )
 def test_an_old_image_has_no_vote_and_is_refilled(
-    tmp_path: Path, ends: str, boots: int, times: int
+    whole: Cluster,
+    homes: Homes,
+    ids: list[str],
+    tmp_path: Path,
+    ends: str,
+    boots: int,
+    times: int,
 ) -> None:
     """Reads find every acknowledged change, and the node refills under a new node id."""
-    with Cluster(tmp_path) as cluster:
-        homes, image = Homes(cluster), tmp_path / "image"
+    image = tmp_path / "image"
+    take(whole, image, ends)
+    for _ in range(boots - 1):
+        whole.do(ends, NAME)
+        whole.do("start", NAME)
+    assert wait_for(homes.settled, 20)
+    for group in range(2, 2 + times):
+        update(whole, ids, group)
+        before = homes.facts(NAME)["node_id"]
+        put_back(whole, image, ends)
+        assert all_are(whole, ids, group)
+        assert wait_for(partial(renewed, homes, before), 20)
         assert wait_for(homes.settled, 20)
-        succeed(cluster, create(IDS))
-        take(cluster, image, ends)
-        for _ in range(boots - 1):
-            cluster.do(ends, NAME)
-            cluster.do("start", NAME)
-        assert wait_for(homes.settled, 20)
-        for group in range(2, 2 + times):
-            update(cluster, group)
-            before = homes.facts(NAME)["node_id"]
-            put_back(cluster, image, ends)
-            assert all_are(cluster, group)
-            assert wait_for(partial(renewed, homes, before), 20)
-            assert wait_for(homes.settled, 20)
-        cluster.do("kill", "db-0")
-        assert all_are(cluster, 1 + times)
-        log = (cluster.data / f"{NAME}.log").read_text(encoding="utf-8")
-        assert "is of an earlier time" in log
-        assert "refills from the others" in log
+    whole.do("kill", "db-0")
+    assert all_are(whole, ids, 1 + times)
+    log = (whole.data / f"{NAME}.log").read_text(encoding="utf-8")
+    assert "is of an earlier time" in log
+    assert "refills from the others" in log
 
 
-def test_an_old_image_waits_while_another_node_is_down(tmp_path: Path) -> None:
+def test_an_old_image_waits_while_another_node_is_down(
+    whole: Cluster, homes: Homes, ids: list[str], tmp_path: Path
+) -> None:
     """An outdated node keeps its rows and does not vote until all others are up."""
-    with Cluster(tmp_path) as cluster:
-        homes, image = Homes(cluster), tmp_path / "image"
-        assert wait_for(homes.settled, 20)
-        succeed(cluster, create(IDS))
-        take(cluster, image, "stop")
-        assert wait_for(homes.settled, 20)
-        update(cluster, 2)
-        cluster.do("kill", "db-0")
-        put_back(cluster, image, "kill")
-        assert wait_for(lambda: fact(homes, "stage") == "outdated", 20)
-        assert homes.facts(NAME)["state"] == "joining"
-        assert homes.facts(NAME)["records"] > 0
-        # Each cell has one voting node, so each GET gets a 503.
-        assert {cluster.request("GET", PATH + each)[0] for each in IDS[:4]} == {503}
-        cluster.do("start", "db-0")
-        assert wait_for(homes.settled, 20)
-        assert all_are(cluster, 2)
+    image = tmp_path / "image"
+    take(whole, image, "stop")
+    assert wait_for(homes.settled, 20)
+    update(whole, ids, 2)
+    whole.do("kill", "db-0")
+    put_back(whole, image, "kill")
+    assert wait_for(lambda: fact(homes, "stage") == "outdated", 20)
+    assert homes.facts(NAME)["state"] == "joining"
+    assert homes.facts(NAME)["records"] > 0
+    # Each cell has one voting node, so each GET gets a 503.
+    assert {whole.request("GET", PATH + each)[0] for each in ids[:4]} == {503}
+    whole.do("start", "db-0")
+    assert wait_for(homes.settled, 20)
+    assert all_are(whole, ids, 2)
 
 
-def test_a_cluster_restored_from_images_of_one_moment_starts(tmp_path: Path) -> None:
+def test_a_cluster_restored_from_images_of_one_moment_starts(
+    whole: Cluster, homes: Homes, ids: list[str], tmp_path: Path
+) -> None:
     """Directories restored together serve their records, even with one node down."""
-    with Cluster(tmp_path) as cluster:
-        homes = Homes(cluster)
-        assert wait_for(homes.settled, 20)
-        succeed(cluster, create(IDS))
-        cluster.stop()
-        for name in homes.ring.names:
-            shutil.copytree(cluster.data / name, tmp_path / name)
-        cluster.start()
-        assert wait_for(homes.settled, 20)
-        update(cluster, 2)
-        cluster.stop()
-        for name in homes.ring.names:
-            shutil.rmtree(cluster.data / name)
-            shutil.copytree(tmp_path / name, cluster.data / name)
-        cluster.start()
-        assert wait_for(homes.settled, 20)
-        cluster.do("kill", "db-2")
-        for name in ("db-0", NAME):
-            cluster.do("kill", name)
-        for name in ("db-0", NAME):
-            cluster.do("start", name)
-        assert wait_for(lambda: cluster.request("GET", "/readyz")[0] == 200, 20)
-        found = [answer.json for answer in read(cluster, IDS)]
-        assert found == [user(each) for each in IDS]
+    whole.stop()
+    for name in homes.ring.names:
+        shutil.copytree(whole.data / name, tmp_path / name)
+    whole.start()
+    assert wait_for(homes.settled, 20)
+    update(whole, ids, 2)
+    whole.stop()
+    for name in homes.ring.names:
+        shutil.rmtree(whole.data / name)
+        shutil.copytree(tmp_path / name, whole.data / name)
+    whole.start()
+    assert wait_for(homes.settled, 20)
+    whole.do("kill", "db-2")
+    for name in ("db-0", NAME):
+        whole.do("kill", name)
+    for name in ("db-0", NAME):
+        whole.do("start", name)
+    assert wait_for(lambda: whole.request("GET", "/readyz")[0] == 200, 20)
+    assert all_are(whole, ids, 0)

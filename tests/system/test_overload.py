@@ -3,8 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from bench.overload import WORKLOADS, Seen, filled, loaded
 from tests.cluster import Cluster
+
+pytestmark = pytest.mark.alone
 
 SECONDS = 3.0
 HOST = "127.0.0.1"

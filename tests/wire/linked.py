@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
 
 from ddb.wire.frames import frame
@@ -73,21 +72,6 @@ class Deaf(asyncio.Protocol):
         elif self._pongs:
             # A reply to no request, which still shows that the peer runs.
             self.transport.write(frame(0xFFFFFFFF, CLOCK.now(), Pong(True)))
-
-
-@dataclass(slots=True)
-class Adjusted:
-    """A clock that is ahead of the machine's by a settable time."""
-
-    ahead: float = 0.0
-
-    def now(self) -> float:
-        """Return the machine's seconds plus `ahead`."""
-        return CLOCK.now() + self.ahead
-
-    def wall_ms(self) -> int:
-        """Return the machine's wall clock."""
-        return CLOCK.wall_ms()
 
 
 @asynccontextmanager

@@ -10,8 +10,9 @@ from ddb.wire.link import PING_INTERVAL_S, RECONNECT_AFTER_S, Link
 from ddb.wire.messages import CoordinateGet, GetResult
 from ddb.wire.ports import Condition, Silent
 from ddb.wire.timeouts import DEFAULT
+from tests.fakes.clock import AheadClock
 from tests.loop import SOON, run, until
-from tests.wire.linked import SLACK, Adjusted, ask, deaf, linked, never, refused, up
+from tests.wire.linked import SLACK, ask, deaf, linked, never, refused, up
 from tests.wire.serving import CLOCK, HELLO, HOST, NAME, Node
 
 TIMEOUT_S = 0.3
@@ -75,7 +76,7 @@ def test_pause_of_this_process_is_no_silence_of_a_peer() -> None:
     """A pause of this process ends no request and makes no peer SUSPECT."""
 
     async def scenario() -> None:
-        clock = Adjusted()
+        clock = AheadClock()
         async with Node(slow=never) as node:
             link = Link(NAME, HOST, node.port, HELLO, clock)
             await up(link)
@@ -129,7 +130,7 @@ def test_deadline_crosses_to_another_clock() -> None:
 
     async def scenario() -> None:
         async with Node() as node:
-            node.listener.clock = Adjusted(ahead=3600)
+            node.listener.clock = AheadClock(ahead=3600)
             async with linked(node.port) as link:
                 await up(link)
                 assert await ask(link, within=2.0) == GetResult(b"k")

@@ -1,6 +1,5 @@
-"""A voting node on a real store whose peers are connected and fail every request."""
+"""A voting node on a real store; its peers are connected and fail every request."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,30 +13,12 @@ from ddb.node.storage.rocksdb import RocksStore
 from ddb.ring.ring import Ring
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
-from ddb.wire.messages import Boot, Reply, Request
-from ddb.wire.ports import Condition, Silent, Unreachable
+from ddb.wire.messages import Boot
+from ddb.wire.ports import Silent, Unreachable
+from tests.fakes.transport import FakeTransport, fails
 
 NAMES = ("db-0", "db-1", "db-2", "db-3")
 RING = Ring(NAMES)
-
-
-class Alone:
-    """A `Transport` to connected nodes that fail every request."""
-
-    def __init__(self, failure: type[Silent | Unreachable]) -> None:
-        self._failure = failure
-
-    def ask(
-        self, to: str, _request: Request, *, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Reply]:
-        """As `Transport.ask`."""
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        reply.set_exception(self._failure(to))
-        return reply
-
-    def condition(self, _to: str) -> Condition:
-        """As `Transport.condition`."""
-        return Condition.UP
 
 
 @asynccontextmanager
@@ -52,7 +33,7 @@ async def voting(
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:
         boot = Boot(identity.node_id, 1, (1,), 0)
-        node = Node(identity, boot, RING, store, Alone(failure), SystemClock(), rng)
+        node = Node(identity, boot, RING, store, FakeTransport(fails(failure)), SystemClock(), rng)
         for peer in NAMES[1:]:
             node.confirmation.confirm(peer)
         yield node, store

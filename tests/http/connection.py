@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedAnswer:
     """A whole answer.
 
     Args:
@@ -94,9 +94,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._sent_at = 0.0
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: asyncio.Future[TimedAnswer] | None = None
 
-    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> TimedAnswer:
         """Send a request and return the answer. Raises `Refused` and `Lost`."""
         if self._transport is None:
             try:
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
         self._buffer = body[length:]
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(
-                Answer(
+                TimedAnswer(
                     int(first.split(b" ", 2)[1]),
                     headers,
                     body[:length],
