@@ -55,7 +55,7 @@ def test_flush_in_flight_is_judged_by_its_age() -> None:
     now = 10.0
     while (due := health.due(now)) is not None:
         now += due + 1e-6
-        steps.append((round((now - 10.0) / LIMIT), health.check(now), health.state))
+        steps.append((round((now - 10.0) / LIMIT, 2), health.check(now), health.state))
     assert steps == [
         (1, False, DiskState.SLOW),
         (GIVE_UP_AFTER, True, DiskState.SLOW),
@@ -101,7 +101,7 @@ def test_stalled_disk_is_slow_once_its_flush_ends() -> None:
     ("late", "state"),
     [
         ((LIMIT,), DiskState.HEALTHY),
-        ((1.9 * LIMIT,), DiskState.HEALTHY),
+        ((0.95 * GIVE_UP_AFTER * LIMIT,), DiskState.HEALTHY),
         ((GIVE_UP_AFTER * LIMIT,), DiskState.SLOW),
         ((LIMIT, LIMIT), DiskState.SLOW),
     ],
