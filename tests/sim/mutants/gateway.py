@@ -203,7 +203,7 @@ GATEWAY = (
                 "            finally:\n",
             ),
         ),
-        family="slow disks",
+        family="lone",
     ),
     Mutant(
         "count-without-hints",

@@ -24,6 +24,43 @@ _BETWEEN = (FaultKind.CUT, FaultKind.DEAF)
 
 def lone(seed: int, rng: random.Random) -> Plan:
     """Let at most one node fail, with shipped timeouts, so each answer must come in time."""
+    return _stuttering(seed, rng) if rng.random() < 0.1 else _failing(seed, rng)
+
+
+def _stuttering(seed: int, rng: random.Random) -> Plan:
+    """Let a node return without some changes, and then run for a moment at a time.
+
+    LIST and COUNT ask the nodes several times then, and each reply of this node is late.
+    """
+    script = Script(rng)
+    records = 8
+    victim = rng.choice(NODES)
+    for number in range(records):
+        script.ask(0.01 * rng.random(), Action.POST, 0, number)
+    script.cause(0.1, FaultKind.ISOLATE, victim, lasts=0.2)
+    for number in range(records):
+        script.ask(0.12 + 0.1 * rng.random(), Action.PUT, 0, number)
+    at = 0.33 + 0.01 * rng.random()
+    while at < 1.0:
+        lasts = 0.03 + 0.025 * rng.random()
+        script.cause(at, FaultKind.PAUSE, victim, lasts=lasts)
+        at += lasts + 0.001 + 0.002 * rng.random()
+    for _ in range(30):
+        action = rng.choice((Action.COUNT, Action.LIST))
+        script.ask(0.34 + 0.6 * rng.random(), action, 0, rng.randrange(records))
+    return script.plan(
+        seed,
+        records=records,
+        skew=0.0,
+        weather=(0.0003, 0.0002, 0.0, 0.0, 0.0),
+        fsync=0.0004,
+        partitions=2,
+        turned={"ddb.gateway.listing.range_read.MAX_SCAN_ROWS": 1},
+        wired=rng.random() < 0.7,
+    )
+
+
+def _failing(seed: int, rng: random.Random) -> Plan:
     script = Script(rng)
     nodes = rng.choice((3, 3, 3, 4, 5, 7))
     records = rng.choice((1, 1, 3, 8))
