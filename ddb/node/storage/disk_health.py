@@ -13,7 +13,7 @@ GIVE_UP_AFTER = 1.5
 Too low: where all disks are slow, requests move from one to the next and none is finished. Too
 high: the other nodes have no time left for them.
 """
-STALLED_AFTER = 5
+STALLED_AFTER = 5.0
 """Multiple of `Timeouts.flush_overdue_s` after which the disk counts as stalled.
 
 Five times is the budget of a request. Too low: callers avoid a slow disk that could still answer
@@ -94,7 +94,7 @@ class DiskHealth:
         if self._began is None or self.state is DiskState.STALLED:
             return None
         if self.state is DiskState.HEALTHY:
-            times = 1
+            times = 1.0
         else:
             times = STALLED_AFTER if self._gave_up else GIVE_UP_AFTER
         return max(0.0, self._began + times * self._overdue_s - now)
