@@ -87,7 +87,7 @@ class Dispatcher:
         if not hasattr(request, "key"):
             return False
         try:
-            self._replica.state(request.key)
+            self._replica.copies.state(request.key)
         except Unreadable:
             return True
         except WrongCell:

@@ -126,7 +126,7 @@ class Node:
             self.ballots,
             self.confirmation,
             self.refiller.take_share,
-            lambda: not self.replica.damage.partitions,
+            lambda: not self.replica.copies.damage.partitions,
         )
         self.commit_gossip = CommitGossip(
             context,
@@ -264,7 +264,7 @@ class Node:
         )
 
     async def _digests(self) -> Reply:
-        damaged = self.replica.damage.partitions
+        damaged = self.replica.copies.damage.partitions
         # This node may have lost hints there, so it cannot name their keepers.
         hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
         reply = Digests(self.replica.digests.packed(), hints, damaged)

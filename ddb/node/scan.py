@@ -33,7 +33,7 @@ async def scan(
         incarnation: a random number of this process. A restart changes it, so that a caller
             does not compare drop counts of two processes.
     """
-    damage = replica.damage
+    damage = replica.copies.damage
     start = request.after + b"\x00" if request.after else b""
     stored = heapq.merge(
         *(
@@ -59,7 +59,7 @@ async def scan(
         try:
             newest = peek(raw)
         except DamagedState:
-            damage.note_undecodable(replica.family(key), key)
+            damage.note_undecodable(replica.copies.family(key), key)
             continue
         body = body_of(raw) if sends_bodies and is_live(raw) else b""
         size += len(body) + len(key)

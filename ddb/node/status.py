@@ -43,7 +43,7 @@ class StatusReporter:
             "room": self.space.room().name.lower(),
             "scarcest": self.space.scarcest.value,
             "disk": self.disk_monitor.state.name.lower(),
-            "damaged_partitions": len(self.replica.damage.partitions),
+            "damaged_partitions": len(self.replica.copies.damage.partitions),
             "records": self.replica.digests.live,
             "hints": self._hints(),
             "disk_bytes": self.context.store.disk_bytes(),

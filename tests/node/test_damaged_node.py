@@ -49,7 +49,7 @@ def test_node_votes_outside_damaged_ranges_only(tmp_path: Path, family: Family, 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, store):
             await store.commit([(family, key, WHOLE), (Family.RECORDS, OTHER, WHOLE)])
-            node.replica.damage.note_undecodable(family, key)
+            node.replica.copies.damage.note_undecodable(family, key)
 
             async def ask(request: Request) -> Reply:
                 handling = node.handle(request, 1e12)

@@ -126,10 +126,10 @@ def test_malformed_rows_stop_neither_a_start_nor_a_refill(tmp_path: Path) -> Non
             [(Family.HINTS, hint, MALFORMED[:1]), (Family.RECORDS, home, MALFORMED[:1])]
         )
         replica = Acceptor("db-0", RING, store, Ballots(1, store, SystemClock()))
-        assert replica.damage.covers(Family.HINTS, hint)
+        assert replica.copies.damage.covers(Family.HINTS, hint)
         with pytest.raises(Unreadable):
             replica.restore(home, LIVE)
-        assert replica.damage.covers(Family.RECORDS, home)
+        assert replica.copies.damage.covers(Family.RECORDS, home)
         store.close()
 
     run(scenario())

@@ -122,7 +122,7 @@ def test_read_with_a_newer_own_copy_starts_again(tmp_path: Path) -> None:
     with home_with_standby(tmp_path) as home:
         assert asyncio.run(scenario(home)) == GetResult(THREE)
         assert home.transport.requests == [ReadReplica, ReadReplica, Accept]
-        assert decode(home.standby.raw(KEY)) == decode(NEWER)
+        assert decode(home.standby.copies.raw(KEY)) == decode(NEWER)
 
 
 def test_fast_read_ignores_a_commit_notice_during_the_read(tmp_path: Path) -> None:
@@ -171,4 +171,4 @@ def test_change_takes_one_message_if_the_standby_has_no_other_state(
         answer = asyncio.run(scenario(home))
         assert answer == ChangeResult(Outcome.DONE, merged)
         assert home.transport.requests == asked
-        assert home.node.replica.raw(KEY) == home.standby.raw(KEY)
+        assert home.node.replica.copies.raw(KEY) == home.standby.copies.raw(KEY)

@@ -129,7 +129,7 @@ def test_standby_hands_off_a_hint_below_its_promise() -> None:
         standby.replica.promise(key, Dot(dot.counter + 1, dot.node))
         assert standby.replica.hints.total == 1
         assert await world.until(lambda: standby.replica.hints.total == 0, 5)
-        assert first.replica.state(key).value == b'{"id":"u0"}'
+        assert first.replica.copies.state(key).value == b'{"id":"u0"}'
 
     _in_world(3, work)
 
@@ -151,7 +151,7 @@ def test_a_round_settles_a_refused_hint() -> None:
         standby.replica.offer(key, raw)
         other.replica.promise(key, Dot(dot.counter + 1, dot.node))
         assert await world.until(lambda: standby.replica.hints.total == 0, 5)
-        assert other.replica.state(key) == first.replica.state(key)
+        assert other.replica.copies.state(key) == first.replica.copies.state(key)
         await asyncio.sleep(0)
 
     _in_world(3, work)
@@ -165,7 +165,7 @@ def test_restarted_node_learns_the_age_of_keyed_operations() -> None:
         home = world.machines[world.ring.cell(key).home]
         assert home.node is not None
         assert await _keyed(home, 0) == ChangeResult(Outcome.DONE, b'{"id":"u0"}')
-        ballot = home.node.replica.newest(key)
+        ballot = home.node.replica.copies.newest(key)
         await asyncio.sleep(3)
         memories = [m.node.coordinator.dedup_window for m in world.machines.values() if m.node]
         assert all(memory.expired(ballot) for memory in memories)

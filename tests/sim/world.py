@@ -217,7 +217,7 @@ class World:
     def damaged(self, machine: Machine) -> list[Range]:
         """Return the ranges that a node cannot read or has not rebuilt, up to the adjacent keys."""
         healed = machine.disk.rots.none and not (
-            machine.node is None or machine.node.replica.damage.ranges
+            machine.node is None or machine.node.replica.copies.damage.ranges
         )
         if healed and machine.up and machine.store is not None:
             machine.damage.clear()

@@ -128,7 +128,7 @@ class Coordinator:
                 operation ends once both peers have failed since then.
             proposed: True if a peer may have stored a proposal of this very change. False if not.
         """
-        own = self._replica.state(key)
+        own = self._replica.copies.state(key)
         own_outcome = remembered(own, operation)
         refused = not in_doubt and outcome_of(change, own.value) is not Outcome.DONE
         full = not proposed and self.dedup_window.full_for_operation_s(own, operation) is not None

@@ -153,7 +153,7 @@ class Proposer:
             ballot = await self.ballots.issue(above=replica.promised(key))
             while replica.promised(key) > ballot:
                 ballot = await self.ballots.issue(above=replica.promised(key))
-            own = replica.state(key)
+            own = replica.copies.state(key)
             replica.promise(key, ballot)
             self.counters.rounds += 1
             made = step(own, own, intent, ballot, self.dedup_window)

@@ -48,14 +48,14 @@ class QuorumRead:
             if self._clock.now() >= deadline:
                 raise Expired(False, "no peer replied in time")
             peer = next(candidates)
-            asked = self._replica.newest(key)
+            asked = self._replica.copies.newest(key)
             # Checked before the request: by the reply, a newer state may replace a decided one.
             decided = self._commit_index.covers(asked)
             reply = await self._peers.ask(peer, ReadReplica(key, asked), deadline)
             if not isinstance(reply, SameVersion | ReplicaState):
                 await self._peers.handle_failure(peer, key, failed_after, False, reply)
                 continue
-            raw = self._replica.raw(key)
+            raw = self._replica.copies.raw(key)
             own = peek(raw)
             theirs = asked if isinstance(reply, SameVersion) else peek(reply.state)
             if own < asked:

@@ -63,7 +63,7 @@ class FastRead:
         ):
             return self._coordinate(key, self._coordinator.read(key, deadline))
         standby = peers[1]
-        newest = peek(self._replica.raw(key))
+        newest = peek(self._replica.copies.raw(key))
         # Checked before the request: by the reply, a newer state may replace a decided one.
         decided = self._commit_index.covers(newest)
         self._counters.operations += 1
@@ -103,7 +103,7 @@ class FastRead:
             asked: the done request to the standby.
         """
         reply = reply_of(asked)
-        own = self._replica.readable(key)
+        own = self._replica.copies.readable(key)
         if own is None:
             if not answer.done():
                 answer.set_result(Failed("its own copy is damaged"))

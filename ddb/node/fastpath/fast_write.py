@@ -78,7 +78,7 @@ class FastWrite:
         ):
             return self._coordinate(request, deadline)
         replica = self._replica
-        base = replica.raw(key)
+        base = replica.copies.raw(key)
         own = decode(base)
         keyed = bool(request.fingerprint)
         if keyed and self._dedup_window.full_for_s(own) is not None:
@@ -136,7 +136,7 @@ class FastWrite:
         key, reply, replica = attempt.request.key, reply_of(asked), self._replica
         if not replica.unchanged(key):
             # If the own copy is unreadable by now, `replace` refuses the proposal.
-            attempt.base = replica.readable(key) or b""
+            attempt.base = replica.copies.readable(key) or b""
         elif type(reply) is ReplicaState and peek(reply.state) < peek(attempt.base):
             self._repair_peer(attempt, reply)
             return

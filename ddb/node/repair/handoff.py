@@ -178,12 +178,12 @@ class Handoff:
     def _alone_in(self, number: int) -> Iterator[Hint]:
         """Yield the hints of a partition whose newest state no home is sure to store."""
         for key in self._replica.hints.alone(number):
-            raw = self._replica.readable(key)
+            raw = self._replica.copies.readable(key)
             if raw:
                 yield key, raw
 
     def _hints_of(self, number: int) -> Iterator[Hint]:
-        damage = self._replica.damage
+        damage = self._replica.copies.damage
         return damage.states(Family.HINTS, partition_rows(damage, Family.HINTS, number))
 
     async def _send(
@@ -209,7 +209,7 @@ class Handoff:
             }
             self._replica.hints.kept(partition_in(key), key, newest, stored)
             readable = [mark for mark in answers if mark]
-            if len(readable) < len(answers) or self._replica.damaged(key):
+            if len(readable) < len(answers) or self._replica.copies.damaged(key):
                 # That home, or this node, has no vote on the record before a rebuild.
                 continue
             for _, bar in readable:
@@ -217,7 +217,7 @@ class Handoff:
                 self._ballots.observe(bar.counter)
             if len(homes) == HOMES and self._drop(key, newest, min(readable)[0]):
                 dropped += 1
-            elif self._replica.newest(key) == newest and min(readable)[0] < max(
+            elif self._replica.copies.newest(key) == newest and min(readable)[0] < max(
                 newest, self._replica.open_promise(key)
             ):
                 refused.append(key)
@@ -225,7 +225,7 @@ class Handoff:
         for start in range(0, len(refused), MAX_CONCURRENT_ROUNDS):
             if not await self._refresh(refused[start : start + MAX_CONCURRENT_ROUNDS]):
                 return None
-        refreshed = [(key, raw) for key in refused if (raw := self._replica.raw(key))]
+        refreshed = [(key, raw) for key in refused if (raw := self._replica.copies.raw(key))]
         if is_retry or not refreshed:
             return dropped
         # Retry at once: until then the hint index counts these hints as stored by no home.

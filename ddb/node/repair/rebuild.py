@@ -63,7 +63,7 @@ class Rebuilder:
         self._counters = context.counters
         self._copies = PeerCopies(context)
         self._replica = replica
-        self._damage = replica.damage
+        self._damage = replica.copies.damage
         self._ballots = ballots
         self._room = room
         self._reported = 0

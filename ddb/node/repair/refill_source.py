@@ -26,14 +26,14 @@ async def read_share(request: PullShare, ring: Ring, replica: Acceptor) -> Reply
     await replica.raise_floor(request.floor)
     family = Family.HINTS if request.share is Share.HINTS else Family.RECORDS
     start = request.after + b"\x00" if request.after else b""
-    stored, gaps = replica.damage.readable(family, start, request.until, PAGE_ROWS)
+    stored, gaps = replica.copies.damage.readable(family, start, request.until, PAGE_ROWS)
     rows: list[tuple[bytes, Dot, bytes]] = []
     size, after = 0, None
     for key, raw in stored:
         try:
             newest = peek(raw)
         except DamagedState:
-            replica.damage.note_undecodable(family, key)
+            replica.copies.damage.note_undecodable(family, key)
             gaps.append(Range(key, key + b"\x00"))
             continue
         cell = ring.cell(key)

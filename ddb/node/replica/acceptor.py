@@ -50,11 +50,13 @@ class Verdict(Enum):
     """Not accepted: the ballot is too old, or the key lies in a damaged range."""
 
 
-class Acceptor(Copies):
+class Acceptor:
     """The copies of the node `name`, and the promises on them."""
 
     def __init__(self, name: str, ring: Ring, store: Store, ballots: Ballots) -> None:
-        super().__init__(name, ring, store)
+        self.name = name
+        self.copies = Copies(name, ring, store)
+        self._store = store
         self.hints = HintIndex()
         self.writes = PendingWrites(store)
         self.reads = 0
@@ -62,9 +64,9 @@ class Acceptor(Copies):
         self._ballots = ballots
         self._promises: dict[bytes, Dot] = {}
         self._watched: set[bytes] = set()
-        self.digests = PartitionDigests(store, self.damage)
-        hints = walk(self.damage, Family.HINTS)
-        for key, raw in self.damage.states(Family.HINTS, hints):
+        self.digests = PartitionDigests(store, self.copies.damage)
+        hints = walk(self.copies.damage, Family.HINTS)
+        for key, raw in self.copies.damage.states(Family.HINTS, hints):
             self.index_hint(key, raw, True)
 
     # Promises.
@@ -72,7 +74,7 @@ class Acceptor(Copies):
     def promised(self, key: bytes) -> Dot:
         """Return the newest ballot promised or accepted; older ones are rejected."""
         promise = self._promises.get(key, NEVER)
-        return max(promise, self.newest(key))
+        return max(promise, self.copies.newest(key))
 
     def open_promise(self, key: bytes) -> Dot:
         """Return the promise to a round that has stored nothing here, or `NEVER`."""
@@ -108,7 +110,7 @@ class Acceptor(Copies):
             decided: whether this node's commit index covers a dot.
         """
         self.reads += 1
-        raw = self.raw(request.key)
+        raw = self.copies.raw(request.key)
         newest = peek(raw)
         same = newest == request.newest
         if not request.whole:
@@ -119,7 +121,7 @@ class Acceptor(Copies):
 
     def peek(self, request: ReadVersion, decided: Callable[[Dot], bool]) -> Handling:
         """Answer ReadVersion once the state is durable; `decided` as in `read`."""
-        newest = peek(self.raw(request.key))
+        newest = peek(self.copies.raw(request.key))
         return self.writes.reply_when_durable(request.key, VersionOnly(newest, decided(newest)))
 
     def propose(self, request: Propose) -> Handling:
@@ -130,7 +132,7 @@ class Acceptor(Copies):
         """
         key, ballot = request.key, request.ballot
         self._ballots.observe(ballot.counter)
-        raw = self.raw(key)
+        raw = self.copies.raw(key)
         newest = peek(raw)
         if newest == ballot:
             return self.writes.reply_when_durable(key, Accepted())
@@ -156,7 +158,7 @@ class Acceptor(Copies):
     def offer(self, key: bytes, raw: bytes) -> Verdict:
         """Accept an encoded state unless promise, floor, state or damage forbid it."""
         ballot = peek(raw)
-        stored = self.readable(key)
+        stored = self.copies.readable(key)
         if stored is None:
             return Verdict.REFUSED
         return self.replace(key, raw, ballot, stored)
@@ -182,9 +184,9 @@ class Acceptor(Copies):
         Raises:
             Unreadable: the disk already has a damaged copy.
         """
-        stored = self.readable(key)
+        stored = self.copies.readable(key)
         if stored is None:
-            raise Unreadable(self.family(key), key, "the new disk has a damaged copy")
+            raise Unreadable(self.copies.family(key), key, "the new disk has a damaged copy")
         ballot = peek(raw)
         if ballot > peek(stored):
             self._put(key, raw, ballot, stored)
@@ -207,10 +209,10 @@ class Acceptor(Copies):
         Args:
             confirmed: the older of the newest dots that the two homes have durably.
         """
-        stored = self.raw(key)
+        stored = self.copies.raw(key)
         if not stored or peek(stored) != newest or max(newest, self.open_promise(key)) > confirmed:
             return False
-        if self.family(key) is not Family.HINTS:
+        if self.copies.family(key) is not Family.HINTS:
             return False
         self._promises.pop(key, None)
         if not self._commit(key, ((Family.HINTS, key, None),)):
@@ -234,15 +236,15 @@ class Acceptor(Copies):
             ballot[0] <= self._ballots.floor
             or ballot < newest
             or ballot < self._promises.get(key, NEVER)
-            or (bool(self.damage.ranges) and self.damaged(key))
+            or (bool(self.copies.damage.ranges) and self.copies.damaged(key))
         )
 
     def _rejection(self, key: bytes) -> Reply:
-        newest = self.newest(key)
+        newest = self.copies.newest(key)
         return Rejected(max(self.bar(key), newest), newest)
 
     def _put(self, key: bytes, raw: bytes, ballot: Dot, stored: bytes) -> None:
-        family = self.family(key)
+        family = self.copies.family(key)
         promise = self._promises.get(key)
         if promise is not None and promise <= ballot:
             del self._promises[key]
@@ -262,5 +264,5 @@ class Acceptor(Copies):
     def __repr__(self) -> str:
         return (
             f"<Acceptor {self.name} {self.digests.live} live, {self.hints.total} hints,"
-            f" {len(self._promises)} promises, {self.writes!r}, {self.damage!r}>"
+            f" {len(self._promises)} promises, {self.writes!r}, {self.copies.damage!r}>"
         )

@@ -18,11 +18,11 @@ async def accept_handoff(acceptor: Acceptor, states: list[tuple[bytes, bytes]]) 
     """
     marks: list[tuple[Dot, Dot] | None] = []
     for key, raw in states:
-        if acceptor.family(key) is not Family.RECORDS:
+        if acceptor.copies.family(key) is not Family.RECORDS:
             return Failed(f"{acceptor.name} is not a home of a key handed to it")
         ballot = peek(raw)
         acceptor.observe(ballot)
-        stored = acceptor.readable(key)
+        stored = acceptor.copies.readable(key)
         if stored is None:
             marks.append(None)
             continue

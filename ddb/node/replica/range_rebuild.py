@@ -26,7 +26,7 @@ async def rebuild_range(
     Raises:
         StoreFailed: the disk refused a write.
     """
-    damage, family = acceptor.damage, acceptor.family(healed.start)
+    damage, family = acceptor.copies.damage, acceptor.copies.family(healed.start)
     found = damage.found_ranges
     await written(store.commit([(family, at, raw) for at, raw in rows.items()]))
     # No await from here until the digests or the hints in memory match the rows.

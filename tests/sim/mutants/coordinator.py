@@ -98,18 +98,18 @@ COORDINATOR = (
         (
             Patch(
                 _AGREEMENT,
-                "            asked = self._replica.newest(key)\n",
-                "            raw = self._replica.raw(key)\n            asked = peek(raw)\n",
+                "            asked = self._replica.copies.newest(key)\n",
+                "            raw = self._replica.copies.raw(key)\n            asked = peek(raw)\n",
             ),
             Patch(
                 _AGREEMENT,
-                "            raw = self._replica.raw(key)\n            own = peek(raw)\n",
+                "            raw = self._replica.copies.raw(key)\n            own = peek(raw)\n",
                 "            own = peek(raw)\n",
             ),
             Patch(
                 _LOOKUP,
-                "        newest = peek(self._replica.raw(key))\n",
-                "        raw = self._replica.raw(key)\n        newest = peek(raw)\n",
+                "        newest = peek(self._replica.copies.raw(key))\n",
+                "        raw = self._replica.copies.raw(key)\n        newest = peek(raw)\n",
             ),
             Patch(
                 _LOOKUP,
@@ -118,7 +118,7 @@ COORDINATOR = (
             ),
             Patch(
                 _LOOKUP,
-                "        own = self._replica.readable(key)\n",
+                "        own = self._replica.copies.readable(key)\n",
                 "        own, newest = newest, peek(newest)\n",
             ),
         ),

@@ -160,10 +160,10 @@ DAMAGE = (
         (
             Patch(
                 _REPLICA,
-                "        stored = self.readable(key)\n"
+                "        stored = self.copies.readable(key)\n"
                 "        if stored is None:\n"
                 "            raise Unreadable",
-                "        stored = self.raw(key)\n"
+                "        stored = self.copies.raw(key)\n"
                 "        if stored is None:\n"
                 "            raise Unreadable",
             ),

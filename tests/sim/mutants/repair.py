@@ -94,8 +94,9 @@ REPAIR = (
         (
             Patch(
                 _REPLICA,
-                "        raw = self.raw(request.key)\n        newest = peek(raw)\n        same",
-                "        raw = self.raw(request.key)\n"
+                "        raw = self.copies.raw(request.key)\n"
+                "        newest = peek(raw)\n        same",
+                "        raw = self.copies.raw(request.key)\n"
                 "        if self.family(request.key) is Family.HINTS:\n"
                 '            raw = b""\n'
                 "        newest = peek(raw)\n        same",
