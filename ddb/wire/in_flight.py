@@ -28,7 +28,7 @@ OWN_STALL_S = 3 * SWEEP_INTERVAL_S
 Lower: a late sweep hides a silent peer. Higher: the pause alone ends requests. One sweep and this
 pause are together shorter than any timeout.
 """
-HARD_TIMEOUT_FACTOR = 4.0
+HARD_TIMEOUT_FACTOR = 3.0
 """Multiple of its timeout that a request may wait for a node that replies to others.
 
 Lower: requests that wait for a flush end too early. Higher: a lost request uses up its budget.

@@ -28,8 +28,10 @@ _HEDGE = 2 / 45
 _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
 _ADMISSION = 3 / 5
-"""Too low: the gateway refuses a short burst. Too high: admitted requests have no time left. A
-gateway then cannot tell a coordinator with a long queue from one that lost the request."""
+"""Too low: the gateway refuses a short burst. Too high: admitted requests have no time left."""
+_TURN = 1 / 2
+"""Too low: a coordinator refuses a short queue on one record. Too high: a gateway cannot tell a
+coordinator with a long queue from one that lost the request."""
 _READ_ADMISSION = 3 / 4
 """The same for reads of one record. They take less time, and a late read has no unknown effect."""
 _SCAN_ADMISSION = 3 / 4
@@ -60,7 +62,9 @@ class Timeouts:
     give_way_s: float
     """Longest mean pause after a ballot that met a newer promise."""
     admission_s: float
-    """Longest wait before a request begins: for admission, or for its turn on the record."""
+    """Longest wait at a gateway before a change begins."""
+    turn_s: float
+    """Longest wait at a coordinator for the turn on a record."""
     read_admission_s: float
     """Like `admission_s`, for reads of one record."""
     scan_admission_s: float
@@ -81,6 +85,7 @@ class Timeouts:
             hedge_s=budget_s * _HEDGE,
             give_way_s=budget_s * _GIVE_WAY,
             admission_s=budget_s * _ADMISSION,
+            turn_s=budget_s * _TURN,
             read_admission_s=budget_s * _READ_ADMISSION,
             scan_admission_s=budget_s * _SCAN_ADMISSION,
             begin_s=budget_s * _BEGIN,

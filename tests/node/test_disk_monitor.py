@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.node.storage.disk_health import DiskHealth
+from ddb.node.storage.disk_health import GIVE_UP_AFTER, STALLED_AFTER, DiskHealth
 from ddb.node.storage.disk_monitor import DiskMonitor
 from ddb.node.storage.store import Family, Put
 from ddb.runtime.system_clock import SystemClock
@@ -85,7 +85,7 @@ def test_a_flush_that_does_not_end_is_reported_while_it_is_in_flight() -> None:
         (DiskState.SLOW, True),
         (DiskState.STALLED, False),
     ]
-    for (at, *_), due in zip(reports, (1, 2, 5), strict=True):
+    for (at, *_), due in zip(reports, (1, GIVE_UP_AFTER, STALLED_AFTER), strict=True):
         assert due * LIMIT <= at < due * LIMIT + NOTICED
 
 

@@ -137,7 +137,7 @@ def _with_shares(knobs: Knobs) -> Knobs:
     if BUDGET not in knobs:
         return knobs
     shares = Timeouts.of(knobs[BUDGET])
-    names = ("admission_s", "begin_s")
+    names = ("admission_s", "turn_s", "begin_s")
     return {TIMEOUTS + name: getattr(shares, name) for name in names} | dict(knobs)
 
 

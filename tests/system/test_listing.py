@@ -91,6 +91,7 @@ def test_exact_with_one_node_down(
     check_exact(whole, expected.live)
 
 
+@pytest.mark.alone
 def test_exact_before_handoff_has_finished(
     whole: Cluster, homes: Homes, expected: Expected
 ) -> None:

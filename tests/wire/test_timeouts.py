@@ -21,6 +21,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
         "hedge_s": 10.0,
         "give_way_s": 20.0,
         "admission_s": 135.0,
+        "turn_s": 112.5,
         "read_admission_s": 168.75,
         "scan_admission_s": 168.75,
         "begin_s": 67.5,

@@ -33,6 +33,7 @@ from ddb.wire.messages import (
 from ddb.wire.ports import Clock, Condition, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
+_UP = Condition.UP
 _NO_QUORUM = "fewer than two of the record's three nodes answered in time"
 
 
@@ -165,7 +166,10 @@ class Router:
                     in_doubt = begun = lingering = True
                 elif isinstance(reply, Undecided):
                     in_doubt, begun = in_doubt or reply.in_doubt, begun or reply.in_doubt
-                elif isinstance(reply, LogFull | Overloaded):
+                elif isinstance(reply, LogFull) or (
+                    # A node with a slow disk has a queue for another reason than load.
+                    isinstance(reply, Overloaded) and self._calls.condition(coordinator) is _UP
+                ):
                     self._refuse(reply, in_doubt, begun)
                 elif isinstance(reply, Failed):
                     reasons[coordinator] = reply.reason

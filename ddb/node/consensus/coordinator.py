@@ -101,7 +101,8 @@ class Coordinator:
         """
         self.counters.operations += 1
         received_at = self._clock.now()
-        within_s = deadline - received_at - begin_ms / 1000
+        # After a longer wait the gateway takes this node for one that lost the request.
+        within_s = min(deadline - received_at - begin_ms / 1000, self._timeouts.turn_s)
         async with self.queue.turn(key, within_s=within_s):
             self._check_turn(key, received_at, deadline, in_doubt)
             return await self.decide(key, change, operation, in_doubt, deadline, received_at)

@@ -73,8 +73,8 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "                elif isinstance(reply, LogFull | Overloaded):\n",
-                "                elif isinstance(reply, LogFull):\n",
+                "isinstance(reply, Overloaded) and self._calls.condition(coordinator) is _UP",
+                "False",
             ),
         ),
         family="crowd",
