@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ddb.gateway.routing.admission import TAIL, Admission
-from ddb.gateway.routing.gate import MOST_CREDIT, REFUSED_PER_ANSWER, Gate, Refusals
+from ddb.gateway.routing.gate import MOST_CREDIT, MOST_DUE, REFUSED_PER_ANSWER, Gate, Kind, Refusals
 from ddb.gateway.routing.limit import ENOUGH, QUICK, SLOW, WINDOW_S, Limit, Range
 from ddb.runtime.system_clock import SystemClock
 from ddb.wire.timeouts import Timeouts
@@ -76,10 +76,10 @@ def test_places_go_to_those_who_wait_in_order() -> None:
     """A newcomer does not overtake an operation that waits."""
 
     async def scenario() -> None:
-        gate, log = Gate(1, Refusals(PER_S)), list[int]()
+        gate, log = Gate(1), list[int]()
 
         async def wait(number: int) -> None:
-            assert await gate.wait(5.0)
+            assert await gate.wait(5.0, Kind.READ)
             log.append(number)
 
         assert gate.enter()
@@ -102,10 +102,10 @@ def test_operation_that_waited_too_long_is_refused_and_takes_no_place() -> None:
     """What has expired is passed over as a place comes free."""
 
     async def scenario() -> None:
-        gate = Gate(1, Refusals(PER_S))
+        gate = Gate(1)
         assert gate.enter()
-        late = asyncio.ensure_future(gate.wait(0.01))
-        kept = asyncio.ensure_future(gate.wait(5.0))
+        late = asyncio.ensure_future(gate.wait(0.01, Kind.READ))
+        kept = asyncio.ensure_future(gate.wait(5.0, Kind.READ))
         assert not await late
         gate.leave()
         assert await kept
@@ -119,10 +119,10 @@ def test_cancelled_operation_leaves_no_place_taken(as_it_comes: bool) -> None:
     """A place that comes together with the cancellation goes to the next."""
 
     async def scenario() -> None:
-        gate = Gate(1, Refusals(PER_S))
+        gate = Gate(1)
         assert gate.enter()
-        gone = asyncio.ensure_future(gate.wait(5.0))
-        kept = asyncio.ensure_future(gate.wait(5.0))
+        gone = asyncio.ensure_future(gate.wait(5.0, Kind.READ))
+        kept = asyncio.ensure_future(gate.wait(5.0, Kind.READ))
         await turns()
         if as_it_comes:
             gate.leave()
@@ -132,6 +132,76 @@ def test_cancelled_operation_leaves_no_place_taken(as_it_comes: bool) -> None:
             gate.leave()
         assert await kept
         assert (gate.inside, gate.waiting) == (1, 0)
+
+    run(scenario())
+
+
+def test_kinds_take_turns_where_both_wait() -> None:
+    """Reads that wait do not hold up changes, and changes do not hold up reads."""
+
+    async def scenario() -> None:
+        gate, log = Gate(1), list[Kind]()
+
+        async def wait(kind: Kind, *, first: bool = False) -> None:
+            assert await gate.wait(5.0, kind, first=first)
+            log.append(kind)
+
+        assert gate.enter()
+        kinds = [Kind.READ] * 4 + [Kind.CHANGE] * 2
+        tasks = [asyncio.ensure_future(wait(kind)) for kind in kinds]
+        await turns()
+        for _ in kinds:
+            gate.leave()
+            await turns()
+        await asyncio.gather(*tasks)
+        assert log == [Kind.CHANGE, Kind.READ] * 2 + [Kind.READ] * 2
+
+    run(scenario())
+
+
+def test_change_that_waited_for_its_record_goes_first() -> None:
+    """It passes the changes that wait, and no read."""
+
+    async def scenario() -> None:
+        gate, log = Gate(1), list[str]()
+
+        async def wait(name: str, *, first: bool = False) -> None:
+            assert await gate.wait(5.0, Kind.CHANGE, first=first)
+            log.append(name)
+
+        assert gate.enter()
+        tasks = [asyncio.ensure_future(wait("early"))]
+        await turns()
+        tasks.append(asyncio.ensure_future(wait("first", first=True)))
+        await turns()
+        for _ in tasks:
+            gate.leave()
+            await turns()
+        await asyncio.gather(*tasks)
+        assert log == ["first", "early"]
+
+    run(scenario())
+
+
+def test_refusals_that_wait_are_bounded() -> None:
+    """Beyond `MOST_DUE` the oldest leaves at once, and a vanished client costs no credit."""
+
+    async def scenario() -> None:
+        refusals = Refusals(PER_S)
+        spent = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT))]
+        await asyncio.gather(*spent)
+        due = [asyncio.ensure_future(refusals.turn()) for _ in range(MOST_DUE + 3)]
+        await turns(1)
+        assert [each.done() for each in due[:4]] == [False] * 4
+        await turns()
+        assert [each.done() for each in due[:4]] == [True] * 3 + [False]
+        for each in due[3:-1]:
+            each.cancel()
+        await turns()
+        for _ in range(round(1 / REFUSED_PER_ANSWER)):
+            refusals.earn()
+        await turns()
+        assert due[-1].done()
 
     run(scenario())
 

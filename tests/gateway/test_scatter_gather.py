@@ -133,3 +133,19 @@ def test_late_node_is_waited_for_when_the_others_are_too_few() -> None:
         return set(await requests.ask(GetDigests(), CELLS))
 
     assert asyncio.run(scenario()) == {"db-0", "db-2"}
+
+
+def test_operation_waits_for_late_nodes_again_if_others_lack_rows() -> None:
+    """A late node's rows can be the only ones that complete a damaged range."""
+    nodes = nodes_after(
+        dict.fromkeys(NAMES, Condition.UP),
+        {"db-0": 0.0, "db-1": 0.0, "db-2": SCAN_TIMEOUT_S * 0.8},
+    )
+
+    async def scenario() -> set[str]:
+        requests = operation(nodes)
+        await requests.ask(GetDigests(), CELLS)
+        requests.wait_for_late()
+        return set(await requests.ask(GetDigests(), CELLS))
+
+    assert asyncio.run(scenario()) == {"db-0", "db-1", "db-2"}

@@ -93,6 +93,8 @@ class RangeRead:
         scans = QuorumScan(cells, self._ring.cells)
 
         async def scan() -> None:
+            if scans.incomplete():
+                scatter.wait_for_late()
             without = (*scatter.unexpected(cells), *scans.incomplete())
             request = Scan(after, until, limit, without)
             replies = await scatter.ask(request, cells)

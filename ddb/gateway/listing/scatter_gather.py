@@ -72,6 +72,10 @@ class ScatterGather:
                 return replies
             await asyncio.sleep(self._timeouts.hedge_s)
 
+    def wait_for_late(self) -> None:
+        """Wait for late nodes again: one of the others lacks rows that they may have."""
+        self._late.clear()
+
     def check(self) -> None:
         """Check the time. Raises `Unavailable` after the deadline."""
         if self._clock.now() >= self.deadline:

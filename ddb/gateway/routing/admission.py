@@ -10,7 +10,7 @@ nor the gateway. LIST and COUNT have another limit.
 import asyncio
 import random
 
-from ddb.gateway.routing.gate import Gate, Refusals
+from ddb.gateway.routing.gate import Gate, Kind, Refusals
 from ddb.gateway.routing.limit import Limit, Range
 from ddb.wire.ports import Clock
 from ddb.wire.timeouts import Timeouts
@@ -56,10 +56,10 @@ class Admission:
         self.refusals = Refusals(REFUSED_PER_S)
         self.hot_refusals = Refusals(REFUSED_OF_HOT_RECORDS_PER_S)
         """Refusals of changes because of other changes of the same record."""
-        self.points = Gate(self.limit.most, self.refusals)
+        self.points = Gate(self.limit.most)
         """Operations on single records."""
         self.scan_limit = Limit(timeouts.request_s, SCANS)
-        self.scans = Gate(self.scan_limit.most, self.refusals)
+        self.scans = Gate(self.scan_limit.most)
         """LIST and COUNT."""
         self._clock = clock
         self._timeouts = timeouts
@@ -77,26 +77,43 @@ class Admission:
             self._probe_at(now + PROBE_EVERY_S)
         return now - self._delay_s
 
-    async def queue(self, gate: Gate, arrived: float, longest_s: float) -> float | None:
+    async def queue(
+        self, gate: Gate, arrived: float, longest_s: float, kind: Kind = Kind.READ
+    ) -> float | None:
         """Wait for a place; return the time of admission. None: no place came in time."""
         longest_s *= self._rng.uniform(EARLIEST, 1.0)
-        if not await gate.wait(arrived + longest_s - self._clock.now()):
+        if not await gate.wait(arrived + longest_s - self._clock.now(), kind):
             return None
         return self._clock.now()
 
-    async def queue_change(self, arrived: float) -> float | None:
-        """Like `queue`, for a change that needs one of `points` and the time to end."""
-        admitted = await self.queue(self.points, arrived, self.longest_wait_s())
-        if admitted is None or admitted <= arrived + self.longest_wait_s():
+    async def queue_change(self, arrived: float, first: bool) -> float | None:
+        """Like `queue`, for a change that needs one of `points` and the time to end.
+
+        `first`: the change has waited for its record already.
+        """
+        longest_s = self.longest_wait_s() * self._rng.uniform(EARLIEST, 1.0)
+        remaining_s = arrived + longest_s - self._clock.now()
+        if not await self.points.wait(remaining_s, Kind.CHANGE, first=first):
+            return None
+        admitted = self._clock.now()
+        if admitted <= arrived + self.longest_wait_s():
             return admitted
         # The operations in flight have become slower during the wait.
         self.points.leave()
-        await self.refusals.turn()
         return None
 
     def longest_wait_s(self) -> float:
         """Return the longest wait of a change for a place among `points`, from its arrival."""
         return min(self._timeouts.admission_s, self._timeouts.request_s - TAIL * self.limit.mean_s)
+
+    def longest_record_wait_s(self) -> float:
+        """Return the longest wait of a change for its record, in seconds from its arrival.
+
+        It leaves half of the wait for a place among `points`, if others wait there.
+        """
+        if self.points.waiting:
+            return self.longest_wait_s() / 2
+        return self._timeouts.admission_s
 
     def leave(self, admitted: float) -> None:
         """An operation on a record, admitted at that moment, has ended."""
@@ -118,14 +135,14 @@ class Admission:
         """Return the gate for changes of one record."""
         gate = self._records.get(key)
         if gate is None:
-            gate = self._records[key] = Gate(self.of_one_record.most, self.hot_refusals)
+            gate = self._records[key] = Gate(self.of_one_record.most)
         return gate
 
-    def leave_record(self, gate: Gate, admitted: float) -> None:
-        """A change of a record, admitted at that moment, has ended."""
-        if gate.waiting:
+    def leave_record(self, gate: Gate, started: float | None) -> None:
+        """End a change of a record. `started`: when it left for a node; None: it did not."""
+        if started is not None and gate.waiting:
             now = self._clock.now()
-            self.of_one_record.learn(now, now - admitted, True)
+            self.of_one_record.learn(now, now - started, True)
             gate.most = self.of_one_record.most
         gate.leave()
 

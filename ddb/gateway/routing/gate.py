@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
+from enum import Enum
 
 MOST_WAITING = 4096
 """Operations that wait at one gate. Too low: a burst is refused that could be served. Too high:
@@ -14,12 +15,15 @@ At 1, four times the saturating number of clients cost a third of the rate.
 """
 MOST_CREDIT = 64.0
 """Most refusals that are saved up. Too low: refusals wait although the gateway has time."""
+MOST_DUE = 1024
+"""Refusals that wait for their pace; one more lets the oldest leave at once. Too low: refusals take
+the gateway's time. Too high: they come many seconds late, also to clients that no longer wait."""
 TICK_S = 0.01
 """Seconds between checks of the refusals that wait for their pace."""
 
 
 class Refusals:
-    """Operations that have waited too long, refused at the pace at which others are answered.
+    """The pace of refusals: that of the answers to other operations.
 
     A client that asks again at once would otherwise take the gateway's time from the operations in
     flight, since a refusal costs it a third of an answer.
@@ -28,33 +32,37 @@ class Refusals:
     def __init__(self, per_s: float) -> None:
         """`per_s`: refusals in each second in addition to those for answers."""
         self._per_s = per_s
-        self._due: deque[asyncio.Future[bool]] = deque()
+        self._due: deque[asyncio.Future[None]] = deque()
         self._credit = MOST_CREDIT
         self._ticking = False
 
-    def add(self, waiting: asyncio.Future[bool]) -> None:
-        """Refuse this operation as soon as the credit allows."""
-        self._due.append(waiting)
-        self._refuse()
-
     async def turn(self) -> None:
-        """Wait until the credit allows one more refusal."""
-        allowed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.add(allowed)
+        """Wait until one more refusal may leave."""
+        allowed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._due.append(allowed)
+        if len(self._due) > MOST_DUE:
+            self._allow()
+        self._spend()
         await allowed
 
     def earn(self) -> None:
         """Add the credit that one answered operation earns."""
         self._credit = min(MOST_CREDIT, self._credit + REFUSED_PER_ANSWER)
         if self._due:
-            self._refuse()
+            self._spend()
 
-    def _refuse(self) -> None:
+    def _allow(self) -> bool:
+        """Allow the refusal that has waited longest; return whether its request still waits."""
+        allowed = self._due.popleft()
+        if allowed.done():
+            return False
+        allowed.set_result(None)
+        return True
+
+    def _spend(self) -> None:
         while self._due and self._credit >= 1.0:
-            self._credit -= 1.0
-            waiting = self._due.popleft()
-            if not waiting.done():
-                waiting.set_result(False)
+            if self._allow():
+                self._credit -= 1.0
         if self._due and not self._ticking:
             self._ticking = True
             self._due[0].get_loop().call_later(TICK_S, self._tick)
@@ -62,70 +70,90 @@ class Refusals:
     def _tick(self) -> None:
         self._ticking = False
         self._credit += self._per_s * TICK_S
-        self._refuse()
+        self._spend()
 
     def __repr__(self) -> str:
         return f"<Refusals {len(self._due)} due>"
 
 
+class Kind(Enum):
+    """What an operation does. Each kind has a queue of its own, since their waits differ."""
+
+    READ = 0
+    CHANGE = 1
+
+
 class Gate:
-    """Places for `most` operations, and a queue of those that wait for one."""
+    """Places for `most` operations, and the operations that wait for one.
 
-    __slots__ = ("_refusals", "_waiting", "inside", "most")
+    The kinds take turns where both wait. In one queue, reads that may wait for long would make each
+    change wait for too long.
+    """
 
-    def __init__(self, most: int, refusals: Refusals) -> None:
+    __slots__ = ("_changes", "_last", "_reads", "inside", "most")
+
+    def __init__(self, most: int) -> None:
         self.most = most
         self.inside = 0
-        self._refusals = refusals
-        self._waiting: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        self._reads: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        self._changes: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        self._last = Kind.READ
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._waiting)
+        return len(self._reads) + len(self._changes)
 
     def enter(self) -> bool:
         """Take a free place if no operation waits for one; the caller must then `leave`."""
-        if self.inside >= self.most or self._waiting:
+        if self.inside >= self.most or self._reads or self._changes:
             return False
         self.inside += 1
         return True
 
-    async def wait(self, seconds: float) -> bool:
-        """Wait for a place in order of arrival; return whether one came in time."""
+    async def wait(self, seconds: float, kind: Kind, *, first: bool = False) -> bool:
+        """Wait for a place in order of arrival; return whether one came in time.
+
+        `first`: the operation has waited elsewhere already, and goes before all others of its kind.
+        """
+        queue = self._changes if kind is Kind.CHANGE else self._reads
+        if seconds <= 0.0 or len(queue) >= MOST_WAITING:
+            return False
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[bool] = loop.create_future()
-        timer = None
-        if seconds <= 0.0 or len(self._waiting) >= MOST_WAITING:
-            self._refusals.add(mine)
-        else:
-            self._waiting[mine] = None
-            timer = loop.call_later(seconds, self._expire, mine)
+        queue[mine] = None
+        if first:
+            queue.move_to_end(mine, last=False)
+        timer = loop.call_later(seconds, _expire, mine)
         try:
             return await mine
         except asyncio.CancelledError:
-            self._waiting.pop(mine, None)
             if mine.done() and not mine.cancelled() and mine.result():
                 # The place came together with the cancellation: the next one gets it.
                 self.leave()
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            queue.pop(mine, None)
+            timer.cancel()
 
     def leave(self) -> None:
         """Return a place; the next waiting operation gets it."""
         self.inside -= 1
-        while self._waiting and self.inside < self.most:
-            first, _ = self._waiting.popitem(last=False)
+        while self.inside < self.most and (self._reads or self._changes):
+            first = self._next()
             if not first.done():
                 self.inside += 1
                 first.set_result(True)
 
-    def _expire(self, waiting: asyncio.Future[bool]) -> None:
-        if waiting in self._waiting:
-            del self._waiting[waiting]
-            self._refusals.add(waiting)
+    def _next(self) -> asyncio.Future[bool]:
+        changes = self._changes and (self._last is Kind.READ or not self._reads)
+        self._last = Kind.CHANGE if changes else Kind.READ
+        return (self._changes if changes else self._reads).popitem(last=False)[0]
 
     def __repr__(self) -> str:
-        return f"<Gate {self.inside} of {self.most}, {len(self._waiting)} waiting>"
+        return f"<Gate {self.inside} of {self.most}, {self.waiting} waiting>"
+
+
+def _expire(waiting: asyncio.Future[bool]) -> None:
+    if not waiting.done():
+        waiting.set_result(False)

@@ -13,6 +13,7 @@ from ddb.gateway.listing.page import Listing
 from ddb.gateway.listing.scatter_gather import cells_of, suffice
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.admission import Admission
+from ddb.gateway.routing.gate import Gate, Kind, Refusals
 from ddb.gateway.routing.home_read import HomeRead
 from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
@@ -33,12 +34,16 @@ from ddb.wire.messages import (
 from ddb.wire.ports import Clock, Condition, Transport, Unreachable
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
-_UP = Condition.UP
+_CROWDED = "too many requests arrived before this one"
 _NO_QUORUM = "fewer than two of the record's three nodes answered in time"
 
 
 class _Declined(Unavailable):
-    """A coordinator is overloaded and did not begin the operation."""
+    """A change that did not begin, because others were first. `refusals`: the pace to refuse it."""
+
+    def __init__(self, applied: Applied, reason: str, refusals: Refusals) -> None:
+        super().__init__(applied, reason)
+        self.refusals = refusals
 
 
 class Router:
@@ -70,7 +75,7 @@ class Router:
         arrived = admitted = admission.arrived()
         if not admission.points.enter():
             longest_s = self._timeouts.read_admission_s
-            admitted = self._started(await admission.queue(admission.points, arrived, longest_s))
+            admitted = await self._queue(admission.points, arrived, longest_s)
         try:
             return await self._read(id, arrived + self._timeouts.request_s)
         finally:
@@ -100,31 +105,38 @@ class Router:
         """Implement `Records.change`."""
         try:
             return await self._admitted(id, change, key)
-        except _Declined:
+        except _Declined as declined:
             self.counters.overloaded += 1
             # The operation has left its gates, so others are served during this wait.
-            await self.admission.hot_refusals.turn()
+            await declined.refusals.turn()
             raise
 
     async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
         """Do a change as soon as admission lets it start."""
         admission, record_key = self.admission, key_of(id)
-        arrived = admitted = admission.arrived()
-        record, longest_s = admission.record(record_key), self._timeouts.admission_s
+        arrived = admission.arrived()
+        started: float | None = None
+        record = admission.record(record_key)
         # The client may have sent the same key before, through any gateway.
         refused = Applied.NO if key is None else Applied.UNKNOWN
         try:
-            if not record.enter():
-                admitted = self._started(await admission.queue(record, arrived, longest_s), refused)
+            waits = not record.enter()
+            if waits:
+                longest_s = admission.longest_record_wait_s()
+                if await admission.queue(record, arrived, longest_s, Kind.CHANGE) is None:
+                    raise _Declined(refused, _CROWDED, admission.hot_refusals)
             try:
+                started = arrived
                 if not admission.points.enter():
-                    admitted = self._started(await admission.queue_change(arrived), refused)
+                    started = await admission.queue_change(arrived, first=waits)
+                    if started is None:
+                        raise _Declined(refused, _CROWDED, admission.refusals)
                 try:
                     return await self._change(id, record_key, change, key, arrived)
                 finally:
-                    admission.leave(admitted)
+                    admission.leave(started)
             finally:
-                admission.leave_record(record, admitted)
+                admission.leave_record(record, started)
         finally:
             admission.forget_record(record_key, record)
 
@@ -167,8 +179,7 @@ class Router:
                 elif isinstance(reply, Undecided):
                     in_doubt, begun = in_doubt or reply.in_doubt, begun or reply.in_doubt
                 elif isinstance(reply, LogFull) or (
-                    # A node with a slow disk has a queue for another reason than load.
-                    isinstance(reply, Overloaded) and self._calls.condition(coordinator) is _UP
+                    isinstance(reply, Overloaded) and self._is_load(coordinator, record_key)
                 ):
                     self._refuse(reply, in_doubt, begun)
                 elif isinstance(reply, Failed):
@@ -206,7 +217,8 @@ class Router:
         if isinstance(reply, Overloaded):
             # The coordinator works, so a second one would compete with it.
             self.admission.of_one_record.shrink(self._clock.now())
-            raise _Declined(Applied.UNKNOWN if in_doubt else Applied.NO, reply.reason)
+            applied = Applied.UNKNOWN if in_doubt else Applied.NO
+            raise _Declined(applied, reply.reason, self.admission.hot_refusals)
         if not begun:
             raise TooManyKeyed(reply.retry_after_s)
         self.counters.unavailable += 1
@@ -217,7 +229,7 @@ class Router:
         admission, longest_s = self.admission, self._timeouts.scan_admission_s
         arrived = admitted = admission.arrived()
         if not admission.scans.enter():
-            admitted = self._started(await admission.queue(admission.scans, arrived, longest_s))
+            admitted = await self._queue(admission.scans, arrived, longest_s)
         try:
             return await self._listing.count(arrived + self._timeouts.request_s)
         finally:
@@ -228,25 +240,23 @@ class Router:
         admission, longest_s = self.admission, self._timeouts.scan_admission_s
         arrived = admitted = admission.arrived()
         if not admission.scans.enter():
-            admitted = self._started(await admission.queue(admission.scans, arrived, longest_s))
+            admitted = await self._queue(admission.scans, arrived, longest_s)
         try:
             deadline = arrived + self._timeouts.request_s
             return await self._listing.page(after, offset, limit, deadline)
         finally:
             self.admission.leave_scan(admitted)
 
-    def _started(self, admitted: float | None, refused: Applied = Applied.NO) -> float:
-        """Return the time of admission.
-
-        Args:
-            admitted: None: no place came in time.
-            refused: the state of the client's data then.
+    async def _queue(self, gate: Gate, arrived: float, longest_s: float) -> float:
+        """Wait with a read, at most `longest_s` after it arrived; return the time of admission.
 
         Raises: `Unavailable`.
         """
+        admitted = await self.admission.queue(gate, arrived, longest_s)
         if admitted is None:
             self.counters.overloaded += 1
-            raise Unavailable(refused, "too many requests arrived before this one")
+            await self.admission.refusals.turn()
+            raise Unavailable(Applied.NO, _CROWDED)
         return admitted
 
     def ready(self) -> bool:
@@ -282,6 +292,14 @@ class Router:
             self.counters.retries += 1
             if all(tried.values()):
                 tried = dict.fromkeys(tried, 0)
+
+    def _is_load(self, coordinator: str, key: bytes) -> bool:
+        """Whether a queue comes from load, not from the coordinator's slow disk.
+
+        Where no node of the cell has a quick disk, another coordinator is no better choice.
+        """
+        conditions = {name: self._calls.condition(name) for name in self._ring.cell(key).nodes}
+        return Condition.UP not in conditions.values() or conditions[coordinator] is Condition.UP
 
     async def _pause(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
         """Pause before the next attempt if no other node is likely to do better now.

@@ -4,7 +4,7 @@ import msgspec
 
 from ddb.wire.messages.base import Message
 
-PROTOCOL = 8
+PROTOCOL = 9
 """The version of all messages. Processes of different versions refuse each other.
 
 Every incompatible change raises it. Without that, a process decodes a message as another one.

@@ -61,8 +61,8 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "Applied.UNKNOWN if in_doubt else Applied.NO, reply.reason)",
-                "Applied.NO, reply.reason)",
+                "applied = Applied.UNKNOWN if in_doubt else Applied.NO",
+                "applied = Applied.NO",
             ),
         ),
         family="crowd",
@@ -73,7 +73,7 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "isinstance(reply, Overloaded) and self._calls.condition(coordinator) is _UP",
+                "isinstance(reply, Overloaded) and self._is_load(coordinator, record_key)",
                 "False",
             ),
         ),
