@@ -7,7 +7,7 @@ changes.
 from ddb.wire.messages import DiskState
 from ddb.wire.timeouts import DEFAULT, Timeouts
 
-GIVE_UP_AFTER = 1.5
+GIVE_UP_AFTER = 2.0
 """Multiple of `Timeouts.flush_overdue_s` after which requests move from a flush to other nodes.
 
 Too low: where all disks are slow, requests move from one to the next and none is finished. Too
