@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddb.gateway.routing.admission import TAIL, Admission
+from ddb.gateway.routing.admission import LEAST_WAIT, TAIL, Admission
 from ddb.gateway.routing.gate import MOST_CREDIT, MOST_DUE, REFUSED_PER_ANSWER, Gate, Kind, Refusals
 from ddb.gateway.routing.limit import ENOUGH, QUICK, SLOW, WINDOW_S, Limit, Range
 from ddb.runtime.system_clock import SystemClock
@@ -68,8 +68,10 @@ def test_change_that_would_end_late_does_not_wait_so_long() -> None:
     timeouts = Timeouts.of(BUDGET_S)
     admission = Admission(SystemClock(), timeouts, random.Random(1))
     assert admission.longest_wait_s() == timeouts.admission_s
+    taught(admission.limit, 0.5 / TAIL, 1, crowded=True)
+    assert admission.longest_wait_s() == pytest.approx(0.5 * BUDGET_S)
     taught(admission.limit, 0.9 / TAIL, 1, crowded=True)
-    assert admission.longest_wait_s() == pytest.approx(0.1 * BUDGET_S)
+    assert admission.longest_wait_s() == LEAST_WAIT * BUDGET_S
 
 
 def test_places_go_to_those_who_wait_in_order() -> None:

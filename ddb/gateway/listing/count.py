@@ -69,10 +69,8 @@ class RecordCount:
                 await asyncio.sleep(DIGEST_POLL_PAUSE_S)
             disputed, claims = await self._read_digests(counts, disputed, claims, scatter)
             needed = _needed(counts, disputed, offset)
-            if not needed or (
-                # A second request costs less than one read, and most writes end meanwhile.
-                asked
-                and len(needed) <= MAX_RANGE_READS
+            if (
+                len(needed) <= MAX_RANGE_READS
                 and sum(counts[n] for n in needed) <= CHEAP_RANGE_READ_ROWS
             ):
                 break

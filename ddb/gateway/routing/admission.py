@@ -20,6 +20,9 @@ PROBE_EVERY_S = 0.01
 TAIL = 2.5
 """The longest changes in flight, as a multiple of the mean. Too low: a change starts too late, and
 its outcome is unknown. Too high: a change that had time is refused."""
+LEAST_WAIT = 0.4
+"""Share of the budget that a change may always wait. Too low: after a moment in which nothing moved,
+changes are refused that had time. Too high: as `TAIL` too low."""
 EARLIEST = 0.85
 """Each wait ends at a random time between this share of the longest wait and all of it. At 1,
 clients that return at once would be refused all in one moment, again and again."""
@@ -104,7 +107,9 @@ class Admission:
 
     def longest_wait_s(self) -> float:
         """Return the longest wait of a change for a place among `points`, from its arrival."""
-        return min(self._timeouts.admission_s, self._timeouts.request_s - TAIL * self.limit.mean_s)
+        budget_s = self._timeouts.request_s
+        in_time_s = min(self._timeouts.admission_s, budget_s - TAIL * self.limit.mean_s)
+        return max(LEAST_WAIT * budget_s, in_time_s)
 
     def longest_record_wait_s(self) -> float:
         """Return the longest wait of a change for its record, in seconds from its arrival.
