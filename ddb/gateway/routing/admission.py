@@ -21,8 +21,8 @@ TAIL = 2.5
 """The longest changes in flight, as a multiple of the mean. Too low: a change starts too late, and
 its outcome is unknown. Too high: a change that had time is refused."""
 LEAST_WAIT = 0.4
-"""Share of the budget that a change may always wait. Too low: after a moment in which nothing moved,
-changes are refused that had time. Too high: as `TAIL` too low."""
+"""Share of the budget that a change may always wait. Too low: after a stall of the nodes, changes
+are refused that had time. Too high: a change starts too late, as with a low `TAIL`."""
 EARLIEST = 0.85
 """Each wait ends at a random time between this share of the longest wait and all of it. At 1,
 clients that return at once would be refused all in one moment, again and again."""
