@@ -20,7 +20,7 @@ PROBE_EVERY_S = 0.01
 TAIL = 2.5
 """The longest changes in flight, as a multiple of the mean. Too low: a change starts too late, and
 its outcome is unknown. Too high: a change that had time is refused."""
-LEAST_WAIT = 0.4
+LEAST_WAIT = 0.5
 """Share of the budget that a change may always wait. Too low: after a stall of the nodes, changes
 are refused that had time. Too high: a change starts too late, as with a low `TAIL`."""
 EARLIEST = 0.85
