@@ -70,7 +70,8 @@ def test_one_disk_full(small: Stack) -> None:
         assert fetch("PUT", PATH, {"id": f"stored-{number}", "group": 2})[0] == 200
     assert fetch("GET", PATH + "count") == (200, {"count": STORED + 30})
     make_room()
-    assert wait_for(lambda: not any(small.facts(name)["hints"] for name in NODES), 20)
+    handed_off = wait_for(lambda: not any(small.facts(name)["hints"] for name in NODES), 60)
+    assert handed_off, "\n".join(map(small.logs, NODES))
 
 
 @pytest.mark.timeout(240)
