@@ -81,11 +81,17 @@ class Admission:
         return now - self._delay_s
 
     async def queue(
-        self, gate: Gate, arrived: float, longest_s: float, kind: Kind = Kind.READ
+        self,
+        gate: Gate,
+        arrived: float,
+        longest_s: float,
+        kind: Kind = Kind.READ,
+        *,
+        first: bool = False,
     ) -> float | None:
         """Wait for a place; return the time of admission. None: no place came in time."""
         longest_s *= self._rng.uniform(EARLIEST, 1.0)
-        if not await gate.wait(arrived + longest_s - self._clock.now(), kind):
+        if not await gate.wait(arrived + longest_s - self._clock.now(), kind, first=first):
             return None
         return self._clock.now()
 
@@ -94,12 +100,9 @@ class Admission:
 
         `first`: the change has waited for its record already.
         """
-        longest_s = self.longest_wait_s() * self._rng.uniform(EARLIEST, 1.0)
-        remaining_s = arrived + longest_s - self._clock.now()
-        if not await self.points.wait(remaining_s, Kind.CHANGE, first=first):
-            return None
-        admitted = self._clock.now()
-        if admitted <= arrived + self.longest_wait_s():
+        longest_s = self.longest_wait_s()
+        admitted = await self.queue(self.points, arrived, longest_s, Kind.CHANGE, first=first)
+        if admitted is None or admitted <= arrived + self.longest_wait_s():
             return admitted
         # The operations in flight have become slower during the wait.
         self.points.leave()

@@ -115,6 +115,7 @@ class Router:
         """Do a change as soon as admission lets it start."""
         admission, record_key = self.admission, key_of(id)
         arrived = admission.arrived()
+        admitted: float | None = arrived
         started: float | None = None
         record = admission.record(record_key)
         # The client may have sent the same key before, through any gateway.
@@ -123,14 +124,16 @@ class Router:
             waits = not record.enter()
             if waits:
                 longest_s = admission.longest_record_wait_s()
-                if await admission.queue(record, arrived, longest_s, Kind.CHANGE) is None:
+                admitted = await admission.queue(record, arrived, longest_s, Kind.CHANGE)
+                if admitted is None:
                     raise _Declined(refused, _CROWDED, admission.hot_refusals)
             try:
-                started = arrived
-                if not admission.points.enter():
+                if admission.points.enter():
+                    started = admitted
+                else:
                     started = await admission.queue_change(arrived, first=waits)
-                    if started is None:
-                        raise _Declined(refused, _CROWDED, admission.refusals)
+                if started is None:
+                    raise _Declined(refused, _CROWDED, admission.refusals)
                 try:
                     return await self._change(id, record_key, change, key, arrived)
                 finally:
