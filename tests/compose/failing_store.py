@@ -58,14 +58,17 @@ def _value(number: int) -> bytes:
 
 
 def fill() -> str:
-    """Write until a write fails. Return the number of durable writes, and the reason."""
+    """Write until a write fails. Return the number of durable writes, and the reason.
+
+    The disk is still full when the store closes.
+    """
     rocks_open.WRITE_BUFFER_BYTES, rocks_open.MAX_LOG_BYTES = MEMTABLE, 2 * MEMTABLE
     BALLAST.write_bytes(bytes(RESERVED))
     store = RocksStore(DATA, Fsync.ALWAYS)
     count, reason = asyncio.run(_write_until_failure(store))
-    BALLAST.unlink()
     assert asyncio.run(_refuses(store)), "the store accepted a write after a failed one"
     store.close()
+    BALLAST.unlink()
     return f"{count} {reason}"
 
 

@@ -49,7 +49,10 @@ def test_all_disks_full(small: Stack) -> None:
     assert_reads_work(STORED - 1)
     assert restarts() == [0, 0, 0], "a node stopped because its disk is full"
 
-    docker("restart", "-t", "5", "db-1")
+    began = time.monotonic()
+    docker("stop", "-t", "30", "db-1")
+    assert time.monotonic() - began < 15, "a node with a full disk did not end"
+    docker("start", "db-1")
     assert wait_for(lambda: "db-1 waits: /data has 0 MB free" in small.logs("db-1"), 20)
     # Without db-1, a read may need a copy on the standby, and the standby has no room for it.
     status, answer = fetch("GET", PATH + "stored-7")
@@ -70,8 +73,7 @@ def test_one_disk_full(small: Stack) -> None:
         assert fetch("PUT", PATH, {"id": f"stored-{number}", "group": 2})[0] == 200
     assert fetch("GET", PATH + "count") == (200, {"count": STORED + 30})
     make_room()
-    handed_off = wait_for(lambda: not any(small.facts(name)["hints"] for name in NODES), 60)
-    assert handed_off, "\n".join(map(small.logs, NODES))
+    assert wait_for(lambda: not any(small.facts(name)["hints"] for name in NODES), 20)
 
 
 @pytest.mark.timeout(240)

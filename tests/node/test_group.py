@@ -1,6 +1,7 @@
 """Group commit: which commits share a flush, where it runs, and how failures end."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -173,6 +174,22 @@ def test_a_failed_flush_fails_all_later_commits(on_loop: bool) -> None:
         assert len(disk.flushed) == 1
 
     run(scenario)
+
+
+def test_a_failure_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A failed commit that no request awaits logs nothing; the node reports the failure."""
+
+    async def scenario(disk: Disk, group: GroupCommit) -> None:
+        disk.broken = True
+        commit(group, 1)
+        while not disk.failures:
+            await asyncio.sleep(0)
+        commit(group, 2)
+        gc.collect()
+
+    disk = run(scenario)
+    assert len(disk.failures) == 1
+    assert not caplog.records
 
 
 class Flushes:

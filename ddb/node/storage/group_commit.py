@@ -68,7 +68,7 @@ class GroupCommit:
                 loop = self._loop = asyncio.get_running_loop()
             durable = loop.create_future()
             if self._broken is not None:
-                durable.set_exception(self._broken)
+                _fail(durable, self._broken)
                 return durable
             self._next = durable
             if not self._flushing:
@@ -101,7 +101,7 @@ class GroupCommit:
             self._failed(failure)
         waiting, self._next = self._next, None
         if waiting is not None and not waiting.done():
-            waiting.set_exception(failure)
+            _fail(waiting, failure)
 
     def close(self) -> None:
         """Write all fresh commits, and end the thread after the flush in flight."""
@@ -166,10 +166,16 @@ class GroupCommit:
         if waiting.done():
             return
         if self._broken is not None:
-            waiting.set_exception(self._broken)
+            _fail(waiting, self._broken)
         else:
             waiting.set_result(None)
 
     def __repr__(self) -> str:
         fresh = sum(map(len, self.fresh.values()))
         return f"<GroupCommit {fresh} fresh, {'flushing' if self._flushing else 'idle'}>"
+
+
+def _fail(durable: asyncio.Future[None], failure: StoreFailed) -> None:
+    """Fail a commit. The node reports the failure once, also where no request awaits the commit."""
+    durable.set_exception(failure)
+    durable.exception()

@@ -38,6 +38,8 @@ MARK_INTERVAL_S = 1.0
 
 Too low: marks cost flushes of their own. Too high: a truncated log goes unnoticed for longer.
 """
+MEMTABLE_NOT_WRITTEN = ("Shutdown in progress", "Column family dropped")
+"""RocksDB's reports of a close that does not write a memtable to a table."""
 REWRITE_ROWS = 100
 """Rows that a rewrite copies at a time.
 
@@ -202,12 +204,13 @@ class RocksStore:
         self._group.write_out()
         before, self._families[family] = self._families[family], fresh
         self._handles[family], self._names[family] = self._copies.pop(family), name
-        before.close()
         try:
             self._db.drop_column_family(old)
         except Exception as error:
             # rocksdict raises bare Exception for all that RocksDB reports.
             raise self._broke(error) from error
+        # After the drop, since a family that is not dropped writes its memtable at its end.
+        self._close_step(before.close)
 
     def _copy(self, handle: ColumnFamily, rows: Sequence[tuple[bytes, bytes]]) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -236,24 +239,36 @@ class RocksStore:
         return total
 
     def close(self) -> None:
-        """As `Store.close`."""
+        """As `Store.close`.
+
+        RocksDB writes its memtables to tables when it closes. On a full disk it waits for room
+        without end, and the process does not exit. The log contains all of them, so the store
+        closes without that, and the next start reads the log as after a crash.
+        """
         if self._marking is not None:
             self._marking.cancel()
         self._group.close()
-        last = [] if self._broken is not None else [self._write_mark]
         self._handles.clear()
-        for work in (*last, *(each.close for each in self._families.values()), self._db.close):
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001
-                # rocksdict raises bare Exception for all that RocksDB reports.
-                log.warning(
-                    "closing %s failed: %s. No acknowledged write is affected; a restart recovers"
-                    " the store from its log",
-                    self.path,
-                    error,
-                )
+        if self._broken is None:
+            self._close_step(self._write_mark)
+        self._db.cancel_all_background(False)
+        for rocks in (*self._families.values(), self._db):
+            self._close_step(rocks.close)
         os.close(self._lock)
+
+    def _close_step(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001
+            # rocksdict raises bare Exception for all that RocksDB reports.
+            if str(error).startswith(MEMTABLE_NOT_WRITTEN):
+                return
+            log.warning(
+                "closing %s failed: %s. No acknowledged write is affected; a restart recovers"
+                " the store from its log",
+                self.path,
+                error,
+            )
 
     def __repr__(self) -> str:
         return f"<RocksStore {self.path} {self._broken or 'healthy'}>"
