@@ -28,6 +28,12 @@ KEYS = [
     key for key in (key_of(f"user-{n}") for n in range(40_000)) if partition_in(key) == PARTITION
 ][: 5 * BATCH]
 """Keys of one partition, so that a pass over it takes several batches."""
+OTHER_KEY = next(
+    key
+    for key in (key_of(f"user-{n}") for n in range(40_000))
+    if partition_in(key) != PARTITION and RING.cell(key).homes == HOMES
+)
+"""A key of another partition with the same homes."""
 
 Sent = tuple[str, HandoffBatch]
 """A home, and the batch that it got."""
@@ -95,6 +101,7 @@ async def standby(path: Path) -> AsyncIterator[tuple[Handoff, Acceptor, Homes]]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddb.node.repair.handoff_pacing.IDLE_BATCH_HINTS", BATCH)
     monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_BATCH_HINTS", BATCH)
+    monkeypatch.setattr("ddb.node.repair.hint_order.ALONE_CHECK_HINTS", BATCH)
     monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 0.0)
     monkeypatch.setattr("ddb.node.repair.handoff_pacing.BUSY_PAUSE_FACTOR", 0.0)
 
@@ -233,6 +240,76 @@ def test_a_home_that_missed_a_batch_is_no_keeper(tmp_path: Path) -> None:
             assert replica.hints.keepers() == {PARTITION: ("db-1",)}
             await pass_over(handoff, homes, missed=0)
             assert replica.hints.keepers() == {PARTITION: ("db-1", "db-2")}
+
+    run(scenario())
+
+
+async def take_all(sweep: asyncio.Future[int], homes: Homes) -> None:
+    """Confirm all batches until the end of `sweep`."""
+    while not sweep.done():
+        homes.take(len(HOMES))
+        await turns(20, 0.001)
+    await sweep
+
+
+async def changed_during_a_pass(
+    handoff: Handoff, replica: Acceptor, homes: Homes, key: bytes
+) -> bool:
+    """Change the hint of `key` during a pass; return whether the next batch contains it."""
+    replica.reads += 1
+    homes.sent.clear()
+    homes.answers.clear()
+    sweep = asyncio.ensure_future(handoff.sweep())
+    await turns(20, 0.001)
+    assert homes.sent, "no pass began"
+    changed = encode(State((Dot(1 << 41, 9),), True, b"{}"))
+    replica.offer(key, changed)
+    await replica.writes.wait_all()
+    homes.take(len(HOMES))
+    await turns(20, 0.001)
+    _, following = homes.sent[-1]
+    await take_all(sweep, homes)
+    return (key, changed) in following.states
+
+
+def test_a_changed_hint_does_not_wait_for_the_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hint that becomes alone during a pass is in the next batch, so COUNT soon has a keeper."""
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 60.0)
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, replica, homes):
+            homes.conditions = {"db-1": Condition.DOWN}
+            await take_all(asyncio.ensure_future(handoff.sweep()), homes)
+            homes.conditions = {}
+            assert await changed_during_a_pass(handoff, replica, homes, KEYS[-1])
+
+    run(scenario())
+
+
+def test_a_changed_hint_does_not_wait_for_other_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keeper gets a changed hint at once, also while it catches up with another partition."""
+    monkeypatch.setattr("ddb.node.repair.handoff_pacing.CLIENT_QUIET_S", 60.0)
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, replica, homes):
+            homes.conditions = {"db-1": Condition.DOWN}
+            await take_all(asyncio.ensure_future(handoff.sweep()), homes)
+            homes.conditions = {"db-2": Condition.DOWN}
+            replica.offer(OTHER_KEY, encode(State((Dot(1 << 40, 9),), True, b"{}")))
+            await replica.writes.wait_all()
+            sweep = asyncio.ensure_future(handoff.sweep())
+            await turns(20, 0.001)
+            homes.take(1)
+            await turns(20, 0.001)
+            homes.lose(IDLE_BATCHES_IN_FLIGHT)
+            await sweep
+            keepers = {PARTITION: ("db-2",), partition_in(OTHER_KEY): ("db-1",)}
+            assert replica.hints.keepers() == keepers
+            assert await changed_during_a_pass(handoff, replica, homes, OTHER_KEY)
 
     run(scenario())
 

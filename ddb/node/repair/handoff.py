@@ -9,7 +9,6 @@ one below its floor. For such a hint the standby runs a full round.
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
 
 from ddb.node.consensus.coordinator import Coordinator
 from ddb.node.consensus.proposer import Outrun
@@ -17,10 +16,10 @@ from ddb.node.consensus.quorum_peers import Expired
 from ddb.node.context import NodeContext
 from ddb.node.repair import handoff_pacing
 from ddb.node.repair.handoff_pacing import HandoffPacing
+from ddb.node.repair.hint_order import Hint, HintOrder
 from ddb.node.replica.acceptor import Acceptor
 from ddb.node.replica.ballots import Ballots
-from ddb.node.replica.partition_digests import partition_rows
-from ddb.node.storage.store import Family, Unreadable
+from ddb.node.storage.store import Unreadable
 from ddb.record.codec import peek
 from ddb.record.state import DamagedState
 from ddb.record.version import NEVER, Dot
@@ -42,8 +41,6 @@ contended record delays the pass."""
 MAX_CONCURRENT_ROUNDS = 16
 """Rounds in flight at a time. Too low: refused hints take long. Too high: they delay clients."""
 
-Hint = tuple[bytes, bytes]
-"""A key and its encoded state."""
 Marks = list[tuple[Dot, Dot] | None]
 """Newest dot and promise for each state of a batch, like `HandoffResult.marks`."""
 
@@ -66,6 +63,7 @@ class Handoff:
         self._ballots = ballots
         self._coordinator = coordinator
         self._targets: dict[int, str] = {}
+        self._order = HintOrder(replica)
         self._pacing = HandoffPacing(replica, context.counters, context.clock)
 
     def target(self, number: int) -> str:
@@ -96,10 +94,7 @@ class Handoff:
         dropped = 0
         for homes, partitions in self._reachable().items():
             if len(homes) == HOMES:
-                dropped += (
-                    await self._offer(homes, chain.from_iterable(map(self._hints_of, partitions)))
-                    or 0
-                )
+                dropped += await self._offer(homes, self._order.alone_first(homes, partitions)) or 0
             else:
                 await self._offer_to_one(homes[0], partitions)
         return dropped
@@ -112,11 +107,12 @@ class Handoff:
         """
         hints = self._replica.hints
         caught_up = [number for number in partitions if not hints.missed(number, home)]
-        if await self._offer((home,), chain.from_iterable(map(self._alone_in, caught_up))) is None:
+        if await self._offer((home,), self._order.alone(caught_up)) is None:
             return
         for number in sorted(set(partitions).difference(caught_up)):
             hints.begin_pass(number, home)
-            if await self._offer((home,), self._hints_of(number)) is None:
+            offered = self._order.alone_first((home,), partitions, number)
+            if await self._offer((home,), offered) is None:
                 return
             hints.end_pass(number, home)
 
@@ -174,17 +170,6 @@ class Handoff:
             if best <= Condition.SLOW:
                 partitions.setdefault(up, []).append(number)
         return partitions
-
-    def _alone_in(self, number: int) -> Iterator[Hint]:
-        """Yield the hints of a partition whose newest state no home is sure to store."""
-        for key in self._replica.hints.alone(number):
-            raw = self._replica.copies.readable(key)
-            if raw:
-                yield key, raw
-
-    def _hints_of(self, number: int) -> Iterator[Hint]:
-        damage = self._replica.copies.damage
-        return damage.states(Family.HINTS, partition_rows(damage, Family.HINTS, number))
 
     async def _send(
         self, homes: tuple[str, ...], batch: list[Hint], *, is_retry: bool = False

@@ -9,10 +9,11 @@ keys are few, since handoff offers them to each reachable home. A home that was 
 has missed more than those. It becomes a keeper by one pass over all hints of the partition.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
 from ddb.record.version import Dot
+from ddb.ring.ring import partition_in
 
 
 class HintIndex:
@@ -112,6 +113,19 @@ class HintIndex:
     def alone(self, partition: int) -> list[bytes]:
         """Return the keys whose newest state no keeper is confirmed to have."""
         return list(self._alone.get(partition, ()))
+
+    def is_alone(self, key: bytes, newest: Dot) -> bool:
+        """Return whether the key is alone with this newest dot."""
+        return self._alone.get(partition_in(key), {}).get(key) == newest
+
+    def newly_alone(self, homes: Collection[str]) -> Iterator[tuple[bytes, Dot]]:
+        """Yield the alone keys, with their newest dots, of each partition with a keeper in `homes`.
+
+        Without these keys the partition's keeper would be exact.
+        """
+        for partition, alone in self._alone.items():
+            if not self._keepers.get(partition, frozenset()).isdisjoint(homes):
+                yield from alone.items()
 
     def keepers(self) -> dict[int, tuple[str, ...]]:
         """Return the keepers, sorted by name, of every partition with hints.

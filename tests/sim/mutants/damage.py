@@ -175,7 +175,7 @@ DAMAGE = (
         "a standby sends a malformed hint to the homes",
         (
             Patch(
-                "ddb.node.repair.handoff",
+                "ddb.node.repair.hint_order",
                 "damage.states(Family.HINTS, partition_rows(damage, Family.HINTS, number))",
                 "partition_rows(damage, Family.HINTS, number)",
             ),

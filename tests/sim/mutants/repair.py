@@ -75,9 +75,11 @@ REPAIR = (
         (
             Patch(
                 _HANDOFF,
-                "            if await self._offer((home,), self._hints_of(number)) is None:\n"
+                "            offered = self._order.alone_first((home,), partitions, number)\n"
+                "            if await self._offer((home,), offered) is None:\n"
                 "                return\n",
-                "            await self._offer((home,), self._hints_of(number))\n",
+                "            offered = self._order.alone_first((home,), partitions, number)\n"
+                "            await self._offer((home,), offered)\n",
             ),
         ),
         family="homecoming",
