@@ -163,6 +163,8 @@ class Hardware:
             return None
         at = int(1e6 * fault.amount) % len(keys)
         rows = keys[at : at + most]
+        if not machine.disk.rots.malformed.isdisjoint((family, key) for key in rows):
+            return None
         extent = Range(
             keys[at - 1] if at else b"",
             keys[at + len(rows)] if at + len(rows) < len(keys) else END,
