@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ddb.node.storage.rocksdb import RocksStore
+from ddb.settings import Fsync
 from tests.cluster import Cluster, free_ports
 from tests.local.conftest import USERS
 from tests.process import Process, members
@@ -124,20 +126,28 @@ def damage_log(rocks: Path) -> None:
     longest.write_bytes(raw)
 
 
+def tables(rocks: Path) -> list[Path]:
+    """Return the tables of a store, after a start that has turned its log into tables."""
+    RocksStore(rocks.parent, Fsync.ALWAYS).close()
+    found = list(rocks.glob("*.sst"))
+    assert found
+    return found
+
+
 def damage_tables(rocks: Path) -> None:
-    for table in rocks.glob("*.sst"):
+    for table in tables(rocks):
         raw = bytearray(table.read_bytes())
         raw[-60:] = bytes(60)
         table.write_bytes(raw)
 
 
 def truncate_tables(rocks: Path) -> None:
-    for table in rocks.glob("*.sst"):
+    for table in tables(rocks):
         os.truncate(table, table.stat().st_size // 2)
 
 
 def remove_tables(rocks: Path) -> None:
-    for table in rocks.glob("*.sst"):
+    for table in tables(rocks):
         table.unlink()
 
 
