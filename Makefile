@@ -26,8 +26,11 @@ help:
 up: .venv/.installed
 	@exec $(BIN)/python -m ddb up $(if $(PORT),--port $(PORT)) $(if $(NODES),--nodes $(NODES)) $(if $(DATA),--data $(DATA))
 
+# Two at a time: what one processor does alone. The tests then have both processors.
 test: .venv/.developed
-	@exec $(BIN)/python -m tox run
+	@$(BIN)/python -m tox run-parallel --parallel 2 --parallel-no-spinner --notest
+	@$(BIN)/python -m tox run-parallel --parallel 2 --parallel-no-spinner -e lint,types
+	@exec $(BIN)/python -m tox run --skip-env 'lint|types'
 
 bench: .venv/.benched
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -108,7 +108,7 @@ class Stores(RuleBasedStateMachine):
 
 
 Stores.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=20,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -164,7 +164,7 @@ def test_a_killed_process_leaves_what_the_simulated_one_may(seed: int, tmp_path:
 
 def test_a_simulated_death_keeps_whole_batches_and_all_that_were_acknowledged() -> None:
     """The simulated disk loses only a tail of batches, and no acknowledged one."""
-    for seed in range(20):
+    for seed in range(8):
         lasts = set()
         for content in _possible(seed, 5, 30):
             last = int.from_bytes(content[Family.DIGESTS][b"last"], "big") + 1

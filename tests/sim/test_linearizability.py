@@ -25,7 +25,7 @@ from tests.sim.history import Answer, Call, Ended, Method, Record
 from tests.sim.linearizability import TooTangled, check
 from tests.sim.orders import ABSENT, EXISTS, GONE, MISMATCH, NO, UNKNOWN, does, explained
 
-HISTORIES = 10_000
+HISTORIES = 5_000
 SEEDS = range(10)
 
 

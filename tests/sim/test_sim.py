@@ -60,11 +60,11 @@ def _replays(seeds: Iterable[int], environment: dict[str, str] | None = None) ->
 
 def test_no_promise_is_broken() -> None:
     """All checkers accept a sample of seeds with all their faults."""
-    done = _simulate("--seeds", "60", "--jobs", "2")
+    done = _simulate("--seeds", "20", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["violations"] == 0
-    assert summary["acknowledged_writes"] > 300
+    assert summary["acknowledged_writes"] > 100
     assert {"kill", "power", "wipe", "pause", "lost", "cut", "clock"} <= set(summary["faults"])
 
 
