@@ -31,7 +31,7 @@ SEEDS = range(10)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_agrees_with_every_order_there_is(seed: int) -> None:
-    """On 100,000 random small histories the checker agrees with a search of all orders."""
+    """On 50,000 random small histories the checker agrees with a search of all orders."""
     rng = random.Random(seed)
     verdicts: Counter[tuple[bool, bool]] = Counter()
     for number in range(HISTORIES):
@@ -47,8 +47,8 @@ def test_agrees_with_every_order_there_is(seed: int) -> None:
         assert (verdict is None) is expected, f"{expected} expected of {calls}: {verdict}"
         verdicts[mutated, expected] += 1
     assert verdicts[False, True] == HISTORIES / 2
-    assert verdicts[True, True] > 500
-    assert verdicts[True, False] > 500
+    assert verdicts[True, True] > 250
+    assert verdicts[True, False] > 250
 
 
 BAD: dict[str, tuple[list[Call], Call]] = {
