@@ -1,7 +1,7 @@
 """What the gateway relies on in uvicorn beyond its documented interface, name by name.
 
-A new minor version of uvicorn is tried by raising the pin in pyproject.toml: what it has moved or
-changed fails here first, and by name.
+To try a new minor version of uvicorn, raise the pin in pyproject.toml. What it has moved or changed
+fails here first, and by name.
 """
 
 import asyncio

@@ -154,7 +154,7 @@ class Hardware:
         """Return the adjacent rows that a fault damages and their extent, None where it may not.
 
         No other damage may overlap the extent. While some disk lacks its share, each row needs a
-        copy on a third disk: two lost copies of three are more than the cluster survives.
+        copy on a third disk. The cluster does not survive two lost copies of three.
         """
         world = self._world
         family = NodeFamily.HINTS if fault.amount > _HINTS else NodeFamily.RECORDS

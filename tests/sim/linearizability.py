@@ -10,7 +10,7 @@ double the work. Three rules avoid that:
 
 - The search places a loose call only where the next firm call needs it. At most one DELETE, then
   one POST, then PUTs come first. Each of these PUTs brings a value that the firm call saw.
-- If two paths lead to the same point, and one used all loose calls of the other and more, the
+- Two paths may lead to the same point. If one used all loose calls of the other and more, the
   search drops it.
 - Loose calls with the same effect are interchangeable. So are all values that no answer contains.
 """

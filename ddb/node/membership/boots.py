@@ -34,8 +34,8 @@ Too low: a disk returns unnoticed after that many replacements. Too high: the ro
 MOST_NONCES = 64
 """Starts whose nonces a disk remembers, and its Hello carries.
 
-Too low: a restored directory passes once it has started that many times without a Hello to a peer
-that knows better. Too high: each Hello grows by nine bytes per start.
+Too low: a restored directory passes once it has started that many times without a Hello to a
+knowing peer. Too high: each Hello grows by nine bytes per start.
 """
 NONCE_BITS = 62
 """Random bits that tell two starts with the same boot number apart. Too low: they may be equal."""

@@ -2,7 +2,7 @@
 
 Until a keeper confirms a hint that is alone, COUNT reads the whole partition. A pass over all hints
 takes seconds while clients ask. So a hint that becomes alone during a pass does not wait for its
-end (`ddb.node.replica.hint_index` defines keepers and alone hints).
+end. `ddb.node.replica.hint_index` defines keepers and alone hints.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,6 @@
 """Refill: a node with a new disk copies its share from its peers before it votes.
 
-A decided state on the lost disk has its other copy on one of the two other nodes of the cell. So
+A decided state on the lost disk has its other copy on one of the cell's two other nodes. So
 the newer of their two states is at least as new as the lost one. As a home, the node stores that
 state. As the standby, it needs only the records on which the homes differ. The lost hint may be one
 of the two copies that decided such a record.

@@ -243,7 +243,7 @@ class RocksStore:
 
         RocksDB writes its memtables to tables when it closes. On a full disk it waits for room
         without end, and the process does not exit. The log contains all of them, so the store
-        closes without that, and the next start reads the log as after a crash.
+        closes without tables. The next start reads the log as after a crash.
         """
         if self._marking is not None:
             self._marking.cancel()

@@ -96,7 +96,7 @@ def _blank(seed: int, rng: random.Random) -> Plan:
 def _rebuilding(seed: int, rng: random.Random) -> Plan:
     """Damage a standby's home copies, and then a hint that it has accepted since its fence.
 
-    The home that made the hint has not stored its own copy yet, and the two homes do not reach each
+    The home that made the hint has not stored its own copy yet. The two homes do not reach each
     other. So the hint is the only copy that an ended round will rely on.
     """
     script = Script(rng)
