@@ -22,7 +22,15 @@ WIRE = (
     Mutant(
         "late-requests-are-done",
         "a node handles requests after their deadline",
-        (Patch("ddb.wire.listener", "        elif deadline <= now:\n", "        elif False:\n"),),
+        (
+            Patch("ddb.wire.listener", "        elif deadline <= now:\n", "        elif False:\n"),
+            # The coordinator checks the deadline of a change once more.
+            Patch(
+                "ddb.node.consensus.coordinator",
+                "        return (deadline - self._clock.now()) * 1000 < begin_ms\n",
+                "        return False\n",
+            ),
+        ),
         family="stubborn",
     ),
     Mutant(
