@@ -319,6 +319,6 @@ COORDINATOR = (
                 "(type(reply) is ReplicaState and peek",
             ),
         ),
-        family="seesaw",
+        family="hearsay",
     ),
 )

@@ -254,6 +254,6 @@ GATEWAY = (
                 "    return []\n",
             ),
         ),
-        family="lone",
+        family="slow disks",
     ),
 )
