@@ -45,7 +45,7 @@ class DiskHealth:
     def __init__(self, timeouts: Timeouts = DEFAULT) -> None:
         """`timeouts.flush_overdue_s`: seconds after which a flush is overdue."""
         self.state = DiskState.HEALTHY
-        self._timeouts = timeouts
+        self._overdue_s = timeouts.flush_overdue_s
         self._began: float | None = None
         self._gave_up = False
         self._overdue = 0
@@ -98,10 +98,6 @@ class DiskHealth:
         else:
             times = STALLED_AFTER if self._gave_up else GIVE_UP_AFTER
         return max(0.0, self._began + times * self._overdue_s - now)
-
-    @property
-    def _overdue_s(self) -> float:
-        return self._timeouts.flush_overdue_s
 
     def _worsen(self, state: DiskState) -> None:
         self.state = state
