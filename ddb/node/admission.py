@@ -5,7 +5,7 @@ from ddb.node.membership.confirmation import Confirmation
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import written
 from ddb.ring.ring import Ring
-from ddb.wire.messages import PROTOCOL, Boot, Hello, Propose, Request, Unwelcome, Welcome
+from ddb.wire.messages import PROTOCOL, Boot, Hello, Propose, Unwelcome, Welcome
 
 
 class Admission:
@@ -72,13 +72,9 @@ class Admission:
         self._confirmation.confirm(name)
         return ""
 
-    def may_propose(self, request: Request, caller: Hello | None) -> bool:
+    def may_propose(self, request: Propose, caller: Hello | None) -> bool:
         """Whether the caller's latest Hello allows the ballot of its Propose."""
-        return (
-            caller is not None
-            and isinstance(request, Propose)
-            and self.peers.may_propose(caller.caller, request.ballot.node)
-        )
+        return caller is not None and self.peers.may_propose(caller.caller, request.ballot.node)
 
     def __repr__(self) -> str:
         return f"<Admission {self._name} {self.peers!r} {self._confirmation!r}>"

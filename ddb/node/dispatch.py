@@ -51,7 +51,7 @@ class Dispatcher:
         """
         kind = type(request)
         handler = self.handlers.get(kind)
-        if kind is Propose and not self._admission.may_propose(request, caller):
+        if type(request) is Propose and not self._admission.may_propose(request, caller):
             return Failed(
                 f"{self._name} ignores the proposal: the proposer's latest Hello has another node"
                 " id"

@@ -15,6 +15,7 @@ a log of these entries.
 """
 
 import struct
+from itertools import starmap
 
 from ddb.record import keyed_log
 from ddb.record.change import Outcome
@@ -49,7 +50,7 @@ def encode(state: State) -> bytes:
     keyed = state.keyed
     flags = FORMAT | (LIVE if state.live else 0) | (LOGGED if keyed else 0)
     parts = [bytes((flags, len(state.version)))]
-    parts += [_DOT.pack(*dot) for dot in state.version]
+    parts.extend(starmap(_DOT.pack, state.version))
     parts.append(_COUNT.pack(len(state.recent)))
     for entry in state.recent:
         parts += (bytes((entry.outcome,)), entry.operation.id)

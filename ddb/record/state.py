@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from ddb.record import keyed_log
-from ddb.record.change import Change, Kind, Outcome, evaluate
+from ddb.record.change import DONE, NOTHING, Change, Outcome, evaluate
 from ddb.record.keyed_log import DIGEST_BYTES
 from ddb.record.version import NEVER, Dot, Version, advance, join
 
@@ -131,7 +131,7 @@ class Intent(msgspec.Struct, frozen=True):
     record_refusal: bool = False
 
 
-SETTLE = Intent(Change(Kind.NOTHING), None)
+SETTLE = Intent(Change(NOTHING), None)
 """The intent of a round that changes no value.
 
 The round gives the present value a new ballot, so that no older round can replace it.
@@ -172,13 +172,13 @@ def step(
         effect = evaluate(intent.change, base.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedState(f"the body of {len(base.body)} bytes is not JSON: {error}") from error
-    if operation and (effect.outcome is Outcome.DONE or intent.record_refusal):
+    if operation and (effect.outcome is DONE or intent.record_refusal):
         if operation.fingerprint:
             named = digest_of(operation), operation.fingerprint
             keyed = keyed_log.appended(keyed, *named, effect.outcome, ballot)
         else:
             recent = (*recent, Entry(operation, effect.outcome))
-    if effect.outcome is not Outcome.DONE or intent.change.kind is Kind.NOTHING:
+    if effect.outcome is not DONE or intent.change.kind is NOTHING:
         return Step(effect.outcome, _carried(base, version, recent, keyed))
     if effect.body is None:
         return Step(effect.outcome, _tombstone(base, version, recent, keyed))

@@ -26,7 +26,8 @@ Senders limit their batches to a fraction.
 """
 
 _HEAD = struct.Struct(">IIQ")
-_AFTER_LENGTH = _HEAD.size - 4
+_HEAD_BYTES = _HEAD.size
+_AFTER_LENGTH = _HEAD_BYTES - 4
 
 T = TypeVar("T", Request, Reply)
 
@@ -64,11 +65,11 @@ class FrameReader(Generic[T]):
         view, decode = memoryview(data), self._decode
         at, end = 0, len(data)
         try:
-            while end - at >= _HEAD.size:
+            while end - at >= _HEAD_BYTES:
                 length, correlation, micros = _HEAD.unpack_from(data, at)
                 if not _AFTER_LENGTH < length <= MAX_FRAME_BYTES:
                     raise DamagedFrame(f"a frame of {length} bytes")
-                start, after = at + _HEAD.size, at + 4 + length
+                start, after = at + _HEAD_BYTES, at + 4 + length
                 if end < after:
                     break
                 at = after

@@ -134,6 +134,7 @@ class Serving(asyncio.Protocol):
         self._reader: FrameReader[Request] = FrameReader(Request)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self._now = listener.clock.now
         self._out: list[bytes] = []
         self._in_flight = 0
         self._tasks: set[asyncio.Future[Reply]] = set()
@@ -148,7 +149,7 @@ class Serving(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._listener.open[self] = None
         _probe_peer(transport)
-        self.active_at = now = self._listener.clock.now()
+        self.active_at = now = self._now()
         oldest = self._listener.connections.opened(self, now)
         if oldest is not None:
             oldest.close("too many connections without a Hello; the oldest gives way")
@@ -165,7 +166,7 @@ class Serving(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
         try:
-            self.active_at = now = self._listener.clock.now()
+            self.active_at = now = self._now()
             for correlation, deadline, request in self._reader.feed(data):
                 if self._transport is None:
                     return
@@ -244,7 +245,7 @@ class Serving(asyncio.Protocol):
                     " gateways"
                 )
             early, self._early = self._early, []
-            now = self._listener.clock.now()
+            now = self._now()
             for each in early:
                 self._dispatch(*each, now)
             return
@@ -271,7 +272,7 @@ class Serving(asyncio.Protocol):
     def _reply(self, correlation: int, reply: Reply) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(frame(correlation, self._listener.clock.now(), reply))
+        self._out.append(frame(correlation, self._now(), reply))
 
     def _flush(self) -> None:
         if not self._out:

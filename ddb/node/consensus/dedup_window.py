@@ -46,7 +46,9 @@ class DedupWindow(Retention):
     def record_low(self, sender: bytes, low: int) -> None:
         """Record the report of a gateway that it will not retry operations below `low`."""
         last = self._low.get(sender)
-        self._low[sender] = (max(low, last[0]) if last else low, self._clock.now())
+        if last is not None and last[0] > low:
+            low = last[0]
+        self._low[sender] = (low, self._clock.now())
 
     def forgettable(self, entry: Entry) -> bool:
         """As `Retention.forgettable`."""

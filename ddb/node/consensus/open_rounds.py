@@ -20,6 +20,10 @@ class Fate(Enum):
     """A peer may have stored the state, or may still store it."""
 
 
+# Most rounds end so. To read a member from its class costs 80 ns.
+DECIDED = Fate.DECIDED
+
+
 class Round(msgspec.Struct, eq=False):
     """One round, from its begin to its end."""
 
@@ -33,7 +37,7 @@ class Round(msgspec.Struct, eq=False):
 
     def end(self, fate: Fate) -> None:
         """End the round. Each round ends exactly once."""
-        if fate is Fate.DECIDED or (fate is Fate.NEVER_STORED and self.is_only):
+        if fate is DECIDED or (fate is Fate.NEVER_STORED and self.is_only):
             self.open_rounds.pop(self.key, None)
             self.interrupted.pop(self.key, None)
         elif fate is Fate.UNKNOWN:

@@ -4,7 +4,7 @@ import msgspec
 
 from ddb.node.consensus.open_rounds import Round
 from ddb.node.fastpath.fallback import Answer
-from ddb.record.change import Change, Kind, Outcome
+from ddb.record.change import DELETE, DONE, Change, Kind, Outcome
 from ddb.record.state import Intent, Operation, State, Step
 from ddb.wire.messages import ChangeResult, CoordinateChange, Reply
 
@@ -45,9 +45,9 @@ def intent_of(request: CoordinateChange) -> Intent:
 
 def result_of(kind: Kind, outcome: Outcome, state: State) -> Reply:
     """Return the reply to a change with this outcome and this state after it."""
-    if outcome is not Outcome.DONE:
+    if outcome is not DONE:
         return ChangeResult(outcome, state.value)
-    if kind is Kind.DELETE:
+    if kind is DELETE:
         return ChangeResult(outcome, None)
     # A tombstone keeps the body for the retry of a create or update that came before the deletion.
     return ChangeResult(outcome, state.body or None)

@@ -57,6 +57,8 @@ class Bootstrap:
             is_whole: whether this node can read every copy that it should have.
         """
         self.identity = identity
+        self.ready = identity.stage is Stage.READY
+        """Whether this node belongs to a cluster and has its share. Each message reads it."""
         self.missing: tuple[str, ...] = ()
         """Nodes without a reply, for which this node waits; empty once it is ready."""
         self._store = context.store
@@ -69,11 +71,6 @@ class Bootstrap:
         self._waits_for_whole: tuple[str, ...] = ()
         self._ballots = ballots
         self._others = tuple(name for name in identity.names if name != identity.name)
-
-    @property
-    def ready(self) -> bool:
-        """Whether this node belongs to a cluster and has its share."""
-        return self.identity.stage is Stage.READY
 
     async def run(self) -> None:
         """Work until READY, or until this node must discard its rows. Raises `StoreFailed`."""
@@ -181,14 +178,15 @@ class Bootstrap:
         return reply if isinstance(reply, Member) else None
 
     async def _become(self, stage: Stage, cluster: bytes) -> None:
-        identity = msgspec.structs.replace(self.identity, stage=stage, cluster=cluster)
-        await keep(self._store, identity)
-        self.identity = identity
+        await self._keep(msgspec.structs.replace(self.identity, stage=stage, cluster=cluster))
 
     async def _discard(self) -> None:
-        identity = msgspec.structs.replace(self.identity, stage=Stage.BLANK, discards=True)
+        await self._keep(msgspec.structs.replace(self.identity, stage=Stage.BLANK, discards=True))
+
+    async def _keep(self, identity: Identity) -> None:
         await keep(self._store, identity)
         self.identity = identity
+        self.ready = identity.stage is Stage.READY
 
     def __repr__(self) -> str:
         return f"<Bootstrap {self.identity.name} {self.identity.stage.name}>"

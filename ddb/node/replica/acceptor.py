@@ -50,6 +50,11 @@ class Verdict(Enum):
     """Not accepted: the ballot is too old, or the key lies in a damaged range."""
 
 
+# Each change compares with these. To read a member from its class costs 80 ns.
+STORED = Verdict.STORED
+RECORDS = Family.RECORDS
+
+
 class Acceptor:
     """The copies of the node `name`, and the promises on them."""
 
@@ -149,7 +154,7 @@ class Acceptor:
     def accept(self, request: Accept) -> Handling:
         """Answer Accept once the state is durable, or with a rejection."""
         self._ballots.observe(peek(request.state).counter)
-        if self.offer(request.key, request.state) is Verdict.STORED:
+        if self.offer(request.key, request.state) is STORED:
             return self.writes.reply_when_durable(request.key, Accepted())
         return self.writes.reply_when_durable(request.key, self._rejection(request.key))
 
@@ -172,11 +177,11 @@ class Acceptor:
         """
         newest = peek(stored)
         if newest == ballot:
-            return Verdict.STORED
+            return STORED
         if self._refuses(key, ballot, newest):
             return Verdict.REFUSED
         self._put(key, raw, ballot, stored)
-        return Verdict.STORED
+        return STORED
 
     def restore(self, key: bytes, raw: bytes) -> None:
         """Store a newer state on a new disk, before this node votes.
@@ -250,7 +255,7 @@ class Acceptor:
             del self._promises[key]
         # An accepted ballot is a promise: after a restart the floor must cover it.
         self._ballots.cover(ballot[0])
-        if family is Family.RECORDS:
+        if family is RECORDS:
             digest = self.digests.change(key, stored, raw)
             if self._commit(key, ((family, key, raw), digest)):
                 self.digests.apply(digest)

@@ -67,6 +67,10 @@ class Room(IntEnum):
     """The node declines every write: the store needs the space to turn its log into tables."""
 
 
+# Each write compares with it. To read a member from its class costs 80 ns.
+AMPLE = Room.AMPLE
+
+
 @dataclass(frozen=True, slots=True)
 class Supply:
     """Bytes and inodes of a file system; `inodes` is None where those are not limited."""
@@ -145,7 +149,7 @@ class Space:
 
 def takes(request: Request, room: Room) -> bool:
     """Whether a node with so much room accepts a request."""
-    if room is Room.AMPLE or type(request) not in WRITING:
+    if room is AMPLE or type(request) not in WRITING:
         return True
     # A client makes room by deletes.
     adds = isinstance(request, CoordinateChange) and request.kind is not Kind.DELETE

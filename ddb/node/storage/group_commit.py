@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ddb.node.storage.flush_policy import MAX_GATHER_S, FlushPolicy, Place
+from ddb.node.storage.flush_policy import MAX_GATHER_S, THREAD, FlushPolicy, Place
 from ddb.node.storage.flush_thread import Flusher, attempt
 from ddb.node.storage.store import Family, FlushObserver, Put, StoreFailed
 
@@ -44,7 +44,7 @@ class GroupCommit:
         self.flusher = Flusher()
         self.observer: FlushObserver | None = None
         self._write = write
-        self._flush = flush
+        self._flush: Callable[[], None] | None = flush and partial(self._timed, flush)
         self._failed = failed
         self._now = now
         self._policy = FlushPolicy(now())
@@ -128,16 +128,13 @@ class GroupCommit:
             return
         began = self._now()
         place = self._policy.place(began)
-        if place is Place.THREAD:
+        if place is THREAD:
             self._flushing = True
             if self.observer is not None:
                 self.observer.flush_began()
-            self.flusher.run(
-                partial(self._timed, self._flush),
-                partial(self._ended, waiting, began, place),
-            )
+            self.flusher.run(self._flush, partial(self._ended, waiting, began, place))
         else:
-            self._ended(waiting, began, place, attempt(partial(self._timed, self._flush)))
+            self._ended(waiting, began, place, attempt(self._flush))
 
     def _timed(self, flush: Callable[[], None]) -> None:
         """Flush, and note the end here: the loop may run `_ended` much later."""

@@ -109,6 +109,8 @@ class RocksStore:
     def _write(self, fresh: Fresh) -> None:
         batch = WriteBatch(raw_mode=True)
         for family, puts in fresh.items():
+            if not puts:
+                continue
             _add(batch, self._handles[family], puts)
             if family in self._copies:
                 _add(batch, self._copies[family], puts)

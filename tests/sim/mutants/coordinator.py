@@ -64,7 +64,7 @@ COORDINATOR = (
         (
             Patch(
                 _FAST,
-                "replica.replace(key, attempt.raw, newest, attempt.base) is Verdict.STORED",
+                "replica.replace(key, attempt.raw, newest, attempt.base) is STORED",
                 "(replica.restore(key, attempt.raw) or True)",
             ),
             Patch(

@@ -13,8 +13,8 @@ RECORD = (
         (
             Patch(
                 "ddb.record.state",
-                "(effect.outcome is Outcome.DONE or intent.record_refusal)",
-                "effect.outcome is Outcome.DONE",
+                "(effect.outcome is DONE or intent.record_refusal)",
+                "effect.outcome is DONE",
             ),
         ),
         family="stubborn",
@@ -31,8 +31,8 @@ RECORD = (
             ),
             Patch(
                 "ddb.record.change",
-                "change.body if change.kind is Kind.CREATE else None",
-                "change.body if change.kind is not Kind.DELETE else None",
+                "change.body if change.kind is CREATE else None",
+                "change.body if change.kind is not DELETE else None",
             ),
         ),
         family="lone",
