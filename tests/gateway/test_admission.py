@@ -238,8 +238,7 @@ def test_record_without_changes_takes_no_memory() -> None:
         assert gate.enter()
         admission.forget_record(b"key", gate)
         assert admission.record(b"key") is gate
-        admission.leave_record(gate, 0.0)
-        admission.forget_record(b"key", gate)
+        admission.leave_record(b"key", gate, 0.0)
         assert admission.record(b"key") is not gate
 
     run(scenario())

@@ -13,7 +13,7 @@ from ddb.gateway.listing.page import Listing
 from ddb.gateway.listing.scatter_gather import cells_of, suffice
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.admission import Admission
-from ddb.gateway.routing.gate import Gate, Kind, Refusals
+from ddb.gateway.routing.gate import Gate, Refusals
 from ddb.gateway.routing.home_read import HomeRead
 from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
@@ -103,45 +103,26 @@ class Router:
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """Implement `Records.change`."""
+        admission, record_key = self.admission, key_of(id)
+        arrived = started = admission.arrived()
+        record = admission.enter(record_key)
         try:
-            return await self._admitted(id, change, key)
+            if record is None:
+                place = await admission.wait(record_key, arrived)
+                if isinstance(place, Refusals):
+                    # The client may have sent the same key before, through any gateway.
+                    applied = Applied.NO if key is None else Applied.UNKNOWN
+                    raise _Declined(applied, _CROWDED, place)
+                record, started = place
+            try:
+                return await self._change(id, record_key, change, key, arrived)
+            finally:
+                admission.leave_change(record_key, record, started)
         except _Declined as declined:
             self.counters.overloaded += 1
             # The operation has left its gates, so others are served during this wait.
             await declined.refusals.turn()
             raise
-
-    async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
-        """Do a change as soon as admission lets it start."""
-        admission, record_key = self.admission, key_of(id)
-        arrived = admission.arrived()
-        admitted: float | None = arrived
-        started: float | None = None
-        record = admission.record(record_key)
-        # The client may have sent the same key before, through any gateway.
-        refused = Applied.NO if key is None else Applied.UNKNOWN
-        try:
-            waits = not record.enter()
-            if waits:
-                longest_s = admission.longest_record_wait_s()
-                admitted = await admission.queue(record, arrived, longest_s, Kind.CHANGE)
-                if admitted is None:
-                    raise _Declined(refused, _CROWDED, admission.hot_refusals)
-            try:
-                if admission.points.enter():
-                    started = admitted
-                else:
-                    started = await admission.queue_change(arrived, first=waits)
-                if started is None:
-                    raise _Declined(refused, _CROWDED, admission.refusals)
-                try:
-                    return await self._change(id, record_key, change, key, arrived)
-                finally:
-                    admission.leave(started)
-            finally:
-                admission.leave_record(record, started)
-        finally:
-            admission.forget_record(record_key, record)
 
     async def _change(
         self, id: str, record_key: bytes, change: Change, key: str | None, arrived: float
