@@ -6,7 +6,6 @@ attempts carry the same identity. The record remembers identities, so a change t
 
 import asyncio
 import random
-from collections.abc import Iterator
 from typing import NoReturn
 
 from ddb.gateway.listing.page import Listing
@@ -19,7 +18,7 @@ from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
 from ddb.record.change import Change
 from ddb.record.codec import body_of, is_live
-from ddb.ring.ring import CELL, Ring, key_of
+from ddb.ring.ring import CELL, Cell, Ring, key_of
 from ddb.wire.messages import (
     ChangeResult,
     CoordinateChange,
@@ -60,6 +59,7 @@ class Router:
         self.counters = GatewayMetrics()
         self.admission = Admission(clock, timeouts, rng)
         self._timeouts = timeouts
+        self._begin_ms = int(1000 * timeouts.begin_s)
         self._ring = ring
         self._transport = transport
         self._clock = clock
@@ -87,16 +87,17 @@ class Router:
         state = await self._homes.read(key, deadline)
         if state is not None:
             return body_of(state) if is_live(state) else None
-        request = CoordinateGet(key)
-        for coordinator in self._coordinators(key):
+        request, cell = CoordinateGet(key), self._ring.cell(key)
+        tried: list[str] = []
+        while True:
+            coordinator = self._coordinator(cell, tried)
             reply = await self._calls.ask(coordinator, request, deadline)
             if isinstance(reply, GetResult):
                 return reply.body
             if isinstance(reply, Overloaded):
                 self.counters.overloaded += 1
                 raise Unavailable(Applied.NO, reply.reason)
-            await self._pause(reply, coordinator, key)
-            if self._clock.now() >= deadline:
+            if not await self._retries(reply, coordinator, key, deadline):
                 break
         self.counters.unavailable += 1
         raise Unavailable(Applied.NO, _NO_QUORUM)
@@ -136,12 +137,14 @@ class Router:
             operation = (
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
-            in_doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
+            in_doubt, begin_ms = key is not None, self._begin_ms
             # `in_doubt`: an attempt with this identity may have taken effect, perhaps one of an
             # earlier request. `begun`: an attempt of this request may have.
             begun = False
             reasons: dict[str, str] = {}
-            for coordinator in self._coordinators(record_key):
+            cell, tried = self._ring.cell(record_key), list[str]()
+            while True:
+                coordinator = self._coordinator(cell, tried)
                 request = CoordinateChange(
                     record_key,
                     change.kind,
@@ -170,15 +173,14 @@ class Router:
                     reasons[coordinator] = reply.reason
                     if len(reasons) == CELL:
                         break
-                await self._pause(reply, coordinator, record_key)
-                if self._clock.now() >= deadline:
+                if not await self._retries(reply, coordinator, record_key, deadline):
                     break
         except asyncio.CancelledError:
             lingering = True
             raise
         finally:
-            left = deadline - self._clock.now()
-            self._operations.end(sequence, max(left, 0.0) if lingering else 0.0)
+            linger_s = max(deadline - self._clock.now(), 0.0) if lingering else 0.0
+            self._operations.end(sequence, linger_s)
         self.counters.unavailable += 1
         raise Unavailable(
             Applied.UNKNOWN if in_doubt else Applied.NO,
@@ -260,22 +262,22 @@ class Router:
             "counters": {name: getattr(self.counters, name) for name in self.counters.__slots__},
         }
 
-    def _coordinators(self, key: bytes) -> Iterator[str]:
-        """Yield the nodes to try, best first, by each node's condition at that time. Endless."""
-        cell, condition = self._ring.cell(key), self._transport.condition
-        tried = dict.fromkeys(cell.nodes, 0)
-        if condition(cell.home) is Condition.UP:
+    def _coordinator(self, cell: Cell, tried: list[str]) -> str:
+        """Choose the next node to try: the best by its condition now, and each one in its turn.
+
+        `tried`: the nodes that have had their turn. This call adds its choice; after the last node
+        it clears the list.
+        """
+        condition = self._transport.condition
+        if not tried and condition(cell.home) is Condition.UP:
             # The usual case; it needs no comparison.
-            tried[cell.home] += 1
-            yield cell.home
-            self.counters.retries += 1
-        while True:
-            best = min(tried, key=lambda name: (tried[name], condition(name)))
-            tried[best] += 1
-            yield best
-            self.counters.retries += 1
-            if all(tried.values()):
-                tried = dict.fromkeys(tried, 0)
+            best = cell.home
+        else:
+            best = min((name for name in cell.nodes if name not in tried), key=condition)
+        tried.append(best)
+        if len(tried) == CELL:
+            tried.clear()
+        return best
 
     def _is_load(self, coordinator: str, key: bytes) -> bool:
         """Whether a queue comes from load, not from the coordinator's slow disk.
@@ -285,10 +287,13 @@ class Router:
         conditions = {name: self._calls.condition(name) for name in self._ring.cell(key).nodes}
         return Condition.UP not in conditions.values() or conditions[coordinator] is Condition.UP
 
-    async def _pause(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
-        """Pause before the next attempt if no other node is likely to do better now.
+    async def _retries(
+        self, reply: Reply | Unreachable | None, failed: str, key: bytes, deadline: float
+    ) -> bool:
+        """Return whether time is left for another attempt, and count it.
 
-        `failed`: the node that gave `reply`.
+        This pauses before, if no other node is likely to do better now. `failed`: the node that
+        gave `reply`.
         """
         others = [name for name in self._ring.cell(key).nodes if name != failed]
         if (
@@ -296,6 +301,10 @@ class Router:
             and all(self._transport.condition(name) > Condition.SLOW for name in others)
         ) or isinstance(reply, Undecided):
             await asyncio.sleep(self._timeouts.hedge_s)
+        if self._clock.now() >= deadline:
+            return False
+        self.counters.retries += 1
+        return True
 
     def __repr__(self) -> str:
         return f"<Router {self.counters.operations} operations over {len(self._ring.names)} nodes>"
