@@ -33,8 +33,8 @@ def parse(body: bytes) -> Document:
     except RecursionError:
         raise invalid("", "the body is nested too deeply") from None
     # In a flat object without escapes, a surplus of quotes shows a duplicate key.
-    quotes = 2 * len(document) + 2 * sum(type(value) is str for value in document.values())
-    if b"\\" in body or body.count(b'"') != quotes:
+    texts = len(document) + list(map(type, document.values())).count(str)
+    if b"\\" in body or body.count(b'"') != 2 * texts:
         _refuse_duplicates(body)
     return document
 
