@@ -59,7 +59,6 @@ class Router:
         self.counters = GatewayMetrics()
         self.admission = Admission(clock, timeouts, rng)
         self._timeouts = timeouts
-        self._begin_ms = int(1000 * timeouts.begin_s)
         self._ring = ring
         self._transport = transport
         self._clock = clock
@@ -137,7 +136,7 @@ class Router:
             operation = (
                 self._operations.name(sequence) if key is None else named_by_client(key, id, change)
             )
-            in_doubt, begin_ms = key is not None, self._begin_ms
+            in_doubt, begin_ms = key is not None, int(1000 * self._timeouts.begin_s)
             # `in_doubt`: an attempt with this identity may have taken effect, perhaps one of an
             # earlier request. `begun`: an attempt of this request may have.
             begun = False
