@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+import msgspec
+
 from ddb.record.change import Change, Outcome
 
 
@@ -42,8 +44,7 @@ class TooManyKeyed(Exception):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A decided change: its outcome and the record's body.
 
     After `DONE` the body is the new one; None after a delete. After a refusal it is the body that

@@ -238,9 +238,43 @@ def test_record_without_changes_takes_no_memory() -> None:
         assert gate.enter()
         admission.forget_record(b"key", gate)
         assert admission.record(b"key") is gate
-        admission.leave_record(gate, 0.0)
-        admission.forget_record(b"key", gate)
+        admission.leave_record(b"key", gate, 0.0)
         assert admission.record(b"key") is not gate
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("full", ["record", "points"])
+def test_change_without_a_place_waits_and_leaves_nothing_behind(full: str) -> None:
+    """A change enters at once only where both places are free, and holds none while it waits."""
+
+    async def scenario() -> None:
+        clock = SystemClock()
+        admission = Admission(clock, Timeouts.of(BUDGET_S), random.Random(1))
+        key = b"key"
+        if full == "points":
+            admission.points.most, first = 1, b"another"
+        else:
+            admission.of_one_record.most, first = 1, key
+        gate = admission.enter(first)
+        assert gate is not None
+        assert admission.enter(key) is None
+        assert (gate.inside, admission.points.inside) == (1, 1)
+        assert repr(admission).endswith("1 records>")
+        arrived = clock.now()
+        waiting = asyncio.ensure_future(admission.wait(key, arrived))
+        late = asyncio.ensure_future(admission.wait(key, arrived - BUDGET_S))
+        pace = await late
+        assert pace is (admission.refusals if full == "points" else admission.hot_refusals)
+        assert not waiting.done()
+        admission.leave_change(first, gate, arrived)
+        place = await waiting
+        assert isinstance(place, tuple)
+        assert arrived <= place[1] <= clock.now()
+        assert admission.points.inside == place[0].inside == 1
+        admission.leave_change(key, *place)
+        assert (admission.points.inside, place[0].inside) == (0, 0)
+        assert repr(admission).endswith("0 records>")
 
     run(scenario())
 

@@ -250,6 +250,16 @@ def test_both_libraries_agree_on_any_schema(schema: Schema, document: Document) 
     assert schema._partial.is_valid(document) == schema._explain_partial.is_valid(document)
 
 
+@given(schemas(BOTH_CHECK), samples | st.text(PLAIN, max_size=12))
+@example(Schema({"properties": {"id": {"type": "string", "pattern": "^a"}}}), "b")
+@example(Schema({"properties": {"id": {"type": "integer", "pattern": "^[a-z]*$"}}}), "a")
+@example(Schema({"properties": {"id": {"pattern": "^a"}}}), "a")
+@settings(max_examples=300, deadline=None)
+def test_id_alone_has_the_limits_of_its_field(schema: Schema, text: str) -> None:
+    """Under any schema, an id alone is valid exactly where a document with this id is."""
+    assert schema.is_id(text) == schema._partial.is_valid({"id": text})
+
+
 @given(schemas(BOTH_CHECK + ONE_CHECKS), loose)
 @settings(max_examples=300, deadline=None)
 def test_no_refusal_is_without_details(schema: Schema, document: Document) -> None:

@@ -16,6 +16,8 @@ MAX_BODY_BYTES = 64 * 1024
 """Bytes of a request body. Too low: large records fail. Too high: each upload takes more memory."""
 
 _MAX_SHOWN_CHARACTERS = 60
+_ESCAPE = ord("\\")
+"""An integer, because `in` finds an integer in bytes in 0.1 us and a byte string in 0.4 us."""
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -33,8 +35,8 @@ def parse(body: bytes) -> Document:
     except RecursionError:
         raise invalid("", "the body is nested too deeply") from None
     # In a flat object without escapes, a surplus of quotes shows a duplicate key.
-    quotes = 2 * len(document) + 2 * sum(type(value) is str for value in document.values())
-    if b"\\" in body or body.count(b'"') != quotes:
+    texts = len(document) + list(map(type, document.values())).count(str)
+    if _ESCAPE in body or body.count(b'"') != 2 * texts:
         _refuse_duplicates(body)
     return document
 

@@ -1,7 +1,8 @@
 """The schema of a record type, read once from a JSON Schema file.
 
 `jsonschema_rs` decides, in 0.4 us. `jsonschema` explains a refusal, in 23 us. Both read the same
-file and check formats.
+file and check formats. `re` decides on an id alone: `jsonschema_rs` takes 3 us for the look-aheads
+in its pattern, and `re` takes 0.3 us. So a pattern must mean the same to both engines.
 
 Without further packages `jsonschema` checks few formats. If it finds no fault in a refused record,
 `jsonschema_rs` explains the refusal. So each refusal has details.
@@ -9,6 +10,7 @@ Without further packages `jsonschema` checks few formats. If it finds no fault i
 
 import copy
 import json
+import re
 from importlib import resources
 from typing import Any
 
@@ -32,6 +34,7 @@ class Schema:
         if not isinstance(properties, dict):
             raise TypeError("a record's schema lists its properties")
         self._properties: dict[str, dict[str, str]] = properties
+        self._id_pattern = _pattern_alone(properties.get("id", {}))
         self._required = [name for name in properties if name in definition.get("required", ())]
         self._whole = jsonschema_rs.Draft4Validator(definition, validate_formats=True)
         self._partial = jsonschema_rs.Draft4Validator(partial, validate_formats=True)
@@ -57,6 +60,8 @@ class Schema:
 
     def is_id(self, text: str) -> bool:
         """Return whether a record can have this id."""
+        if self._id_pattern is not None:
+            return self._id_pattern.search(text) is not None
         valid: bool = self._partial.is_valid({"id": text})
         return valid
 
@@ -109,6 +114,14 @@ def load(name: str) -> Schema:
     """Load the schema from the file `NAME.schema.json` in this package."""
     text = resources.files("ddb.gateway.api").joinpath(f"{name}.schema.json").read_text("utf-8")
     return Schema(json.loads(text))
+
+
+def _pattern_alone(field: dict[str, Any]) -> re.Pattern[str] | None:
+    """Return the pattern of a text field; None: the field has another limit, or no pattern."""
+    only_pattern = field.keys() <= {"description", "type", "pattern"}
+    if only_pattern and field.get("type") == "string" and "pattern" in field:
+        return re.compile(field["pattern"])
+    return None
 
 
 def _shown(value: object) -> str:

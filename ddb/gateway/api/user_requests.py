@@ -3,7 +3,8 @@
 Both lanes call `answer`, so a request gets the same response on each of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from ddb.gateway.api.errors import invalid, wrong_method
 from ddb.gateway.api.etags import required_tags
@@ -22,27 +23,27 @@ _NO_NONE_MATCH = (
 )
 
 
-async def answer(
+def answer(
     users: Users, method: str, id: str | None, headers: Headers, body: bytes
-) -> Response:
-    """Serve one request.
+) -> Coroutine[Any, Any, Response]:
+    """Return the coroutine that serves one request.
 
     Args:
         id: the user's id from the path; None: the path is that of all users, and the body has
             the id.
         headers: those of `CONDITIONS` that the client sent, with lines of one name joined.
 
-    Raises: `Refused`, `Unavailable`, `TooManyKeyed`.
+    Raises: `Refused`. The coroutine raises it, too, and `Unavailable` and `TooManyKeyed`.
     """
     match method:
         case "GET" | "HEAD" if id is not None:
-            return await users.read(id, _if_match(headers), headers.get(b"if-none-match"))
+            return users.read(id, _if_match(headers), headers.get(b"if-none-match"))
         case "PUT" | "PATCH":
-            return await users.update(id, body, _condition(headers), _key(headers))
+            return users.update(id, body, _condition(headers), _key(headers))
         case "DELETE" if id is not None:
-            return await users.delete(id, _condition(headers), _key(headers))
+            return users.delete(id, _condition(headers), _key(headers))
         case "POST" if id is None:
-            return await users.create(body, _if_match(headers), _key(headers))
+            return users.create(body, _if_match(headers), _key(headers))
     raise wrong_method(method, "GET, HEAD, POST, PUT, PATCH, DELETE")
 
 

@@ -90,7 +90,8 @@ class Users:
         named = _one_id(id, document)
         if not self._schema.is_id(named):
             raise invalid("id", "no user can have this id")
-        fields = msgspec.json.encode({name: document[name] for name in document if name != "id"})
+        document.pop("id", None)
+        fields = msgspec.json.encode(document)
         answer = await self._records.change(named, Change(Kind.UPDATE, fields, match), key=key)
         present = _present(answer.outcome, answer.body)
         return Response(200, present, [JSON, (b"etag", etag(present)), REVALIDATE])

@@ -49,7 +49,8 @@ processors, so a refusal delays little else. Too low and too high: as above."""
 class Admission:
     """Admits operations to the nodes.
 
-    The fast way in costs no coroutine: `points.enter()`, and `queue` only where that fails.
+    The fast way in costs no coroutine: `enter()` or `points.enter()`. Only where that fails, the
+    operation waits in `queue`.
     """
 
     def __init__(self, clock: Clock, timeouts: Timeouts, rng: random.Random) -> None:
@@ -139,6 +140,51 @@ class Admission:
         scans.most = self.scan_limit.most
         scans.leave()
 
+    def enter(self, key: bytes) -> Gate | None:
+        """Admit a change of a record at once, and return the record's gate.
+
+        None: the change must `wait`, for its record or among `points`.
+        """
+        record = self.record(key)
+        if record.enter():
+            if self.points.enter():
+                return record
+            record.leave()
+        self.forget_record(key, record)
+        return None
+
+    async def wait(self, key: bytes, arrived: float) -> tuple[Gate, float] | Refusals:
+        """Wait until a change of a record may start: return its gate and the time of its start.
+
+        `Refusals`: no place came in time, and the change is to be refused at that pace.
+        """
+        record = self.record(key)
+        admitted: float | None = arrived
+        started: float | None = None
+        waits = not record.enter()
+        if waits:
+            try:
+                longest_s = self.longest_record_wait_s()
+                admitted = await self.queue(record, arrived, longest_s, Kind.CHANGE)
+            finally:
+                self.forget_record(key, record)
+            if admitted is None:
+                return self.hot_refusals
+        try:
+            if self.points.enter():
+                started = admitted
+            else:
+                started = await self.queue_change(arrived, first=waits)
+        finally:
+            if started is None:
+                self.leave_record(key, record, None)
+        return self.refusals if started is None else (record, started)
+
+    def leave_change(self, key: bytes, record: Gate, started: float) -> None:
+        """End a change that `enter` or `wait` let start at time `started`."""
+        self.leave(started)
+        self.leave_record(key, record, started)
+
     def record(self, key: bytes) -> Gate:
         """Return the gate for changes of one record."""
         gate = self._records.get(key)
@@ -146,13 +192,15 @@ class Admission:
             gate = self._records[key] = Gate(self.of_one_record.most)
         return gate
 
-    def leave_record(self, gate: Gate, started: float | None) -> None:
+    def leave_record(self, key: bytes, gate: Gate, started: float | None) -> None:
         """End a change of a record. `started`: when it left for a node; None: it did not."""
-        if started is not None and gate.waiting:
+        if gate.waiting and started is not None:
             now = self._clock.now()
             self.of_one_record.learn(now, now - started, True)
             gate.most = self.of_one_record.most
         gate.leave()
+        if not gate.inside and not gate.waiting:
+            del self._records[key]
 
     def forget_record(self, key: bytes, gate: Gate) -> None:
         """Remove the gate of a record without changes."""

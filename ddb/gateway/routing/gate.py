@@ -47,7 +47,8 @@ class Refusals:
 
     def earn(self) -> None:
         """Add the credit that one answered operation earns."""
-        self._credit = min(MOST_CREDIT, self._credit + REFUSED_PER_ANSWER)
+        if self._credit != MOST_CREDIT:
+            self._credit = min(MOST_CREDIT, self._credit + REFUSED_PER_ANSWER)
         if self._due:
             self._spend()
 
@@ -90,23 +91,20 @@ class Gate:
     change wait for too long.
     """
 
-    __slots__ = ("_changes", "_last", "_reads", "inside", "most")
+    __slots__ = ("_last", "_queues", "inside", "most", "waiting")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.inside = 0
-        self._reads: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
-        self._changes: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        self.waiting = 0
+        """How many wait, in all queues."""
+        self._queues: dict[Kind, OrderedDict[asyncio.Future[bool], None]] = {}
+        """Made when an operation waits: most gates are of one change, and no other comes."""
         self._last = Kind.READ
-
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._reads) + len(self._changes)
 
     def enter(self) -> bool:
         """Take a free place if no operation waits for one; the caller must then `leave`."""
-        if self.inside >= self.most or self._reads or self._changes:
+        if self.inside >= self.most or self.waiting:
             return False
         self.inside += 1
         return True
@@ -116,12 +114,13 @@ class Gate:
 
         `first`: the operation has waited elsewhere already, and goes before all others of its kind.
         """
-        queue = self._changes if kind is Kind.CHANGE else self._reads
+        queue = self._queues.setdefault(kind, OrderedDict())
         if seconds <= 0.0 or len(queue) >= MOST_WAITING:
             return False
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[bool] = loop.create_future()
         queue[mine] = None
+        self.waiting += 1
         if first:
             queue.move_to_end(mine, last=False)
         timer = loop.call_later(seconds, _expire, mine)
@@ -133,22 +132,26 @@ class Gate:
                 self.leave()
             raise
         finally:
-            queue.pop(mine, None)
+            if mine in queue:
+                del queue[mine]
+                self.waiting -= 1
             timer.cancel()
 
     def leave(self) -> None:
         """Return a place; the next waiting operation gets it."""
         self.inside -= 1
-        while self.inside < self.most and (self._reads or self._changes):
+        while self.waiting and self.inside < self.most:
             first = self._next()
             if not first.done():
                 self.inside += 1
                 first.set_result(True)
 
     def _next(self) -> asyncio.Future[bool]:
-        changes = self._changes and (self._last is Kind.READ or not self._reads)
-        self._last = Kind.CHANGE if changes else Kind.READ
-        return (self._changes if changes else self._reads).popitem(last=False)[0]
+        other = Kind.READ if self._last is Kind.CHANGE else Kind.CHANGE
+        if self._queues.get(other):
+            self._last = other
+        self.waiting -= 1
+        return self._queues[self._last].popitem(last=False)[0]
 
     def __repr__(self) -> str:
         return f"<Gate {self.inside} of {self.most}, {self.waiting} waiting>"

@@ -6,20 +6,19 @@ attempts carry the same identity. The record remembers identities, so a change t
 
 import asyncio
 import random
-from collections.abc import Iterator
 from typing import NoReturn
 
 from ddb.gateway.listing.page import Listing
 from ddb.gateway.listing.scatter_gather import cells_of, suffice
 from ddb.gateway.records import Answer, Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.admission import Admission
-from ddb.gateway.routing.gate import Gate, Kind, Refusals
+from ddb.gateway.routing.gate import Gate, Refusals
 from ddb.gateway.routing.home_read import HomeRead
 from ddb.gateway.routing.node_calls import GatewayMetrics, NodeCalls
 from ddb.gateway.routing.operation_ids import Operations, named_by_client
 from ddb.record.change import Change
 from ddb.record.codec import body_of, is_live
-from ddb.ring.ring import CELL, Ring, key_of
+from ddb.ring.ring import CELL, Cell, Ring, key_of
 from ddb.wire.messages import (
     ChangeResult,
     CoordinateChange,
@@ -87,61 +86,43 @@ class Router:
         state = await self._homes.read(key, deadline)
         if state is not None:
             return body_of(state) if is_live(state) else None
-        request = CoordinateGet(key)
-        for coordinator in self._coordinators(key):
+        request, cell = CoordinateGet(key), self._ring.cell(key)
+        tried: list[str] = []
+        while True:
+            coordinator = self._coordinator(cell, tried)
             reply = await self._calls.ask(coordinator, request, deadline)
             if isinstance(reply, GetResult):
                 return reply.body
             if isinstance(reply, Overloaded):
                 self.counters.overloaded += 1
                 raise Unavailable(Applied.NO, reply.reason)
-            await self._pause(reply, coordinator, key)
-            if self._clock.now() >= deadline:
+            if not await self._retries(reply, coordinator, key, deadline):
                 break
         self.counters.unavailable += 1
         raise Unavailable(Applied.NO, _NO_QUORUM)
 
     async def change(self, id: str, change: Change, *, key: str | None = None) -> Answer:
         """Implement `Records.change`."""
+        admission, record_key = self.admission, key_of(id)
+        arrived = started = admission.arrived()
+        record = admission.enter(record_key)
         try:
-            return await self._admitted(id, change, key)
+            if record is None:
+                place = await admission.wait(record_key, arrived)
+                if isinstance(place, Refusals):
+                    # The client may have sent the same key before, through any gateway.
+                    applied = Applied.NO if key is None else Applied.UNKNOWN
+                    raise _Declined(applied, _CROWDED, place)
+                record, started = place
+            try:
+                return await self._change(id, record_key, change, key, arrived)
+            finally:
+                admission.leave_change(record_key, record, started)
         except _Declined as declined:
             self.counters.overloaded += 1
             # The operation has left its gates, so others are served during this wait.
             await declined.refusals.turn()
             raise
-
-    async def _admitted(self, id: str, change: Change, key: str | None) -> Answer:
-        """Do a change as soon as admission lets it start."""
-        admission, record_key = self.admission, key_of(id)
-        arrived = admission.arrived()
-        admitted: float | None = arrived
-        started: float | None = None
-        record = admission.record(record_key)
-        # The client may have sent the same key before, through any gateway.
-        refused = Applied.NO if key is None else Applied.UNKNOWN
-        try:
-            waits = not record.enter()
-            if waits:
-                longest_s = admission.longest_record_wait_s()
-                admitted = await admission.queue(record, arrived, longest_s, Kind.CHANGE)
-                if admitted is None:
-                    raise _Declined(refused, _CROWDED, admission.hot_refusals)
-            try:
-                if admission.points.enter():
-                    started = admitted
-                else:
-                    started = await admission.queue_change(arrived, first=waits)
-                if started is None:
-                    raise _Declined(refused, _CROWDED, admission.refusals)
-                try:
-                    return await self._change(id, record_key, change, key, arrived)
-                finally:
-                    admission.leave(started)
-            finally:
-                admission.leave_record(record, started)
-        finally:
-            admission.forget_record(record_key, record)
 
     async def _change(
         self, id: str, record_key: bytes, change: Change, key: str | None, arrived: float
@@ -160,7 +141,9 @@ class Router:
             # earlier request. `begun`: an attempt of this request may have.
             begun = False
             reasons: dict[str, str] = {}
-            for coordinator in self._coordinators(record_key):
+            cell, tried = self._ring.cell(record_key), list[str]()
+            while True:
+                coordinator = self._coordinator(cell, tried)
                 request = CoordinateChange(
                     record_key,
                     change.kind,
@@ -189,15 +172,14 @@ class Router:
                     reasons[coordinator] = reply.reason
                     if len(reasons) == CELL:
                         break
-                await self._pause(reply, coordinator, record_key)
-                if self._clock.now() >= deadline:
+                if not await self._retries(reply, coordinator, record_key, deadline):
                     break
         except asyncio.CancelledError:
             lingering = True
             raise
         finally:
-            left = deadline - self._clock.now()
-            self._operations.end(sequence, max(left, 0.0) if lingering else 0.0)
+            linger_s = max(deadline - self._clock.now(), 0.0) if lingering else 0.0
+            self._operations.end(sequence, linger_s)
         self.counters.unavailable += 1
         raise Unavailable(
             Applied.UNKNOWN if in_doubt else Applied.NO,
@@ -279,22 +261,22 @@ class Router:
             "counters": {name: getattr(self.counters, name) for name in self.counters.__slots__},
         }
 
-    def _coordinators(self, key: bytes) -> Iterator[str]:
-        """Yield the nodes to try, best first, by each node's condition at that time. Endless."""
-        cell, condition = self._ring.cell(key), self._transport.condition
-        tried = dict.fromkeys(cell.nodes, 0)
-        if condition(cell.home) is Condition.UP:
+    def _coordinator(self, cell: Cell, tried: list[str]) -> str:
+        """Choose the next node to try: the best by its condition now, and each one in its turn.
+
+        `tried`: the nodes that have had their turn. This call adds its choice; after the last node
+        it clears the list.
+        """
+        condition = self._transport.condition
+        if not tried and condition(cell.home) is Condition.UP:
             # The usual case; it needs no comparison.
-            tried[cell.home] += 1
-            yield cell.home
-            self.counters.retries += 1
-        while True:
-            best = min(tried, key=lambda name: (tried[name], condition(name)))
-            tried[best] += 1
-            yield best
-            self.counters.retries += 1
-            if all(tried.values()):
-                tried = dict.fromkeys(tried, 0)
+            best = cell.home
+        else:
+            best = min((name for name in cell.nodes if name not in tried), key=condition)
+        tried.append(best)
+        if len(tried) == CELL:
+            tried.clear()
+        return best
 
     def _is_load(self, coordinator: str, key: bytes) -> bool:
         """Whether a queue comes from load, not from the coordinator's slow disk.
@@ -304,10 +286,13 @@ class Router:
         conditions = {name: self._calls.condition(name) for name in self._ring.cell(key).nodes}
         return Condition.UP not in conditions.values() or conditions[coordinator] is Condition.UP
 
-    async def _pause(self, reply: Reply | Unreachable | None, failed: str, key: bytes) -> None:
-        """Pause before the next attempt if no other node is likely to do better now.
+    async def _retries(
+        self, reply: Reply | Unreachable | None, failed: str, key: bytes, deadline: float
+    ) -> bool:
+        """Return whether time is left for another attempt, and count it.
 
-        `failed`: the node that gave `reply`.
+        This pauses before, if no other node is likely to do better now. `failed`: the node that
+        gave `reply`.
         """
         others = [name for name in self._ring.cell(key).nodes if name != failed]
         if (
@@ -315,6 +300,10 @@ class Router:
             and all(self._transport.condition(name) > Condition.SLOW for name in others)
         ) or isinstance(reply, Undecided):
             await asyncio.sleep(self._timeouts.hedge_s)
+        if self._clock.now() >= deadline:
+            return False
+        self.counters.retries += 1
+        return True
 
     def __repr__(self) -> str:
         return f"<Router {self.counters.operations} operations over {len(self._ring.names)} nodes>"

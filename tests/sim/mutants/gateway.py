@@ -116,8 +116,8 @@ GATEWAY = (
         (
             Patch(
                 _ROUTER,
-                "min(tried, key=lambda name: (tried[name], condition(name)))",
-                "next(iter(tried))",
+                "min((name for name in cell.nodes if name not in tried), key=condition)",
+                "cell.home",
             ),
             # Without a pause it would ask the same node for ever at one moment.
             Patch(
