@@ -1,7 +1,7 @@
 """The JSON objects that clients send, parsed strictly.
 
-The parser refuses input that two JSON libraries read differently: duplicate keys, NaN, numbers
-beyond 64 bits, invalid Unicode, bytes after the object.
+The parser refuses input that two JSON libraries read differently. That is: duplicate keys, NaN,
+numbers beyond 64 bits, invalid Unicode, bytes after the object.
 """
 
 import json

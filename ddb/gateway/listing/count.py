@@ -135,7 +135,7 @@ class RecordCount:
         """Return a home that stores all hints of the standby, by the standby's claim.
 
         The claim must be older than the home's digest. Otherwise the standby could hand a hint
-        off and drop it between the two, and the digest would lack that record.
+        off and drop it between the two. Then the digest would lack that record.
 
         `here`: the homes whose digests count.
         """

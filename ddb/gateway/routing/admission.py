@@ -1,7 +1,7 @@
 """Admission: how many operations this gateway has in flight, and how the others wait.
 
-More operations than the nodes can serve add latency and no throughput. So an operation waits here,
-for the cost of a future and a timer, or is refused here, before it starts.
+More operations than the nodes can serve add latency and no throughput. So an operation waits here
+for the cost of a future and a timer. Or it is refused here before it starts.
 
 Changes of one record have their own limit. So a hot record fills neither its coordinator's queue
 nor the gateway. LIST and COUNT have another limit.
@@ -30,8 +30,8 @@ POINTS = Range(32, 128, 1024)
 """Operations on single records in flight. Too few: group commit flushes for few changes at a time.
 Too many: they only grow older."""
 OF_ONE_RECORD = Range(2, 16, 16)
-"""Changes of one record in flight. Too few: the coordinator waits between two of them for the
-gateway, and where it is silent few get to know that. Too many: they wait for their turn there for
+"""Changes of one record in flight. Too few: the coordinator waits for the gateway between two of
+them, and few changes notice where it is silent. Too many: they wait for their turn there for
 longer than a node may be silent."""
 SCANS = Range(2, 8, 32)
 """LIST and COUNT in flight. Too few: small ones wait although the nodes have time. Too many: large

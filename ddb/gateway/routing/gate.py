@@ -25,8 +25,8 @@ TICK_S = 0.01
 class Refusals:
     """The pace of refusals: that of the answers to other operations.
 
-    A client that asks again at once would otherwise take the gateway's time from the operations in
-    flight, since a refusal costs it a third of an answer.
+    A refusal costs the gateway a third of an answer. So a client that asks again at once would
+    otherwise take its time from the operations in flight.
     """
 
     def __init__(self, per_s: float) -> None:
