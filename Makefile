@@ -57,10 +57,11 @@ clean:
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
-.venv/.developed: .venv/.installed
+.venv/.developed: .venv/.made pyproject.toml requirements.txt
 	@echo 'Installing what the tests need ...'
-	@$(PIP) install --constraint requirements.txt --editable '.[dev]'
-	@touch $@
+	@$(PIP) install uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable '.[dev]'
+	@touch .venv/.installed $@
 
 .venv/.benched: .venv/.installed bench/requirements.txt
 	@echo 'Installing what the benchmark needs ...'
