@@ -5,8 +5,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from bench.cpu import (
     PAGE,
     TICKS,
@@ -71,7 +69,8 @@ def test_cpu_of_this_process() -> None:
     """Two readings differ by the CPU time used between them."""
     before = used([os.getpid()])
     burn(0.2)
-    assert used([os.getpid()]) - before == pytest.approx(0.2, abs=0.04)
+    # Other threads of this process use some too.
+    assert 0.18 < used([os.getpid()]) - before < 0.4
 
 
 def test_each_thread_has_its_own_cpu_time() -> None:
