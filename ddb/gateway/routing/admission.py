@@ -199,8 +199,7 @@ class Admission:
             self.of_one_record.learn(now, now - started, True)
             gate.most = self.of_one_record.most
         gate.leave()
-        if not gate.inside and not gate.waiting:
-            del self._records[key]
+        self.forget_record(key, gate)
 
     def forget_record(self, key: bytes, gate: Gate) -> None:
         """Remove the gate of a record without changes."""

@@ -94,7 +94,8 @@ class Handoff:
         dropped = 0
         for homes, partitions in self._reachable().items():
             if len(homes) == HOMES:
-                dropped += await self._offer(homes, self._order.alone_first(homes, partitions)) or 0
+                offered = self._order.alone_first(homes, partitions, frozenset(partitions))
+                dropped += await self._offer(homes, offered) or 0
             else:
                 await self._offer_to_one(homes[0], partitions)
         return dropped
@@ -109,9 +110,10 @@ class Handoff:
         caught_up = [number for number in partitions if not hints.missed(number, home)]
         if await self._offer((home,), self._order.alone(caught_up)) is None:
             return
-        for number in sorted(set(partitions).difference(caught_up)):
+        reachable = frozenset(partitions)
+        for number in sorted(reachable.difference(caught_up)):
             hints.begin_pass(number, home)
-            offered = self._order.alone_first((home,), partitions, number)
+            offered = self._order.alone_first((home,), [number], reachable)
             if await self._offer((home,), offered) is None:
                 return
             hints.end_pass(number, home)

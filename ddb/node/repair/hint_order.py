@@ -5,7 +5,7 @@ takes seconds while clients ask. So a hint that becomes alone during a pass does
 end. `ddb.node.replica.hint_index` defines keepers and alone hints.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 
 from ddb.node.replica.acceptor import Acceptor
@@ -34,19 +34,18 @@ class HintOrder:
         return self._readable(chain.from_iterable(map(self._replica.hints.alone, partitions)))
 
     def alone_first(
-        self, homes: tuple[str, ...], partitions: list[int], only: int | None = None
+        self, homes: tuple[str, ...], partitions: Iterable[int], watched: Container[int]
     ) -> Iterator[Hint]:
         """Yield the hints of `partitions`, and soon those that become alone meanwhile.
 
         Args:
             homes: the homes that receive the hints.
-            only: the one partition to pass over; None: all of `partitions`.
+            watched: the partitions whose hints may become alone meanwhile.
         """
-        hints, watched = self._replica.hints, frozenset(partitions)
+        hints = self._replica.hints
         # The keys that were offered and are still alone, with their newest dots.
         offered: dict[bytes, Dot] = {}
-        passed = partitions if only is None else [only]
-        for place, (key, raw) in enumerate(chain.from_iterable(map(self._hints_of, passed))):
+        for place, (key, raw) in enumerate(chain.from_iterable(map(self._hints_of, partitions))):
             if place % ALONE_CHECK_HINTS == 0:
                 offered = {key: dot for key, dot in offered.items() if hints.is_alone(key, dot)}
                 alone = {

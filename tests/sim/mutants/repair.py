@@ -75,10 +75,10 @@ REPAIR = (
         (
             Patch(
                 _HANDOFF,
-                "            offered = self._order.alone_first((home,), partitions, number)\n"
+                "            offered = self._order.alone_first((home,), [number], reachable)\n"
                 "            if await self._offer((home,), offered) is None:\n"
                 "                return\n",
-                "            offered = self._order.alone_first((home,), partitions, number)\n"
+                "            offered = self._order.alone_first((home,), [number], reachable)\n"
                 "            await self._offer((home,), offered)\n",
             ),
         ),
