@@ -47,9 +47,11 @@ class Client:
         return answer
 
     async def insist(
-        self, method: str, path: str, body: Mapping[str, object] | None, key: str, **headers: str
+        self, method: str, path: str, body: Mapping[str, object] | None = None, **headers: str
     ) -> TimedAnswer:
-        """Repeat a request under its Idempotency-Key until it is decided, and return the answer.
+        """Repeat a request until it is decided, and return the answer.
+
+        A change needs an Idempotency-Key among its headers; otherwise it may take effect twice.
 
         Raises:
             TimeoutError: no decision within 30 s; the request may have been applied.
@@ -57,7 +59,7 @@ class Client:
         async with asyncio.timeout(_GATEWAY_TIMEOUT_S):
             while True:
                 try:
-                    answer = await self.ask(method, path, body, idempotency_key=key, **headers)
+                    answer = await self.ask(method, path, body, **headers)
                 except (Lost, Refused):
                     continue
                 if answer.status != 503:

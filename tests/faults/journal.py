@@ -39,6 +39,7 @@ class Slow:
     Args:
         sent_at, received_at, delay_s: as in `TimedAnswer`.
         after: the last fault before the request, and its age.
+        detail: what the body of a 503 states; otherwise nothing.
     """
 
     phase: Phase
@@ -48,6 +49,7 @@ class Slow:
     received_at: float
     delay_s: float
     after: str
+    detail: str
 
     def describe(self, watchdog: Watchdog) -> str:
         """Return a sentence for the report."""
@@ -56,6 +58,7 @@ class Slow:
             f"{self.phase.value}: {self.request}, sent {self.after}, got {self.status} after"
             f" {(self.received_at - self.sent_at) * 1000:.0f} ms; this process read that"
             f" {self.delay_s * 1000:.0f} ms late and the machine stood still {stood * 1000:.0f} ms"
+            f"{self.detail and f': {self.detail}'}"
         )
 
     def is_cluster_fault(self, watchdog: Watchdog) -> bool:
@@ -105,6 +108,7 @@ class Journal:
                     answer.received_at,
                     answer.delay_s,
                     self._after(answer.sent_at),
+                    answer.body.decode() if unavailable else "",
                 )
             )
         if answer.status >= 500 and not unavailable:

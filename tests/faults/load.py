@@ -100,7 +100,7 @@ class Load:
         ids: list[str] = []
         path = f"{PATH}?limit={limit}"
         while path:
-            answer = await client.ask("GET", path)
+            answer = await client.insist("GET", path)
             rows = answer.json
             ids += [row["id"] for row in rows]
             for row in rows:
@@ -115,7 +115,7 @@ class Load:
 
     async def count(self) -> int:
         """Return the answer of COUNT."""
-        answer = await self._client().ask("GET", PATH + "count")
+        answer = await self._client().insist("GET", PATH + "count")
         return int(answer.json["count"])
 
     async def close(self) -> None:
@@ -148,7 +148,7 @@ class Load:
         live = 0
         while left:
             record = self.book.records[left.pop()]
-            answer = await client.ask("GET", PATH + record.id)
+            answer = await client.insist("GET", PATH + record.id)
             row = answer.json if answer.status == 200 else None
             live += row is not None
             if answer.status in (200, 404) and record.saw(row, answer.sent_at, answer.received_at):

@@ -104,7 +104,9 @@ class Owner:
             if self._rng.random() < KEYED:
                 self._keyed += 1
                 key = f"{self._name}-{self._keyed}"
-                answer = await self._client.insist(method, path, body, key, **headers)
+                answer = await self._client.insist(
+                    method, path, body, idempotency_key=key, **headers
+                )
             else:
                 answer = await self._client.ask(method, path, body, **headers)
         except (Lost, TimeoutError):
