@@ -29,9 +29,9 @@ _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
 _ADMISSION = 3 / 5
 """Too low: the gateway refuses a short burst. Too high: admitted requests have no time left."""
-_TURN = 1 / 2
-"""Too low: a coordinator refuses a short queue on one record. Too high: a gateway cannot tell a
-coordinator with a long queue from one that lost the request."""
+_TURN = 3 / 5
+"""Too low: a coordinator refuses the changes behind one that waits for a slow disk. Too high: a
+gateway cannot tell a coordinator with a long queue from one that lost the request."""
 _READ_ADMISSION = 3 / 4
 """The same for reads of one record. They take less time, and a late read has no unknown effect."""
 _SCAN_ADMISSION = 3 / 4

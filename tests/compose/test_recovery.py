@@ -25,6 +25,12 @@ ORDER = (1, 0, 2)
 """The nodes in the order of their faults."""
 SHORT_S = 5.0
 """Duration of a short fault. Lower: fewer hints per fault."""
+PAUSES = 2.0
+"""A factor of the load's pauses.
+
+Lower: cluster, load and engine need more than two thirds of two processors. A container that starts
+then makes all of them wait. Higher: fewer requests during each fault.
+"""
 NETWORK = f"{PROJECT}_default"
 _CRASH = "import os; os.kill(int(open('/proc/1/task/1/children').read()), 9)"
 """Kills the child of the container's init. Init then ends too, and the engine restarts both."""
@@ -90,7 +96,7 @@ def test_recovery(stack: Stack) -> None:
 
 
 async def _run(stack: Stack, rng: random.Random) -> tuple[Journal, dict[Step, float], str]:
-    copies, load = Copies(stack.names), Load(PORT, rng)
+    copies, load = Copies(stack.names), Load(PORT, rng, PAUSES)
     journal = load.journal
     began = time.monotonic()
     await load.start()

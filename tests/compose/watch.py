@@ -2,13 +2,13 @@
 
 An engine may give all containers together as much CPU as one process outside. On a busy machine
 the containers then stall while other processes run. The engine may also keep its volumes on another
-disk.
+disk. The reader of queues finds the containers' processes where the engine runs on this machine.
 """
 
 from pathlib import Path
 
 from tests.faults import watchdog as outside
-from tests.faults.watchdog import Watchdog, flusher, sleepers
+from tests.faults.watchdog import Watchdog, flusher, queue_reader, sleepers
 
 SOURCE = Path(outside.__file__).read_text(encoding="utf-8")
 VOLUME = Path("/data")
@@ -19,6 +19,7 @@ def watching() -> Watchdog:
     """Start a watchdog inside and outside of containers."""
     confined = ("docker", "run", "--rm", "--init", "--network", "none", "--entrypoint", "python")
     inside = (*confined, "ddb-db", "-c", SOURCE)
-    watchdog = Watchdog([*sleepers(), *sleepers(inside), flusher(VOLUME, inside)])
+    outer = (*sleepers(), queue_reader())
+    watchdog = Watchdog([*outer, *sleepers(inside), flusher(VOLUME, inside)])
     watchdog.start()
     return watchdog

@@ -33,12 +33,14 @@ class Worker(Protocol):
 class Load:
     """All workers, through one gateway."""
 
-    def __init__(self, port: int, rng: random.Random) -> None:
+    def __init__(self, port: int, rng: random.Random, pauses: float = 1.0) -> None:
+        """`pauses`: a factor of each pause; at 2, there are half as many requests."""
         self.journal = Journal()
         self.book = Book()
         self.lateness = Lateness()
         self._port = port
         self._rng = rng
+        self._pauses = pauses
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: list[Client] = []
@@ -50,7 +52,9 @@ class Load:
         shared = []
         for number in range(SHARED):
             record = Shared(fresh(f"shared-{number}", 0))
-            answer = await first.ask("POST", PATH, fresh(record.id, 0))
+            answer = await first.insist(
+                "POST", PATH, fresh(record.id, 0), idempotency_key=record.id
+            )
             assert answer.status == 201, answer
             self.book.add(record)
             self.book.census.change(None, record)
@@ -135,7 +139,7 @@ class Load:
         return client
 
     async def _work(self, worker: Worker) -> None:
-        pause = _MEAN_PAUSE[type(worker)]
+        pause = _MEAN_PAUSE[type(worker)] * self._pauses
         while self._running:
             await worker.step()
             await asyncio.sleep(self._rng.expovariate(1 / pause))

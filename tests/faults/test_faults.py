@@ -13,7 +13,7 @@ from tests.cluster import Cluster
 from tests.faults.breaker import Breaker, plan
 from tests.faults.journal import Journal, Phase
 from tests.faults.load import Load
-from tests.faults.watchdog import Watchdog, flusher, sleepers
+from tests.faults.watchdog import Watchdog, flusher, queue_reader, sleepers
 from tests.system.homes import Homes
 
 ROUNDS = 3
@@ -27,7 +27,7 @@ def test_faults_under_load(tmp_path: Path) -> None:
     """During every kind of fault each answer is correct and in time, and each write durable."""
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"\nseed {seed}")
-    watchdog = Watchdog([*sleepers(), flusher(tmp_path)])
+    watchdog = Watchdog([*sleepers(), queue_reader(), flusher(tmp_path)])
     watchdog.start()
     try:
         with Cluster(tmp_path) as cluster:

@@ -1,5 +1,9 @@
 """The time during which the machine itself stood still: its processors, or its disk.
 
+One reader adds the time for which a process of ddb was ready to run and had no processor. The
+kernel counts it per thread (`/proc/PID/schedstat`, in kernels with `CONFIG_SCHED_INFO`). An engine
+that starts a container makes all of them wait, some for 100 ms.
+
 One sleeper per processor records when it wakes late. The scheduler prefers a process that has slept
 to processes that have computed. So a busy cluster hardly ever delays a sleeper. A hypervisor that
 takes the processor away does, and so does a machine with far too few processors.
@@ -8,6 +12,7 @@ One flusher writes a little, as a node does, and records slow flushes. A disk th
 machines share sometimes needs half a second for a few hundred bytes.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -19,9 +24,13 @@ SLEEP_S = 0.002
 """Too low: sleepers load the machine. Too high: they miss short stalls."""
 FLUSH_PAUSE_S = 0.010
 """Too low: the flusher loads the disk. Too high: it misses short stalls."""
+QUEUE_PAUSE_S = 0.005
+"""Too low: the reader loads the machine. Too high: it misplaces a stall by as much."""
+DISCOVERY_INTERVAL_S = 0.25
+"""Too low: the search for processes loads the machine. Too high: it misses those that start."""
 MIN_STALL_S = 0.010
 """Too low: the scheduler's normal delays count as stalls. Too high: real stalls are missed."""
-MAX_STALL_SHARE = 0.02
+MAX_STALL_SHARE = 0.10
 """Share of the run. Too low: no run is judged. Too high: stalls of the machine fail a run."""
 _FLUSHED_BYTES = bytes(500)
 
@@ -47,11 +56,16 @@ def flusher(directory: Path, program: Sequence[str] = ()) -> list[str]:
     return [*(program or _here()), "disk", str(directory)]
 
 
+def queue_reader() -> list[str]:
+    """Return the command that watches how long processes of ddb wait for a processor."""
+    return [*_here(), "queue"]
+
+
 class Watchdog:
     """Watchers in separate processes, from `start` until `stop`."""
 
     def __init__(self, commands: Sequence[Sequence[str]]) -> None:
-        """Prepare the watchers. `commands` come from `sleepers` and `flusher`."""
+        """Prepare the watchers. `commands` come from the functions above."""
         self.stalls: list[tuple[float, float]] = []
         """The start and end of each stall, on `time.monotonic`; merged, in order."""
         self._commands = commands
@@ -132,6 +146,46 @@ def _watch_disk(directory: Path) -> None:
             _report("disk", began)
 
 
+def _watch_queues() -> None:
+    """Report the waits of each process's main thread; RocksDB's own threads may wait for long."""
+    waited: dict[int, float] = {}
+    search_at = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if now >= search_at:
+            search_at = now + DISCOVERY_INTERVAL_S
+            waited = {process: waited.get(process, _queued_s(process)) for process in _processes()}
+        for process, before in waited.items():
+            after = waited[process] = _queued_s(process)
+            if after - before >= MIN_STALL_S:
+                _report("queue", time.monotonic() - (after - before))
+        time.sleep(QUEUE_PAUSE_S)
+
+
+def _processes() -> list[int]:
+    """Return the processes of ddb's nodes and gateways that this process can see."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It has ended.
+        # `ddb node` and `-m ddb node`. The init of a container matches, too; it sleeps.
+        for program, command in itertools.pairwise(arguments):
+            if program.rpartition(b"/")[2] == b"ddb" and command in (b"node", b"gateway"):
+                found.append(int(path.parent.name))
+                break
+    return found
+
+
+def _queued_s(process: int) -> float:
+    """Return how long the main thread of a process has waited for a processor since its start."""
+    try:
+        return int(Path("/proc", str(process), "schedstat").read_bytes().split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # It has ended, or this kernel does not count.
+
+
 def _report(kind: str, due: float) -> None:
     done = time.monotonic()
     if done - due >= MIN_STALL_S:
@@ -140,7 +194,10 @@ def _report(kind: str, due: float) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "processor":
-        _watch_processor(int(sys.argv[2]))
-    else:
-        _watch_disk(Path(sys.argv[2]))
+    match sys.argv[1:]:
+        case ["processor", number]:
+            _watch_processor(int(number))
+        case ["disk", directory]:
+            _watch_disk(Path(directory))
+        case ["queue"]:
+            _watch_queues()
