@@ -119,7 +119,8 @@ class Cluster:
                 if self.running:
                     return
                 output = self.output
-                if "is taken by another process" in output:
+                # The second one: another process took the port since `ddb up` checked it.
+                if "is taken by another process" in output or "is already in use" in output:
                     self.port = 0
                     continue
                 raise StartError(output)

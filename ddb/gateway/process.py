@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import uvicorn
@@ -70,10 +71,15 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         clock, rng = SystemClock(), random.Random()
         ring = Ring(tuple(member.name for member in settings.members))
-        hello = Hello(PROTOCOL, ring.digest, "a gateway", 0)
+
+        def hello(callee: str) -> Hello:
+            return Hello(PROTOCOL, ring.digest, "a gateway", 0, callee=callee)
+
         network = Network(
             {
-                member.name: Link(member.name, member.host, member.port, hello, clock)
+                member.name: Link(
+                    member.name, member.host, member.port, partial(hello, member.name), clock
+                )
                 for member in settings.members
             }
         )

@@ -119,7 +119,16 @@ class Node:
         }
         self.confirmation = Confirmation(self._cell_peers)
         peers = Peers(ring.names, store)
-        self.admission = Admission(self.name, ring, boot, self.ballots, peers, self.confirmation)
+        self.admission = Admission(
+            self.name,
+            ring,
+            boot,
+            self.ballots,
+            peers,
+            self.confirmation,
+            transport.condition,
+            lambda: self.bootstrap.cluster,
+        )
         self.bootstrap = Bootstrap(
             context,
             identity,

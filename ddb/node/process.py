@@ -173,9 +173,9 @@ async def _serve(
     boot = await begin_boot(store, identity.node_id, rng)
     space = Space(settings.data, clock)
     node = Node(identity, boot, ring, store, network, clock, rng, space, timeouts)
-    hello = node.admission.hello
     for member in settings.members:
         if member.name != settings.name:
+            hello = partial(node.admission.hello, member.name)
             check = partial(node.admission.check_welcome, member.name)
             network.links[member.name] = Link(
                 member.name, member.host, member.port, hello, clock, check

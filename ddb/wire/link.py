@@ -61,11 +61,11 @@ class Link:
         name: str,
         host: str,
         port: int,
-        hello: Hello,
+        hello: Callable[[], Hello],
         clock: Clock,
         greeted: Greeted = _no_objection,
     ) -> None:
-        """`greeted` decides on each reply to `hello`."""
+        """`hello` makes the Hello of each connection. `greeted` decides on each reply to it."""
         self.name = name
         self.requests = 0
         self.condition = Condition.DOWN
@@ -203,20 +203,22 @@ class Link:
         now = in_flight.received_at = self._clock.now()
         greeting: asyncio.Future[Reply] = self._loop.create_future()
         # The callee's clock has no bound yet. A Hello that arrives late does no harm.
-        in_flight.send(self._hello, greeting, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
+        in_flight.send(self._hello(), greeting, now + RECONNECT_AFTER_S, RECONNECT_AFTER_S)
         welcome = await greeting
         if in_flight.transport is None:
             raise Unreachable("the connection was lost during the handshake")
-        objection = self._greeted(welcome) if isinstance(welcome, Welcome | Unwelcome) else ""
         if isinstance(welcome, Unwelcome):
+            self._greeted(welcome)
             self._complain(f"{self.name} refuses this process: {welcome.reason}")
             raise Unreachable(welcome.reason)
+        # Before `greeted`, which remembers the disk of the node with this name.
         if not isinstance(welcome, Welcome) or welcome.name != self.name:
             self._complain(
                 f"the process at {self._host.name}:{self._port} is not {self.name}, which counts as"
                 " down meanwhile. No data is affected. Correct the list of nodes or the ports"
             )
             raise Unreachable("another process than expected")
+        objection = self._greeted(welcome)
         if objection:
             self._complain(objection)
             raise Unreachable(objection)

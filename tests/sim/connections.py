@@ -66,7 +66,9 @@ class Connections:
     def __init__(
         self, name: str, names: tuple[str, ...], network: SimNetwork, process: Process
     ) -> None:
-        self.hello: Hello | None = None
+        self.hello: Callable[[str], Hello] | None = None
+        self.caller: Hello | None = None
+        """The Hello by which callees know this process; made once, since each request needs it."""
         self.judge: Callable[[str, Welcome | Unwelcome], str] | None = None
         self.peers = {other: Peer() for other in names if other != name}
         self._name = name
@@ -173,7 +175,8 @@ class Connections:
             peer.retry_at = self._loop.now + wait
             return
         peer.retry_at = self._loop.now + 0.2
-        self._network.carry(self._name, name, host.process, self._greeted, name, host, self.hello)
+        hello = self.hello(name)
+        self._network.carry(self._name, name, host.process, self._greeted, name, host, hello)
 
     def _greeted(self, name: str, host: Host, hello: Hello) -> None:
         """Handle a Hello, in the callee's process."""
@@ -187,6 +190,8 @@ class Connections:
         if greeted.cancelled() or isinstance(greeted.exception(), StoreFailed):
             return
         greeting = greeted.result()
+        if isinstance(greeting, Unwelcome) and greeting.reason.startswith(f"another {self._name} "):
+            return  # The callee has not noticed the end of the earlier process; the next try comes.
         if isinstance(greeting, Unwelcome) and not greeting.outdated:
             self._network.failures.append(f"{name} refuses {self._name}: {greeting.reason}")
             return

@@ -6,6 +6,7 @@ from tests.sim.deaths import Deaths
 from tests.sim.hardware import Hardware
 from tests.sim.partings import Partings
 from tests.sim.plan import Fault
+from tests.sim.strays import Strays
 from tests.sim.targets import Acts, Targets
 from tests.sim.world import World
 
@@ -16,7 +17,12 @@ class Nemesis:
     def __init__(self, world: World) -> None:
         self._world = world
         self._targets = targets = Targets(world)
-        self._acts: Acts = Deaths(targets).acts | Partings(targets).acts | Hardware(targets).acts
+        self._acts: Acts = (
+            Deaths(targets).acts
+            | Partings(targets).acts
+            | Hardware(targets).acts
+            | Strays(targets).acts
+        )
 
     async def run(self, faults: tuple[Fault, ...]) -> None:
         """Perform each fault at its time; return when the last one is over."""

@@ -188,6 +188,6 @@ class SimNetwork:
         return f"<SimNetwork {len(self.hosts)} hosts, {sum(self.cut.values())} cuts>"
 
 
-def hello_of(name: str, ring: bytes, counter: int) -> Hello:
-    """Return the Hello of a process."""
-    return Hello(PROTOCOL, ring, name, counter)
+def hello_of(name: str, ring: bytes, callee: str) -> Hello:
+    """Return the Hello of a gateway for a node."""
+    return Hello(PROTOCOL, ring, name, 0, callee=callee)

@@ -120,6 +120,8 @@ class FaultKind(Enum):
     GATEWAY = "gateway"
     """A gateway's process dies and restarts."""
     GATEWAY_PAUSE = "gateway pause"
+    STRAY = "stray"
+    """A process of another cluster greets a node in the name of a peer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class SimTransport:
         copy = correlation in self._begun
         self._begun.add(correlation)
         try:
-            handling = host.handler(request, deadline + host.clock.offset, self.connections.hello)
+            handling = host.handler(request, deadline + host.clock.offset, self.connections.caller)
         except StoreFailed:
             return
         if copy and isinstance(handling, Failed):

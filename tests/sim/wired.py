@@ -25,7 +25,7 @@ class WiredTransport:
         name: str,
         names: tuple[str, ...],
         process: Process,
-        hello: Hello,
+        hello: Callable[[str], Hello],
         clock: Clock,
         watches: list[Watch],
         judge: Callable[[str, Welcome | Unwelcome], str] | None = None,
@@ -36,7 +36,9 @@ class WiredTransport:
         self._watches = watches
         self._network = Network(
             {
-                other: Link(other, other, 0, hello, clock, partial(judge or _take, other))
+                other: Link(
+                    other, other, 0, partial(hello, other), clock, partial(judge or _take, other)
+                )
                 for other in names
                 if other != name
             }

@@ -252,7 +252,7 @@ class World:
         process = self.loop.process(name)
         clock = self.gateways[index].clock if index < len(self.gateways) else self._clock()
         rng = random.Random(f"{name} {self.plan.salt} {process.number}")
-        hello = hello_of(name, self.ring.digest, 0)
+        hello = partial(hello_of, name, self.ring.digest)
         transport: View
         if self.wires is not None:
             transport = self.loop.inside(process, lambda: self._wired(name, process, hello, clock))
@@ -266,8 +266,9 @@ class World:
         else:
             self.gateways.append(gateway)
 
-    def _attach(self, transport: SimTransport, hello: Hello, host: Host) -> None:
+    def _attach(self, transport: SimTransport, hello: Callable[[str], Hello], host: Host) -> None:
         transport.connections.hello = hello
+        transport.connections.caller = hello("")
         self.network.attach(transport, host)
         self.loop.soon_in(host.process, transport.connections.keep)
         self.views[transport.name] = transport
@@ -280,7 +281,7 @@ class World:
         self,
         name: str,
         process: Process,
-        hello: Hello,
+        hello: Callable[[str], Hello],
         clock: SimClock,
         judge: Callable[[str, Welcome | Unwelcome], str] | None = None,
     ) -> WiredTransport:

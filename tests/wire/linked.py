@@ -19,7 +19,7 @@ SLACK = 1.0
 @asynccontextmanager
 async def linked(port: int) -> AsyncIterator[Link]:
     """Yield a link, and close it at the end."""
-    link = Link(NAME, HOST, port, HELLO, CLOCK)
+    link = Link(NAME, HOST, port, lambda: HELLO, CLOCK)
     try:
         yield link
     finally:

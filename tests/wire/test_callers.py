@@ -112,6 +112,8 @@ def test_stranger_gets_the_status() -> None:
     [
         (Hello(PROTOCOL + 1, b"", "x", 1), "run the same version everywhere"),
         (Hello(PROTOCOL, b"another", "x", 1), "give every process the same list"),
+        (Hello(PROTOCOL, Ring(NAMES).digest, "x", 1, callee="b"), "correct the list of nodes"),
+        (Hello(PROTOCOL, Ring(NAMES).digest, "a", 1), "give each node its own name"),
     ],
 )
 def test_incompatible_caller_gets_the_reason(tmp_path: Path, hello: Hello, reason: str) -> None:

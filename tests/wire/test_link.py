@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from ddb.wire.link import Link
 from ddb.wire.messages import CoordinateGet, GetResult, Ping, Pong, Reply, Unwelcome, Welcome
 from ddb.wire.network import Network
 from ddb.wire.ports import Condition, Silent, Unreachable
@@ -12,7 +13,7 @@ from tests.cluster import free_ports
 from tests.descriptors import at_most, none_left
 from tests.loop import SOON, run, until
 from tests.wire.linked import SLACK, ask, linked, up
-from tests.wire.serving import CLOCK, NAME, Node
+from tests.wire.serving import CLOCK, HELLO, HOST, NAME, Node
 
 FEW = 256
 """Enough descriptors for a test process and a link."""
@@ -183,6 +184,28 @@ def test_wrong_peer_is_not_used(
             node.greeting = Welcome(NAME, 1)
             await up(link)
             assert await link.ask(Ping(), CLOCK.now() + SOON, SOON) == Pong(True)
+
+    run(scenario())
+
+
+def test_a_wrong_peer_is_not_remembered() -> None:
+    """A link passes on no Welcome of a node with another name."""
+
+    async def scenario() -> None:
+        passed_on: list[Welcome | Unwelcome] = []
+
+        def greeted(reply: Welcome | Unwelcome) -> str:
+            passed_on.append(reply)
+            return ""
+
+        async with Node(greeting=Welcome("db-9", 1)) as node:
+            link = Link(NAME, HOST, node.port, lambda: HELLO, CLOCK, greeted)
+            await asyncio.sleep(0.2)
+            assert passed_on == []
+            node.greeting = Welcome(NAME, 1)
+            await up(link)
+            assert passed_on == [Welcome(NAME, 1)]
+            link.close()
 
     run(scenario())
 

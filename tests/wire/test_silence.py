@@ -78,7 +78,7 @@ def test_pause_of_this_process_is_no_silence_of_a_peer() -> None:
     async def scenario() -> None:
         clock = AheadClock()
         async with Node(slow=never) as node:
-            link = Link(NAME, HOST, node.port, HELLO, clock)
+            link = Link(NAME, HOST, node.port, lambda: HELLO, clock)
             await up(link)
             request = link.ask(CoordinateGet(b"k"), clock.now() + SOON, DEFAULT.peer_s)
             # The reply may have arrived in the pause.

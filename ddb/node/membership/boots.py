@@ -136,6 +136,11 @@ class Peers:
         """Return the evidence against this start of a peer, None without any."""
         return find(self._records.get(name), boot)
 
+    def replaces(self, name: str, boot: Boot) -> bool:
+        """Whether this start of a peer has another disk than the one that this node remembers."""
+        recorded = self._records.get(name)
+        return recorded is not None and recorded.node_id != boot.node_id
+
     def remember(self, name: str, boot: Boot) -> asyncio.Future[None] | None:
         """Remember a start for which `check` returns None.
 

@@ -112,6 +112,11 @@ class Bootstrap:
         self._waits_for_whole = damaged
         return all(member and member.votes and member.whole for member in members.values())
 
+    @property
+    def cluster(self) -> bytes:
+        """The id of the cluster that this node belongs to; empty while it joins one."""
+        return self.identity.cluster if self.ready else b""
+
     async def form(self, request: Form) -> Reply:
         """Answer the Form of the founder."""
         may_join = self.identity.stage in (Stage.BLANK, Stage.FOUNDING)

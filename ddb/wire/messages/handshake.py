@@ -4,7 +4,7 @@ import msgspec
 
 from ddb.wire.messages.base import Message
 
-PROTOCOL = 9
+PROTOCOL = 10
 """The version of all messages. Processes of different versions refuse each other.
 
 Every incompatible change raises it. Without that, a process decodes a message as another one.
@@ -28,7 +28,8 @@ class Hello(Message, tag=1, frozen=True):
     """The first request on every connection.
 
     `ring` is the digest of the caller's placement. `counter` is the caller's hybrid clock. `boot`
-    is None for a gateway.
+    is None for a gateway. `callee` is the node that the caller expects at this address, and
+    `cluster` the id of the caller's cluster; each is empty where the caller has none.
     """
 
     writes_disk = False
@@ -38,18 +39,21 @@ class Hello(Message, tag=1, frozen=True):
     caller: str
     counter: int
     boot: Boot | None = None
+    callee: str = ""
+    cluster: bytes = b""
 
 
 class Welcome(Message, tag=2, frozen=True):
     """The callee accepts the connection.
 
     `counter` is the callee's hybrid clock. The caller's next ballots exceed it, so the callee's
-    floor does not reject them.
+    floor does not reject them. `cluster` is as in `Hello`.
     """
 
     name: str
     counter: int
     boot: Boot | None = None
+    cluster: bytes = b""
 
 
 class Unwelcome(Message, tag=3, frozen=True):

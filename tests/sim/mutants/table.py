@@ -1,5 +1,6 @@
 """The planted bugs. An author of the code once made each of them, or easily could."""
 
+from tests.sim.mutants.admission import ADMISSION
 from tests.sim.mutants.coordinator import COORDINATOR
 from tests.sim.mutants.damage import DAMAGE
 from tests.sim.mutants.disks import DISKS
@@ -12,5 +13,15 @@ from tests.sim.mutants.rounds import ROUNDS
 from tests.sim.mutants.wire import WIRE
 
 MUTANTS = (
-    COORDINATOR + ROUNDS + REPLICA + RECORD + REPAIR + IMAGES + DAMAGE + GATEWAY + WIRE + DISKS
+    COORDINATOR
+    + ROUNDS
+    + REPLICA
+    + RECORD
+    + REPAIR
+    + IMAGES
+    + ADMISSION
+    + DAMAGE
+    + GATEWAY
+    + WIRE
+    + DISKS
 )
