@@ -22,6 +22,7 @@ from ddb.gateway.fast_lane import FastLane
 from ddb.gateway.http.bounded_http import BoundedHttp
 from ddb.gateway.http.bounds import Sweeper, Swept
 from ddb.gateway.http.connection_cap import ConnectionCap
+from ddb.gateway.routing.one_cluster import OneCluster
 from ddb.gateway.routing.router import Router
 from ddb.ring.ring import Ring
 from ddb.runtime.descriptors import (
@@ -75,14 +76,17 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
         def hello(callee: str) -> Hello:
             return Hello(PROTOCOL, ring.digest, "a gateway", 0, callee=callee)
 
-        network = Network(
-            {
-                member.name: Link(
-                    member.name, member.host, member.port, partial(hello, member.name), clock
-                )
-                for member in settings.members
-            }
-        )
+        network = Network({})
+        one_cluster = OneCluster(lambda name: network.links[name].lost("of another cluster"))
+        for member in settings.members:
+            network.links[member.name] = Link(
+                member.name,
+                member.host,
+                member.port,
+                partial(hello, member.name),
+                clock,
+                partial(one_cluster.check, member.name),
+            )
         timeouts = Timeouts.of(settings.request_budget_ms / 1000)
         router = Router(ring, network, clock, rng, timeouts)
         log.info(

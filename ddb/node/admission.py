@@ -7,15 +7,16 @@ from ddb.node.membership.confirmation import Confirmation
 from ddb.node.replica.ballots import Ballots
 from ddb.node.storage.store import written
 from ddb.ring.ring import Ring
-from ddb.wire.messages import PROTOCOL, Boot, Hello, Propose, Unwelcome, Welcome
-from ddb.wire.ports import Condition
+from ddb.wire.messages import PROTOCOL, Boot, Hello, Propose, Refusal, Unwelcome, Welcome
 
 
 class Admission:
-    """Checks the Hello of callers and the Welcome of peers, for the node `name`.
+    """Checks the Hello of callers and the answers of peers, for the node `name`.
 
     A wrong address must do no harm. A process of another cluster may have the names of this one. If
-    this node took its disk for a peer's new one, it would refuse the peer from then on.
+    this node took its disk for a peer's new one, it would refuse the peer from then on. So two
+    things must prove a new disk. The process with that disk sends a Hello to this node. And it
+    answers at the address that this node has for the peer.
     """
 
     def __init__(
@@ -26,22 +27,21 @@ class Admission:
         ballots: Ballots,
         peers: Peers,
         confirmation: Confirmation,
-        condition: Callable[[str], Condition],
         cluster: Callable[[], bytes],
     ) -> None:
         """Start with the peers that the disk remembers.
 
-        Args:
-            condition: the condition of a peer, by its name.
-            cluster: returns the id of this node's cluster; empty while it joins one.
+        `cluster` returns the id of this node's cluster; empty while the node joins one.
         """
         self._name = name
         self._ring = ring
         self._boot = boot
         self._ballots = ballots
+        self._began_at = ballots.counter
         self._confirmation = confirmation
-        self._condition = condition
         self._cluster = cluster
+        self._found: dict[str, int] = {}
+        """The node id that answered last at the address of each peer."""
         self.peers = peers
 
     def hello(self, callee: str) -> Hello:
@@ -50,7 +50,7 @@ class Admission:
             PROTOCOL,
             self._ring.digest,
             self._name,
-            self._ballots.counter,
+            self._began_at,
             self._boot,
             callee,
             self._cluster(),
@@ -60,15 +60,24 @@ class Admission:
         """Accept or refuse a caller's Hello. Raises `StoreFailed`."""
         objection = self._objection(hello)
         if objection:
-            return Unwelcome(objection)
-        if hello.boot is not None:
-            finding = self.peers.check(hello.caller, hello.boot)
+            return self._unwelcome(objection, Refusal.MISMATCH)
+        caller, boot = hello.caller, hello.boot
+        if boot is not None:
+            finding = self.peers.check(caller, boot)
             if finding is not None:
-                return Unwelcome(outdated(self._name, hello.caller, finding), True)
+                reason = outdated(self._name, caller, finding)
+                return self._unwelcome(reason, Refusal.OUTDATED_DISK)
+            if self.peers.replaces(caller, boot) and self._found.get(caller) != boot.node_id:
+                return self._unwelcome(
+                    f"{self._name} has not yet found this disk at its address of {caller}. No data"
+                    " is affected. If the message stays, another process has that name or address:"
+                    " stop one of the two, or correct the list of nodes",
+                    Refusal.UNPROVEN_DISK,
+                )
             # Before the first await, so that from here on the earlier id proposes nothing.
-            self.peers.note_hello(hello.caller, hello.boot)
-            await written(self.peers.remember(hello.caller, hello.boot))
-        self._ballots.observe(hello.counter)
+            self.peers.note_hello(caller, boot)
+            await written(self.peers.remember(caller, boot))
+            self._ballots.observe(hello.counter)
         return Welcome(self._name, self._ballots.counter, self._boot, self._cluster())
 
     def _objection(self, hello: Hello) -> str:
@@ -94,32 +103,27 @@ class Admission:
                 f"the caller has the name of this node, {self._name}. The two exchange no requests;"
                 " give each node its own name, and each cluster its own addresses"
             )
-        if self._is_foreign(hello.cluster):
-            return _foreign(self._name, hello.caller)
-        if hello.boot is not None and self._is_duplicate(hello.caller, hello.boot):
-            return (
-                f"another {hello.caller} is connected to {self._name}, with another disk. The"
-                " caller gets no vote while that one is up; stop one of the two, or correct its"
-                " addresses"
-            )
-        return ""
+        return _foreign(self._name, hello.caller) if self._is_foreign(hello.cluster) else ""
+
+    def _unwelcome(self, reason: str, refusal: Refusal) -> Unwelcome:
+        return Unwelcome(reason, refusal, self._boot, self._cluster())
 
     def _is_foreign(self, cluster: bytes) -> bool:
         """Whether a process belongs to another cluster than this node."""
         own = self._cluster()
         return bool(own) and bool(cluster) and own != cluster
 
-    def _is_duplicate(self, name: str, boot: Boot) -> bool:
-        """Whether a peer with the remembered disk is up, so that `boot` is not its next start."""
-        return self.peers.replaces(name, boot) and self._condition(name) <= Condition.SLOW
-
-    def check_welcome(self, name: str, reply: Welcome | Unwelcome) -> str:
+    def check_answer(self, name: str, reply: Welcome | Unwelcome) -> str:
         """Check the answer of the peer `name` to this node's Hello.
 
         Returns why this node refuses the peer, or "" where it accepts it.
         """
+        if reply.boot is not None:
+            self._found[name] = reply.boot.node_id
         if isinstance(reply, Unwelcome):
-            if reply.outdated:
+            own = self._cluster()
+            # A blank node of another cluster may remember any disk.
+            if reply.refusal is Refusal.OUTDATED_DISK and (not own or own == reply.cluster):
                 self._confirmation.refuse(reply.reason)
             return reply.reason
         if self._is_foreign(reply.cluster):
@@ -128,6 +132,12 @@ class Admission:
             finding = self.peers.check(name, reply.boot)
             if finding is not None:
                 return outdated(self._name, name, finding)
+            if self.peers.replaces(name, reply.boot):
+                return (
+                    f"{name} has a new disk, and has not yet connected to {self._name}, which waits"
+                    " for that. No data is affected. If the message stays, the lists of nodes"
+                    " differ: correct them"
+                )
             self.peers.remember(name, reply.boot)
         self._confirmation.confirm(name)
         return ""

@@ -126,7 +126,6 @@ class Node:
             self.ballots,
             peers,
             self.confirmation,
-            transport.condition,
             lambda: self.bootstrap.cluster,
         )
         self.bootstrap = Bootstrap(

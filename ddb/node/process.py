@@ -176,7 +176,7 @@ async def _serve(
     for member in settings.members:
         if member.name != settings.name:
             hello = partial(node.admission.hello, member.name)
-            check = partial(node.admission.check_welcome, member.name)
+            check = partial(node.admission.check_answer, member.name)
             network.links[member.name] = Link(
                 member.name, member.host, member.port, hello, clock, check
             )
@@ -184,7 +184,8 @@ async def _serve(
     async def greet(caller: Hello) -> Welcome | Unwelcome:
         """Answer a Hello. A peer that is back gets a connection at once."""
         reply = await node.admission.greet(caller)
-        if isinstance(reply, Welcome) and caller.caller in network.links:
+        if caller.caller in network.links:
+            # Also a refused one: its own answer may prove its new disk.
             network.links[caller.caller].nudge()
         return reply
 

@@ -1,7 +1,7 @@
 """A voting node on a real store; its peers are connected and fail every request."""
 
 import random
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ddb.ring.ring import Ring
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire.messages import Boot
-from ddb.wire.ports import Condition, Silent, Unreachable
+from ddb.wire.ports import Silent, Unreachable
 from tests.fakes.transport import FakeTransport, fails
 
 NAMES = ("db-0", "db-1", "db-2", "db-3")
@@ -23,22 +23,17 @@ RING = Ring(NAMES)
 
 @asynccontextmanager
 async def voting(
-    path: Path,
-    failure: type[Silent | Unreachable] = Unreachable,
-    conditions: MutableMapping[str, Condition] | None = None,
+    path: Path, failure: type[Silent | Unreachable] = Unreachable
 ) -> AsyncIterator[tuple[Node, RocksStore]]:
     """Run the first node by name. Yield it with its store.
 
-    Args:
-        failure: the error of each request to a peer.
-        conditions: the condition of peers, which the test may change; a peer without one is UP.
+    `failure`: the error of each request to a peer.
     """
     store, rng = RocksStore(path, Fsync.OS), random.Random(1)
     identity = msgspec.structs.replace(mint(NAMES[0], NAMES, rng), stage=Stage.READY)
     try:
         boot = Boot(identity.node_id, 1, (1,), 0)
-        transport = FakeTransport(fails(failure), conditions)
-        node = Node(identity, boot, RING, store, transport, SystemClock(), rng)
+        node = Node(identity, boot, RING, store, FakeTransport(fails(failure)), SystemClock(), rng)
         for peer in NAMES[1:]:
             node.confirmation.confirm(peer)
         yield node, store

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from ddb.node.replica.acceptor import Acceptor
@@ -29,11 +29,9 @@ class FakeTransport:
     A node without an entry in `conditions` is UP.
     """
 
-    def __init__(
-        self, replies: Replies, conditions: MutableMapping[str, Condition] | None = None
-    ) -> None:
+    def __init__(self, replies: Replies, conditions: Mapping[str, Condition] | None = None) -> None:
         self.replies = replies
-        self.conditions = {} if conditions is None else conditions
+        self.conditions = dict(conditions or {})
         self.asked: list[Asked] = []
 
     def ask(

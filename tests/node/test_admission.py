@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from ddb.node.node import Node
-from ddb.wire.messages import PROTOCOL, Boot, Hello, Unwelcome, Welcome
-from ddb.wire.ports import Condition
+from ddb.wire.messages import PROTOCOL, Boot, Hello, Refusal, Unwelcome, Welcome
 from tests.fakes.node import NAMES, RING, voting
 from tests.loop import run
 
@@ -27,26 +26,33 @@ def joined(node: Node) -> None:
     node.bootstrap.identity = msgspec.structs.replace(node.bootstrap.identity, cluster=CLUSTER)
 
 
-@pytest.mark.parametrize("condition", [Condition.UP, Condition.SLOW])
-def test_a_second_process_does_not_replace_a_peer_that_is_up(
-    tmp_path: Path, condition: Condition
-) -> None:
-    """While a peer is up, another process with its name is refused and leaves no trace."""
+async def refusal(node: Node, sent: Hello) -> Refusal | None:
+    """Return why the node refuses a Hello, or None where it accepts it."""
+    reply = await node.admission.greet(sent)
+    return reply.refusal if isinstance(reply, Unwelcome) else None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Welcome(PEER, 0, ANOTHER_DISK), Unwelcome("it refuses this node", boot=ANOTHER_DISK)],
+    ids=["a Welcome", "an Unwelcome"],
+)
+def test_a_new_disk_calls_and_answers(tmp_path: Path, answer: Welcome | Unwelcome) -> None:
+    """A peer's new disk is taken once it has both called and answered at the peer's address."""
 
     async def scenario() -> None:
-        conditions = {PEER: condition}
-        async with voting(tmp_path, conditions=conditions) as (node, _):
-            greet = node.admission.greet
-            assert isinstance(await greet(hello(DISK)), Welcome)
-            refused = await greet(hello(ANOTHER_DISK))
-            assert isinstance(refused, Unwelcome)
-            assert not refused.outdated
-            assert isinstance(await greet(hello(DISK)), Welcome)
-            conditions[PEER] = Condition.DOWN
-            assert isinstance(await greet(hello(ANOTHER_DISK)), Welcome)
-            retired = await greet(hello(DISK))
-            assert isinstance(retired, Unwelcome)
-            assert retired.outdated
+        async with voting(tmp_path) as (node, _):
+            admission = node.admission
+            assert await refusal(node, hello(DISK)) is None
+            assert await refusal(node, hello(ANOTHER_DISK)) is Refusal.UNPROVEN_DISK
+            assert admission.check_answer(PEER, Welcome(PEER, 0, DISK)) == ""
+            assert await refusal(node, hello(ANOTHER_DISK)) is Refusal.UNPROVEN_DISK
+            assert await refusal(node, hello(DISK)) is None
+            assert admission.check_answer(PEER, answer)
+            assert await refusal(node, hello(DISK)) is None
+            assert await refusal(node, hello(ANOTHER_DISK)) is None
+            assert admission.check_answer(PEER, Welcome(PEER, 0, ANOTHER_DISK)) == ""
+            assert await refusal(node, hello(DISK)) is Refusal.OUTDATED_DISK
 
     run(scenario())
 
@@ -60,32 +66,59 @@ def test_a_second_process_does_not_replace_a_peer_that_is_up(
     ids=["a caller that expects another node", "a caller of another cluster"],
 )
 def test_a_stray_caller_leaves_no_trace(tmp_path: Path, stray: Callable[[], Hello]) -> None:
-    """A Hello by a wrong address is refused, and the peer keeps its vote, even one that is down."""
+    """A Hello by a wrong address is refused, even where its disk answers at the peer's address."""
 
     async def scenario() -> None:
-        async with voting(tmp_path, conditions={PEER: Condition.DOWN}) as (node, _):
+        async with voting(tmp_path) as (node, _):
             joined(node)
-            assert isinstance(await node.admission.greet(hello(DISK)), Welcome)
-            refused = await node.admission.greet(stray())
-            assert isinstance(refused, Unwelcome)
-            assert not refused.outdated
-            again = hello(DISK, cluster=CLUSTER)
-            assert isinstance(await node.admission.greet(again), Welcome)
+            assert await refusal(node, hello(DISK)) is None
+            node.admission.check_answer(PEER, Welcome(PEER, 0, ANOTHER_DISK))
+            assert await refusal(node, stray()) is Refusal.MISMATCH
+            assert await refusal(node, hello(DISK, cluster=CLUSTER)) is None
 
     run(scenario())
 
 
-def test_a_welcome_of_another_cluster_leaves_no_trace(tmp_path: Path) -> None:
+def test_an_answer_of_another_cluster_leaves_no_trace(tmp_path: Path) -> None:
     """A node does not take the disk of another cluster's node for its peer's new one."""
 
     async def scenario() -> None:
         async with voting(tmp_path) as (node, _):
             joined(node)
-            check = node.admission.check_welcome
+            check = node.admission.check_answer
             assert check(PEER, Welcome(PEER, 0, DISK, CLUSTER)) == ""
             reason = check(PEER, Welcome(PEER, 0, ANOTHER_DISK, ANOTHER_CLUSTER))
             assert "belong to different clusters" in reason
             assert check(PEER, Welcome(PEER, 0, DISK, CLUSTER)) == ""
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("cluster", "obeys"), [(CLUSTER, True), (ANOTHER_CLUSTER, False), (b"", False)]
+)
+def test_only_the_own_cluster_ends_a_vote(tmp_path: Path, cluster: bytes, obeys: bool) -> None:
+    """A node gives up its disk for a refusal by its own cluster, and for no other one."""
+
+    async def scenario() -> None:
+        async with voting(tmp_path) as (node, _):
+            joined(node)
+            reply = Unwelcome("it is old", Refusal.OUTDATED_DISK, DISK, cluster)
+            assert node.admission.check_answer(PEER, reply) == "it is old"
+            assert node.confirmation.refused.is_set() is obeys
+
+    run(scenario())
+
+
+def test_a_caller_without_a_disk_moves_no_counter(tmp_path: Path) -> None:
+    """A gateway's Hello does not raise the node's counter."""
+
+    async def scenario() -> None:
+        async with voting(tmp_path) as (node, _):
+            before = node.ballots.counter
+            caller = Hello(PROTOCOL, RING.digest, "a gateway", (1 << 64) - 1)
+            assert await refusal(node, caller) is None
+            assert node.ballots.counter < before + (1 << 40)
 
     run(scenario())
 

@@ -24,8 +24,18 @@ from ddb.record.hybrid_clock import at_millisecond
 from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.ring.ring import key_of
-from ddb.wire.messages import PROTOCOL, Accepted, Boot, Failed, Hello, Propose, Unwelcome, Welcome
-from ddb.wire.ports import Condition, Handling
+from ddb.wire.messages import (
+    PROTOCOL,
+    Accepted,
+    Boot,
+    Failed,
+    Hello,
+    Propose,
+    Refusal,
+    Unwelcome,
+    Welcome,
+)
+from ddb.wire.ports import Handling
 from tests.fakes.node import NAMES, RING, voting
 from tests.loop import run
 from tests.node.stored import on_a_store
@@ -156,8 +166,7 @@ def test_a_proposal_of_a_lost_disk_is_refused(tmp_path: Path) -> None:
     """After a peer's Hello with a new node id, a node refuses proposals of the earlier id."""
 
     async def scenario() -> None:
-        conditions: dict[str, Condition] = {}
-        async with voting(tmp_path, conditions=conditions) as (node, _):
+        async with voting(tmp_path) as (node, _):
 
             def hello(node_id: int, number: int) -> Hello:
                 return Hello(PROTOCOL, RING.digest, "db-1", 0, Boot(node_id, number, (node_id,), 0))
@@ -174,12 +183,12 @@ def test_a_proposal_of_a_lost_disk_is_refused(tmp_path: Path) -> None:
             stored = propose(1, before)
             assert isinstance(stored, asyncio.Future)
             assert isinstance(await stored, Accepted)
-            conditions["db-1"] = Condition.DOWN
+            node.admission.check_answer("db-1", Welcome("db-1", 0, after.boot))
             assert isinstance(await node.admission.greet(after), Welcome)
             assert isinstance(propose(2, before), Failed)
             assert isinstance(propose(2, after), Failed)
             refused = await node.admission.greet(before)
             assert isinstance(refused, Unwelcome)
-            assert refused.outdated
+            assert refused.refusal is Refusal.OUTDATED_DISK
 
     run(scenario())

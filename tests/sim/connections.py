@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ddb.node.storage.store import StoreFailed
 from ddb.wire import in_flight, link
-from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Reply, Unwelcome, Welcome
+from ddb.wire.messages import DiskNotice, DiskState, Hello, Pong, Refusal, Reply, Unwelcome, Welcome
 from ddb.wire.ports import Condition, Silent
 from tests.sim.network import Host, SimNetwork
 from tests.sim.process import Handle, Process
@@ -190,9 +190,7 @@ class Connections:
         if greeted.cancelled() or isinstance(greeted.exception(), StoreFailed):
             return
         greeting = greeted.result()
-        if isinstance(greeting, Unwelcome) and greeting.reason.startswith(f"another {self._name} "):
-            return  # The callee has not noticed the end of the earlier process; the next try comes.
-        if isinstance(greeting, Unwelcome) and not greeting.outdated:
+        if isinstance(greeting, Unwelcome) and greeting.refusal is Refusal.MISMATCH:
             self._network.failures.append(f"{name} refuses {self._name}: {greeting.reason}")
             return
         self._network.carry(name, self._name, self._process, self._connected, name, host, greeting)

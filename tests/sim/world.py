@@ -129,13 +129,12 @@ class World:
             hello = node.admission.hello
             if self.wires is not None:
                 wired = late.real = self._wired(
-                    name, process, hello, machine.clock, node.admission.check_welcome
+                    name, process, hello, machine.clock, node.admission.check_answer
                 )
 
                 async def greet(caller: Hello) -> Welcome | Unwelcome:
                     answer = await node.admission.greet(caller)
-                    if isinstance(answer, Welcome):
-                        wired.nudge(caller.caller)
+                    wired.nudge(caller.caller)
                     return answer
 
                 listener = Listener(node.handle, greet, machine.clock)
@@ -145,7 +144,7 @@ class World:
                 host = Host(
                     process, machine.clock, node.handle, node.admission.greet, lambda: _pong(node)
                 )
-                direct.connections.judge = node.admission.check_welcome
+                direct.connections.judge = node.admission.check_answer
                 self._attach(direct, hello, host)
                 node.announce = partial(self.network.announce, name)
             store.observe(node.disk_monitor)

@@ -69,6 +69,7 @@ class Bootstrap:
         self._refill = refill
         self._is_whole = is_whole
         self._waits_for_whole: tuple[str, ...] = ()
+        self._warned = False
         self._ballots = ballots
         self._others = tuple(name for name in identity.names if name != identity.name)
 
@@ -80,7 +81,10 @@ class Bootstrap:
             established = [
                 member for member in members.values() if member and member.stage == Stage.READY
             ]
-            if self.identity.stage is Stage.OUTDATED:
+            if len({member.cluster for member in established}) > 1:
+                # A refill would mix the records of two clusters.
+                self._warn_of_two_clusters(members)
+            elif self.identity.stage is Stage.OUTDATED:
                 if self._others_have_all(members):
                     await self._discard()
                     return
@@ -116,6 +120,17 @@ class Bootstrap:
     def cluster(self) -> bytes:
         """The id of the cluster that this node belongs to; empty while it joins one."""
         return self.identity.cluster if self.ready else b""
+
+    def _warn_of_two_clusters(self, members: Mapping[str, Member | None]) -> None:
+        ready = [name for name, member in members.items() if member and member.stage is Stage.READY]
+        if not self._warned:
+            log.error(
+                "%s has joined no cluster: %s answer, and belong to different ones. No data is"
+                " affected. Correct the list of nodes or the ports",
+                self.identity.name,
+                " and ".join(ready),
+            )
+        self._warned = True
 
     async def form(self, request: Form) -> Reply:
         """Answer the Form of the founder."""

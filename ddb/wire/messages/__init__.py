@@ -17,7 +17,7 @@ from ddb.wire.messages.client import (
     Overloaded,
     Undecided,
 )
-from ddb.wire.messages.handshake import PROTOCOL, Boot, Hello, Unwelcome, Welcome
+from ddb.wire.messages.handshake import PROTOCOL, Boot, Hello, Refusal, Unwelcome, Welcome
 from ddb.wire.messages.listing import Digests, GetDigests, Scan, ScanPage
 from ddb.wire.messages.membership import Form, Member, Membership
 from ddb.wire.messages.repair import HandoffBatch, HandoffResult, PullShare, Share, SharePage
@@ -70,6 +70,7 @@ __all__ = [
     "PullShare",
     "ReadReplica",
     "ReadVersion",
+    "Refusal",
     "Rejected",
     "ReplicaState",
     "Reply",

@@ -1,5 +1,7 @@
 """The handshake that opens each connection."""
 
+from enum import Enum
+
 import msgspec
 
 from ddb.wire.messages.base import Message
@@ -27,9 +29,9 @@ class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Hello(Message, tag=1, frozen=True):
     """The first request on every connection.
 
-    `ring` is the digest of the caller's placement. `counter` is the caller's hybrid clock. `boot`
-    is None for a gateway. `callee` is the node that the caller expects at this address, and
-    `cluster` the id of the caller's cluster; each is empty where the caller has none.
+    `ring` is the digest of the caller's placement. `counter` is the caller's hybrid clock at its
+    start. `boot` is None for a gateway. `callee` is the node that the caller expects at this
+    address, and `cluster` the id of the caller's cluster; each is empty where it has none.
     """
 
     writes_disk = False
@@ -56,12 +58,24 @@ class Welcome(Message, tag=2, frozen=True):
     cluster: bytes = b""
 
 
+class Refusal(Enum):
+    """Why a callee refuses a connection."""
+
+    MISMATCH = 0
+    """The two are configured for each other wrongly, or have different versions."""
+    UNPROVEN_DISK = 1
+    """The callee has not yet found the caller's new disk at the caller's address."""
+    OUTDATED_DISK = 2
+    """The callee has a record of a later state of the caller's disk."""
+
+
 class Unwelcome(Message, tag=3, frozen=True):
     """The callee refuses the connection.
 
-    `reason` is for the caller's log. `outdated`: True if the callee has a record of a later state
-    of the caller's disk. False: any other reason.
+    `reason` is for the caller's log. `boot` and `cluster` are those of the callee, as in `Hello`.
     """
 
     reason: str
-    outdated: bool = False
+    refusal: Refusal = Refusal.MISMATCH
+    boot: Boot | None = None
+    cluster: bytes = b""
