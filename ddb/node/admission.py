@@ -155,3 +155,11 @@ def _foreign(name: str, other: str) -> str:
         f"{name} and {other} belong to different clusters. The two exchange no requests, and no"
         " data is affected; correct the list of nodes or the ports"
     )
+
+
+def calls_back(reply: Welcome | Unwelcome) -> bool:
+    """Whether a node that gives this reply to a peer connects to that peer at once.
+
+    Other refused peers wait: two nodes that refuse each other would connect without a pause.
+    """
+    return isinstance(reply, Welcome) or reply.refusal is Refusal.UNPROVEN_DISK

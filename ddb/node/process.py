@@ -10,6 +10,7 @@ from functools import partial
 
 import uvloop
 
+from ddb.node.admission import calls_back
 from ddb.node.membership.boots import begin_boot
 from ddb.node.membership.directory_owner import claim, claimed
 from ddb.node.membership.identity import ForeignData, Identity, keep, mint, recall
@@ -184,8 +185,7 @@ async def _serve(
     async def greet(caller: Hello) -> Welcome | Unwelcome:
         """Answer a Hello. A peer that is back gets a connection at once."""
         reply = await node.admission.greet(caller)
-        if caller.caller in network.links:
-            # Also a refused one: its own answer may prove its new disk.
+        if calls_back(reply) and caller.caller in network.links:
             network.links[caller.caller].nudge()
         return reply
 

@@ -28,6 +28,8 @@ class Peer:
     retry_at: float = 0.0
     attempt: int = 0
     waiting: dict[int, "Asked"] = field(default_factory=dict)
+    unproven: bool = False
+    """Whether one of the two refuses the other, perhaps until a new disk is proved."""
 
     @property
     def believed(self) -> Condition:
@@ -126,6 +128,12 @@ class Connections:
         if peer is not None and host is not None and peer.condition is not Condition.DOWN:
             self._connect(name, peer, host)
 
+    def called_by(self, name: str, reply: Welcome | Unwelcome) -> None:
+        """Call a peer back, as a node does at once, where a new disk has to be proved."""
+        peer = self.peers.get(name)
+        if peer is not None and (peer.unproven or _is_unproven(reply)):
+            self._connect(name, peer, self._network.hosts.get(name))
+
     def probe(self, name: str) -> None:
         """Ping a peer that a request waits for; take note if it answers now."""
         network, peer, host = self._network, self.peers[name], self._network.hosts.get(name)
@@ -193,12 +201,16 @@ class Connections:
         if isinstance(greeting, Unwelcome) and greeting.refusal is Refusal.MISMATCH:
             self._network.failures.append(f"{name} refuses {self._name}: {greeting.reason}")
             return
+        self._network.transports[name].called_by(self._name, greeting)
         self._network.carry(name, self._name, self._process, self._connected, name, host, greeting)
 
     def _connected(self, name: str, host: Host, greeting: Welcome | Unwelcome) -> None:
         """Handle the answer to a Hello, in the caller's process."""
         peer = self.peers[name]
+        peer.unproven = _is_unproven(greeting)
         if self.judge is not None and self.judge(name, greeting):
+            # If the peer has a new disk, its next Hello proves it.
+            peer.unproven = peer.unproven or isinstance(greeting, Welcome)
             if peer.condition is not Condition.DOWN and peer.incarnation != host.process.number:
                 # Without connections: what was believed of an earlier process does not hold.
                 self.lose(name, "refused")
@@ -241,3 +253,7 @@ class Connections:
 
     def __repr__(self) -> str:
         return f"<Connections of {self._name}>"
+
+
+def _is_unproven(reply: Welcome | Unwelcome) -> bool:
+    return isinstance(reply, Unwelcome) and reply.refusal is Refusal.UNPROVEN_DISK

@@ -79,6 +79,9 @@ class Attached(Protocol):
     def bereft(self, name: str, incarnation: int) -> None:
         """Take note that a peer's process has ended."""
 
+    def called_by(self, name: str, reply: Welcome | Unwelcome) -> None:
+        """Take note that this process has given a peer's Hello that reply."""
+
     def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
         """Take a peer's notice about its disk."""
 

@@ -9,7 +9,15 @@ import msgspec
 
 from ddb.node.storage.store import StoreFailed
 from ddb.wire import in_flight
-from ddb.wire.messages import DiskNotice, Failed, Message, Reply, Request
+from ddb.wire.messages import (
+    DiskNotice,
+    Failed,
+    Message,
+    Reply,
+    Request,
+    Unwelcome,
+    Welcome,
+)
 from ddb.wire.ports import Condition, Silent, Unreachable
 from tests.sim.clock import SimClock
 from tests.sim.connections import Asked, Connections
@@ -110,6 +118,10 @@ class SimTransport:
     def bereft(self, name: str, incarnation: int) -> None:
         """Take note that a peer's process has ended."""
         self.connections.bereft(name, incarnation)
+
+    def called_by(self, name: str, reply: Welcome | Unwelcome) -> None:
+        """Take note that this process has given a peer's Hello that reply."""
+        self.connections.called_by(name, reply)
 
     def noticed(self, name: str, incarnation: int, notice: DiskNotice) -> None:
         """Take a peer's notice about its disk."""

@@ -8,6 +8,7 @@ from functools import partial
 import msgspec
 
 from ddb.gateway.routing.router import Router
+from ddb.node.admission import calls_back
 from ddb.node.membership.boots import begin_boot
 from ddb.node.membership.identity import IDENTITY_KEY, Identity, Stage, keep, mint, recall
 from ddb.node.membership.outdated import discard
@@ -134,7 +135,8 @@ class World:
 
                 async def greet(caller: Hello) -> Welcome | Unwelcome:
                     answer = await node.admission.greet(caller)
-                    wired.nudge(caller.caller)
+                    if calls_back(answer):
+                        wired.nudge(caller.caller)
                     return answer
 
                 listener = Listener(node.handle, greet, machine.clock)

@@ -52,7 +52,7 @@ def hunts(names: list[str], seeds: int, jobs: int, shrink: bool) -> Iterator[dic
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim.mutants", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=600, help="most seeds per mutant")
+    parser.add_argument("--seeds", type=int, default=1500, help="most seeds per mutant")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="*", default=None)
     parser.add_argument("--shrink", action="store_true")
