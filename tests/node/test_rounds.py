@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ddb.node.consensus.commit_index import MAX_SPANS_PER_PEER, PERSIST_INTERVAL_MS, CommitIndex
 from ddb.node.consensus.open_rounds import Fate, OpenRounds, Round
@@ -98,6 +100,31 @@ def test_own_states_and_covered_states_of_peers_are_decided(tmp_path: Path) -> N
         assert decided.covers(Dot(20, PEER))
         assert not decided.covers(Dot(15, OTHER))
         assert not decided.covers(NEVER)
+
+    on_a_store(tmp_path, scenario)
+
+
+def test_commit_index_covers_what_one_of_its_spans_covers(tmp_path: Path) -> None:
+    """A peer's state is decided exactly where a notice covers it, asked singly or with others."""
+
+    def scenario(store: RocksStore) -> None:
+        @settings(deadline=None)
+        @given(
+            st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6),
+            st.lists(st.tuples(st.integers(0, 35), st.sampled_from([ME, PEER, OTHER, 0]))),
+        )
+        def agree(notices: list[tuple[int, int]], dots: list[tuple[int, int]]) -> None:
+            decided = CommitIndex(ME, store)
+            for first_counter, upto in notices:
+                decided.advance(PEER, first_counter, upto)
+            expected = [
+                node == ME or (node == PEER and any(low < counter <= high for low, high in notices))
+                for counter, node in dots
+            ]
+            assert [decided.covers(Dot(*dot)) for dot in dots] == expected
+            assert decided.covers_each(dots) == bytes(expected)
+
+        agree()
 
     on_a_store(tmp_path, scenario)
 

@@ -5,7 +5,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ddb.record.change import Outcome
-from ddb.record.codec import LIVE, LOGGED, body_of, decode, encode, is_live, peek, without_log
+from ddb.record.codec import (
+    HEAD,
+    KEYED,
+    LIVE,
+    LOGGED,
+    body_of,
+    decode,
+    encode,
+    is_live,
+    peek,
+    peek_each,
+    without_log,
+)
 from ddb.record.keyed_log import count, oldest
 from ddb.record.state import (
     ABSENT,
@@ -22,6 +34,8 @@ from tests.record.samples import BALLOT, MINE, NAMED, OLD, Forgetting, live, log
 from tests.record.strategies import states
 
 steady = settings(deadline=None)
+WITHOUT_DOTS = st.binary(min_size=12, max_size=12).map(b"\x10\x00".__add__)
+"""States without a dot that are long enough for one."""
 
 
 @steady
@@ -33,6 +47,35 @@ def test_round_trip(state: State) -> None:
     assert peek(data) == state.newest
     assert is_live(data) is state.live
     assert body_of(data) == state.body
+
+
+@steady
+@given(st.lists(states().map(encode) | st.binary(max_size=20) | WITHOUT_DOTS))
+def test_heads_are_read_together_as_one_by_one(stored: list[bytes]) -> None:
+    """Heads read together give the dots that each gives alone, and damage where one is damaged."""
+    heads = [raw[HEAD] for raw in stored]
+    try:
+        expected = [peek(raw) for raw in stored]
+    except DamagedState:
+        with pytest.raises(DamagedState):
+            peek_each(heads)
+    else:
+        assert list(peek_each(heads)) == expected
+
+
+@steady
+@given(st.lists(st.tuples(st.sampled_from(Outcome), st.booleans()), max_size=5))
+def test_body_follows_entries_of_either_layout(
+    entries: list[tuple[Outcome, bool]],
+) -> None:
+    """The body is found after entries of both lengths, in any order."""
+    raw = earlier_layout(
+        *(
+            bytes((outcome | (KEYED if keyed else 0),)) + bytes(16 if keyed else 12)
+            for outcome, keyed in entries
+        )
+    )
+    assert body_of(raw) == decode(raw).body == OLD
 
 
 @steady

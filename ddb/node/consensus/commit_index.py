@@ -7,6 +7,9 @@ does the same (Ongaro and Ousterhout 2014). While a coordinator is down, its pee
 older states without a write.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterable
+
 import msgspec
 
 from ddb.node.storage.store import Family, Store
@@ -24,6 +27,9 @@ high: LIST compares each row with more spans."""
 Span = tuple[int, int]
 """All rounds of one boot of a node with a counter above the first and up to the second."""
 
+EVERY_COUNTER = (-1,)
+"""The bounds of all counters, as `bounds_of` returns them."""
+
 
 class CommitIndex:
     """The ended rounds of the node `node_id` and of its peers."""
@@ -35,6 +41,7 @@ class CommitIndex:
         self._spans: dict[int, list[Span]] = (
             msgspec.msgpack.decode(stored, type=dict[int, list[Span]]) if stored else {}
         )
+        self._bounds = {peer: bounds_of(spans) for peer, spans in self._spans.items()}
         self._persisted = {peer: spans[-1][1] for peer, spans in self._spans.items()}
 
     def advance(self, peer: int, first_counter: int, upto: int) -> None:
@@ -48,6 +55,7 @@ class CommitIndex:
         else:
             spans.append((first_counter, upto))
             del spans[:-MAX_SPANS_PER_PEER]
+        self._bounds[peer] = bounds_of(spans)
         last_ms = millisecond_of(self._persisted.get(peer, 0))
         if millisecond_of(upto) - last_ms >= PERSIST_INTERVAL_MS:
             self._persisted[peer] = upto
@@ -59,10 +67,26 @@ class CommitIndex:
         counter, node = dot
         if node == self._node_id:
             return True
-        for first_counter, upto in self._spans.get(node, ()):
-            if first_counter < counter <= upto:
-                return True
-        return False
+        return bisect_left(self._bounds.get(node, ()), counter) & 1 == 1
+
+    def covers_each(self, dots: Iterable[tuple[int, int]]) -> bytes:
+        """Return one byte per dot: 1 where `covers` is true for it, else 0."""
+        bounds = self._bounds | {self._node_id: EVERY_COUNTER}
+        return bytes([bisect_left(bounds.get(node, ()), counter) & 1 for counter, node in dots])
 
     def __repr__(self) -> str:
         return f"<CommitIndex of {len(self._spans)} peers>"
+
+
+def bounds_of(spans: Iterable[Span]) -> tuple[int, ...]:
+    """Return the bounds of the union of `spans`, in order.
+
+    A counter lies in the union if an odd number of bounds is below it. One search finds that.
+    """
+    bounds: list[int] = []
+    for first_counter, upto in sorted(spans):
+        if not bounds or bounds[-1] < first_counter:
+            bounds += (first_counter, max(first_counter, upto))
+        else:
+            bounds[-1] = max(bounds[-1], upto)
+    return tuple(bounds)

@@ -70,8 +70,10 @@ class PendingWrites:
 
     async def wait_keys(self, keys: Iterable[bytes]) -> None:
         """Wait until the present states of all these keys are durable. Raises `StoreFailed`."""
-        for pending in dict.fromkeys(self._pending[key] for key in keys if key in self._pending):
-            await written(pending)
+        pending = self._pending
+        waiting = filter(pending.__contains__, keys)
+        for commit in dict.fromkeys(map(pending.__getitem__, waiting)):
+            await written(commit)
 
     async def wait_all(self) -> None:
         """Wait until all present states are durable. Raises `StoreFailed`."""
