@@ -1,8 +1,10 @@
 """The records that scans of a key range settle."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ddb.gateway.listing.quorum_scan import QuorumScan, Row
+from ddb.gateway.listing.quorum_scan import QuorumScan, Row, agreed_rows
 from ddb.record.codec import HEAD, encode
 from ddb.record.state import State
 from ddb.record.version import Dot
@@ -75,6 +77,11 @@ def test_scans_are_complete_once_no_decided_state_can_be_missing(
     ("scans", "body"),
     [
         pytest.param([scan(a=(NEW, False), b=(NEW, False))], b"2", id="on two"),
+        pytest.param(
+            [scan(a=(OLD, True), b=(OLD, True)), scan(a=(NEW, False), b=(NEW, False))],
+            b"2",
+            id="changed on two since",
+        ),
         pytest.param([scan(a=(NEW, False), b=(OLD, True))], None, id="undecided"),
         pytest.param([scan(a=(NEW, True), b=(OLD, True))], None, id="no scan after the claim"),
         pytest.param(
@@ -162,3 +169,90 @@ def test_scans_end_at_the_last_key_of_the_shortest_reply() -> None:
 
     assert scans.end == before
     assert scans.records() == ([Row(before, b"1")], [])
+
+
+Copy = tuple[bytes, Dot, bool, bytes, bool]
+"""A row of `page`."""
+BEFORE, AFTER = b"\x00\x00aaa", b"\x00\x00zzz"
+AGREED: tuple[Copy, ...] = (
+    (BEFORE, OLD, True, b"1", False),
+    (KEY, NEW, True, b"", False),
+    (AFTER, LATER, False, b"", False),
+)
+SECOND: tuple[Copy, ...] = (
+    (BEFORE, OLD, True, b"", False),
+    (KEY, NEW, True, b"2", False),
+    (AFTER, LATER, False, b"", False),
+)
+
+
+def test_rows_agree_where_two_nodes_have_each_in_one_state() -> None:
+    """Equal states of two nodes are the records, up to the end, with either node's body."""
+    rows = [Row(BEFORE, b"1"), Row(KEY, b"2"), Row(AFTER, None)]
+    assert agreed_rows([page(*AGREED), page(*SECOND)], None) == rows
+    assert agreed_rows([page(*AGREED), page(*SECOND[:2])], KEY) == rows[:2]
+    mixed = [page(AGREED[0], AGREED[2]), page(*SECOND[1:]), page(SECOND[0], AGREED[1])]
+    assert agreed_rows(mixed, None) == rows
+    assert agreed_rows([page(), page()], None) == []
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param([page(*AGREED), page(*SECOND[:2])], id="one node lacks a record"),
+        pytest.param(
+            [page(*AGREED), page((BEFORE, NEW, True, b"2", True), *SECOND[1:])], id="two states"
+        ),
+        pytest.param([page(*AGREED), page(*AGREED)], id="no body"),
+        pytest.param([page(*AGREED), page(*SECOND), page(*SECOND)], id="three copies"),
+        pytest.param([page(AGREED[0]), page(SECOND[1])], id="different records"),
+    ],
+)
+def test_rows_do_not_agree_unless_all_do(pages: list[ScanPage]) -> None:
+    """One record with another number of copies, two states or no body prevents agreement."""
+    assert agreed_rows(pages, None) is None
+
+
+@st.composite
+def one_scan(draw: st.DrawFn) -> dict[str, ScanPage]:
+    """Draw the replies to one scan: mostly equal copies on two of three nodes."""
+    rows: dict[str, list[Copy]] = {HOME: [], SECOND_HOME: [], STANDBY: []}
+    usual = st.sampled_from([(HOME, SECOND_HOME), (SECOND_HOME, STANDBY), (HOME, STANDBY)])
+    unusual = st.lists(st.sampled_from(sorted(rows)), min_size=1, unique=True).map(tuple)
+    odd = draw(st.booleans())
+    for number in range(draw(st.integers(0, 6))):
+        nodes = draw(usual | unusual if odd else usual)
+        for node in nodes:
+            dot = draw(st.sampled_from([OLD, NEW])) if odd else OLD
+            sends = draw(st.booleans()) if odd else node == nodes[0]
+            live = number % 3 > 0
+            body = b"%d" % dot.counter if sends and live else b""
+            rows[node].append((b"\x00\x00%d" % number, dot, live, body, draw(st.booleans())))
+    pages = {}
+    for node, copies in rows.items():
+        cut = draw(st.integers(1, len(copies))) if odd and copies else len(copies)
+        pages[node] = page(*copies[:cut], more=cut < len(copies))
+    return pages
+
+
+@given(one_scan())
+def test_comparing_columns_settles_the_same_records(scan: dict[str, ScanPage]) -> None:
+    """Columns that agree settle what single rows settle; after a second scan only rows count."""
+    once, row_by_row = quorum_scan(scan), quorum_scan(scan, {})
+    assert once.end == row_by_row.end
+    if agreed_rows(scan.values(), once.end) is not None:
+        assert not row_by_row.settles_more()
+    assert once.settles_more() == row_by_row.settles_more()
+    assert once.records() == row_by_row.records()
+
+
+@given(one_scan(), one_scan())
+def test_second_scan_counts_like_the_first(
+    first: dict[str, ScanPage], second: dict[str, ScanPage]
+) -> None:
+    """It makes no difference whether records are read between two scans."""
+    between = quorum_scan(first)
+    between.settles_more()
+    between.records()
+    between.add(second)
+    assert between.records() == quorum_scan(first, second).records()

@@ -16,7 +16,7 @@ from ddb.wire.messages import Scan, ScanPage
 
 MAX_SCAN_ROWS = 500
 """Rows of one node per scan. Too low: a page takes many round trips. Too high: the node and the
-gateway do nothing else meanwhile, for some 5 us per row."""
+gateway do nothing else meanwhile, for some 2 us per row."""
 MAX_CONCURRENT_READS = 32
 """Single records that one range read has in flight. Too low: LIST after a node's return takes
 longer. Too high: they delay other requests at the nodes."""

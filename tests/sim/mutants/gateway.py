@@ -144,6 +144,43 @@ GATEWAY = (
         family="volatile",
     ),
     Mutant(
+        "list-compares-keys-alone",
+        "LIST shows a record that two nodes have in different states",
+        (
+            Patch(
+                _SCAN,
+                "if in_order != [keys[at] for at in second] or"
+                " states != [heads[at] for at in second]:",
+                "if in_order != [keys[at] for at in second]:",
+            ),
+        ),
+        family="seesaw",
+    ),
+    Mutant(
+        "list-keeps-the-first-scan",
+        "LIST shows what the first scan agreed on although the second has newer states",
+        (
+            Patch(
+                _SCAN,
+                "self._agreed = agreed_rows(scan.values(), self.end) if first else None",
+                "self._agreed = agreed_rows(scan.values(), self.end) if first else self._agreed",
+            ),
+        ),
+        family="homecoming",
+    ),
+    Mutant(
+        "list-covers-every-state",
+        "a node calls every state that it lists decided",
+        (
+            Patch(
+                "ddb.node.consensus.commit_index",
+                "[bisect_left(bounds.get(node, ()), counter) & 1 for counter, node in dots]",
+                "[1 for _ in dots]",
+            ),
+        ),
+        family="volatile",
+    ),
+    Mutant(
         "list-skips-ahead",
         "LIST continues after the furthest row of any node, and skips rows of the others",
         (Patch(_SCAN, "page.keys[-1] < self.end)", "page.keys[-1] > self.end)"),),
