@@ -6,7 +6,7 @@ keeper, the digest of that home is enough. Otherwise the gateway reads the parti
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ddb.gateway.listing.digest_comparison import DigestComparison
 from ddb.gateway.listing.range_read import RangeRead
@@ -40,6 +40,7 @@ class RecordCount:
         self._ring = ring
         self._range_read = range_read
         self._cells = cells_of(ring.cells)
+        self._all = frozenset(range(PARTITIONS))
         self._comparison = DigestComparison(ring)
 
     async def count(self, scatter: ScatterGather) -> int:
@@ -61,13 +62,14 @@ class RecordCount:
         `offset`: None: all partitions are exact.
         """
         counts = [0] * PARTITIONS
-        disputed: Sequence[int] = range(PARTITIONS)
+        disputed: Sequence[int] = ()
         claims: HintClaims = {}
         for asked in range(MAX_DIGEST_POLLS):
             if asked > 1:
                 # The first request got only the claims, which must be older than the digests.
                 await asyncio.sleep(DIGEST_POLL_PAUSE_S)
-            disputed, claims = await self._read_digests(counts, disputed, claims, scatter)
+            numbers = disputed if asked else self._all
+            disputed, claims = await self._read_digests(counts, numbers, claims, scatter)
             needed = _needed(counts, disputed, offset)
             if (
                 len(needed) <= MAX_RANGE_READS
@@ -94,7 +96,11 @@ class RecordCount:
             counts[number] = count
 
     async def _read_digests(
-        self, counts: list[int], numbers: Sequence[int], claims: HintClaims, scatter: ScatterGather
+        self,
+        counts: list[int],
+        numbers: Collection[int],
+        claims: HintClaims,
+        scatter: ScatterGather,
     ) -> tuple[Sequence[int], HintClaims]:
         """Ask for digests, and set `counts` of the partitions `numbers`.
 
@@ -108,9 +114,12 @@ class RecordCount:
         without_keeper: list[int] = []
         disputed: list[int] = []
         damaged = {name: frozenset(reply.damaged) for name, reply in answers.items()}
-        for number in numbers:
-            counts[number] = compared.of_home[number]
-        for number in filter(compared.differ.__contains__, numbers):
+        if len(numbers) == PARTITIONS:
+            counts[:] = compared.of_home
+        else:
+            for number in numbers:
+                counts[number] = compared.of_home[number]
+        for number in sorted(compared.differ.intersection(numbers)):
             cell = self._ring.cells[number]
             live = {
                 cell.home: compared.of_home[number],

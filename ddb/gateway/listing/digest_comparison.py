@@ -1,17 +1,19 @@
 """Digest comparison: the partitions whose homes agree, from the digests of all nodes at once.
 
-A COUNT compares 1024 pairs of digests. Passes over whole tables, in C, take 0.2 ms on three nodes.
-A loop over the partitions takes 2 ms.
+A COUNT compares 1024 pairs of digests. A loop over them takes 2 ms. Here each table is one integer
+of 16 KiB, so a few operations cut and join tables. That takes 0.1 ms on three nodes, and 0.2 ms
+where digests differ. While no record changes, all replies are as before, and so is the comparison.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import compress, count
-from operator import ne
 
 from ddb.ring.ring import PARTITIONS, Ring
 from ddb.wire.messages import Digests
+
+_ROW_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +33,53 @@ class DigestComparison:
     """Compares the digests of the two homes of each partition."""
 
     def __init__(self, ring: Ring) -> None:
-        self._names = ring.names
-        self._rows = struct.Struct("16s" * PARTITIONS)
+        self._table_bytes = _ROW_BYTES * PARTITIONS
         self._live = struct.Struct(">" + "Q8x" * PARTITIONS)
-        # The tables of all nodes form one list. Each number is the place of a row in it.
-        table = {name: index * PARTITIONS for index, name in enumerate(ring.names)}
-        self._of_home, self._of_partner = (
-            [table[home] + number for number, home in enumerate(homes)]
-            for homes in zip(*(cell.homes for cell in ring.cells), strict=True)
-        )
+        self._halves = struct.Struct("QQ" * PARTITIONS)
+        self._homes = {name: _rows(cell.home == name for cell in ring.cells) for name in ring.names}
+        self._partners = {
+            name: _rows(cell.partner == name for cell in ring.cells) for name in ring.names
+        }
         self._partitions = {
             name: frozenset(number for number, cell in enumerate(ring.cells) if name in cell.homes)
             for name in ring.names
         }
+        self._tables: dict[str, tuple[bytes, tuple[int, ...]]] = {}
+        self._compared = self._compare({})
 
     def compare(self, replies: Mapping[str, Digests]) -> Comparison:
         """Compare the replies, by node."""
-        rows: list[bytes] = []
-        uncounted: list[frozenset[int]] = []
-        for name in self._names:
-            if name in replies:
-                rows += self._rows.unpack(replies[name].records)
-                uncounted.append(frozenset(replies[name].damaged))
-            else:
-                rows += [bytes(16)] * PARTITIONS
-                uncounted.append(self._partitions[name])
-        of_home = list(map(rows.__getitem__, self._of_home))
-        of_partner = list(map(rows.__getitem__, self._of_partner))
-        return Comparison(
-            self._live.unpack(b"".join(of_home)),
-            self._live.unpack(b"".join(of_partner)),
-            frozenset(compress(count(), map(ne, of_home, of_partner))).union(*uncounted),
-        )
+        tables = {name: (reply.records, reply.damaged) for name, reply in replies.items()}
+        # The comparison follows from these tables alone. To find them equal takes 2 us.
+        if tables != self._tables:
+            self._compared = self._compare(replies)
+            self._tables = tables
+        return self._compared
+
+    def _compare(self, replies: Mapping[str, Digests]) -> Comparison:
+        home_rows = partner_rows = 0
+        for name, reply in replies.items():
+            table = int.from_bytes(reply.records, "big")
+            home_rows |= table & self._homes[name]
+            partner_rows |= table & self._partners[name]
+        of_home = of_partner = self._live.unpack(self._bytes(home_rows))
+        differ: frozenset[int] = frozenset()
+        if home_rows != partner_rows:
+            of_partner = self._live.unpack(self._bytes(partner_rows))
+            halves = self._halves.unpack(self._bytes(home_rows ^ partner_rows))
+            differ = frozenset(half // 2 for half in compress(count(), halves))
+        absent = (of_node for name, of_node in self._partitions.items() if name not in replies)
+        damaged = (reply.damaged for reply in replies.values())
+        return Comparison(of_home, of_partner, differ.union(*absent, *damaged))
+
+    def _bytes(self, table: int) -> bytes:
+        return table.to_bytes(self._table_bytes, "big")
 
     def __repr__(self) -> str:
-        return f"<DigestComparison of {len(self._names)} nodes>"
+        return f"<DigestComparison of {len(self._partitions)} nodes>"
+
+
+def _rows(chosen: Iterable[bool]) -> int:
+    """Return a table in which each chosen partition has only ones, and each other only zeros."""
+    rows = (b"\xff" * _ROW_BYTES if each else bytes(_ROW_BYTES) for each in chosen)
+    return int.from_bytes(b"".join(rows), "big")

@@ -224,11 +224,23 @@ GATEWAY = (
         (
             Patch(
                 "ddb.gateway.listing.digest_comparison",
-                "map(ne, of_home, of_partner)",
-                "[]",
+                "compress(count(), halves)",
+                "()",
             ),
         ),
         family="seesaw",
+    ),
+    Mutant(
+        "count-by-earlier-digests",
+        "COUNT keeps the digests of an earlier COUNT that the same nodes replied to",
+        (
+            Patch(
+                "ddb.gateway.listing.digest_comparison",
+                "tables != self._tables:",
+                "tables.keys() != self._tables.keys():",
+            ),
+        ),
+        family="lone",
     ),
     Mutant(
         "waits-for-a-late-node-again",
