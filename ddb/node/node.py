@@ -271,13 +271,12 @@ class Node:
             for peers in self._cell_peers
         )
 
-    async def _digests(self) -> Reply:
+    def _digests(self) -> Handling:
         damaged = self.replica.copies.damage.partitions
         # This node may have lost hints there, so it cannot name their keepers.
         hints = self.replica.hints.keepers() | dict.fromkeys(damaged, ())
         reply = Digests(self.replica.digests.packed(), hints, damaged)
-        await self.replica.writes.wait_all()
-        return reply
+        return self.replica.writes.reply_when_all_durable(reply)
 
     def status(self) -> dict[str, object]:
         """Return the status document of this node, ready for JSON."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import inspect
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,13 @@ from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import PARTITIONS, key_of, partition_in
 from ddb.settings import Fsync
+from ddb.wire.messages import Digests, GetDigests
+from tests.fakes.node import RING, voting
+from tests.loop import run
 
 KEYS = [key_of(f"user-{number}") for number in range(40)]
+NEVER_DUE = 1e12
+"""A deadline."""
 
 
 @pytest.fixture
@@ -139,3 +145,27 @@ def test_walk_yields_every_pair_once_in_order(store: RocksStore) -> None:
     assert [key for key, _ in walk(undamaged(store), Family.HINTS)] == every
     assert [key for key, _ in walk(undamaged(store), Family.HINTS, every[2_000])] == every[2_000:]
     assert list(walk(undamaged(store), Family.RECORDS)) == []
+
+
+def test_digests_wait_for_states_that_are_not_durable(tmp_path: Path) -> None:
+    """A node reports digests once their states are durable, and at once if all are."""
+    key = next(key for key in KEYS if "db-0" in RING.cell(key).homes)
+
+    async def scenario() -> None:
+        async with voting(tmp_path) as (node, _):
+            node.replica.offer(key, encode(State((Dot(1 << 40, 1),), True, b"{}")))
+            handling = node.handle(GetDigests(), NEVER_DUE)
+            assert inspect.isawaitable(handling)
+            node.replica.offer(key, encode(State((Dot(2 << 40, 1),), False)))
+            durable = node.replica.writes.in_flight(key)
+            reply = await handling
+            assert isinstance(reply, Digests)
+            number = partition_in(key)
+            assert ROW.unpack_from(reply.records, number * ROW.size)[0] == 1
+            assert durable is not None
+            await durable
+            assert node.handle(GetDigests(), NEVER_DUE) == Digests(
+                node.replica.digests.packed(), {}, ()
+            )
+
+    run(scenario())

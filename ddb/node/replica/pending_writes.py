@@ -56,6 +56,11 @@ class PendingWrites:
         pending.add_done_callback(partial(_settle, answer, reply))
         return answer
 
+    def reply_when_all_durable(self, reply: Reply) -> Handling:
+        """Return `reply`, or an awaitable of it while some key's state is not durable."""
+        pending = dict.fromkeys(self._pending.values())
+        return _after(reply, *pending) if pending else reply
+
     def answer_when_durable(self, key: bytes, answer: asyncio.Future[Reply], reply: Reply) -> None:
         """Resolve `answer` with `reply` once the key's state is durable."""
         pending = self._pending.get(key)
