@@ -170,6 +170,8 @@ class Link:
     async def _keep(self) -> None:
         attempt = 0
         while True:
+            # Not later: a nudge during a failed attempt makes the next one follow at once.
+            self._nudged.clear()
             try:
                 async with asyncio.timeout(RECONNECT_AFTER_S):
                     await self._connect()
@@ -189,7 +191,6 @@ class Link:
             attempt += 1
 
     async def _pause(self, seconds: float) -> None:
-        self._nudged.clear()
         try:
             async with asyncio.timeout(seconds):
                 await self._nudged.wait()

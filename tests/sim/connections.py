@@ -28,6 +28,8 @@ class Peer:
     retry_at: float = 0.0
     attempt: int = 0
     waiting: dict[int, "Asked"] = field(default_factory=dict)
+    called: bool = False
+    """Whether the peer has called this process since this process last called the peer."""
     unproven: bool = False
     """Whether one of the two refuses the other, perhaps until a new disk is proved."""
 
@@ -131,7 +133,10 @@ class Connections:
     def called_by(self, name: str, reply: Welcome | Unwelcome) -> None:
         """Call a peer back, as a node does at once, where a new disk has to be proved."""
         peer = self.peers.get(name)
-        if peer is not None and (peer.unproven or _is_unproven(reply)):
+        if peer is None:
+            return
+        peer.called = True
+        if peer.unproven or _is_unproven(reply):
             self._connect(name, peer, self._network.hosts.get(name))
 
     def probe(self, name: str) -> None:
@@ -183,6 +188,7 @@ class Connections:
             peer.retry_at = self._loop.now + wait
             return
         peer.retry_at = self._loop.now + 0.2
+        peer.called = False
         hello = self.hello(name)
         self._network.carry(self._name, name, host.process, self._greeted, name, host, hello)
 
@@ -211,9 +217,13 @@ class Connections:
         if self.judge is not None and self.judge(name, greeting):
             # If the peer has a new disk, its next Hello proves it.
             peer.unproven = peer.unproven or isinstance(greeting, Welcome)
+            if peer.called and _is_unproven(greeting):
+                self._connect(name, peer, host)
             if peer.condition is not Condition.DOWN and peer.incarnation != host.process.number:
-                # Without connections: what was believed of an earlier process does not hold.
-                self.lose(name, "refused")
+                # Without connections: what was believed of an earlier process does not hold. A reply
+                # of that process may still come, and then proves nothing of the new disk.
+                peer.condition = Condition.DOWN
+                peer.voting, peer.disk = False, DiskState.HEALTHY
             return
         if not host.process.alive or (
             peer.condition is not Condition.DOWN and peer.incarnation == host.process.number
