@@ -220,8 +220,8 @@ class Connections:
             if peer.called and _is_unproven(greeting):
                 self._connect(name, peer, host)
             if peer.condition is not Condition.DOWN and peer.incarnation != host.process.number:
-                # Without connections: what was believed of an earlier process does not hold. A reply
-                # of that process may still come, and then proves nothing of the new disk.
+                # Without connections: what was believed of an earlier process does not hold. Its
+                # reply may still come, and then proves nothing of the new disk.
                 peer.condition = Condition.DOWN
                 peer.voting, peer.disk = False, DiskState.HEALTHY
             return

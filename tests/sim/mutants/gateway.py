@@ -293,16 +293,4 @@ GATEWAY = (
         ),
         family="homecoming",
     ),
-    Mutant(
-        "places-by-what-is-disputed",
-        "LIST finds an offset by tallies that differ between the homes",
-        (
-            Patch(
-                _COUNTING,
-                "    return [each for each in disputed if each < number]\n",
-                "    return []\n",
-            ),
-        ),
-        family="slow disks",
-    ),
 )
