@@ -48,8 +48,11 @@ def is_ready(port: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("order", [("db-2", "db-1"), ("db-1", "db-2")], ids=["wrong", "right"])
-@pytest.mark.parametrize("fault", ["kill", "pause"])
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [(("db-2", "db-1"), "kill"), (("db-1", "db-2"), "kill"), (("db-1", "db-2"), "pause")],
+    ids=["wrong addresses", "right addresses", "right addresses, pauses"],
+)
 def test_a_stray_node_does_not_replace_another(
     whole: Cluster, homes: Homes, tmp_path: Path, order: tuple[str, str], fault: str
 ) -> None:
