@@ -8,7 +8,9 @@ import msgspec
 from ddb.gateway.records import Answer as GatewayAnswer
 from ddb.gateway.records import Applied, Cursor, Page, TooManyKeyed, Unavailable
 from ddb.gateway.routing.router import Router
+from ddb.node.consensus import dedup_window
 from ddb.record.change import ANY, Change, Kind, Outcome, tag_of
+from ddb.wire.timeouts import DEFAULT
 from tests.sim.errand import Lost, Work, through
 from tests.sim.history import Answer, Call, Ended, Method, Record
 from tests.sim.machines import GatewayGone
@@ -78,6 +80,14 @@ def record_id(number: int) -> str:
     return f"u{number}"
 
 
+def _repeats_for_s() -> float:
+    """Return for how long a client repeats a keyed write.
+
+    A record remembers the key for its window. The last attempt must end within that.
+    """
+    return dedup_window.KEYED_WINDOW_S - DEFAULT.request_s
+
+
 class Clients:
     """All clients of a run."""
 
@@ -108,8 +118,10 @@ class Clients:
         gateway = op.gateway
         for attempt in range(1 + op.retries):
             if attempt:
-                gateway = (gateway + 1) % len(world.gateways)
                 await asyncio.sleep(op.pause)
+                if world.loop.now > invoked + _repeats_for_s():
+                    break
+                gateway = (gateway + 1) % len(world.gateways)
             begun = world.loop.now
             answer = await self._attempt(gateway, asked, op, answers)
             key = f" (key {asked.serial})" if asked.key else ""

@@ -14,6 +14,12 @@ from tests.sim.targets import Acts, Targets
 
 _HINTS = 0.7
 """A bad block with a higher `amount` is among hints, one with a lower among home copies."""
+_REBUILD_WAIT_S = 5.0
+"""Virtual seconds for which a bad block counts as a fault that goes on.
+
+Too low: fewer faults meet a rebuild. Too high: a run takes hours where a rebuild's messages are all
+late. The liveness phase has shipped timeouts, and waits for the rebuild.
+"""
 
 
 class Hardware:
@@ -97,7 +103,8 @@ class Hardware:
             await asyncio.sleep(0)
             world, malformed = self._world, machine.disk.rots.malformed
             await world.until(
-                lambda: not world.damaged(machine) or bool(malformed) or world.blocked()
+                lambda: not world.damaged(machine) or bool(malformed) or world.blocked(),
+                _REBUILD_WAIT_S,
             )
 
     async def _bad_row(self, fault: Fault) -> None:
