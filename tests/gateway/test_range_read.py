@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 from statistics import mean
 
@@ -127,3 +128,41 @@ def test_deleted_range_takes_few_requests() -> None:
     nodes = Nodes((range(300), 60, True), (range(1000, 1010), 60, True))
     pages = asyncio.run(paged(nodes, 101))
     assert max(asked for _, asked, _ in pages) <= 12 * len(RING.names)
+
+
+STALE = encode(State((Dot(0, 1),), True))[HEAD]
+
+
+def _reply_beside_a_stale_home(rows: int, asked: Asked) -> ScanPage:
+    """Reply for a cell whose home has old states of `rows` records, or lacks every other one."""
+    request = asked.request
+    assert isinstance(request, Scan)
+    cell = RING.cells[0]
+    keys = [start_of(0) + b"%04d" % each for each in range(rows)]
+    stale = asked.to == cell.home
+    found = [key for key in keys[:: 2 if stale else 1] if request.after < key < request.until]
+    sends = asked.to == next(node for node in cell.nodes if node not in request.without)
+    body = (b"old" if stale else b"new") if sends else b""
+    head = STALE if stale else LIVE
+    if asked.to not in cell.nodes:
+        found = []
+    return ScanPage(
+        found, [head] * len(found), [body] * len(found), bytes(len(found)), more=False, hint_stamp=0
+    )
+
+
+def test_one_more_scan_brings_the_states_that_a_stale_home_lacks() -> None:
+    """LIST reads no record singly where two nodes have the state that a stale home lacks."""
+
+    async def unneeded(id: str, _deadline: float) -> bytes | None:
+        raise AssertionError(id)
+
+    async def read() -> tuple[list[bytes | None], int]:
+        transport = FakeTransport(partial(_reply_beside_a_stale_home, 9))
+        scatter = ScatterGather(transport, CLOCK, CLOCK.now() + 5)
+        rows = await RangeRead(RING, unneeded).live_records(b"", 9, scatter)
+        return [row.body for row in rows], len(transport.asked)
+
+    bodies, requests = asyncio.run(read())
+    assert bodies == [b"new"] * 9
+    assert requests <= 2 * len(RING.names)

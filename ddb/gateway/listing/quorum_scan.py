@@ -11,7 +11,7 @@ import msgspec
 
 from ddb.gateway.listing.scatter_gather import Cells
 from ddb.record.codec import LIVE, NEWEST, is_live
-from ddb.ring.ring import Cell
+from ddb.ring.ring import Cell, partition_in
 from ddb.wire.messages import ScanPage
 
 
@@ -30,18 +30,26 @@ class Newest(msgspec.Struct, gc=False):
     """Empty: the node that was to send the body has an older state."""
     node: str
     """The node that sent this state first."""
-    on_two: bool
-    """Whether a second node sent this state, too."""
+    second: str
+    """The node that sent this state second; empty: no other node did."""
     claimed: bool
     """Whether a node called this state decided in the first scan."""
 
-    def settled(self, claims_hold: bool) -> bool:
-        """Return whether the state is decided and its body is here.
+    def decided(self, claims_hold: bool) -> bool:
+        """Return whether the state is decided.
 
         `claims_hold`: True: the later scans prove what nodes called decided. False: they do not.
         """
-        decided = self.on_two or (claims_hold and self.claimed)
-        return decided and (bool(self.body) or not is_live(self.head))
+        return bool(self.second) or (claims_hold and self.claimed)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the state has a body, or needs none."""
+        return bool(self.body) or not is_live(self.head)
+
+    def settled(self, claims_hold: bool) -> bool:
+        """Return whether the state is decided and whole; `claims_hold` as in `decided`."""
+        return self.decided(claims_hold) and self.whole
 
 
 class QuorumScan:
@@ -138,6 +146,22 @@ class QuorumScan:
             if self._reaches(key)
         )
 
+    def stale_senders(self) -> frozenset[str]:
+        """Return the nodes that were to send a decided state, and have an older one or none.
+
+        After a home returns, it sends its old bodies. The other nodes send only heads.
+        """
+        if self._agreed is not None:
+            return frozenset()
+        claims_hold = self.complete(first_scan=1)
+        return frozenset(
+            name
+            for key, newest in self._compare().items()
+            if newest.decided(claims_hold) and not newest.whole and self._reaches(key)
+            for name in self._cell_of[partition_in(key)].nodes
+            if name not in (newest.node, newest.second)
+        )
+
     def records(self) -> tuple[list[Row], list[bytes]]:
         """Return the settled records up to `end`, in order, and the keys of the others.
 
@@ -169,9 +193,10 @@ class QuorumScan:
                 for key, head, body, decided in rows:
                     found = records.get(key)
                     if found is None or found.head[NEWEST] < head[NEWEST]:
-                        records[key] = Newest(head, body, name, False, bool(first and decided))
+                        records[key] = Newest(head, body, name, "", bool(first and decided))
                     elif found.head == head:
-                        found.on_two = found.on_two or found.node != name
+                        if name != found.node:
+                            found.second = found.second or name
                         found.body = found.body or body
                         found.claimed = found.claimed or bool(first and decided)
         self._compared = len(self._scans)

@@ -92,11 +92,11 @@ class RangeRead:
         cells = cells_of(self._ring.cells[partition_in(after) if after else 0 : stop])
         scans = QuorumScan(cells, self._ring.cells)
 
-        async def scan() -> None:
+        async def scan(stale: frozenset[str] = frozenset()) -> None:
             if scans.incomplete():
                 scatter.wait_for_late()
-            without = (*scatter.unexpected(cells), *scans.incomplete())
-            request = Scan(after, until, limit, without)
+            without = stale.union(scatter.unexpected(cells), scans.incomplete())
+            request = Scan(after, until, limit, tuple(sorted(without)))
             replies = await scatter.ask(request, cells)
             scans.add({name: page for name, page in replies.items() if isinstance(page, ScanPage)})
 
@@ -105,6 +105,9 @@ class RangeRead:
         if scans.settles_more():
             while not scans.complete(first_scan=1):
                 await scan()
+        if stale := scans.stale_senders():
+            # One more scan costs less than a read of each record, which waits for the stale home.
+            await scan(stale)
         rows, unsettled = scans.records()
         if unsettled:
             rows += await self._read_singly(unsettled, scatter)

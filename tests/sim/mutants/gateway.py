@@ -9,7 +9,7 @@ _SCAN = "ddb.gateway.listing.quorum_scan"
 _WALK = "ddb.gateway.listing.range_read"
 _COUNTING = "ddb.gateway.listing.count"
 _OPERATIONS = "ddb.gateway.routing.operation_ids"
-_ON_TWO = "decided = self.on_two or "
+_ON_TWO = "return bool(self.second) or "
 
 GATEWAY = (
     Mutant(
@@ -133,14 +133,14 @@ GATEWAY = (
         "LIST shows a row from one node, which may be behind",
         (
             Patch(_SCAN, " or found.head[NEWEST] < head[NEWEST]:", ":"),
-            Patch(_SCAN, _ON_TWO, "decided = True or "),
+            Patch(_SCAN, _ON_TWO, "return True or "),
         ),
         family="seesaw",
     ),
     Mutant(
         "list-shows-the-undecided",
         "LIST shows a row that only one node has",
-        (Patch(_SCAN, _ON_TWO, "decided = True or "),),
+        (Patch(_SCAN, _ON_TWO, "return True or "),),
         family="volatile",
     ),
     Mutant(
@@ -202,7 +202,7 @@ GATEWAY = (
         "list-from-one-node",
         "LIST reads from one node of a cell only",
         (
-            Patch(_SCAN, _ON_TWO, "decided = True or "),
+            Patch(_SCAN, _ON_TWO, "return True or "),
             Patch(
                 _POLL,
                 "sum(node in names for node in cell) >= CELL - 1 for",
