@@ -133,7 +133,7 @@ def test_deleted_range_takes_few_requests() -> None:
 STALE = encode(State((Dot(0, 1),), True))[HEAD]
 
 
-def _reply_beside_a_stale_home(rows: int, asked: Asked) -> ScanPage:
+def _reply_with_a_stale_home(rows: int, asked: Asked) -> ScanPage:
     """Reply for a cell whose home has old states of `rows` records, or lacks every other one."""
     request = asked.request
     assert isinstance(request, Scan)
@@ -158,7 +158,7 @@ def test_one_more_scan_brings_the_states_that_a_stale_home_lacks() -> None:
         raise AssertionError(id)
 
     async def read() -> tuple[list[bytes | None], int]:
-        transport = FakeTransport(partial(_reply_beside_a_stale_home, 9))
+        transport = FakeTransport(partial(_reply_with_a_stale_home, 9))
         scatter = ScatterGather(transport, CLOCK, CLOCK.now() + 5)
         rows = await RangeRead(RING, unneeded).live_records(b"", 9, scatter)
         return [row.body for row in rows], len(transport.asked)
