@@ -122,15 +122,16 @@ class Bootstrap:
         return self.identity.cluster if self.ready else b""
 
     def _warn_of_two_clusters(self, members: Mapping[str, Member | None]) -> None:
-        ready = [name for name, member in members.items() if member and member.stage is Stage.READY]
-        if not self._warned:
-            log.error(
-                "%s has joined no cluster: %s answer, and belong to different ones. No data is"
-                " affected. Correct the list of nodes or the ports",
-                self.identity.name,
-                " and ".join(ready),
-            )
+        if self._warned:
+            return
         self._warned = True
+        ready = [name for name, member in members.items() if member and member.stage is Stage.READY]
+        log.error(
+            "%s has joined no cluster: %s answer, and belong to different ones. No data is"
+            " affected. Correct the list of nodes or the ports",
+            self.identity.name,
+            " and ".join(ready),
+        )
 
     async def form(self, request: Form) -> Reply:
         """Answer the Form of the founder."""
