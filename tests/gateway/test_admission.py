@@ -191,7 +191,7 @@ def test_refusals_that_wait_are_bounded() -> None:
     """Beyond `MOST_DUE` the oldest leaves at once, and a vanished client costs no credit."""
 
     async def scenario() -> None:
-        refusals = Refusals(PER_S)
+        refusals = Refusals(0.0)
         spent = [asyncio.ensure_future(refusals.turn()) for _ in range(int(MOST_CREDIT))]
         await asyncio.gather(*spent)
         due = [asyncio.ensure_future(refusals.turn()) for _ in range(MOST_DUE + 3)]
