@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ddb.node.storage.store import Family as NodeFamily
 from ddb.record.change import Kind, Outcome
 from ddb.record.codec import encode
 from ddb.record.state import State
@@ -130,6 +131,26 @@ def test_standby_hands_off_a_hint_below_its_promise() -> None:
         assert standby.replica.hints.total == 1
         assert await world.until(lambda: standby.replica.hints.total == 0, 5)
         assert first.replica.copies.state(key).value == b'{"id":"u0"}'
+
+    _in_world(3, work)
+
+
+def test_a_standby_hands_off_durable_hints_only() -> None:
+    """No home gets a hint that a crash of the standby can still take back."""
+
+    async def work(world: World) -> None:
+        key = key_of("u0")
+        cell = world.ring.cell(key)
+        home, standby = (world.machines[name] for name in (cell.home, cell.standby))
+        assert home.node is not None
+        assert standby.node is not None
+        dot = await home.node.ballots.issue(Dot(0, 0))
+        standby.disk.health.fsync = 0.5
+        standby.node.replica.offer(key, encode(State((dot,), True, b'{"id":"u0"}')))
+        copies = home.node.replica.copies
+        assert not await world.until(lambda: copies.newest(key) == dot, 0.4)
+        assert await world.until(lambda: copies.newest(key) == dot, 5)
+        assert key in standby.disk.durable(NodeFamily.HINTS)
 
     _in_world(3, work)
 

@@ -220,7 +220,12 @@ class Handoff:
         return None if more is None else dropped + more
 
     async def _request(self, homes: tuple[str, ...], batch: list[Hint]) -> list[Marks] | None:
-        """Send a batch and return the marks of each home, in order; None where one sent none."""
+        """Send a batch and return the marks of each home, in order; None where one sent none.
+
+        The batch waits until its states are durable. A home may have proposed one of them itself.
+        It then counts its own copy as decided, and a crash must not take the other copy.
+        """
+        await self._replica.writes.wait_keys(key for key, _ in batch)
         deadline = self._clock.now() + BATCH_BUDGET_S
         self._counters.repair_requests += len(homes)
         requests = [

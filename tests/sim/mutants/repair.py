@@ -58,6 +58,18 @@ REPAIR = (
         family="seesaw",
     ),
     Mutant(
+        "hand-off-of-the-volatile",
+        "a standby hands a hint off before its own copy is durable",
+        (
+            Patch(
+                "ddb.node.repair.handoff",
+                "        await self._replica.writes.wait_keys(key for key, _ in batch)\n",
+                "",
+            ),
+        ),
+        family="volatile",
+    ),
+    Mutant(
         "keeper-by-one-hint",
         "a home that has taken one hint counts as having taken all of them",
         (

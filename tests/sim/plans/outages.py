@@ -171,6 +171,45 @@ def seesaw(seed: int, rng: random.Random) -> Plan:
 
 def volatile(seed: int, rng: random.Random) -> Plan:
     """Fail the power of a node whose writes are not durable but in other nodes' replies."""
+    return _handed_off(seed, rng) if rng.random() < 0.3 else _replied(seed, rng)
+
+
+def _handed_off(seed: int, rng: random.Random) -> Plan:
+    """Fail the power of a standby after it has offered a hint to the home that proposed it.
+
+    The partner is away during the write. Then the home is away, and the two others answer.
+    """
+    script = Script(rng)
+    fsync = rng.choice((0.015, 0.03))
+    cycle, cycles = 0.4 + 30 * fsync, 3
+    script.route(((), (), ()), cycle * (cycles + 1))
+    script.ask(0.0, Action.POST, 0)
+    at = 0.1 + 2 * fsync
+    for _ in range(cycles):
+        returns = 0.1 + 12 * fsync
+        script.cause(at, FaultKind.ISOLATE, PARTNER, lasts=returns)
+        # By the write, this read has made the partner suspect.
+        script.ask(at + 0.01, Action.GET, 0)
+        writes = at + 0.03 + 5 * fsync
+        script.ask(writes, Action.PUT, 0)
+        strikes = writes + 0.002 + (0.1 + 0.9 * rng.random()) * fsync
+        script.cause(strikes, FaultKind.POWER, STANDBY, lasts=0.001 + 0.003 * rng.random())
+        for _ in range(4):
+            script.ask(strikes + 5 * fsync * rng.random(), Action.GET, rng.randrange(3))
+        script.cause(at + returns - 0.001, FaultKind.ISOLATE, HOME, lasts=0.1 + 15 * fsync)
+        for later in (0.05, 0.05 + 6 * fsync, 0.05 + 7 * fsync):
+            script.ask(at + returns + later, Action.GET, rng.randrange(3))
+        at += cycle
+    turned = {
+        "ddb.node.repair.handoff_pacing.IDLE_SWEEP_INTERVAL_S": 0.002,
+        # The write ends before the partner returns, or a retry of it would restore the state.
+        "ddb.wire.timeouts.DEFAULT.request_s": 0.25,
+    }
+    return _volatile(seed, script, fsync, turned)
+
+
+def _replied(seed: int, rng: random.Random) -> Plan:
+    """Fail the power of a node while its writes are in flight to the disk."""
     script = Script(rng)
     fsync = rng.choice((0.006, 0.015, 0.03))
     cycle = 0.2 + 6 * fsync
@@ -196,6 +235,11 @@ def volatile(seed: int, rng: random.Random) -> Plan:
         for _ in range(2):
             script.ask(leaves + 0.01 + 0.1 * rng.random(), script.read(0.1), rng.randrange(3))
         at += cycle
+    return _volatile(seed, script, fsync, {})
+
+
+def _volatile(seed: int, script: Script, fsync: float, turned: dict[str, float | int]) -> Plan:
+    rng = script.rng
     return script.plan(
         seed,
         gateways=3,
@@ -209,6 +253,7 @@ def volatile(seed: int, rng: random.Random) -> Plan:
             "ddb.wire.timeouts.DEFAULT.scan_s": 3 * fsync,
             "ddb.wire.timeouts.DEFAULT.flush_overdue_s": 5 * fsync,
             "ddb.wire.link.PING_INTERVAL_S": 0.01,
+            **turned,
         },
         datagrams=rng.random() < 0.6,
     )
