@@ -9,9 +9,9 @@ from ddb.node.storage.store import Family
 from ddb.record.codec import body_of, is_live
 from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients
-from tests.sim.disk import SimStore
 from tests.sim.history import Record
 from tests.sim.machines import Machine
+from tests.sim.store import SimStore
 from tests.sim.world import World
 
 

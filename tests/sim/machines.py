@@ -10,8 +10,9 @@ from ddb.node.replica.damage import Range
 from ddb.wire.messages import Reply, Request
 from ddb.wire.ports import Condition, Transport
 from tests.sim.clock import SimClock
-from tests.sim.disk import Content, SimDisk, SimStore
+from tests.sim.disk import Content, SimDisk
 from tests.sim.process import Process
+from tests.sim.store import SimStore
 
 
 @dataclass(slots=True)

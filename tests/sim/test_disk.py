@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ddb.node.storage.rocksdb import RocksStore
 from ddb.node.storage.store import Family, Put, StoreFailed
 from ddb.settings import Fsync
-from tests.sim.disk import SimDisk, SimStore
+from tests.sim.disk import SimDisk
 from tests.sim.loop import SimLoop
+from tests.sim.store import SimStore
 from tests.sim.writer import batches
 
 _KEYS = st.sampled_from(

@@ -20,7 +20,7 @@ from ddb.wire.listener import Listener
 from ddb.wire.messages import Hello, Ping, Pong, Unwelcome, Welcome
 from tests.sim.clock import SimClock
 from tests.sim.costs import Costs
-from tests.sim.disk import Health, SimDisk, SimStore
+from tests.sim.disk import Health, SimDisk
 from tests.sim.knobs import shipped
 from tests.sim.loop import SimLoop
 from tests.sim.machines import Gateway, GatewayGone, Late, Machine, View
@@ -28,6 +28,7 @@ from tests.sim.network import Host, SimNetwork, Weather, hello_of
 from tests.sim.observed import Observed, Trouble
 from tests.sim.plan import Plan
 from tests.sim.process import Process
+from tests.sim.store import SimStore
 from tests.sim.streams import Wires
 from tests.sim.transport import SimTransport
 from tests.sim.waits import Waits
