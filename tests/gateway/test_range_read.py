@@ -22,6 +22,8 @@ from tests.fakes.transport import Asked, FakeTransport
 CLOCK = SystemClock()
 RING = Ring(("db-0", "db-1", "db-2", "db-3", "db-4"))
 LIVE, DEAD = (encode(State((Dot(1, 1),), live))[HEAD] for live in (True, False))
+STALE = encode(State((Dot(0, 1),), True))[HEAD]
+"""An older state than `LIVE`."""
 
 
 Part = tuple[Iterable[int], int, bool]
@@ -68,13 +70,14 @@ class Nodes:
         return b"1" if key in self.live and name == RING.cell(key).home else b""
 
 
+async def _unneeded(id: str, _deadline: float) -> bytes | None:
+    """Fail: no record of these tests needs a read of its own."""
+    raise AssertionError(id)
+
+
 async def paged(nodes: Nodes, limit: int) -> list[tuple[list[bytes], int, int]]:
     """Read all pages; of each: the keys, the requests to nodes, the rows sent."""
-
-    async def unneeded(id: str, _deadline: float) -> bytes | None:
-        raise AssertionError(id)
-
-    range_read = RangeRead(RING, unneeded)
+    range_read = RangeRead(RING, _unneeded)
     transport = FakeTransport(nodes.reply)
     pages, after = [], b""
     while True:
@@ -130,9 +133,6 @@ def test_deleted_range_takes_few_requests() -> None:
     assert max(asked for _, asked, _ in pages) <= 12 * len(RING.names)
 
 
-STALE = encode(State((Dot(0, 1),), True))[HEAD]
-
-
 def _reply_with_a_stale_home(rows: int, asked: Asked) -> ScanPage:
     """Reply for a cell whose home has old states of `rows` records, or lacks every other one."""
     request = asked.request
@@ -154,13 +154,10 @@ def _reply_with_a_stale_home(rows: int, asked: Asked) -> ScanPage:
 def test_one_more_scan_brings_the_states_that_a_stale_home_lacks() -> None:
     """LIST reads no record singly where two nodes have the state that a stale home lacks."""
 
-    async def unneeded(id: str, _deadline: float) -> bytes | None:
-        raise AssertionError(id)
-
     async def read() -> tuple[list[bytes | None], int]:
         transport = FakeTransport(partial(_reply_with_a_stale_home, 9))
         scatter = ScatterGather(transport, CLOCK, CLOCK.now() + 5)
-        rows = await RangeRead(RING, unneeded).live_records(b"", 9, scatter)
+        rows = await RangeRead(RING, _unneeded).live_records(b"", 9, scatter)
         return [row.body for row in rows], len(transport.asked)
 
     bodies, requests = asyncio.run(read())

@@ -147,9 +147,9 @@ class QuorumScan:
         )
 
     def stale_senders(self) -> frozenset[str]:
-        """Return the nodes that were to send a decided state, and have an older one or none.
+        """Return the nodes that lack a decided state whose body no node has sent.
 
-        After a home returns, it sends its old bodies. The other nodes send only heads.
+        A returned home still sends bodies, but old ones. The other nodes send only heads.
         """
         if self._agreed is not None:
             return frozenset()

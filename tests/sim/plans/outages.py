@@ -182,7 +182,6 @@ def _handed_off(seed: int, rng: random.Random) -> Plan:
     script = Script(rng)
     fsync = rng.choice((0.015, 0.03))
     cycle, cycles = 0.4 + 30 * fsync, 3
-    script.route(((), (), ()), cycle * (cycles + 1))
     script.ask(0.0, Action.POST, 0)
     at = 0.1 + 2 * fsync
     for _ in range(cycles):

@@ -55,7 +55,7 @@ def _late(seed: int, rng: random.Random) -> Plan:
     at = 0.05
     while at < length:
         retries = rng.choice((1, 2))
-        # Most attempts end within the window, counted from the first; a client sends no later one.
+        # A client sends no attempt that might end after the window of the first one.
         pause = (0.1 + 0.7 * rng.random()) * _WINDOW_S / retries
         gateway = rng.choice((_ONE, _OTHER, _ANY))
         action = script.write(0.05, 0.05)
