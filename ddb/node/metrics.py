@@ -28,6 +28,8 @@ class NodeMetrics:
     """Requests to peers for handoff, rebuild and refill."""
     rounds: int = 0
     """Ballots issued."""
+    combined: int = 0
+    """Changes that shared the round of an earlier change on the same record."""
     contended: int = 0
     """Ballots that a peer rejected for a newer promise."""
     stale_repairs: int = 0

@@ -123,12 +123,14 @@ class Intent(msgspec.Struct, frozen=True):
 
     `operation`: None for a change that no client requested. `record_refusal`: True if an earlier
     attempt may still arrive, so the state must also include a refusal. False: a refusal leaves no
-    entry.
+    entry. `proposed`: True if a peer may have stored a proposal of this very attempt. It then needs
+    no room in the log. False if no peer has.
     """
 
     change: Change
     operation: Operation | None
     record_refusal: bool = False
+    proposed: bool = False
 
 
 SETTLE = Intent(Change(NOTHING), None)
@@ -156,6 +158,16 @@ def step(
         ballot: The ballot of this round.
         retention: Decides which operations the result still includes.
     """
+    operation = intent.operation
+    earlier = None if operation is None else base.recall(operation)
+    return evaluated(renewed(base, other, ballot, retention), intent, ballot, earlier)
+
+
+def renewed(base: State, other: State, ballot: Dot, retention: Retention) -> State:
+    """Return `base` as a round begins to change it; the arguments are as for `step`.
+
+    It has the version of the round, and no operations that are forgettable or expired.
+    """
     joined = base.version if other is base else join(base.version, other.version)
     version = advance(joined, ballot)
     recent = tuple([entry for entry in base.recent if not retention.forgettable(entry)])
@@ -164,10 +176,24 @@ def step(
         # The version has each coordinator's newest ballot. No slice has a newer one.
         retention.saw(joined)
         keyed = keyed_log.trimmed(keyed, retention.expired)
-    operation = intent.operation
-    earlier = None if operation is None else base.recall(operation)
+    return State(version, base.live, base.body, recent, keyed)
+
+
+def evaluated(base: State, intent: Intent, ballot: Dot, earlier: Outcome | None) -> Step:
+    """Evaluate `intent` on a state that has the version of the round already.
+
+    Raises `DamagedState` as `step`.
+
+    Args:
+        base: The state before the change.
+        intent: The change.
+        ballot: The ballot of the round.
+        earlier: The outcome that the record remembers for the operation. None: it has none.
+    """
+    version, recent, keyed = base.version, base.recent, base.keyed
     if earlier is not None:
         return Step(earlier, _carried(base, version, recent, keyed), True)
+    operation = intent.operation
     try:
         effect = evaluate(intent.change, base.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

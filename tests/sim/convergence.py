@@ -4,9 +4,12 @@ from collections import defaultdict
 
 import msgspec
 
+from ddb.node.consensus import dedup_window
 from ddb.node.replica.partition_digests import ROW, _digest
 from ddb.node.storage.store import Family
-from ddb.record.codec import body_of, is_live
+from ddb.record import keyed_log
+from ddb.record.codec import HEAD, LOGGED, body_of, decode, is_live
+from ddb.record.state import DamagedState
 from ddb.ring.ring import PARTITION_BYTES, key_of, partition_in
 from tests.sim.clients import Clients
 from tests.sim.history import Record
@@ -84,7 +87,25 @@ def space(world: World) -> str | None:
                 return f"{name} stores a hint for {key!r} and is not its standby"
             if world.fault_free:
                 return f"{name} stores a third copy of {key!r}, and no node was out of reach"
+        for key, raw in machine.store.rows(Family.RECORDS):
+            if wrong := _overfull(raw):
+                return f"{name} stores {key!r} with {wrong}"
     return None
+
+
+def _overfull(raw: bytes) -> str | None:
+    """Return the size of a log of keyed operations that is too long, or None.
+
+    A coordinator that proposes operations again exceeds the limit. So may each of three at once.
+    """
+    if raw[0] & LOGGED == 0 or len(raw) < HEAD.stop:
+        return None
+    try:
+        count = keyed_log.count(decode(raw).keyed)
+    except DamagedState:
+        return None
+    limit = 3 * dedup_window.MAX_KEYED_ENTRIES
+    return f"{count} keyed operations, more than {limit}" if count > limit else None
 
 
 async def whole_reads(world: World, clients: Clients) -> None:

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.sim import knobs
-from tests.sim.plan import Action, Fault, FaultKind, Op, Plan
+from tests.sim.plan import Action, Fault, FaultKind, Match, Op, Plan
 
 HOME, PARTNER, STANDBY = range(3)
 """Roles in the first record's cell; faults of a plan `by_role` number nodes so."""
@@ -64,12 +64,26 @@ class Script:
             )
         )
 
-    def converse(self, begin: float, gap: float, gateway: int, actions: list[Action]) -> None:
-        """Let a new client send operations in turn, each about `gap` s after the last answer."""
+    def converse(
+        self,
+        begin: float,
+        gap: float,
+        gateway: int,
+        actions: list[Action],
+        matched: float = 0.0,
+    ) -> None:
+        """Let a new client send operations in turn, each about `gap` s after the last answer.
+
+        `matched`: the share of updates and deletions with the tag that the client saw last.
+        """
         self._clients += 1
         for number, action in enumerate(actions):
             pause = gap * 2 * self.rng.random() + (0.0 if number else begin)
-            self.ops.append(Op(self._clients, pause, gateway, action, 0, self._fields()))
+            may_match = matched and action in (Action.PUT, Action.DELETE)
+            match = Match.SEEN if may_match and self.rng.random() < matched else Match.NONE
+            self.ops.append(
+                Op(self._clients, pause, gateway, action, 0, self._fields(), match=match)
+            )
 
     def cause(
         self,

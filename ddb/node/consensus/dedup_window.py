@@ -77,6 +77,13 @@ class DedupWindow(Retention):
         """As `Retention.expired`."""
         return self._ballots.expired(ballot.node, ballot.counter, self._clock.now())
 
+    def room(self, state: State) -> int:
+        """Return how many more keyed operations `state` can take; it may have too many already."""
+        if not state.keyed:
+            return MAX_KEYED_ENTRIES
+        self.saw(state.version)
+        return MAX_KEYED_ENTRIES - keyed_log.count(keyed_log.trimmed(state.keyed, self.expired))
+
     def full_for_s(self, state: State) -> int | None:
         """Return the whole seconds until `state` has room for one more keyed operation.
 

@@ -1,7 +1,7 @@
-"""The key queue: one operation at a time per key, in order of arrival.
+"""The key queue: one turn at a time per key, in order of arrival.
 
-The queue refuses a change whose turn would come too late. It refuses at once if the turns before it
-are likely to take longer than the change can wait. Otherwise it refuses once that time has passed.
+A read and a repair have a turn of their own. The changes that wait for a key share one turn, and
+take one place in the queue (`ddb.node.fastpath.combiner`).
 """
 
 import asyncio
@@ -14,22 +14,17 @@ from ddb.record.state import State
 TURN_FALL_WEIGHT = 0.5
 """Weight in the mean turn of a turn that is shorter than the mean.
 
-Too low: the queue refuses changes long after one slow turn. Too high: one short turn hides a long
-queue.
+Too low: nodes refuse changes long after one slow turn. Too high: one short turn hides a long queue.
 """
 TURN_RISE_WEIGHT = 0.05
 """Weight in the mean turn of a turn that is longer than the mean.
 
-Too high: a single silent peer makes one long turn, and the queue refuses the short ones behind it.
-Too low: the queue admits changes that it must refuse later.
+Too high: a single silent peer makes one long turn, and the node refuses the short ones behind it.
+Too low: the node admits changes that it must refuse later.
 """
 
 Turn = asyncio.Future[State | None]
 """Done with None once the turn has come, or with the state that answers a queued read instead."""
-
-
-class TurnTooLate(Exception):
-    """The key's turn would come too late. The operation was not begun."""
 
 
 class KeyQueue:
@@ -37,7 +32,7 @@ class KeyQueue:
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, deque[tuple[float | None, Turn]]] = {}
-        """By key in use: the queued operations, with the arrival time of each read."""
+        """By key in use: the waiting turns, with the arrival time of each read."""
         self._turn_began_at: dict[bytes, float] = {}
         self._mean_turn_s = 0.0
 
@@ -50,7 +45,7 @@ class KeyQueue:
         self._waiting[key] = deque()
 
     def leave(self, key: bytes) -> None:
-        """Give the turn to the operation that has waited longest."""
+        """Give the key to the turn that has waited longest."""
         queue = self._waiting[key]
         while queue:
             _, waiting = queue.popleft()
@@ -61,9 +56,14 @@ class KeyQueue:
         del self._waiting[key]
         self._turn_began_at.pop(key, None)
 
-    def expected_s(self, key: bytes) -> float:
-        """Return the likely seconds until the turn of one more operation."""
-        return (self.length(key) + 1) * self._mean_turn_s
+    def expected_s(self, key: bytes, later: int = 0) -> float:
+        """Return the likely seconds until one more turn begins, or one that comes `later`.
+
+        Args:
+            key: the record.
+            later: turns between the last one in the queue and this one.
+        """
+        return 0.0 if self.free(key) else (self.length(key) + 1 + later) * self._mean_turn_s
 
     def resolve_reads(self, key: bytes, began: float, state: State) -> None:
         """Answer queued reads with `state`, which a round has decided.
@@ -77,7 +77,7 @@ class KeyQueue:
 
     @asynccontextmanager
     async def turn(
-        self, key: bytes, received_at: float | None = None, within_s: float | None = None
+        self, key: bytes, received_at: float | None = None
     ) -> AsyncIterator[State | None]:
         """Have the key's turn inside the context.
 
@@ -85,46 +85,29 @@ class KeyQueue:
 
         Args:
             key: the record.
-            received_at: arrival of a read, by the steady clock in seconds; None for a change.
-            within_s: seconds to wait for the turn at most; None without limit.
-
-        Raises:
-            TurnTooLate: the turn does not come within `within_s`.
+            received_at: arrival of a read, by the steady clock in seconds; None for other turns.
         """
         state = None
         if self.free(key):
             self.enter(key)
         else:
-            state = await self._wait(key, received_at, within_s)
+            state = await self._wait(key, received_at)
         try:
             yield state
         finally:
             if state is None:
                 self.leave(key)
 
-    async def _wait(
-        self, key: bytes, received_at: float | None, within_s: float | None
-    ) -> State | None:
-        loop = asyncio.get_running_loop()
-        turn: Turn = loop.create_future()
-        timer = None
-        if within_s is not None:
-            if self.expected_s(key) > within_s:
-                raise TurnTooLate(
-                    f"{self.length(key) + 1} operations on this record wait before it"
-                )
-            timer = loop.call_later(max(0.0, within_s), _expire, turn)
+    async def _wait(self, key: bytes, received_at: float | None) -> State | None:
+        turn: Turn = asyncio.get_running_loop().create_future()
         self._waiting[key].append((received_at, turn))
         try:
             return await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and _is_turn(turn):
+            if turn.done() and not turn.cancelled() and turn.result() is None:
                 # The turn and the cancellation came together. The turn goes to the next operation.
                 self.leave(key)
             raise
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     def _measure(self, key: bytes, now: float) -> None:
         """Add the turn that ends at `now` to the mean. The next turn begins now."""
@@ -135,17 +118,8 @@ class KeyQueue:
             self._mean_turn_s += excess_s * (TURN_FALL_WEIGHT if excess_s < 0 else TURN_RISE_WEIGHT)
 
     def length(self, key: bytes) -> int:
-        """Return the number of operations that wait for the key's turn."""
+        """Return the number of turns that wait for the key."""
         return len(self._waiting.get(key, ()))
 
     def __repr__(self) -> str:
         return f"<KeyQueue {len(self._waiting)} keys>"
-
-
-def _expire(waiting: Turn) -> None:
-    if not waiting.done():
-        waiting.set_exception(TurnTooLate("its turn on this record did not come in time"))
-
-
-def _is_turn(waiting: Turn) -> bool:
-    return waiting.exception() is None and waiting.result() is None

@@ -1,7 +1,8 @@
-"""The proposer: rounds that decide an operation under this node's own ballots.
+"""The proposer: rounds that decide operations under this node's own ballots.
 
 The algorithm is CASPaxos (Rystsov 2018): one register per record, with the operation as the change
-function. Both phases share one message while the two replicas agree.
+function. Both phases share one message while the two replicas agree. One round decides all changes
+that the record's queue gives it together.
 
 One order is part of the proof: the peer stores before this node does. A stored state whose newest
 dot is this node's own is therefore decided.
@@ -9,11 +10,13 @@ dot is this node's own is therefore decided.
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.key_queue import KeyQueue
 from ddb.node.consensus.open_rounds import Fate, OpenRounds
+from ddb.node.consensus.pending_change import KeyedLogFull, PendingChange, expire, in_time
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
 from ddb.node.metrics import Cause, NodeMetrics
 from ddb.node.replica.acceptor import Acceptor, Verdict
@@ -21,7 +24,9 @@ from ddb.node.replica.ballots import Ballots
 from ddb.node.replica.complaints import Complaints
 from ddb.node.storage.store import Unreadable
 from ddb.record.codec import decode, encode
-from ddb.record.state import DamagedState, Intent, Step, step
+from ddb.record.combined import Combined, combine
+from ddb.record.state import ABSENT, DamagedState, State
+from ddb.record.version import Dot
 from ddb.wire.messages import Accept, Accepted, Propose, Rejected, ReplicaState, Reply
 from ddb.wire.ports import Clock
 from ddb.wire.timeouts import Timeouts
@@ -37,17 +42,6 @@ changes wait with no need.
 
 class Outrun(Exception):
     """Another proposer's round on the record makes this round needless."""
-
-
-class KeyedLogFull(Exception):
-    """The record remembers too many keyed operations. The operation was not begun."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(
-            f"the record has no room for one more keyed operation, and nothing changed; the oldest"
-            f" ones expire in {retry_after_s} s: retry then"
-        )
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -70,49 +64,46 @@ class Proposer:
     async def decide(
         self,
         key: bytes,
-        intent: Intent,
-        deadline: float,
+        changes: Sequence[PendingChange],
         failed_after: float,
-        in_doubt: bool,
         cause: Cause = Cause.OPERATION,
-        proposed: bool = False,
-    ) -> Step:
-        """Run rounds until one decides `intent`.
+    ) -> None:
+        """Run rounds until one decides all of `changes`, and set their results.
+
+        A change whose deadline passes first ends undecided; the others go on. If a message without
+        a reply covers a change, that change is in doubt from then on.
 
         Args:
             key: the record.
-            intent: the change; `in_doubt` replaces its flag.
-            deadline: by the steady clock, in seconds.
+            changes: in order of arrival.
             failed_after: gives up once both peers have failed at or after this time, in seconds.
-            in_doubt: True if an earlier attempt may have left an undecided state. A refusal is then
-                recorded before it is sent. False if no attempt has.
             cause: the counter that the messages add to. A repair gives way to another proposer.
-            proposed: True if a peer may have stored a proposal of this very call. False if not.
 
         Raises:
-            Expired: no round was decided in time, or both peers failed.
-            KeyedLogFull: the record has no room for the operation, and nothing was stored.
             Outrun: a repair met another proposer.
         """
         candidates = self.peers.by_preference(key, failed_after)
         peer = next(candidates)
         while True:
             began = self.clock.now()
-            if began >= deadline:
-                raise Expired(in_doubt, "no peer replied in time")
-            current = Intent(intent.change, intent.operation, in_doubt)
+            changes = in_time(changes, began)
+            if not changes:
+                return
             try:
-                made, reply = await self._attempt(key, current, peer, deadline, cause, proposed)
+                made, reply = await self._attempt(key, changes, peer, cause)
             except DamagedState as damage:
                 self.complaints.about(damage, key)
-                raise Expired(in_doubt, f"{self.name}: {damage}") from damage
+                expire(changes, f"{self.name}: {damage}")
+                return
             except Unreadable as unreadable:
                 # An attempt reads before it sends, so only earlier attempts leave a doubt.
-                raise Expired(in_doubt, str(unreadable)) from unreadable
+                expire(changes, str(unreadable))
+                return
             if made is not None:
+                self._end(changes, made)
                 # Reads that were queued before this round see its result as a read in it would.
                 self.queue.resolve_reads(key, began, made.state)
-                return made
+                return
             if isinstance(reply, Rejected):
                 self.counters.contended += 1
                 self.ballots.observe(reply.promise.counter)
@@ -120,13 +111,20 @@ class Proposer:
                     raise Outrun
                 await self._back_off(began)
             elif isinstance(reply, Accepted):
-                in_doubt = proposed = True
                 await self._back_off(began)
             else:
-                in_doubt = in_doubt or reply is None
-                proposed = proposed or reply is None
-                await self.peers.handle_failure(peer, key, failed_after, in_doubt, reply)
+                try:
+                    await self.peers.handle_failure(peer, key, failed_after, False, reply)
+                except Expired as expired:
+                    expire(changes, str(expired))
+                    return
                 peer = next(candidates)
+
+    def _end(self, changes: Sequence[PendingChange], made: Combined) -> None:
+        """Give each change its own result of the round that two nodes store."""
+        for change, step in zip(changes, made.steps, strict=True):
+            # The round's base is decided, so it proves that no earlier attempt has taken effect.
+            change.result = step or KeyedLogFull(self.dedup_window.full_for_s(made.state) or 1)
 
     async def _back_off(self, began: float) -> None:
         """Pause for about as long as the ballot that began at `began` took.
@@ -139,16 +137,11 @@ class Proposer:
         await asyncio.sleep(self.rng.uniform(0, 2 * pause))
 
     async def _attempt(
-        self,
-        key: bytes,
-        intent: Intent,
-        peer: str,
-        deadline: float,
-        cause: Cause,
-        proposed: bool,
-    ) -> tuple[Step | None, Reply | None]:
-        """Run one ballot with one peer. Return the decided step, if any, and the last reply."""
+        self, key: bytes, changes: Sequence[PendingChange], peer: str, cause: Cause
+    ) -> tuple[Combined | None, Reply | None]:
+        """Run one ballot with one peer. Return the decided steps, if any, and the last reply."""
         replica, attempted, fate = self.replica, self.rounds.begin(key), Fate.NEVER_STORED
+        made, deadline = Combined(ABSENT, ()), min(change.deadline for change in changes)
         try:
             ballot = await self.ballots.issue(above=replica.promised(key))
             while replica.promised(key) > ballot:
@@ -156,7 +149,7 @@ class Proposer:
             own = replica.copies.state(key)
             replica.promise(key, ballot)
             self.counters.rounds += 1
-            made = step(own, own, intent, ballot, self.dedup_window)
+            made = self._combine(own, own, changes, ballot)
             raw = encode(made.state)
             fate = Fate.UNKNOWN
             reply = await self.peers.ask(
@@ -167,14 +160,7 @@ class Proposer:
                 fate = Fate.NEVER_STORED
                 theirs = decode(reply.state)
                 base, other = (own, theirs) if own.newest >= theirs.newest else (theirs, own)
-                full_for_s = (
-                    None
-                    if proposed
-                    else self.dedup_window.full_for_operation_s(base, intent.operation)
-                )
-                if full_for_s is not None:
-                    raise KeyedLogFull(full_for_s)
-                made = step(base, other, intent, ballot, self.dedup_window)
+                made = self._combine(base, other, changes, ballot)
                 raw = encode(made.state)
                 fate = Fate.UNKNOWN
                 reply = await self.peers.ask(peer, Accept(key, raw), deadline, cause)
@@ -190,6 +176,23 @@ class Proposer:
             return None, reply
         finally:
             attempted.end(fate)
+            if fate is Fate.UNKNOWN:
+                _doubt(changes, made)
+
+    def _combine(
+        self, base: State, other: State, changes: Sequence[PendingChange], ballot: Dot
+    ) -> Combined:
+        intents = [change.intent for change in changes]
+        return combine(
+            base, other, intents, ballot, self.dedup_window, self.dedup_window.room(base)
+        )
 
     def __repr__(self) -> str:
         return f"<Proposer {self.name} {self.counters.rounds} rounds>"
+
+
+def _doubt(changes: Sequence[PendingChange], proposed: Combined) -> None:
+    """Put the changes in doubt that a state covers which a peer may have stored."""
+    for change, step in zip(changes, proposed.steps, strict=True):
+        if step is not None:
+            change.doubt()

@@ -3,10 +3,12 @@
 import msgspec
 
 from ddb.node.consensus.open_rounds import Round
+from ddb.node.consensus.pending_change import KeyedLogFull, Result
+from ddb.node.consensus.quorum_peers import Expired
 from ddb.node.fastpath.fallback import Answer
 from ddb.record.change import DELETE, DONE, Change, Kind, Outcome
 from ddb.record.state import Intent, Operation, State, Step
-from ddb.wire.messages import ChangeResult, CoordinateChange, Reply
+from ddb.wire.messages import ChangeResult, CoordinateChange, LogFull, Reply, Undecided
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -51,3 +53,14 @@ def result_of(kind: Kind, outcome: Outcome, state: State) -> Reply:
         return ChangeResult(outcome, None)
     # A tombstone keeps the body for the retry of a create or update that came before the deletion.
     return ChangeResult(outcome, state.body or None)
+
+
+def reply_to(request: CoordinateChange, result: Result | None) -> Reply:
+    """Return the reply to a request that the coordinator has decided or given up."""
+    if isinstance(result, Step):
+        return result_of(request.kind, result.outcome, result.state)
+    if isinstance(result, KeyedLogFull):
+        return LogFull(result.retry_after_s)
+    if isinstance(result, Expired):
+        return Undecided(result.in_doubt, str(result))
+    raise AssertionError("the coordinator returned without a result")

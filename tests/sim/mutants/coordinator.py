@@ -130,9 +130,12 @@ COORDINATOR = (
         (
             Patch(
                 _COORDINATOR,
-                "        own_outcome = remembered(own, operation)\n",
-                "        own_outcome = remembered(own, operation)\n"
-                "        if own_outcome is not None:\n            return own_outcome, own\n",
+                "        if None not in results:\n            # The own copy",
+                "        if all(getattr(result, 'recalled', False) for result in results):\n"
+                "            for change, result in zip(changes, results, strict=True):\n"
+                "                change.result = result\n"
+                "            return\n"
+                "        if None not in results:\n            # The own copy",
             ),
         ),
         family="volatile",
@@ -141,7 +144,11 @@ COORDINATOR = (
         "own-attempts-leave-no-doubt",
         "a coordinator forgets that a node may still store its own unanswered proposal",
         (
-            Patch(_PROPOSER, "                in_doubt = in_doubt or reply is None\n", ""),
+            Patch(
+                _PROPOSER,
+                "            if fate is Fate.UNKNOWN:\n                _doubt",
+                "            if False:\n                _doubt",
+            ),
             Patch(
                 _FAST,
                 "        proposed = reply is None or type(reply) is Accepted\n",
@@ -280,9 +287,11 @@ COORDINATOR = (
         "a coordinator reports a change as not begun although it could not finish it",
         (
             Patch(
-                _FAST,
-                "        except TurnTooLate as late:\n",
-                "        except (TurnTooLate, Expired) as late:\n",
+                "ddb.node.fastpath.combiner",
+                "                reply_to(request, change.result)\n",
+                "                _TOO_LATE\n"
+                "                if isinstance(reply_to(request, change.result), Undecided)\n"
+                "                else reply_to(request, change.result)\n",
             ),
         ),
         family="stubborn",

@@ -1,6 +1,7 @@
 """The planted bugs. An author of the code once made each of them, or easily could."""
 
 from tests.sim.mutants.admission import ADMISSION
+from tests.sim.mutants.combined import COMBINED
 from tests.sim.mutants.coordinator import COORDINATOR
 from tests.sim.mutants.damage import DAMAGE
 from tests.sim.mutants.disks import DISKS
@@ -14,6 +15,7 @@ from tests.sim.mutants.wire import WIRE
 
 MUTANTS = (
     COORDINATOR
+    + COMBINED
     + ROUNDS
     + REPLICA
     + RECORD

@@ -1,0 +1,127 @@
+"""Bugs in rounds that decide several changes of one record."""
+
+from tests.sim.mutants.plant import Mutant, Patch
+
+_COMBINED = "ddb.record.combined"
+_COMBINER = "ddb.node.fastpath.combiner"
+_PENDING = "ddb.node.consensus.pending_change"
+_PROPOSER = "ddb.node.consensus.proposer"
+
+COMBINED = (
+    Mutant(
+        "results-change-places",
+        "a change of a round gets the result of another one",
+        (
+            Patch(
+                _PROPOSER,
+                "        for change, step in zip(changes, made.steps, strict=True):\n"
+                "            # The round",
+                "        for change, step in zip(changes, reversed(made.steps), strict=True):\n"
+                "            # The round",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "changes-ignore-each-other",
+        "a round computes each change from its base, without the changes before it",
+        (
+            Patch(
+                _COMBINED,
+                "        made = evaluated(state, intent, ballot, earlier)\n",
+                "        made = evaluated(\n"
+                "            State(state.version, base.live, base.body, state.recent, state.keyed),"
+                " intent, ballot, earlier\n"
+                "        )\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "combined-refusals-leave-no-trace",
+        "a round of several changes records no refusal, although an earlier attempt may still act",
+        (
+            Patch(
+                _COMBINER,
+                "PendingChange(Intent(*change_of(each.request), each.request.in_doubt),"
+                " each.deadline)",
+                "PendingChange(Intent(*change_of(each.request),"
+                " each.request.in_doubt and len(taken) == 1), each.deadline)",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "refusal-without-its-round",
+        "a change is refused because of an earlier change whose round two nodes never store",
+        (
+            Patch(
+                _PENDING,
+                "        self.result = Expired(self.in_doubt, reason)\n",
+                "        self.result = self.result or Expired(self.in_doubt, reason)\n",
+            ),
+            Patch(
+                _PROPOSER,
+                "        if step is not None:\n            change.doubt()\n",
+                "        if step is not None and step.outcome:\n"
+                "            change.result = step\n"
+                "        if step is not None:\n            change.doubt()\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "retry-missed-in-its-own-round",
+        "a round applies two attempts at one operation, since its base has neither",
+        (
+            Patch(
+                _COMBINED,
+                "return state.recall(operation) if earlier is None else earlier",
+                "return earlier",
+            ),
+            Patch(
+                _COMBINED,
+                "            outcomes[operation.id] = made.outcome\n",
+                "            pass\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "round-outlives-its-changes",
+        "a round goes on with a change after the change's own deadline",
+        (
+            Patch(
+                _PROPOSER,
+                "min(change.deadline for change in changes)",
+                "max(change.deadline for change in changes)",
+            ),
+            Patch(
+                _PENDING,
+                "        if now >= change.deadline:\n",
+                "        if now >= max(each.deadline for each in changes):\n",
+            ),
+        ),
+        family="crowd",
+    ),
+    Mutant(
+        "round-without-room",
+        "a round records more keyed operations than the record has room for",
+        (Patch(_COMBINED, "            room -= 1\n", ""),),
+        family="crowd",
+    ),
+    Mutant(
+        "no-room-no-round",
+        "a round applies a change without room for its operation, and answers that it did not",
+        (
+            Patch(
+                _COMBINED,
+                "                steps.append(None)\n                continue\n",
+                "                steps.append(None)\n"
+                "                state = evaluated(state, intent, ballot, earlier).state\n"
+                "                continue\n",
+            ),
+        ),
+        family="crowd",
+    ),
+)
