@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ddb.node.consensus.quorum_peers import Expired
-from ddb.record.change import Change, Kind
+from ddb.record.change import Kind
 from ddb.record.codec import encode
-from ddb.record.state import Operation, State
+from ddb.record.state import State
 from ddb.record.version import NEVER, Dot
 from ddb.wire.messages import (
     Accept,
@@ -87,16 +86,19 @@ def test_queued_changes_do_not_ask_peers_that_were_silent_meanwhile(tmp_path: Pa
     """At an isolated node the first of several queued changes finds out for all of them."""
     silent = silent_nodes()
 
-    async def change(number: int) -> bool:
-        create, name = Change(Kind.CREATE, b"{}"), Operation(b"%012d" % number, b"")
-        with pytest.raises(Expired) as expired:
-            await home.coordinator.change(KEY, create, name, False, CLOCK.now() + 60)
-        return expired.value.in_doubt
+    def change(number: int) -> asyncio.Future[Reply]:
+        name = b"%012d" % number
+        create = CoordinateChange(KEY, Kind.CREATE, b"{}", (), name, b"", False, b"gw", 0)
+        handling = home.fast_write.change(create, CLOCK.now() + 60)
+        assert isinstance(handling, asyncio.Future)
+        return handling
 
-    async def scenario() -> list[bool]:
+    async def scenario() -> list[Reply]:
+        await home.ballots.issue(above=NEVER)
         return await asyncio.gather(*map(change, range(5)))
 
     with cell_node(tmp_path, NAME, silent) as home:
-        doubts = asyncio.run(scenario())
-    assert doubts == [True, False, False, False, False]
+        replies = asyncio.run(scenario())
+    doubts = [True, False, False, False, False]
+    assert replies == [Undecided(doubt, "neither peer replied") for doubt in doubts]
     assert len(silent.asked) == 2

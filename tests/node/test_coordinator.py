@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from ddb.node.consensus.quorum_peers import Expired
-from ddb.record.change import Change, Kind
+from ddb.record.change import Kind
 from ddb.record.codec import encode
-from ddb.record.state import Operation
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
 from ddb.wire.messages import CoordinateChange, Overloaded, Undecided
@@ -28,7 +27,7 @@ def test_a_single_node_does_not_refuse_a_keyed_change(tmp_path: Path) -> None:
         async with voting(tmp_path) as (node, _):
             node.replica.offer(KEY, encode(full(Dot(7, 1))))
             handling = node.handle(deletion, node.coordinator._clock.now() + 0.05)
-            assert asyncio.iscoroutine(handling)
+            assert isinstance(handling, asyncio.Future)
             assert await handling == Undecided(True, "neither peer replied")
 
     asyncio.run(scenario())
@@ -63,7 +62,6 @@ def test_a_node_without_peers_gives_up_at_once(
     tmp_path: Path, failure: type[Silent | Unreachable]
 ) -> None:
     """A coordinator whose peers both fail leaves the remaining time to the third node."""
-    create, operation = Change(Kind.CREATE, b"{}"), Operation(NAME, FINGERPRINT)
 
     async def scenario() -> None:
         async with voting(tmp_path, failure) as (node, _):
@@ -72,9 +70,10 @@ def test_a_node_without_peers_gives_up_at_once(
             with pytest.raises(Expired, match="neither peer replied"):
                 await coordinator.read(KEY, began + 60)
             assert counters.peer_requests == (2 if failure is Silent else 0)
-            with pytest.raises(Expired, match="neither peer replied") as expired:
-                await coordinator.change(KEY, create, operation, False, began + 60)
-            assert expired.value.in_doubt is (failure is Silent)
+            create = CoordinateChange(KEY, Kind.CREATE, b"{}", (), NAME, b"", True, b"sender", 0)
+            handling = node.handle(create, began + 60)
+            assert isinstance(handling, asyncio.Future)
+            assert await handling == Undecided(True, "neither peer replied")
             assert counters.peer_requests == (4 if failure is Silent else 0)
             assert coordinator._clock.now() < began + 10
 
@@ -97,7 +96,7 @@ def test_late_change_is_not_begun(tmp_path: Path) -> None:
             assert isinstance(reply(0.09), Overloaded)
             coordinator.queue.enter(KEY)
             waiting = reply(0.13)
-            assert asyncio.iscoroutine(waiting)
+            assert isinstance(waiting, asyncio.Future)
             assert isinstance(await waiting, Overloaded)
             coordinator.queue.leave(KEY)
             assert coordinator.counters.rounds == 0

@@ -12,11 +12,12 @@ from ddb.node.consensus.open_rounds import Fate
 from ddb.node.consensus.proposer import Outrun
 from ddb.node.repair.round_recovery import RECOVERY_BATCH_KEYS, RoundRecovery
 from ddb.node.replica.acceptor import Acceptor
-from ddb.record.change import Change, Kind, Outcome
+from ddb.record.change import Kind, Outcome
 from ddb.record.codec import encode
-from ddb.record.state import Operation, State
+from ddb.record.state import State
 from ddb.record.version import Dot
 from ddb.ring.ring import key_of
+from ddb.wire.messages import ChangeResult, CoordinateChange
 from tests.fakes.cell import CELL, CLOCK, KEY, RING, CellNode, cell_node
 from tests.fakes.transport import FakeTransport, from_replicas
 
@@ -144,11 +145,12 @@ def test_rejected_proposer_asks_the_same_peer_again(tmp_path: Path) -> None:
         await store_everywhere(cell)
         for home in cell.homes:
             home.promise(KEY, Dot(FAR, 7))
-        change, operation = Change(Kind.UPDATE, b'{"a":1}'), Operation(b"%012d" % 1, b"")
-        outcome, _ = await cell.standby.coordinator.change(
-            KEY, change, operation, False, CLOCK.now() + 5
+        update = CoordinateChange(
+            KEY, Kind.UPDATE, b'{"a":1}', (), b"%012d" % 1, b"", False, b"sender", 0
         )
-        assert outcome is Outcome.DONE
+        handling = cell.standby.fast_write.change(update, CLOCK.now() + 5)
+        assert isinstance(handling, asyncio.Future)
+        assert await handling == ChangeResult(Outcome.DONE, b'{"a":1}')
         assert len(cell.transport.asked) > 1
         assert len({asked.to for asked in cell.transport.asked}) == 1
 

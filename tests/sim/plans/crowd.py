@@ -57,6 +57,12 @@ def _together(seed: int, rng: random.Random) -> Plan:
             lasts = 0.05 + 0.2 * rng.random()
             script.cause(at + 0.03 * rng.random(), rng.choice(_FAULTS), victim, other, lasts=lasts)
         at += 0.15 + 0.3 * rng.random()
+    if faulty and rng.random() < 0.3:
+        # Changes of the first gateway have one coordinator only, and that one loses both peers.
+        script.route(((PARTNER, STANDBY),), at)
+        begin, lasts = 0.1 + 0.02 * rng.random(), 0.1 + 0.3 * rng.random()
+        for peer in (PARTNER, STANDBY):
+            script.cause(begin, FaultKind.CUT, HOME, peer, lasts=lasts)
     turned: dict[str, float | int] = {_COMBINED: rng.choice((2, 5, 64, 64))}
     if rng.random() < 0.2:
         turned[_COMBINED_BYTES] = rng.choice((1, 300))
