@@ -65,7 +65,7 @@ class Family(Enum):
     REUSE = "reuse"
     """Clients send or use an Idempotency-Key again as its window ends."""
     CROWD = "crowd"
-    """Clients send more changes of one record than its disks can flush in time."""
+    """Clients send many changes of one record at once, or more than its disks can flush in time."""
 
 
 _Draw = Callable[[int, random.Random], Plan]

@@ -29,10 +29,10 @@ clients that return at once would be refused all in one moment, again and again.
 POINTS = Range(32, 128, 1024)
 """Operations on single records in flight. Too few: group commit flushes for few changes at a time.
 Too many: they only grow older."""
-OF_ONE_RECORD = Range(2, 16, 16)
-"""Changes of one record in flight. Too few: the coordinator waits for the gateway between two of
-them, and few changes notice where it is silent. Too many: they wait for their turn there for
-longer than a node may be silent."""
+OF_ONE_RECORD = Range(2, 16, 64)
+"""Changes of one record in flight. Too few: rounds on a hot record decide few changes each, and few
+changes notice where the coordinator is silent. Too many: they do not fit into one round there, and
+wait for longer than a node may be silent."""
 SCANS = Range(2, 8, 32)
 """LIST and COUNT in flight. Too few: small ones wait although the nodes have time. Too many: large
 ones take the loop for milliseconds at a time, and GET and PUT wait behind them all."""

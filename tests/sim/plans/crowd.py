@@ -66,8 +66,8 @@ def _together(seed: int, rng: random.Random) -> Plan:
     turned: dict[str, float | int] = {_COMBINED: rng.choice((2, 5, 64, 64))}
     if rng.random() < 0.2:
         turned[_COMBINED_BYTES] = rng.choice((1, 300))
-    if keyed and rng.random() < 0.3:
-        turned[_KEYED] = rng.choice((1, 3))
+    if keyed and rng.random() < 0.5:
+        turned[_KEYED] = rng.choice((1, 1, 3))
     if faulty and rng.random() < 0.5:
         turned[TURNED] = 0.0
         turned["ddb.gateway.routing.operation_ids.LINGER_GRACE_S"] = 0.03
