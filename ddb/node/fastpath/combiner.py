@@ -31,8 +31,8 @@ MAX_COMBINED_CHANGES = 64
 Too low: a hot record takes few changes per round. Too high: a silent peer leaves more changes with
 an unknown outcome, and the loop evaluates them all without a pause.
 """
-MAX_COMBINED_BYTES = 512 * 1024
-"""Bytes of bodies that one round evaluates: for each change its own body and the record's.
+MAX_COMBINED_BYTES = 1024 * 1024
+"""Bytes that one round evaluates: for each change its own body and the record's state.
 
 Too low: large records take few changes per round. Too high: the loop pauses for their evaluation.
 """

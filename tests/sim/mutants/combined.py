@@ -88,23 +88,6 @@ COMBINED = (
         family="crowd",
     ),
     Mutant(
-        "round-outlives-its-changes",
-        "a round goes on with a change after the change's own deadline",
-        (
-            Patch(
-                _PROPOSER,
-                "min(change.deadline for change in changes)",
-                "max(change.deadline for change in changes)",
-            ),
-            Patch(
-                _PENDING,
-                "        if now >= change.deadline:\n",
-                "        if now >= max(each.deadline for each in changes):\n",
-            ),
-        ),
-        family="crowd",
-    ),
-    Mutant(
         "round-without-room",
         "a round records more keyed operations than the record has room for",
         (Patch(_COMBINED, "            room -= 1\n", ""),),
