@@ -255,9 +255,13 @@ def test_newcomer_does_not_overtake_waiting_changes(
             answers = [cell.ask(change_of(number)) for number in (1, 2, 3)]
         await answers[0]
         newcomer = cell.ask(change_of(4))
-        order = []
+        order = list[int]()
+
+        def note(number: int, _: asyncio.Future[Reply]) -> None:
+            order.append(number)
+
         for number, answer in enumerate((*answers, newcomer), 1):
-            answer.add_done_callback(lambda _, number=number: order.append(number))
+            answer.add_done_callback(partial(note, number))
         await newcomer
         await turns()
         assert sorted(order) == order
@@ -425,10 +429,12 @@ def test_error_of_a_round_ends_all_changes_that_wait(tmp_path: Path) -> None:
             for _ in range(2):
                 changes = [msgspec.structs.replace(change_of(number), key=key) for number in (1, 2)]
                 deadline = node.coordinator._clock.now() + FAR_S
-                answers = [node.fast_write.change(each, deadline) for each in changes]
-                ends = await asyncio.gather(
-                    *map(asyncio.wrap_future, answers), return_exceptions=True
-                )
+                answers = list[asyncio.Future[Reply]]()
+                for each in changes:
+                    handling = node.fast_write.change(each, deadline)
+                    assert isinstance(handling, asyncio.Future)
+                    answers.append(handling)
+                ends = await asyncio.gather(*answers, return_exceptions=True)
                 assert {type(end) for end in ends} == {WrongCell}
                 assert node.coordinator.queue.free(key)
 
