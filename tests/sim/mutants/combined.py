@@ -4,7 +4,6 @@ from tests.sim.mutants.plant import Mutant, Patch
 
 _COMBINED = "ddb.record.combined"
 _COMBINER = "ddb.node.fastpath.combiner"
-_PENDING = "ddb.node.consensus.pending_change"
 _PROPOSER = "ddb.node.consensus.proposer"
 
 COMBINED = (
@@ -52,25 +51,6 @@ COMBINED = (
         family="crowd",
     ),
     Mutant(
-        "refusal-without-its-round",
-        "a change is refused because of an earlier change whose round two nodes never store",
-        (
-            Patch(
-                _PENDING,
-                "        self.result = Expired(self.in_doubt, reason)\n",
-                "        self.result = self.result or Expired(self.in_doubt, reason)\n",
-            ),
-            Patch(
-                _PROPOSER,
-                "        if step is not None:\n            change.doubt()\n",
-                "        if step is not None and step.outcome:\n"
-                "            change.result = step\n"
-                "        if step is not None:\n            change.doubt()\n",
-            ),
-        ),
-        family="crowd",
-    ),
-    Mutant(
         "retry-missed-in-its-own-round",
         "a round applies two attempts at one operation, since its base has neither",
         (
@@ -85,12 +65,6 @@ COMBINED = (
                 "            pass\n",
             ),
         ),
-        family="crowd",
-    ),
-    Mutant(
-        "round-without-room",
-        "a round records more keyed operations than the record has room for",
-        (Patch(_COMBINED, "            room -= 1\n", ""),),
         family="crowd",
     ),
     Mutant(
