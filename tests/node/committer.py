@@ -72,7 +72,7 @@ async def main(store: RocksStore, limit: int) -> None:
 
 
 if __name__ == "__main__":
-    rocks.MARK_INTERVAL_S = 0.02
+    rocks.MARK_INTERVAL_S = 0.001
     opened = RocksStore(Path(sys.argv[1]), Fsync(sys.argv[2]))
     asyncio.run(main(opened, int(sys.argv[3]) if len(sys.argv) > 3 else 0))
     opened.close()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from ddb.node.storage import rocksdb_open as rocks_open
 from ddb.node.storage.durable_mark import DurableMark, measure, read, write
 from ddb.node.storage.rocksdb import MARK_INTERVAL_S, RocksStore
-from ddb.node.storage.store import Family, StoreRefused, Unreadable
+from ddb.node.storage.store import Family, StoreFailed, StoreRefused, Unreadable
 from ddb.settings import Fsync
 from tests.node.committer import body_of, commit, key_of
 from tests.node.test_rocks import TOP, committer
@@ -117,6 +118,30 @@ def test_damaged_file_is_refused(copy: Path, pattern: str, damage: Callable[[Pat
             RocksStore(copy, Fsync.ALWAYS)
         assert str(copy) in str(refused.value)
         assert "start this node with an empty directory" in str(refused.value)
+
+
+def test_mark_has_no_part_of_a_write_that_failed(tmp_path: Path) -> None:
+    """A log that was measured during a failed write leaves the mark as it is."""
+
+    def in_write(store: RocksStore) -> None:
+        # The thread measures the log meanwhile.
+        time.sleep(0.2)
+        store._group.fail(StoreFailed("no space left on the device"))
+
+    async def fail(store: RocksStore) -> None:
+        await commit(store, 0)
+        await asyncio.sleep(MARK_INTERVAL_S + 0.2)
+        before = read(tmp_path)
+        assert before
+        await commit(store, 1)
+        store._mark()
+        in_write(store)
+        await asyncio.sleep(0.2)
+        assert read(tmp_path) == before
+
+    store = RocksStore(tmp_path, Fsync.ALWAYS)
+    asyncio.run(fail(store))
+    store.close()
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def run(plan: Plan) -> Report:
     """Run a plan. The same plan gives the same report."""
     with turned(plan.knobs), fenced():
         report = _carried_out(plan)
-        with _quiet():
+        with quiet_destructors():
             # The loop keeps objects of killed processes until here.
             gc.collect(2 if plan.seed % _SEEDS_PER_COLLECTION == 0 else 0)
     return report
@@ -229,7 +229,7 @@ def _drained(world: World) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_destructors() -> Iterator[None]:
     """Silence the destructors of killed processes' coroutines.
 
     Some of these coroutines never began. The loop keeps all of them until the run has ended. So a

@@ -1,6 +1,7 @@
 """The whole cluster in simulation: a sample of seeds, exact replay, and named regressions."""
 
 import asyncio
+import gc
 import inspect
 import json
 import os
@@ -24,6 +25,7 @@ from tests.sim.knobs import EVERYWHERE, Knobs, turned
 from tests.sim.loop import SimLoop
 from tests.sim.machines import Machine
 from tests.sim.plan import Plan
+from tests.sim.run import quiet_destructors
 from tests.sim.swarm import Family, draw, family_of
 from tests.sim.world import World
 
@@ -107,9 +109,15 @@ def _in_world(
         assert await world.until(world.sees_all, 10)
         await work(world)
 
-    with turned(quiet.knobs), fenced():
+    def run_world() -> None:
         loop = SimLoop(random.Random(0))
         loop.run(main(World(quiet, loop)))
+
+    with turned(quiet.knobs), fenced():
+        run_world()
+        with quiet_destructors():
+            # Later, a coroutine's destructor would find another loop, or make one.
+            gc.collect()
 
 
 def test_standby_hands_off_a_hint_below_its_promise() -> None:

@@ -129,4 +129,6 @@ def test_records_of_an_earlier_release(whole: Cluster, homes: Homes, api: Api) -
     assert put(api, "older", "recorded", 5).user["group"] == 9
     assert set(invalid(put(api, "older", "recorded", 6))) == {"Idempotency-Key"}
     assert put(api, "older", "new", 8).user["group"] == 8
+    # The standby has a hint of a change where a home was slow to reply.
+    assert wait_for(homes.settled, 20)
     assert [count(state.keyed) for state in homes.states(key_of("older"))] == [2, 2]

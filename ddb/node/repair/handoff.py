@@ -145,7 +145,8 @@ class Handoff:
         finally:
             for each in in_flight:
                 each.cancel()
-            await asyncio.gather(*in_flight, return_exceptions=True)
+            if in_flight:
+                await asyncio.gather(*in_flight, return_exceptions=True)
 
     def _batch(self, offered: Iterator[Hint]) -> list[Hint]:
         """Return the next batch of hints, empty at the end."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -63,7 +64,7 @@ class RocksStore:
         self._lock = lock(path)
         self._marking: asyncio.TimerHandle | None = None
         try:
-            self._db, self._names = open_marked(path, self._rocks)
+            self._db, self._names, self._durable = open_marked(path, self._rocks)
         except StoreRefused:
             os.close(self._lock)
             raise
@@ -133,22 +134,27 @@ class RocksStore:
 
     def _mark(self) -> None:
         self._marking = None
-        self._group.flusher.run(self._write_mark, self._marked)
+        self._group.flusher.run(self._measure, self._measured)
 
-    def _marked(self, error: Exception | None) -> None:
+    def _measure(self) -> None:
+        measured = mark.measure(self._rocks, self._db.latest_sequence_number())
+        self._db.flush_wal(True)
+        self._durable = measured
+
+    def _measured(self, error: Exception | None) -> None:
         if isinstance(error, OSError):
             # The directory could not be listed, perhaps for lack of a file descriptor.
             log.warning(mark.NOT_UPDATED, self.path, error)
         elif error is not None:
             self._group.fail(StoreFailed(str(error)))
+        elif self._broken is None:
+            # Writes run on the loop, as this does. So the measured log has no part of a write that
+            # then failed: RocksDB removes such a part.
+            self._group.flusher.run(partial(mark.write, self.path, self._durable), self._marked)
 
-    def _write_mark(self) -> None:
-        if self._broken is not None:
-            # It is uncertain which part of the store is durable.
-            return
-        measured = mark.measure(self._rocks, self._db.latest_sequence_number())
-        self._db.flush_wal(True)
-        mark.write(self.path, measured)
+    def _marked(self, error: Exception | None) -> None:
+        if error is not None:
+            log.warning(mark.NOT_UPDATED, self.path, error)
 
     def _failed(self, failure: StoreFailed) -> None:
         self._broken = self._broken or str(failure)
@@ -252,11 +258,15 @@ class RocksStore:
         self._group.close()
         self._handles.clear()
         if self._broken is None:
-            self._close_step(self._write_mark)
+            self._close_step(self._measure_and_mark)
         self._db.cancel_all_background(False)
         for rocks in (*self._families.values(), self._db):
             self._close_step(rocks.close)
         os.close(self._lock)
+
+    def _measure_and_mark(self) -> None:
+        self._measure()
+        mark.write(self.path, self._durable)
 
     def _close_step(self, step: Callable[[], None]) -> None:
         try:

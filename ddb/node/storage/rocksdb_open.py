@@ -100,8 +100,8 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def open_marked(path: Path, rocks: Path) -> tuple[Rdict, dict[Family, str]]:
-    """Open or create the store; return it and the column family of each family.
+def open_marked(path: Path, rocks: Path) -> tuple[Rdict, dict[Family, str], mark.DurableMark]:
+    """Open or create the store; return it, the column family of each family, and the mark.
 
     Raises:
         StoreRefused: durable data is missing or the store is damaged.
@@ -127,8 +127,9 @@ def open_marked(path: Path, rocks: Path) -> tuple[Rdict, dict[Family, str]]:
         database.close()
         raise mark.lost(path, f"it ends at write {sequence} of at least {recorded.sequence}")
     # RocksDB has just written the content of the logs to durable tables.
-    mark.write(path, mark.measure(rocks, sequence, (mark.MANIFESTS,)))
-    return database, current
+    durable = mark.measure(rocks, sequence, (mark.MANIFESTS,))
+    mark.write(path, durable)
+    return database, current, durable
 
 
 def _check(path: Path, rocks: Path) -> None:
