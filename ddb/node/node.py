@@ -217,9 +217,9 @@ class Node:
                 each.cancel()
         log.error(
             "%s. The node takes a new node id and refills from the others as soon as all of them"
-            " vote. Until then its rows stay on disk, and the other nodes serve the records. There"
-            " is nothing to do. Next time do not restore one node's directory: start the node with"
-            " an empty one",
+            " vote and can read all their copies. Until then its rows stay on disk, and the other"
+            " nodes serve the records. There is nothing to do. Next time do not restore one node's"
+            " directory: start the node with an empty one",
             self.confirmation.reason,
         )
         await outdate(self.store, self.bootstrap.identity, self._rng)
