@@ -140,22 +140,30 @@ def cost(world: World) -> Iterable[str]:
 
 
 def available(world: World) -> Iterable[str]:
-    """With at most one node of a cell out of reach, each request is decided within 250 ms."""
+    """With at most one node of a cell out of reach, each request is decided within 250 ms.
+
+    A node that fails, returns and fails again during one request may leave it undecided.
+    """
     if not _owed(world.plan):
         return
     for timed in world.observed.timed:
         names = world.ring.cell(key_of(timed.id)).nodes if timed.id else world.ring.names
         cell = set(names)
         troubled: set[str] = set()
-        excused = False
+        excused = failed_again = False
         for trouble in world.observed.troubles:
             if trouble.start <= timed.returned and trouble.end >= timed.invoked:
                 excused = excused or not trouble.nodes
-                troubled |= cell.intersection(trouble.nodes)
+                concerned = cell.intersection(trouble.nodes)
+                # The troubles are in the order of their beginning.
+                failed_again = failed_again or (
+                    trouble.start > timed.invoked and not troubled.isdisjoint(concerned)
+                )
+                troubled |= concerned
         if excused or len(troubled) > 1:
             continue
         took = timed.returned - timed.invoked
-        if not timed.decided or took > ANSWER_WITHIN_S:
+        if took > ANSWER_WITHIN_S or not (timed.decided or failed_again):
             yield (
                 f"{timed.id or 'all'} at {timed.invoked:.4f}: {timed.answer} after {took:.3f} s,"
                 f" with {sorted(troubled) or 'none'} of {sorted(cell)} out of reach"
