@@ -328,7 +328,7 @@ def test_change_that_would_wait_too_long_is_refused_at_once(
         run(scenario(cell))
 
 
-def test_change_with_little_time_goes_alone(tmp_path: Path) -> None:
+def test_change_with_little_time_shares_no_round_with_others(tmp_path: Path) -> None:
     """A round ends with its earliest deadline, so a short one does not end that of others."""
 
     async def scenario(cell: Cell) -> None:

@@ -11,7 +11,13 @@ from ddb.node.consensus.commit_index import CommitIndex
 from ddb.node.consensus.dedup_window import DedupWindow
 from ddb.node.consensus.key_queue import KeyQueue
 from ddb.node.consensus.open_rounds import OpenRounds
-from ddb.node.consensus.pending_change import KeyedLogFull, PendingChange, Result
+from ddb.node.consensus.pending_change import (
+    KeyedLogFull,
+    PendingChange,
+    Result,
+    expire,
+    in_time,
+)
 from ddb.node.consensus.proposer import Proposer
 from ddb.node.consensus.quorum_peers import Expired, QuorumPeers
 from ddb.node.consensus.quorum_read import QuorumRead
@@ -95,13 +101,11 @@ class Coordinator:
         results = [self._without_round(own, change.intent) for change in changes]
         if None not in results:
             # The own copy changes nothing. Only the decided state proves that.
-            deadline = min(change.deadline for change in changes)
-            try:
-                decided = await self._settle(key, deadline, failed_after)
-            except (Expired, Unreadable) as error:
-                for change, result in zip(changes, results, strict=True):
-                    recalled = isinstance(result, Step) and result.recalled
-                    change.result = Expired(change.in_doubt or recalled, str(error))
+            for change, result in zip(changes, results, strict=True):
+                if isinstance(result, Step) and result.recalled:
+                    change.doubt(proposed=False)
+            changes, decided = await self._settle_for(key, changes, failed_after)
+            if decided is None:
                 return
             results = [self._without_round(decided, change.intent) for change in changes]
             if None not in results:
@@ -109,6 +113,26 @@ class Coordinator:
                     change.result = result
                 return
         await self._proposer.decide(key, changes, failed_after)
+
+    async def _settle_for(
+        self, key: bytes, changes: Sequence[PendingChange], failed_after: float
+    ) -> tuple[Sequence[PendingChange], State | None]:
+        """Find the decided state for changes, and end those whose deadline passes first.
+
+        Returns the other changes and the state; None if no change is left.
+        """
+        while changes:
+            try:
+                deadline = min(change.deadline for change in changes)
+                return changes, await self._settle(key, deadline, failed_after)
+            except (Expired, Unreadable) as error:
+                left = in_time(changes, self._clock.now())
+                if len(left) == len(changes):
+                    # Both peers failed, or the own copy is damaged.
+                    expire(changes, str(error))
+                    break
+                changes = left
+        return (), None
 
     def _without_round(self, state: State, intent: Intent) -> Result | None:
         """Return the result of an intent that would leave `state` as it is.

@@ -54,6 +54,12 @@ class KeyQueue:
                 waiting.set_result(None)
                 return
         del self._waiting[key]
+        if key in self._turn_began_at:
+            self._measure(key, asyncio.get_running_loop().time())
+            del self._turn_began_at[key]
+
+    def skip_turn(self, key: bytes) -> None:
+        """Leave the present turn on `key` out of the mean: it did nothing."""
         self._turn_began_at.pop(key, None)
 
     def expected_s(self, key: bytes, later: int = 0) -> float:
@@ -90,6 +96,7 @@ class KeyQueue:
         state = None
         if self.free(key):
             self.enter(key)
+            self._turn_began_at[key] = asyncio.get_running_loop().time()
         else:
             state = await self._wait(key, received_at)
         try:

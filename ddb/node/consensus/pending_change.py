@@ -39,12 +39,14 @@ class PendingChange(msgspec.Struct, eq=False):
         """Whether an attempt at the operation may have taken effect, or may still do so."""
         return self.intent.record_refusal
 
-    def doubt(self) -> None:
-        """Note that a peer may have stored a proposal that covers this change.
+    def doubt(self, *, proposed: bool) -> None:
+        """Note that an attempt at the operation may have taken effect.
 
-        This concerns a refusal, too. Its outcome depends on the changes before it.
+        `proposed`: True if a peer may have stored a proposal that covers this change. This concerns
+        a refusal, too: its outcome depends on the changes before it. False if another attempt may.
         """
-        self.intent = Intent(self.intent.change, self.intent.operation, True, True)
+        proposed = proposed or self.intent.proposed
+        self.intent = Intent(self.intent.change, self.intent.operation, True, proposed)
 
     def expire(self, reason: str) -> None:
         """End the change without a decision."""

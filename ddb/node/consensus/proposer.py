@@ -114,7 +114,7 @@ class Proposer:
                 await self._back_off(began)
             else:
                 try:
-                    await self.peers.handle_failure(peer, key, failed_after, False, reply)
+                    await self.peers.handle_failure(peer, key, failed_after, False, began, reply)
                 except Expired as expired:
                     expire(changes, str(expired))
                     return
@@ -195,4 +195,4 @@ def _doubt(changes: Sequence[PendingChange], proposed: Combined) -> None:
     """Put the changes in doubt that a state covers which a peer may have stored."""
     for change, step in zip(changes, proposed.steps, strict=True):
         if step is not None:
-            change.doubt()
+            change.doubt(proposed=True)

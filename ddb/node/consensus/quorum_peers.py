@@ -99,14 +99,20 @@ class QuorumPeers:
 
         Returns None if no reply arrives in time: the peer may have acted all the same. Returns
         `Failed` if the peer is unreachable: it did nothing, like a peer that declines.
+
+        A deadline that comes before the peer's timeout ends the request. It is no failure of the
+        peer.
         """
         self._counters.count_requests(cause)
+        began = self._clock.now()
         try:
             reply = await self._transport.ask(
                 peer, request, deadline=deadline, timeout_s=self._timeouts.peer_s
             )
         except Silent:
-            self.record_failure(peer)
+            now = self._clock.now()
+            if now < deadline or now - began >= self._timeouts.peer_s:
+                self.record_failure(peer)
             return None
         except Unreachable as unreachable:
             self.record_failure(peer)
@@ -144,17 +150,25 @@ class QuorumPeers:
             self._declined_at.popitem(last=False)
 
     async def handle_failure(
-        self, peer: str, key: bytes, failed_after: float, in_doubt: bool, reply: Reply | None
+        self,
+        peer: str,
+        key: bytes,
+        failed_after: float,
+        in_doubt: bool,
+        asked_at: float,
+        reply: Reply | None,
     ) -> None:
-        """Record the failure of a request, and pause before a worse peer.
+        """Handle a request without a useful reply, and pause before a worse peer.
 
-        The pause happens if the other peer is down, or has a worse connection than this one.
+        The pause happens if the other peer is down, or has a worse connection than this one. A
+        request that only its deadline has ended needs neither: the caller checks its deadlines.
 
         Args:
             peer: the node that received the request.
             key: the record of the request.
             failed_after: the start of the operation, by the steady clock in seconds.
             in_doubt: as in `Expired`.
+            asked_at: the time of the request, or earlier, in seconds.
             reply: a reply that declines, which concerns only this record. None if no reply
                 arrived, which concerns every record of the peer.
 
@@ -162,10 +176,10 @@ class QuorumPeers:
             Expired: both peers failed or declined at or after `failed_after`. This node may
                 itself be cut off, and the gateway can still ask another node.
         """
-        if reply is None:
-            self.record_failure(peer)
-        else:
+        if reply is not None:
             self._record_declined(peer, key)
+        elif self._failed_at.get(peer, -math.inf) < asked_at:
+            return
         if self.both_failed(key, failed_after):
             raise Expired(in_doubt, "neither peer replied")
         (other,) = (name for name in self._ring.cell(key).nodes if name not in (self._name, peer))

@@ -45,7 +45,8 @@ class QuorumRead:
         """
         candidates = self._peers.by_preference(key, failed_after)
         while True:
-            if self._clock.now() >= deadline:
+            asked_at = self._clock.now()
+            if asked_at >= deadline:
                 raise Expired(False, "no peer replied in time")
             peer = next(candidates)
             asked = self._replica.copies.newest(key)
@@ -53,7 +54,7 @@ class QuorumRead:
             decided = self._commit_index.covers(asked)
             reply = await self._peers.ask(peer, ReadReplica(key, asked), deadline)
             if not isinstance(reply, SameVersion | ReplicaState):
-                await self._peers.handle_failure(peer, key, failed_after, False, reply)
+                await self._peers.handle_failure(peer, key, failed_after, False, asked_at, reply)
                 continue
             raw = self._replica.copies.raw(key)
             own = peek(raw)

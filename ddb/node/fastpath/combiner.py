@@ -69,6 +69,11 @@ class Crowd(msgspec.Struct, eq=False):
     waiting: deque[Waiting]
     deciding: list[Waiting]
 
+    def drop_ended(self) -> None:
+        """Remove the changes at the head that have their answer, or whose caller has left."""
+        while self.waiting and self.waiting[0].answer.done():
+            self.waiting.popleft().timer.cancel()
+
     def __repr__(self) -> str:
         return f"<Crowd {len(self.waiting)} waiting, {len(self.deciding)} in a round>"
 
@@ -92,6 +97,8 @@ class Combiner:
         # After a longer wait the gateway takes this node for one that lost the request.
         within_s = min(deadline - now - request.begin_ms / 1000, self._timeouts.turn_s)
         crowd = self._crowds.get(key)
+        if crowd is not None:
+            crowd.drop_ended()
         if self._expected_s(key, crowd) > within_s:
             return Overloaded("many changes of this record wait before it, so nothing was begun")
         loop = asyncio.get_running_loop()
@@ -116,38 +123,44 @@ class Combiner:
         try:
             while crowd.waiting:
                 async with self._queue.turn(key):
-                    crowd.deciding = self._next(key, crowd.waiting)
+                    crowd.deciding = self._next(key, crowd)
                     if crowd.deciding:
                         await self._decide(key, crowd.deciding)
+                    else:
+                        self._queue.skip_turn(key)
                     crowd.deciding = []
         finally:
             del self._crowds[key]
 
-    def _next(self, key: bytes, waiting: deque[Waiting]) -> list[Waiting]:
-        """Remove the changes of the next round from `waiting`, and answer those that are too late.
+    def _next(self, key: bytes, crowd: Crowd) -> list[Waiting]:
+        """Remove the changes of the next round from the crowd, and answer those that are too late.
 
-        A change with little time goes alone: a round ends with its earliest deadline.
+        Changes with little time share no round with others: its earliest deadline ends a round.
         """
-        now, taken = self._clock.now(), list[Waiting]()
+        waiting, now, taken = crowd.waiting, self._clock.now(), list[Waiting]()
         record_bytes, total_bytes = len(self._replica.copies.readable(key) or b""), 0
+        crowd.drop_ended()
         while waiting and len(taken) < MAX_COMBINED_CHANGES:
             first = waiting[0]
             refusal = self._refusal(first, now)
-            if refusal is not None:
+            if refusal is None:
+                total_bytes += record_bytes + len(first.request.body)
+                is_short = self._is_short(first, now)
+                if taken and (
+                    is_short is not self._is_short(taken[0], now)
+                    or total_bytes > MAX_COMBINED_BYTES
+                ):
+                    break
+                waiting.popleft().timer.cancel()
+                taken.append(first)
+            else:
                 first.end(refusal)
-            if first.answer.done():
-                waiting.popleft()
-                continue
-            is_short = first.deadline - now < self._timeouts.begin_s
-            total_bytes += record_bytes + len(first.request.body)
-            if taken and (is_short or total_bytes > MAX_COMBINED_BYTES):
-                break
-            waiting.popleft()
-            first.timer.cancel()
-            taken.append(first)
-            if is_short:
-                break
+            crowd.drop_ended()
         return taken
+
+    def _is_short(self, change: Waiting, now: float) -> bool:
+        """Whether a change has less time left than one that may begin on arrival."""
+        return change.deadline - now < self._timeouts.begin_s
 
     def _refusal(self, change: Waiting, now: float) -> Reply | None:
         """Return the reply to a change that must not begin at `now`; None if it may."""
