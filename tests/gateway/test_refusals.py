@@ -6,18 +6,33 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from starlette.routing import Route
 
 from ddb.gateway.api.errors import Refused
 from ddb.gateway.api.excerpt import described
 from ddb.gateway.api.json_body import parse
 from ddb.gateway.api.paging import no_parameters, parse_paging
-from tests.gateway.connected import Lane, connected
+from tests.fakes.records import FakeRecords
+from tests.gateway.connected import Lane, connected, served
 from tests.http.raw import request
 from tests.loop import run
 
 Answer = tuple[int, dict[bytes, bytes], bytes]
 """Status, headers and body."""
 UNCHANGED = "Nothing was changed; correct the request and send it again"
+ONE = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"
+ALL = "GET, HEAD, POST, PUT, OPTIONS"
+READ = "GET, HEAD, OPTIONS"
+PATHS = {
+    "/api/users/": ALL,
+    "/api/users/ada": ONE,
+    "/api/users/nemo": ONE,
+    "/api/users/count": READ,
+    "/healthz": READ,
+    "/readyz": READ,
+    "/statusz": READ,
+}
+"""Each path, and the methods that it takes."""
 
 
 def ask(lane: Lane, *sent: bytes) -> tuple[list[Answer], int]:
@@ -240,6 +255,39 @@ def test_value_is_cut(value: object) -> None:
     """The description of a value has at most 60 of its characters."""
     longest = len('text of 65536 characters, ""...') + 60
     assert len(described(value)) <= longest
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_options(lane: Lane, path: str) -> None:
+    """OPTIONS gets 204 with the same `Allow` as a 405, begins no operation, and has no body."""
+    options = request("OPTIONS", f"{path}?limit=x", b"x")
+    answers, begun = ask(lane, options, request("PROPFIND", path), request("GET", "/healthz"))
+    assert [status for status, _, _ in answers] == [204, 405, 200]
+    assert begun == 0
+    headers = answers[0][1]
+    assert headers[b"allow"] == answers[1][1][b"allow"] == PATHS[path].encode()
+    assert not headers.keys() & {b"content-length", b"content-type"}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_unknown_path(lane: Lane, method: str) -> None:
+    """The 404 of an unknown path has the path and the collections, and a long path is cut."""
+    for path, shown in (("/api/user", "/api/user"), ("/" + "x" * 900, f"/{'x' * 59}...")):
+        message, details = refused(lane, 404, request(method, f"{path}?name=Ada", b""))
+        assert details == {}
+        assert message == (
+            f"No resource has the path {shown}; nothing was changed; use a collection: /api/users/"
+        )
+
+
+def test_each_collection_is_named(lane: Lane) -> None:
+    """The 404 of an unknown path names the collection of each route with an id."""
+    config, _ = served(FakeRecords())
+    routes = [route.path for route in config.app.routes if isinstance(route, Route)]  # type: ignore[union-attr]
+    collections = [path.removesuffix("{id}") for path in routes if path.endswith("/{id}")]
+    assert collections
+    message, _ = refused(lane, 404, request("GET", "/"))
+    assert message.rpartition(": ")[2].split(", ") == collections
 
 
 def test_many_parameters() -> None:
