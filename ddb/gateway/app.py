@@ -24,6 +24,7 @@ from ddb.gateway.api.errors import (
     undecided,
     wrong_method,
 )
+from ddb.gateway.api.excerpt import short
 from ddb.gateway.api.paging import no_parameters
 from ddb.gateway.api.paths import COUNT, USERS
 from ddb.gateway.api.response import Response, plain, refusal
@@ -53,7 +54,14 @@ class _Sent(StarletteResponse):
         self.raw_headers = response.fields()
 
 
-class _OneUser(HTTPEndpoint):
+class _Resource(HTTPEndpoint):
+    async def options(self, _request: Request) -> StarletteResponse:
+        """Serve OPTIONS: the methods of the path. A query string does not matter."""
+        allowed = ", ".join(self._allowed_methods).encode()
+        return _Sent(Response(204, b"", [(b"allow", allowed)]))
+
+
+class _OneUser(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET, HEAD, PUT, PATCH or DELETE of one user."""
         no_parameters(request.scope["query_string"])
@@ -62,7 +70,7 @@ class _OneUser(HTTPEndpoint):
     put = patch = delete = get
 
 
-class _AllUsers(HTTPEndpoint):
+class _AllUsers(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET or HEAD: LIST."""
         return _Sent(await _state(request)["users"].page(request.scope["query_string"]))
@@ -75,27 +83,27 @@ class _AllUsers(HTTPEndpoint):
     put = post
 
 
-class _Count(HTTPEndpoint):
+class _Count(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET or HEAD: COUNT."""
         no_parameters(request.scope["query_string"])
         return _Sent(await _state(request)["users"].count())
 
 
-class _Health(HTTPEndpoint):
+class _Health(_Resource):
     async def get(self, _request: Request) -> StarletteResponse:
         """Serve GET or HEAD: the process runs."""
         return _Sent(plain(200, {"healthy": True}))
 
 
-class _Readiness(HTTPEndpoint):
+class _Readiness(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET or HEAD: whether each record can be decided."""
         ready = _state(request)["records"].ready()
         return _Sent(plain(200 if ready else 503, {"ready": ready}))
 
 
-class _Status(HTTPEndpoint):
+class _Status(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET or HEAD: this gateway's own view of the nodes."""
         return _Sent(plain(200, _state(request)["records"].status()))
@@ -160,8 +168,9 @@ async def _too_many_keyed(_request: Request, error: Exception) -> StarletteRespo
 async def _not_routed(request: Request, error: Exception) -> StarletteResponse:
     """Answer the two errors of Starlette's router: no route, and a route without this method."""
     allowed = (cast("HTTPException", error).headers or {}).get("Allow")
-    refused = no_such_path() if allowed is None else wrong_method(request.method, allowed)
-    return _Sent(refusal(refused))
+    if allowed is not None:
+        return _Sent(refusal(wrong_method(request.method, allowed)))
+    return _Sent(refusal(no_such_path(short(request.scope["raw_path"].decode("ascii")))))
 
 
 async def _defect(request: Request, _error: Exception) -> StarletteResponse:

@@ -5,11 +5,11 @@ import pytest
 from tests.http.answer import invalid, missing, refusal
 from tests.http.api import Api
 
-ONE = "GET, HEAD, PUT, PATCH, DELETE"
+ONE = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"
 """The methods of one user."""
-ALL = "GET, HEAD, POST, PUT"
+ALL = "GET, HEAD, POST, PUT, OPTIONS"
 """The methods of the collection."""
-READ = "GET, HEAD"
+READ = "GET, HEAD, OPTIONS"
 """The methods of the other paths."""
 
 UNKNOWN = [
@@ -48,7 +48,10 @@ UNKNOWN = [
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_unknown_path(api: Api, method: str, path: str) -> None:
     """Every method gets 404 on an unknown path. The gateway never redirects."""
-    assert refusal(api.call(method, path, b"{}"), 404, "NotFoundError") == {}
+    answer = api.call(method, path, b"{}")
+    assert refusal(answer, 404, "NotFoundError") == {}
+    assert f" {path[:60]}" in str(answer.user["message"])
+    assert "/api/users/" in str(answer.user["message"]).rpartition("; ")[2]
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -57,9 +60,7 @@ def test_unknown_path(api: Api, method: str, path: str) -> None:
     [
         ("DELETE", "/api/users", ALL),
         ("PATCH", "/api/users", ALL),
-        ("OPTIONS", "/api/users", ALL),
         ("POST", "/api/users/no-such-user", ONE),
-        ("OPTIONS", "/api/users/no-such-user", ONE),
         ("TRACE", "/api/users/no-such-user", ONE),
         ("PROPFIND", "/api/users/no-such-user", ONE),
         ("POST", "/api/users/count", READ),
@@ -89,6 +90,25 @@ def test_allowed_methods_are_supported(api: Api) -> None:
     ):
         for method in allowed.split(", "):
             assert api.call(method, path, b"").status != 405
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/users", ALL),
+        ("/api/users/no-such-user", ONE),
+        ("/api/users/count", READ),
+        ("/healthz", READ),
+        ("/readyz", READ),
+        ("/statusz", READ),
+    ],
+)
+def test_options(api: Api, path: str, allowed: str) -> None:
+    """OPTIONS gets 204 on every path, also with a query string, and `Allow` lists the methods."""
+    for target in (path, f"{path}/", f"{path}?x=1"):
+        answer = api.call("OPTIONS", target)
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers == [("allow", allowed)]
 
 
 def test_trailing_slash_never_matters(api: Api) -> None:
@@ -206,6 +226,8 @@ def test_unknown_parameter(api: Api) -> None:
         answer = api.call(method, f"{path}?dry_run=1", {"group": 2})
         assert set(invalid(answer)) == {"dry_run"}
     assert set(invalid(api.call("POST", "/api/users/?dry_run=1", api.valid()))) == {"dry_run"}
+    assert set(invalid(api.call("GET", "/api/users/count?group=1"))) == {"group"}
+    assert set(invalid(api.call("GET", "/api/users/?email=a&name=b"))) == {"email", "name"}
     assert api.call("GET", f"{path}?").user == user
 
 

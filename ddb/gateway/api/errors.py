@@ -9,6 +9,7 @@ from enum import Enum
 
 import msgspec
 
+from ddb.gateway.api.paths import COLLECTIONS
 from ddb.gateway.records import Applied, TooManyKeyed, Unavailable
 
 _READS = ("GET", "HEAD")
@@ -103,9 +104,10 @@ def invalid_fields(details: tuple[Detail, ...]) -> Refused:
     return Refused(Error.INVALID, message, details=details)
 
 
-def no_such_path() -> Refused:
-    """Make a 404 for a path that names no resource."""
-    message = f"No resource has this path; {_UNCHANGED}; the users are at /api/users/"
+def no_such_path(path: str) -> Refused:
+    """Make a 404 for a path that names no resource. `path`: an excerpt of it."""
+    collections = ", ".join(f"{collection}/" for collection in COLLECTIONS)
+    message = f"No resource has the path {path}; {_UNCHANGED}; use a collection: {collections}"
     return Refused(Error.NOT_FOUND, message)
 
 

@@ -5,6 +5,8 @@ from urllib.parse import unquote
 USERS = "/api/users"
 COUNT = "count"
 """The one name below `USERS` that is not an id."""
+COLLECTIONS = (USERS,)
+"""The paths of all collections; the error for an unknown path names them."""
 
 _USERS = USERS.encode()
 _QUERY, _FRAGMENT = b"?#"

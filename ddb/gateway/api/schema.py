@@ -19,7 +19,8 @@ import jsonschema_rs
 import msgspec
 
 from ddb.gateway.api.errors import Detail, Refused, invalid, invalid_fields
-from ddb.gateway.api.json_body import Document, short
+from ddb.gateway.api.excerpt import described, short
+from ddb.gateway.api.json_body import Document
 
 
 class Schema:
@@ -65,6 +66,10 @@ class Schema:
         valid: bool = self._partial.is_valid({"id": text})
         return valid
 
+    def fault(self, field: str, value: object) -> str:
+        """Explain a wrong value: the values that its field takes, and the value with its type."""
+        return f"it takes {self._taken(field)}; it got {described(value)}"
+
     def _refusal(
         self,
         decide: jsonschema_rs.Draft4Validator,
@@ -79,7 +84,7 @@ class Schema:
                     details.setdefault(detail.field, detail.message)
             for more in () if details else decide.iter_errors(document):
                 field = str(more.instance_path[0]) if more.instance_path else ""
-                details.setdefault(short(field), self._takes(field, document.get(field)))
+                details.setdefault(short(field), self.fault(field, document.get(field)))
         except RecursionError:
             raise invalid("", "the body is nested too deeply") from None
         found = tuple(Detail(field, message) for field, message in sorted(details.items()))
@@ -88,7 +93,7 @@ class Schema:
     def _details(self, error: jsonschema.ValidationError, document: Document) -> list[Detail]:
         if error.validator == "required":
             return [
-                Detail(name, "this field is missing")
+                Detail(name, f"this field is missing; it takes {self._taken(name)}")
                 for name in self._required
                 if name not in document
             ]
@@ -100,11 +105,10 @@ class Schema:
                 if name not in self._properties
             ]
         field = str(error.path[0]) if error.path else ""
-        return [Detail(field, self._takes(field, error.instance))]
+        return [Detail(field, self.fault(field, error.instance))]
 
-    def _takes(self, field: str, value: object) -> str:
-        takes = self._properties.get(field, {}).get("description", "something else")
-        return f"it takes {takes}; it got {short(_shown(value))}"
+    def _taken(self, field: str) -> str:
+        return self._properties.get(field, {}).get("description", "something else")
 
     def __repr__(self) -> str:
         return f"<Schema {self.definition.get('title')}: {', '.join(self._properties)}>"
@@ -122,7 +126,3 @@ def _pattern_alone(field: dict[str, Any]) -> re.Pattern[str] | None:
     if only_pattern and field.get("type") == "string" and "pattern" in field:
         return re.compile(field["pattern"])
     return None
-
-
-def _shown(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

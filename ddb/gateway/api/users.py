@@ -89,7 +89,7 @@ class Users:
         self._schema.partial(document)
         named = _one_id(id, document)
         if not self._schema.is_id(named):
-            raise invalid("id", "no user can have this id")
+            raise invalid("id", self._schema.fault("id", named))
         document.pop("id", None)
         fields = msgspec.json.encode(document)
         answer = await self._records.change(named, Change(Kind.UPDATE, fields, match), key=key)
@@ -152,7 +152,9 @@ def _one_id(path: str | None, document: Document) -> str:
     named = document.get("id")
     if path is None:
         if named is None:
-            raise invalid("id", "this field is missing")
+            raise invalid(
+                "id", f"this field is missing; send it here or in the path {USERS}/{{id}}"
+            )
         return str(named)
     if named is not None and named != path:
         raise invalid("id", "the id in the path and the id in the body differ")

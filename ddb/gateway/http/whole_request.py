@@ -12,7 +12,8 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ddb.gateway.api.errors import Detail, Error, Refused, stopped
-from ddb.gateway.api.json_body import MAX_BODY_BYTES, short
+from ddb.gateway.api.excerpt import short
+from ddb.gateway.api.json_body import MAX_BODY_BYTES
 from ddb.gateway.api.paths import normal
 from ddb.gateway.api.response import Response, refusal
 
