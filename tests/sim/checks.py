@@ -173,14 +173,16 @@ def available(world: World) -> Iterable[str]:
 def honest(world: World) -> Iterable[str]:
     """In a crowd without faults, answers come in time and no outcome is unknown.
 
-    Nor does a gateway send a change to a second coordinator because the first one has a queue.
+    Nor does a gateway send a change to a second coordinator because the first one has a queue. A
+    keyed change may be unknown: an attempt that the client lost may still take effect.
     """
     plan = world.plan
     if not plan.crowded or plan.faults or not knobs.shipped(plan.knobs):
         return
     for timed in world.observed.timed:
         took = timed.returned - timed.invoked
-        if timed.answer == Ended.UNKNOWN.value or took > ANSWER_WITHIN_S:
+        unknown = timed.answer == Ended.UNKNOWN.value and not timed.keyed
+        if unknown or took > ANSWER_WITHIN_S:
             yield f"{timed.id} at {timed.invoked:.4f}: {timed.answer} after {took:.3f} s"
     for gateway in world.gateways:
         retries = gateway.router.counters.retries

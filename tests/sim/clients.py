@@ -130,7 +130,7 @@ class Clients:
                 f" gw-{gateway} since {begun:.4f}: {answer or 'no answer'}{key}"
             )
             if answer is not None and op.timeout_s >= 1:
-                self._timed(asked.id, begun, answer)
+                self._timed(asked.id, begun, answer, keyed=asked.key is not None)
             if answer is not None and answer.kind not in _UNDECIDED:
                 if answers.first is not None and answer.kind is not answers.first.kind:
                     world.violate("once", f"{asked!r}: first {answers.first}, then {answer}")
@@ -281,8 +281,10 @@ class Clients:
             return Answer(kind)
         return Answer(kind, msgspec.json.decode(answer.body, type=Record))
 
-    def _timed(self, name: str | None, begun: float, answer: Answer) -> None:
+    def _timed(
+        self, name: str | None, begun: float, answer: Answer, *, keyed: bool = False
+    ) -> None:
         decided = answer.kind not in (Ended.NO, Ended.UNKNOWN)
         self._world.observed.timed.append(
-            Timed(name, begun, self._world.loop.now, decided, answer.kind.value)
+            Timed(name, begun, self._world.loop.now, decided, answer.kind.value, keyed)
         )

@@ -57,6 +57,8 @@ class Timed:
     returned: float
     decided: bool
     answer: str
+    keyed: bool
+    """Whether it had an Idempotency-Key."""
 
 
 @dataclass(slots=True)

@@ -64,8 +64,7 @@ def _together(seed: int, rng: random.Random) -> Plan:
         for peer in (PARTNER, STANDBY):
             script.cause(begin, FaultKind.CUT, HOME, peer, lasts=lasts)
     turned: dict[str, float | int] = {_COMBINED: rng.choice((2, 5, 64, 64))}
-    if rng.random() < 0.2 and (faulty or not keyed):
-        # A keyed change that is refused in a queue without a fault is rightly unknown.
+    if rng.random() < 0.2:
         turned[_COMBINED_BYTES] = rng.choice((1, 300))
     if keyed and rng.random() < 0.5:
         turned[_KEYED] = rng.choice((1, 1, 3))
