@@ -19,6 +19,7 @@ from ddb.ring.ring import Ring, key_of
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import Fsync
 from ddb.wire.ports import Transport
+from ddb.wire.timeouts import DEFAULT, Timeouts
 
 CLOCK = SystemClock()
 RING = Ring(("db-0", "db-1", "db-2"))
@@ -52,7 +53,12 @@ class CellNode:
 
 @contextmanager
 def cell_node(
-    path: Path, name: str, transport: Transport, *, node_id: int = 1
+    path: Path,
+    name: str,
+    transport: Transport,
+    *,
+    node_id: int = 1,
+    timeouts: Timeouts = DEFAULT,
 ) -> Iterator[CellNode]:
     """Run the deciding parts of the node `name`.
 
@@ -61,12 +67,13 @@ def cell_node(
         name: its name in `RING`.
         transport: carries its requests to peers.
         node_id: its id in ballots and commit indexes.
+        timeouts: how long it waits.
     """
     store = RocksStore(path, Fsync.OS)
     ballots = Ballots(node_id, store, CLOCK)
     replica, rounds = Acceptor(name, RING, store, ballots), OpenRounds(ballots)
     commit_index = CommitIndex(node_id, store)
-    context = NodeContext(name, RING, store, transport, CLOCK, random.Random(1))
+    context = NodeContext(name, RING, store, transport, CLOCK, random.Random(1), timeouts=timeouts)
     coordinator = Coordinator(context, replica, ballots, rounds, commit_index)
     try:
         yield CellNode(

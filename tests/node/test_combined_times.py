@@ -9,8 +9,17 @@ import pytest
 
 from ddb.record.change import Kind, Outcome
 from ddb.record.version import Dot
-from ddb.wire.messages import ChangeResult, Overloaded, Rejected, Reply, Request, Undecided
+from ddb.wire.messages import (
+    ChangeResult,
+    CoordinateGet,
+    Overloaded,
+    Rejected,
+    Reply,
+    Request,
+    Undecided,
+)
 from ddb.wire.ports import Silent
+from ddb.wire.timeouts import DEFAULT_BUDGET_S, Timeouts
 from tests.fakes.cell import CLOCK, KEY, OTHER_HOME
 from tests.fakes.transport import Asked, FakeTransport
 from tests.loop import run, turns
@@ -26,8 +35,13 @@ from tests.node.test_combiner import (
     from_other_home_after,
 )
 
-EARLY_S = 0.074
+SLOWNESS = 8
+"""Times the shipped timeouts. Too low: fails on a busy machine. Too high: the tests take long."""
+TIMEOUTS = Timeouts.of(SLOWNESS * DEFAULT_BUDGET_S)
+EARLY_S = SLOWNESS * 0.074
 """The time left of a change that may begin, and whose deadline comes soon."""
+LATE_S = SLOWNESS * 0.06
+"""The time left of a change that came too late to begin on arrival."""
 
 
 class TimedTransport(FakeTransport):
@@ -86,7 +100,7 @@ def slow_down(cell: Cell, seconds: float, rejecting_until: float = 0.0) -> None:
 
     def reply(asked: Asked) -> Awaitable[Reply]:
         if CLOCK.now() < rejecting_until:
-            return delayed(0.012, rejected())
+            return delayed(SLOWNESS * 0.012, rejected())
         handling = plain(asked)
         assert isinstance(handling, Awaitable)
         return delayed(seconds, handling)
@@ -99,17 +113,33 @@ def test_an_early_deadline_is_no_failure_of_a_peer(tmp_path: Path) -> None:
 
     async def scenario(cell: Cell) -> None:
         await cell.store(standby=BASE)
-        slow_down(cell, 0.030, rejecting_until=CLOCK.now() + 0.05)
+        slow_down(cell, SLOWNESS * 0.030, rejecting_until=CLOCK.now() + SLOWNESS * 0.05)
+        lefts = (0.072, 0.078, 0.084)
         async with cell.busy():
             answers = [
                 cell.ask(change_of(number), left_s)
-                for number, left_s in enumerate((0.072, 0.078, 0.084, FAR_S), 1)
+                for number, left_s in enumerate((*(SLOWNESS * each for each in lefts), FAR_S), 1)
             ]
         replies = await asyncio.gather(*answers)
         assert isinstance(replies[-1], ChangeResult), replies
         assert not cell.home.coordinator._peers._failed_at
 
-    with cell_at(tmp_path, all_reply) as cell:
+    with cell_at(tmp_path, all_reply, TIMEOUTS) as cell:
+        run(scenario(cell))
+
+
+def test_little_time_is_no_failure_of_a_peer(tmp_path: Path) -> None:
+    """A change or a read with little time left says nothing about a peer that it waits for."""
+
+    async def scenario(cell: Cell) -> None:
+        await cell.store()
+        reading = cell.home.fast_read.get(CoordinateGet(KEY), CLOCK.now() + SLOWNESS * 0.03)
+        assert isinstance(reading, Awaitable)
+        assert isinstance(await reading, Undecided)
+        assert isinstance(await cell.ask(change_of(1), SLOWNESS * 0.03), Undecided)
+        assert not cell.home.coordinator._peers._failed_at
+
+    with cell_at(tmp_path, partial(from_other_home_after, FAR_S), TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -127,7 +157,7 @@ def test_changes_without_a_round_have_their_own_deadlines(
         assert isinstance(await early, Undecided)
         assert await other == ChangeResult(Outcome.EXISTS, OLD)
 
-    with cell_at(tmp_path, partial(from_other_home_after, 5.0)) as cell:
+    with cell_at(tmp_path, partial(from_other_home_after, FAR_S), TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -136,13 +166,13 @@ def test_changes_with_little_time_share_a_round(tmp_path: Path) -> None:
 
     async def scenario(cell: Cell) -> None:
         await cell.store()
-        slow_down(cell, 0.008)
+        slow_down(cell, SLOWNESS * 0.008)
         async with cell.busy():
-            answers = [cell.ask(change_of(number), 0.06) for number in range(1, 17)]
+            answers = [cell.ask(change_of(number), LATE_S) for number in range(1, 17)]
         assert {type(each) for each in await asyncio.gather(*answers)} == {ChangeResult}
         assert cell.rounds == 1
 
-    with cell_at(tmp_path, all_reply) as cell:
+    with cell_at(tmp_path, all_reply, TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -152,16 +182,16 @@ def test_estimate_rises_with_the_rounds(tmp_path: Path, monkeypatch: pytest.Monk
 
     async def scenario(cell: Cell) -> None:
         await cell.store()
-        slow_down(cell, 0.02)
-        handled = []
-        # The node decides two changes in 20 ms, and five arrive.
-        for number in range(1, 121):
-            handled.append(cell.home.fast_write.change(change_of(number), CLOCK.now() + FAR_S))
-            await asyncio.sleep(0.004)
+        slow_down(cell, SLOWNESS * 0.02)
+        async with cell.busy():
+            answers = [cell.ask(change_of(number)) for number in range(1, 11)]
+        await asyncio.gather(*answers)
+        change = cell.home.fast_write.change
+        handled = [change(change_of(number), CLOCK.now() + FAR_S) for number in range(11, 131)]
         assert any(isinstance(each, Overloaded) for each in handled)
         await asyncio.gather(*(each for each in handled if isinstance(each, asyncio.Future)))
 
-    with cell_at(tmp_path, all_reply) as cell:
+    with cell_at(tmp_path, all_reply, TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -171,7 +201,7 @@ def test_estimate_falls_with_quick_rounds(tmp_path: Path, monkeypatch: pytest.Mo
 
     async def scenario(cell: Cell) -> None:
         await cell.store()
-        cell.home.coordinator.queue._mean_turn_s = 0.1
+        cell.home.coordinator.queue._mean_turn_s = TIMEOUTS.turn_s
         for _ in range(20):
             async with cell.busy():
                 answers = [cell.ask(change_of(number)) for number in (1, 2)]
@@ -180,7 +210,7 @@ def test_estimate_falls_with_quick_rounds(tmp_path: Path, monkeypatch: pytest.Mo
             answers = [cell.ask(change_of(number)) for number in range(3, 11)]
         await asyncio.gather(*answers)
 
-    with cell_at(tmp_path, all_reply) as cell:
+    with cell_at(tmp_path, all_reply, TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -199,7 +229,7 @@ def test_turn_without_changes_leaves_the_estimate(tmp_path: Path) -> None:
         assert cell.idle
         assert queue._mean_turn_s == 0.01
 
-    with cell_at(tmp_path, all_reply) as cell:
+    with cell_at(tmp_path, all_reply, TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -219,7 +249,7 @@ def test_refused_changes_take_no_memory(tmp_path: Path) -> None:
             assert [each.answer for each in crowd.waiting] == [last]
         assert isinstance(await last, ChangeResult)
 
-    with cell_at(tmp_path, all_reply) as cell:
+    with cell_at(tmp_path, all_reply, TIMEOUTS) as cell:
         run(scenario(cell))
 
 
@@ -233,5 +263,5 @@ def test_silent_home_has_failed(tmp_path: Path) -> None:
         assert isinstance(await answer, ChangeResult)
         assert set(cell.home.coordinator._peers._failed_at) == {OTHER_HOME}
 
-    with cell_at(tmp_path, partial(from_other_home_after, 5.0)) as cell:
+    with cell_at(tmp_path, partial(from_other_home_after, FAR_S), TIMEOUTS) as cell:
         run(scenario(cell))

@@ -26,6 +26,7 @@ from ddb.wire.messages import (
     Reply,
     Undecided,
 )
+from ddb.wire.timeouts import DEFAULT, Timeouts
 from tests.fakes.cell import CELL, CLOCK, KEY, NAME, OTHER_HOME, RING, CellNode, cell_node
 from tests.fakes.node import RING as RING_OF_FOUR
 from tests.fakes.node import voting
@@ -118,7 +119,11 @@ class Cell:
 
 
 @contextmanager
-def cell_at(path: Path, silent: Callable[[Asked], Awaitable[Reply] | None]) -> Iterator[Cell]:
+def cell_at(
+    path: Path,
+    silent: Callable[[Asked], Awaitable[Reply] | None],
+    timeouts: Timeouts = DEFAULT,
+) -> Iterator[Cell]:
     """Run the three nodes. `silent` may replace a replica's reply to a request."""
     nodes: dict[str, CellNode] = {}
 
@@ -132,7 +137,7 @@ def cell_at(path: Path, silent: Callable[[Asked], Awaitable[Reply] | None]) -> I
     with ExitStack() as stack:
         for number, name in enumerate(RING.names, 1):
             nodes[name] = stack.enter_context(
-                cell_node(path / name, name, transport, node_id=number)
+                cell_node(path / name, name, transport, node_id=number, timeouts=timeouts)
             )
         yield Cell(nodes, transport)
 

@@ -181,9 +181,15 @@ class Coordinator:
         """Whether a change has less than `begin_ms` milliseconds left, so it must not begin."""
         return (deadline - self._clock.now()) * 1000 < begin_ms
 
-    def failure_time(self, failed_peer: str | None) -> float:
-        """Return the current time, at which `failed_peer` counts as failed if one is given."""
-        return self._clock.now() if failed_peer is None else self._peers.record_failure(failed_peer)
+    def failure_time(self, silent_peer: str | None, deadline: float) -> float:
+        """Return the current time, at which `silent_peer` counts as failed if one is given.
+
+        At the deadline of its request a peer has not failed: it may have had little time to reply.
+        """
+        now = self._clock.now()
+        if silent_peer is not None and now < deadline:
+            self._peers.record_failure(silent_peer)
+        return now
 
     def both_peers_failed(self, key: bytes, received_at: float) -> bool:
         """Whether an operation that arrived at `received_at` leaves its time to the third node.

@@ -121,10 +121,9 @@ class QuorumPeers:
         self._failed_at.pop(peer, None)
         return reply
 
-    def record_failure(self, peer: str) -> float:
-        """Record a failure of a peer now. Return the time in clock seconds."""
-        self._failed_at[peer] = now = self._clock.now()
-        return now
+    def record_failure(self, peer: str) -> None:
+        """Record that a peer has failed now."""
+        self._failed_at[peer] = self._clock.now()
 
     def both_failed(self, key: bytes, failed_after: float) -> bool:
         """Return True if both peers failed at or after `failed_after`.

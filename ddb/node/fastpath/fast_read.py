@@ -116,7 +116,7 @@ class FastRead:
             self._replica.writes.answer_when_durable(key, answer, result)
             return
         replied = isinstance(reply, SameVersion | ReplicaState)
-        failed_after = self._coordinator.failure_time(None if replied else standby)
+        failed_after = self._coordinator.failure_time(None if replied else standby, deadline)
         reading = self._coordinator.read_since(key, deadline, failed_after)
         self._fallback.start(answer, self._coordinate(key, reading))
 

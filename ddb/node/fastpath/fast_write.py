@@ -163,7 +163,8 @@ class FastWrite:
         proposed = reply is None or type(reply) is Accepted
         attempt.round.end(Fate.UNKNOWN if proposed else Fate.NEVER_STORED)
         replied = isinstance(reply, Accepted | Rejected | ReplicaState)
-        failed_after = self._coordinator.failure_time(None if replied else attempt.peer)
+        silent = None if replied else attempt.peer
+        failed_after = self._coordinator.failure_time(silent, attempt.deadline)
         self._fallback.start(
             attempt.answer, self._coordinate_in_turn(attempt, proposed, failed_after)
         )
