@@ -25,6 +25,10 @@ from ddb.settings.table import DDB_DATA, Command, Variable, variables_of
 OK = 0
 FAILURE = 1
 USAGE = 2
+NOT_READY = 1
+"""`ddb status`: some record cannot be decided now, or the gateway does not answer."""
+NO_STATUS = 2
+"""`ddb status`: no cluster runs that could be asked."""
 
 _KILLED_SUPERVISOR_TIMEOUT_S = 5.0
 """How long `ddb up` waits for ports after its predecessor was killed.
@@ -67,6 +71,8 @@ def _run(args: argparse.Namespace) -> int:
             return _gateway(args)
         case "health":
             return _health(args)
+        case "status":
+            return _show_status(args)
         case command:
             from ddb.local.layout import LocalError
 
@@ -107,14 +113,6 @@ def _health(args: argparse.Namespace) -> int:
 def _local(command: str, args: argparse.Namespace) -> int:
     if command == "up":
         return _up(args)
-    if command == "status":
-        import json
-
-        from ddb.local.status_table import report
-
-        status = _status(args)
-        print(json.dumps(status, indent=2) if args.json else report(status))
-        return OK
     from ddb.local.layout import load
 
     layout = load(local_data(os.environ, _flags(args, Command.CONTROL)))
@@ -123,6 +121,22 @@ def _local(command: str, args: argparse.Namespace) -> int:
     reply = ask(layout.data, Request(command, args.node))
     print(reply.message, file=sys.stdout if reply.ok else sys.stderr)
     return OK if reply.ok else FAILURE
+
+
+def _show_status(args: argparse.Namespace) -> int:
+    import datetime as dt
+    import json
+
+    from ddb.local.layout import LocalError
+    from ddb.local.status_table import report
+
+    try:
+        status = _status(args)
+    except LocalError as error:
+        print(f"ddb: {error}", file=sys.stderr)
+        return NO_STATUS
+    print(json.dumps(status, indent=2) if args.json else report(status, dt.datetime.now(dt.UTC)))
+    return OK if status["ready"] else NOT_READY
 
 
 def _status(args: argparse.Namespace) -> dict[str, object]:
@@ -266,6 +280,9 @@ def _parser() -> argparse.ArgumentParser:
         variables_of(Command.CONTROL),
     )
     status.add_argument("--json", action="store_true", help="print JSON, for programs")
+    status.epilog = (
+        "exit code: 0 ready, also if no further node may fail; 1 not ready; 2 no cluster to ask"
+    )
     health = command("health", "report whether the node on this machine is healthy", ())
     health.add_argument(
         "--gateway", action="store_true", help="report on the gateway instead of the node"
