@@ -2,11 +2,9 @@
 
 import argparse
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ddb import __version__
 from ddb.settings import (
@@ -25,6 +23,10 @@ from ddb.settings.table import DDB_DATA, Command, Variable, variables_of
 OK = 0
 FAILURE = 1
 USAGE = 2
+NOT_READY = 1
+"""`ddb status`: some record cannot be decided now, or the gateway does not answer."""
+NO_STATUS = 2
+"""`ddb status`: no cluster runs that could be asked."""
 
 _KILLED_SUPERVISOR_TIMEOUT_S = 5.0
 """How long `ddb up` waits for ports after its predecessor was killed.
@@ -33,12 +35,23 @@ Too low: the old processes, which end by themselves, still use the ports. Too hi
 long to report a port that another program uses.
 """
 _ACTIONS = {
-    "stop": "stop a process of the local cluster cleanly (SIGTERM)",
-    "kill": "kill a process of the local cluster (SIGKILL)",
-    "pause": "freeze a process of the local cluster (SIGSTOP)",
-    "resume": "continue a paused process of the local cluster (SIGCONT)",
-    "start": "start a stopped process of the local cluster",
+    "stop": "stop processes of the local cluster cleanly (SIGTERM)",
+    "kill": "kill processes of the local cluster (SIGKILL)",
+    "pause": "freeze processes of the local cluster (SIGSTOP)",
+    "resume": "continue paused processes of the local cluster (SIGCONT)",
+    "start": "start stopped processes of the local cluster",
 }
+_COMMANDS = ("up", "node", "gateway", *_ACTIONS, "status", "health")
+_EXAMPLES = """
+examples:
+  ddb up --port 9000 --nodes 5   run five nodes and a gateway here, until Ctrl-C
+  ddb status                     show whether each record can be decided, and every process
+  ddb kill db-1                  end one node as a crash does; the others serve
+  ddb start all                  start every stopped process
+  ddb health                     check every process of the local cluster
+
+`ddb COMMAND --help` explains one command.
+"""
 _LEVELS = {
     "alive": "healthy if the process answers",
     "working": "healthy if a node votes or rebuilds, or a gateway reaches enough nodes (default)",
@@ -48,7 +61,14 @@ _LEVELS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 success, 1 failure, 2 wrong usage."""
-    args = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        _parser().print_help()
+        return OK
+    if not given[0].startswith("-") and given[0] not in _COMMANDS:
+        print(f"ddb: {_no_such_command(given[0])}", file=sys.stderr)
+        return USAGE
+    args = _parser().parse_args(given)
     try:
         return _run(args)
     except SettingsError as error:
@@ -56,6 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except KeyboardInterrupt:
         return FAILURE
+
+
+def _no_such_command(name: str) -> str:
+    import difflib
+
+    similar = difflib.get_close_matches(name, _COMMANDS, 1)
+    guess = f" Did you mean `ddb {similar[0]}`?" if similar else ""
+    return (
+        f"There is no command {name!r}. Nothing was done, and no data is affected.{guess}"
+        f" Choose one of {', '.join(_COMMANDS)}."
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -67,6 +98,8 @@ def _run(args: argparse.Namespace) -> int:
             return _gateway(args)
         case "health":
             return _health(args)
+        case "status":
+            return _show_status(args)
         case command:
             from ddb.local.layout import LocalError
 
@@ -92,9 +125,20 @@ def _gateway(args: argparse.Namespace) -> int:
 
 
 def _health(args: argparse.Namespace) -> int:
-    from ddb.local.health import Level, gateway_health, node_health
+    from ddb.local.health import Level, cluster_health, gateway_health, node_health
+    from ddb.local.layout import LocalError, is_layout, load
 
-    level = Level(args.level)
+    level, flags = Level(args.level), _flags(args, Command.CONTROL)
+    data = local_data(os.environ, flags)
+    if flags[DDB_DATA] or (not names_cluster(os.environ) and is_layout(data)):
+        try:
+            layout = load(data)
+        except LocalError as error:
+            print(f"ddb: {error}", file=sys.stderr)
+            return FAILURE
+        healths = cluster_health(layout, level, gateway_only=args.gateway)
+        print("\n".join(each.reason for each in healths))
+        return OK if all(each.good for each in healths) else FAILURE
     if args.gateway:
         health = gateway_health(gateway_settings(os.environ, {}), level)
     else:
@@ -107,22 +151,37 @@ def _health(args: argparse.Namespace) -> int:
 def _local(command: str, args: argparse.Namespace) -> int:
     if command == "up":
         return _up(args)
-    if command == "status":
-        import json
-
-        from ddb.local.status_table import report
-
-        status = _status(args)
-        print(json.dumps(status, indent=2) if args.json else report(status))
-        return OK
     from ddb.local.layout import load
 
     layout = load(local_data(os.environ, _flags(args, Command.CONTROL)))
     from ddb.local.control import Request, ask
+    from ddb.local.selection import select
 
-    reply = ask(layout.data, Request(command, args.node))
-    print(reply.message, file=sys.stdout if reply.ok else sys.stderr)
-    return OK if reply.ok else FAILURE
+    names = select(layout, command, args.names)
+    if not names:
+        print(f"`ddb {command} all` has no process to act on. Nothing was done.")
+    code = OK
+    for name in names:
+        reply = ask(layout.data, Request(command, name))
+        print(reply.message, file=sys.stdout if reply.ok else sys.stderr, flush=True)
+        code = code if reply.ok else FAILURE
+    return code
+
+
+def _show_status(args: argparse.Namespace) -> int:
+    import datetime as dt
+    import json
+
+    from ddb.local.layout import LocalError
+    from ddb.local.status_table import report
+
+    try:
+        status = _status(args)
+    except LocalError as error:
+        print(f"ddb: {error}", file=sys.stderr)
+        return NO_STATUS
+    print(json.dumps(status, indent=2) if args.json else report(status, dt.datetime.now(dt.UTC)))
+    return OK if status["ready"] else NOT_READY
 
 
 def _status(args: argparse.Namespace) -> dict[str, object]:
@@ -139,6 +198,7 @@ def _status(args: argparse.Namespace) -> dict[str, object]:
 def _up(args: argparse.Namespace) -> int:
     import asyncio
 
+    from ddb.local.banner import banner
     from ddb.local.control import was_killed
     from ddb.local.data_lock import data_lock
     from ddb.local.layout import plan, save
@@ -154,36 +214,10 @@ def _up(args: argparse.Namespace) -> int:
 
         async def supervise() -> int:
             supervisor = Supervisor(layout, settings.passed_on, _print)
-            return await supervisor.run(_banner(layout.url, data))
+            return await supervisor.run(banner(layout.url, data))
 
         _print(f"Starting {layout.nodes} nodes and a gateway, with data in {data} ...")
         return asyncio.run(supervise())
-
-
-def _banner(url: str, data: Path) -> str:
-    user = '{"id":"ada","name":"Ada Lovelace","email":"ada@example.com","group":1}'
-    at = "" if data == Path("data").absolute() else f" --data {data}"
-    return f"""
-ddb is ready: {url}   (Ctrl-C stops it)
-
-  curl -i {url}/api/users/ -d '{user}'
-  curl -i {url}/api/users/ada
-  curl -i {url}/api/users/count
-
-Break it from another terminal:  {_program()} kill db-1{at}
-and watch it:                    {_program()} status{at}
-"""
-
-
-def _program() -> str:
-    """Return the command that runs this installation from the current directory."""
-    script = Path(sys.executable).parent / "ddb"
-    if shutil.which("ddb") == str(script):
-        return "ddb"
-    if not script.exists():
-        return f"{sys.executable} -m ddb"
-    here = Path.cwd()
-    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 def _print(text: str) -> None:
@@ -228,7 +262,10 @@ def _flags(args: argparse.Namespace, command: Command) -> Flags:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ddb", description="A replicated record store that survives any one failure."
+        prog="ddb",
+        description="A replicated record store that survives any one failure.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ddb {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -259,17 +296,23 @@ def _parser() -> argparse.ArgumentParser:
         )
     for name, summary in _ACTIONS.items():
         action = command(name, summary, variables_of(Command.CONTROL))
-        action.add_argument("node", metavar="NODE", help="db-0, db-1, ... or gateway")
+        action.add_argument("names", metavar="NAME", nargs="+", help="db-0, ..., gateway, or all")
     status = command(
         "status",
         "show the local cluster; without one, the cluster that DB_N or DDB_NODES names",
         variables_of(Command.CONTROL),
     )
     status.add_argument("--json", action="store_true", help="print JSON, for programs")
-    health = command("health", "report whether the node on this machine is healthy", ())
-    health.add_argument(
-        "--gateway", action="store_true", help="report on the gateway instead of the node"
+    status.epilog = (
+        "exit code: 0 ready, also if no further node may fail; 1 not ready; 2 no cluster to ask"
     )
+    health = command(
+        "health",
+        "report whether the node that the environment names is healthy; without one, whether all"
+        " processes of the local cluster are",
+        variables_of(Command.CONTROL),
+    )
+    health.add_argument("--gateway", action="store_true", help="report on the gateway alone")
     levels = health.add_mutually_exclusive_group()
     for level, meaning in _LEVELS.items():
         levels.add_argument(

@@ -1,5 +1,6 @@
 """Single processes of ddb, started by `ddb node` or `ddb gateway`, and their output."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,10 @@ class Process:
         return wait_for(lambda: text in self.output or not self.running, seconds) and (
             text in self.output
         )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        self._process.send_signal(number)
 
     def ended(self, seconds: float = 30) -> int:
         """Wait for the end and return the exit code."""

@@ -33,6 +33,7 @@ from ddb.gateway.api.users import Users
 from ddb.gateway.http.connection_cap import ConnectionCap
 from ddb.gateway.http.whole_request import WholeRequest
 from ddb.gateway.records import Records, TooManyKeyed, Unavailable
+from ddb.ring.verdict import Verdict
 
 
 class State(TypedDict):
@@ -40,6 +41,7 @@ class State(TypedDict):
 
     users: Users
     records: Records
+    verdict: Callable[[], Verdict]
     cap: ConnectionCap
 
 
@@ -99,14 +101,17 @@ class _Health(_Resource):
 class _Readiness(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET or HEAD: whether each record can be decided."""
-        ready = _state(request)["records"].ready()
-        return _Sent(plain(200 if ready else 503, {"ready": ready}))
+        verdict = _state(request)["verdict"]()
+        document = {"verdict": verdict.sentence, "ready": verdict.ready}
+        return _Sent(plain(200 if verdict.ready else 503, document))
 
 
 class _Status(_Resource):
     async def get(self, request: Request) -> StarletteResponse:
         """Serve GET or HEAD: this gateway's own view of the nodes."""
-        return _Sent(plain(200, _state(request)["records"].status()))
+        verdict = _state(request)["verdict"]()
+        document = {"verdict": verdict.sentence, "tolerates": verdict.tolerates}
+        return _Sent(plain(200, document | _state(request)["records"].status()))
 
 
 def application(lifespan: Lifespan) -> Starlette:

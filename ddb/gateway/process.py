@@ -25,6 +25,7 @@ from ddb.gateway.http.connection_cap import ConnectionCap
 from ddb.gateway.routing.one_cluster import OneCluster
 from ddb.gateway.routing.router import Router
 from ddb.ring.ring import Ring
+from ddb.ring.verdict import Judge, Verdict
 from ddb.runtime.descriptors import (
     TooFewDescriptors,
     client_connection_limit,
@@ -39,6 +40,7 @@ from ddb.settings import GatewaySettings, HttpLane
 from ddb.wire.link import Link
 from ddb.wire.messages import PROTOCOL, Hello
 from ddb.wire.network import Network
+from ddb.wire.ports import Condition
 from ddb.wire.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,15 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
             )
         timeouts = Timeouts.of(settings.request_budget_ms / 1000)
         router = Router(ring, network, clock, rng, timeouts)
+        judge = Judge(ring)
+
+        def verdict() -> Verdict:
+            conditions = {name: network.condition(name) for name in ring.names}
+            return judge.verdict(
+                {name for name in ring.names if conditions[name] <= Condition.SLOW},
+                {name for name in ring.names if conditions[name] < Condition.DOWN},
+            )
+
         log.info(
             "%r serves %s:%d, at most %d connections",
             router,
@@ -104,6 +115,7 @@ async def _serve(settings: GatewaySettings, clients: int, logs: ProcessLog) -> i
                     lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
                 ),
                 records=router,
+                verdict=verdict,
                 cap=ConnectionCap(clients),
             )
         finally:

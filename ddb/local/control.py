@@ -6,6 +6,7 @@ Each connection carries one request and one reply, each a line of JSON, over a U
 import asyncio
 import contextlib
 import json
+import shlex
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -119,7 +120,7 @@ def ask(data: Path, request: Request) -> Reply:
         except (FileNotFoundError, ConnectionRefusedError):
             raise LocalError(
                 f"The cluster in {data} is not running. Its data is unchanged."
-                f" `ddb up --data {data}` starts it."
+                f" `ddb up --data {shlex.quote(str(data))}` starts it."
             ) from None
         except OSError as error:
             raise LocalError(

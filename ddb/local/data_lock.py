@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddb.local.layout import LocalError
+from ddb.local.layout import LocalError, is_layout, load
 
 _LOCK_FILE = ".lock"
 _PID_BYTES = 32
@@ -32,9 +32,10 @@ def data_lock(data: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(lock, _PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
+            at = f" with its gateway at {load(data).url}" if is_layout(data) else ""
             raise LocalError(
-                f"Another `ddb up` (pid {owner}) is running on {data}. It continues, and no data is"
-                " affected. Stop it first, or choose another directory with --data."
+                f"Another `ddb up` (pid {owner}) is running on {data}{at}. It continues, and no"
+                " data is affected. Stop it first, or choose another directory with --data."
             ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

@@ -8,9 +8,9 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum
 
-from ddb.local.layout import reachable
+from ddb.local.layout import GATEWAY, Layout, reachable
 from ddb.local.probe import HTTP_OK, fetch
-from ddb.settings import GatewaySettings, NodeSettings
+from ddb.settings import GatewaySettings, Member, NodeSettings
 from ddb.wire.messages import DiskState
 from ddb.wire.status_client import ask_status
 
@@ -39,12 +39,25 @@ class Health:
 
 def node_health(settings: NodeSettings, level: Level) -> Health:
     """Return the health of the node on this machine that has these settings."""
-    name, host = settings.name, reachable(settings.host)
+    return _node_health(Member(settings.name, reachable(settings.host), settings.port), level)
+
+
+def cluster_health(layout: Layout, level: Level, *, gateway_only: bool) -> list[Health]:
+    """Return the health of each process of a local cluster.
+
+    Args:
+        gateway_only: True for the gateway alone; False for the nodes and the gateway.
+    """
+    nodes = [] if gateway_only else [_node_health(member, level) for member in layout.members]
+    return [*nodes, _gateway_health(layout.gateway, level)]
+
+
+def _node_health(node: Member, level: Level) -> Health:
     try:
-        status = asyncio.run(ask_status(host, settings.port, _ANSWER_TIMEOUT_S))
+        status = asyncio.run(ask_status(node.host, node.port, _ANSWER_TIMEOUT_S))
     except (OSError, TimeoutError) as error:
-        return Health(False, f"{name} does not answer on {host}:{settings.port}: {error!r}")
-    return health_by_status(name, status, level)
+        return Health(False, f"{node.name} does not answer on {node.host}:{node.port}: {error!r}")
+    return health_by_status(node.name, status, level)
 
 
 def health_by_status(name: str, status: dict[str, object], level: Level) -> Health:
@@ -68,8 +81,12 @@ def health_by_status(name: str, status: dict[str, object], level: Level) -> Heal
 
 def gateway_health(settings: GatewaySettings, level: Level) -> Health:
     """Return the health of the gateway on this machine that has these settings."""
-    host, path = reachable(settings.host), "/healthz" if level is Level.ALIVE else "/readyz"
-    answer = fetch(host, settings.port, path, _ANSWER_TIMEOUT_S)
+    return _gateway_health(Member(GATEWAY, reachable(settings.host), settings.port), level)
+
+
+def _gateway_health(gateway: Member, level: Level) -> Health:
+    path = "/healthz" if level is Level.ALIVE else "/readyz"
+    answer = fetch(gateway.host, gateway.port, path, _ANSWER_TIMEOUT_S)
     if answer is None:
-        return Health(False, f"the gateway does not answer on {host}:{settings.port}")
+        return Health(False, f"the gateway does not answer on {gateway.host}:{gateway.port}")
     return Health(answer[0] == HTTP_OK, f"{path} answers {answer[0]}: {answer[1].decode()}")

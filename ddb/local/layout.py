@@ -1,5 +1,6 @@
 """The layout of a local cluster: addresses, command lines, and the manifest in its directory."""
 
+import difflib
 import json
 import os
 import sys
@@ -109,8 +110,10 @@ class Layout:
 
 def foreign_name(name: str, names: Sequence[str]) -> str:
     """Return the error for a name that no process of the cluster has."""
+    similar = difflib.get_close_matches(name, names, 1)
+    guess = f" Did you mean {similar[0]}?" if similar else ""
     return (
-        f"There is no {name} in this cluster. Nothing was done, and no data is affected."
+        f"There is no {name} in this cluster. Nothing was done, and no data is affected.{guess}"
         f" Choose one of {', '.join(names)}."
     )
 

@@ -1,11 +1,13 @@
 """Checks that the ports of a local cluster are free."""
 
 import errno
+import json
 import os
 import socket
 import time
 
 from ddb.local.layout import GATEWAY, Layout, LocalError
+from ddb.local.probe import PROBE_TIMEOUT_S, fetch
 
 _RETRY_S = 0.1
 """Too low: the checks load the machine. Too high: `ddb up` starts later than it could."""
@@ -18,11 +20,12 @@ def check_ports(layout: Layout, timeout_s: float) -> None:
         timeout_s: seconds to retry. The processes of a killed supervisor need a moment to end.
     """
     deadline = time.monotonic() + timeout_s
-    for name in layout.names:
+    # The gateway's port is the one that the user chose, so its error comes first.
+    for name in reversed(layout.names):
         while (error := port_error(layout, name)) and time.monotonic() < deadline:
             time.sleep(_RETRY_S)
         if error:
-            raise LocalError(error)
+            raise LocalError(f"{error} {_occupant(layout, name)}".rstrip())
 
 
 def port_error(layout: Layout, name: str) -> str:
@@ -44,6 +47,24 @@ def port_error(layout: Layout, name: str) -> str:
             " address with --host."
         )
     return ""
+
+
+def _occupant(layout: Layout, name: str) -> str:
+    """Return what answers on the port of a process, and why the cluster needs that port."""
+    host, port = layout.address(name)
+    last = layout.port + layout.nodes
+    needs = "" if port == layout.port else f"`--port {layout.port}` takes {layout.port} to {last}. "
+    answer = fetch(host, port, "/statusz", PROBE_TIMEOUT_S)
+    if answer is None:
+        return f"{needs}Nothing answers HTTP there."
+    try:
+        document = json.loads(answer[1])
+    except ValueError:
+        document = None
+    match document:
+        case {"verdict": str(verdict), "nodes": dict()}:
+            return f'{needs}A gateway of ddb answers there: "{verdict}".'
+    return f"{needs}An HTTP server that is not ddb answers there."
 
 
 def _errno_of_listening(host: str, port: int) -> int:

@@ -13,6 +13,8 @@ from ddb.wire.status_client import ask_status
 
 _ANSWER_TIMEOUT_S = 1.0
 """Too low: a busy process counts as down. Too high: `ddb status` waits for a frozen one."""
+STATUS_FORMAT = 1
+"""The version of the document. A new key does not change it; a key that goes or changes does."""
 _ABSENT = ProcessInfo(None, ProcessState.STOPPED.value)
 _REMOTE = ProcessInfo(None, "-")
 """A process on another machine, or in another container."""
@@ -54,17 +56,28 @@ def _status(
     nodes, view = answers
     gateway = _gateway(url, processes.get(GATEWAY, _ABSENT), view)
     views = _mapping(gateway.get("nodes"))
-    status: Document = {
+    return {
+        "format": STATUS_FORMAT,
+        **_verdict(url, nodes, view),
         "nodes": [
             _node(member, processes.get(member.name, _ABSENT), answer, views.get(member.name))
             for member, answer in zip(members, nodes, strict=True)
         ],
         "gateway": gateway,
     }
-    requests = _requests_per_operation(gateway, nodes)
-    if requests is not None:
-        status["requests_per_operation"] = requests
-    return status
+
+
+def _verdict(url: str, nodes: list[Document | None], view: Document | None) -> Document:
+    """Return the verdict of the gateway: only a gateway serves requests."""
+    match view:
+        case {"verdict": str(sentence), "ready": bool(ready), "tolerates": int(tolerates)}:
+            return {"verdict": sentence, "ready": ready, "tolerates": tolerates}
+    votes = sum(node is not None and node.get("state") == "ready" for node in nodes)
+    sentence = (
+        f"NOT READY: the gateway at {url} does not answer; {votes} of {len(nodes)} nodes"
+        f" {'votes' if votes == 1 else 'vote'}, and acknowledged writes are kept"
+    )
+    return {"verdict": sentence, "ready": False, "tolerates": 0}
 
 
 async def _ask_all(
@@ -128,20 +141,6 @@ def _gateway(url: str, info: ProcessInfo, view: Document | None) -> Document:
         "process": info.process,
         "state": "up" if view is not None else "down",
     }
-
-
-def _requests_per_operation(gateway: Document, nodes: list[Document | None]) -> float | None:
-    operations = _counter(gateway, "operations")
-    if not operations:
-        return None
-    requests = _counter(gateway, "node_requests")
-    requests += sum(_counter(node, "peer_requests") for node in nodes if node is not None)
-    return round(requests / operations, 3)
-
-
-def _counter(document: Document, name: str) -> int:
-    value = _mapping(document.get("counters")).get(name)
-    return value if isinstance(value, int) else 0
 
 
 def _mapping(value: object) -> Document:

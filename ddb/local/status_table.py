@@ -1,28 +1,28 @@
 """The table that `ddb status` prints."""
 
+import datetime as dt
 from collections.abc import Iterable
 
 _HEADINGS = ("NAME", "ADDRESS", "PID", "PROCESS", "STATE", "RECORDS", "DISK", "HINTS")
 _RIGHT_ALIGNED = {"PID", "RECORDS", "DISK"}
 _UNIT_STEP = 1000
+_UNITS_OF_AGE = (("days", 86_400), ("h", 3_600), ("min", 60))
+"""From twice its length, an age is shown in the unit: 119 s, then 2 min."""
 
 
-def report(status: dict[str, object]) -> str:
-    """Return the table of all processes, and the requests per operation below it."""
-    rows = [_HEADINGS, *(_row(node) for node in _items(status["nodes"]))]
+def report(status: dict[str, object], now: dt.datetime) -> str:
+    """Return the verdict, and below it the table of all processes."""
+    rows = [_HEADINGS, *(_row(node, now) for node in _items(status["nodes"]))]
     gateway = status["gateway"]
     if isinstance(gateway, dict):
         address = str(gateway["url"]).removeprefix("http://")
         rows.append(("gateway", address, *_process(gateway), "", "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = ["  ".join(_cells(row, widths)).rstrip() for row in rows]
-    requests = status.get("requests_per_operation")
-    if requests is not None:
-        lines.append(f"\n{requests:.2f} requests between processes per operation")
-    return "\n".join(lines)
+    return "\n".join((str(status["verdict"]), "", *lines))
 
 
-def _row(node: dict[str, object]) -> tuple[str, ...]:
+def _row(node: dict[str, object], now: dt.datetime) -> tuple[str, ...]:
     pid, process, state = _process(node)
     return (
         str(node["name"]),
@@ -32,7 +32,7 @@ def _row(node: dict[str, object]) -> tuple[str, ...]:
         ", ".join((state, *_remarks(node))),
         _grouped(node.get("records")),
         _size(node.get("disk_bytes")),
-        _hints(node.get("hints")),
+        _hints(node.get("hints"), now),
     )
 
 
@@ -78,16 +78,26 @@ def _size(value: object) -> str:
     return f"{size:.1f} TB"
 
 
-def _hints(value: object) -> str:
+def _hints(value: object, now: dt.datetime) -> str:
     if not isinstance(value, list):
         return "-"
     waiting = [
         f"{_grouped(hint.get('count'))} for {hint.get('for')}"
-        + (f" since {hint['since']}" if hint.get("since") else "")
+        + (f", first {_age(str(hint['since']), now)}" if hint.get("since") else "")
         for hint in _items(value)
         if hint.get("count")
     ]
     return "; ".join(waiting) or "none"
+
+
+def _age(since: str, now: dt.datetime) -> str:
+    """Return how long ago a time was, in its largest unit."""
+    # Clocks of two machines may differ, so a time may be ahead of this one.
+    age_s = max(int((now - dt.datetime.fromisoformat(since)).total_seconds()), 0)
+    for unit, seconds in _UNITS_OF_AGE:
+        if age_s >= 2 * seconds:
+            return f"{age_s // seconds} {unit} ago"
+    return f"{age_s} s ago"
 
 
 def _items(value: object) -> list[dict[str, object]]:

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import random
-import signal
 import sys
 from functools import partial
 
@@ -30,6 +29,7 @@ from ddb.runtime.descriptors import (
 from ddb.runtime.parent_watch import notify_of_exit
 from ddb.runtime.process_log import LogRefused, ProcessLog, keep_counts, start_log
 from ddb.runtime.scheduling import schedule_in_batches
+from ddb.runtime.stop_signal import StopSignal
 from ddb.runtime.system_clock import SystemClock
 from ddb.settings import NodeSettings
 from ddb.wire.connection_limits import ConnectionLimits
@@ -51,6 +51,7 @@ def run(settings: NodeSettings) -> int:
 
     A refusal to start or to continue goes to stderr, with exit code 1.
     """
+    stop = StopSignal()
     try:
         logs = start_log(settings.log_file)
         shares = node_shares(raise_limit(), len(settings.members))
@@ -63,13 +64,13 @@ def run(settings: NodeSettings) -> int:
         is_claimed = claimed(settings.data, settings.name, names)
     except ForeignData as foreign:
         return _refuse(settings.name, str(foreign))
-    if not uvloop.run(_room_to_open(settings)):
-        return 0
-    while True:
-        code = _start(settings, names, is_claimed, shares, logs)
+    uvloop.run(_room_to_open(settings, stop))
+    while not stop.requested:
+        code = _start(settings, names, is_claimed, shares, logs, stop)
         if code is not None:
             return code
         is_claimed = True
+    return 0
 
 
 def _start(
@@ -78,6 +79,7 @@ def _start(
     is_claimed: bool,
     shares: NodeShares,
     logs: ProcessLog,
+    stop: StopSignal,
 ) -> int | None:
     """Run one start of the node, on its own store and event loop.
 
@@ -91,7 +93,9 @@ def _start(
     except StoreRefused as refused:
         return _refuse(settings.name, str(refused))
     try:
-        return uvloop.run(_serve(settings, names, store, is_claimed, shares, logs))
+        if stop.requested:
+            return 0
+        return uvloop.run(_serve(settings, names, store, is_claimed, shares, logs, stop))
     except (ForeignData, StoreRefused) as refused:
         return _refuse(settings.name, str(refused))
     except Unreadable as unreadable:
@@ -126,15 +130,12 @@ def _start(
         store.close()
 
 
-async def _room_to_open(settings: NodeSettings) -> bool:
-    """Wait until the disk has room to open the store.
+async def _room_to_open(settings: NodeSettings, stop: StopSignal) -> None:
+    """Wait until the disk has room to open the store, or until the stop.
 
     To open the store writes to the disk; on a full disk it would fail halfway.
-
-    Returns:
-        True where the store may open; False where a signal stopped the wait.
     """
-    stopped = _stop_signal(settings.exit_with_parent)
+    stopped = _stopped(stop, settings.exit_with_parent)
     logged = False
     while settings.data.exists() and not stopped.done():
         lacking = shortfall(needed_to_open(settings.data), free_supply(settings.data))
@@ -150,7 +151,6 @@ async def _room_to_open(settings: NodeSettings) -> bool:
             )
             logged = True
         await asyncio.wait((stopped,), timeout=ROOM_CHECK_INTERVAL_S)
-    return not stopped.done()
 
 
 async def _serve(
@@ -160,12 +160,14 @@ async def _serve(
     is_claimed: bool,
     shares: NodeShares,
     logs: ProcessLog,
+    stop: StopSignal,
 ) -> int | None:
     """Run the node until a signal or its own work ends it.
 
     Returns 0 after a signal, None where the node has to start again.
     """
     keep_counts(logs)
+    stopped = _stopped(stop, settings.exit_with_parent)
     clock, rng = SystemClock(), random.Random()
     ring = Ring(names)
     identity = await _identify(settings, names, store, is_claimed, rng)
@@ -195,7 +197,6 @@ async def _serve(
     store.observe(node.disk_monitor)
     await listener.start(settings.host, settings.port)
     log.info("%s listens on %s:%d", node, settings.host, settings.port)
-    stopped = _stop_signal(settings.exit_with_parent)
     store.when_broken(lambda failed: None if stopped.done() else stopped.set_exception(failed))
     work = asyncio.ensure_future(node.run())
     await asyncio.wait((stopped, work), return_when=asyncio.FIRST_COMPLETED)
@@ -242,24 +243,15 @@ async def _identify(
     return identity
 
 
-def _stop_signal(exit_with_parent: bool) -> asyncio.Future[None]:
-    """Return a future that SIGTERM, SIGINT or the parent's exit resolves.
+def _stopped(stop: StopSignal, exit_with_parent: bool) -> asyncio.Future[None]:
+    """Return a future that a signal or the parent's exit resolves.
 
     Args:
         exit_with_parent: True to stop when the parent exits; False to outlive it.
     """
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
-
-    def stop() -> None:
-        if not stopped.done():
-            stopped.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
     if exit_with_parent:
-        notify_of_exit(sys.stdin.fileno(), stop)
-    return stopped
+        notify_of_exit(sys.stdin.fileno(), stop.request)
+    return stop.future()
 
 
 def _refuse(name: str, reason: str) -> int:

@@ -19,9 +19,12 @@ from ddb.gateway.http.bounded_http import BoundedHttp
 from ddb.gateway.http.bounds import Bounds, Sweeper
 from ddb.gateway.http.connection_cap import ConnectionCap
 from ddb.gateway.records import Records
+from ddb.ring.ring import Ring
+from ddb.ring.verdict import Judge, Verdict
 from tests.fakes.records import FakeRecords
 from tests.loop import until
 
+JUDGE = Judge(Ring(("db-0", "db-1", "db-2")))
 WIDE = Bounds()
 WAIT_S = 5.0
 """Seconds until a test fails because an event did not come."""
@@ -134,7 +137,12 @@ def served(records: Records, cap: int = 1000) -> tuple[uvicorn.Config, State]:
         yield state
 
     users = Users(records, load("user"), lambda: "minted")
-    state = State(users=users, records=records, cap=ConnectionCap(cap))
+
+    def verdict() -> Verdict:
+        deciding = {"db-0", "db-1", "db-2"} if records.ready() else {"db-0"}
+        return JUDGE.verdict(deciding, deciding)
+
+    state = State(users=users, records=records, verdict=verdict, cap=ConnectionCap(cap))
     config = uvicorn.Config(
         application(lifespan),
         interface="asgi3",

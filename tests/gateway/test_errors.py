@@ -141,5 +141,8 @@ def test_defect_on_a_change(lane: Lane, method: str, path: str) -> None:
 def test_not_ready() -> None:
     """A gateway without a quorum answers 503 on /readyz and 200 on /healthz."""
     failure = ZeroDivisionError(INSIDES)
-    assert ask(failure, "GET", "/readyz")[::2] == (503, {"ready": False})
+    status, _, body = ask(failure, "GET", "/readyz")
+    assert (status, body["ready"]) == (503, False)
+    assert next(iter(body)) == "verdict"
+    assert body["verdict"].startswith("NOT READY: 1 of 3 nodes decides")
     assert ask(failure, "GET", "/healthz")[::2] == (200, {"healthy": True})

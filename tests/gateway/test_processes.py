@@ -154,7 +154,7 @@ def test_stop_on_a_signal_exits_with_0(tmp_path: Path, number: signal.Signals, l
         *("--members", members(port + 1)),
     ) as gateway:
         assert wait_for(lambda: listens(Api(f"http://127.0.0.1:{port}")), 20)
-        gateway._process.send_signal(number)
+        gateway.send(number)
         assert gateway.ended() == 0
         assert "Traceback" not in gateway.output
 

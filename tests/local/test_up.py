@@ -74,7 +74,7 @@ def test_status_of_a_whole_cluster(running: Cluster) -> None:
         assert isinstance(node["hints"], list)
         assert isinstance(node["counters"], dict)
     table = command(running, "status")
-    assert table.startswith("NAME")
+    assert table.startswith("READY: all 3 nodes decide; one more may fail\n\nNAME")
     assert f"127.0.0.1:{running.port}" in table
 
 
@@ -202,7 +202,9 @@ def test_signal_stops_all_and_data_comes_back(restarted: Cluster, number: signal
     command(restarted, "pause", "db-1")
     assert restarted.stop(number) == 0
     assert all_gone(pids)()
-    assert "not running" in refused(restarted, "status")
+    stopped = restarted.ctl("status", "--json")
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    assert "not running" in stopped.stderr
     restarted.start()
     assert restarted.request("GET", "/api/users/ada") == (200, ADA)
     assert (restarted.data / "db-0.log.1").exists()
@@ -274,5 +276,35 @@ def test_commands_answer_quickly(running: Cluster) -> None:
 
 
 def test_json_status_is_json(running: Cluster) -> None:
-    """`ddb status --json` prints one JSON document and nothing else."""
-    assert json.loads(command(running, "status", "--json"))["data"] == str(running.data)
+    """`ddb status --json` prints one JSON document, with its version, and nothing else."""
+    status = json.loads(command(running, "status", "--json"))
+    assert status["data"] == str(running.data)
+    assert list(status)[:4] == ["format", "verdict", "ready", "tolerates"]
+    assert (status["format"], status["ready"], status["tolerates"]) == (1, True, 1)
+    assert "requests_per_operation" not in status
+
+
+def test_verdict_follows_failures(running: Cluster) -> None:
+    """One failed node leaves exit code 0; two, or a failed gateway, give 1 and the reason."""
+
+    def verdict(code: int, beginning: str) -> bool:
+        done = running.ctl("status")
+        return done.returncode == code and done.stdout.startswith(beginning)
+
+    assert wait_for(lambda: verdict(0, "READY: all 3 nodes decide; one more may fail\n"), 10)
+    running.do("kill", "db-1")
+    after = "READY: 2 of 3 nodes decide (db-1 is down); after one more failure"
+    assert wait_for(lambda: verdict(0, after), 5)
+    running.do("kill", "db-2")
+    assert wait_for(lambda: verdict(1, "NOT READY: "), 5)
+    status, answer = running.request("GET", "/readyz")
+    assert (status, answer["ready"]) == (503, False)
+    # The remaining node may already report that it cannot decide.
+    assert "db-1 is down, db-2 is down); all reads and writes are refused" in answer["verdict"]
+    running.do("start", "db-1")
+    running.do("start", "db-2")
+    running.do("kill", "gateway")
+    gone = f"NOT READY: the gateway at {running.url} does not answer; 3 of 3 nodes vote,"
+    assert wait_for(lambda: verdict(1, gone), 10)
+    running.do("start", "gateway")
+    assert wait_for(lambda: verdict(0, "READY: all 3 nodes decide"), 10)
