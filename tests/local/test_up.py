@@ -173,7 +173,8 @@ def test_failed_start_shows_the_end_of_the_log(running: Cluster) -> None:
 def test_second_up_on_the_same_data_is_refused(running: Cluster) -> None:
     """A second `ddb up` on a directory in use is refused; the first one continues."""
     error = refused(running, "up", "--port", str(running.port + 10))
-    assert f"Another `ddb up` (pid {running.pid}) is running on {running.data}." in error
+    assert f"Another `ddb up` (pid {running.pid}) is running on {running.data} with its" in error
+    assert f"gateway at http://127.0.0.1:{running.port}." in error
     assert len(running.pids()) == 4
 
 
