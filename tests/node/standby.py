@@ -56,6 +56,11 @@ class Homes(FakeTransport):
         for (to, _), answer in self._waiting()[:count]:
             answer.set_exception(Silent(to))
 
+    def refuse(self, count: int) -> None:
+        """Answer the oldest `count` open requests: the home stores no state of the batch."""
+        for (_, request), answer in self._waiting()[:count]:
+            answer.set_result(HandoffResult([(NEVER, NEVER)] * len(request.states)))
+
     def fail_newest(self, count: int, error: Exception) -> None:
         """Fail the newest `count` open requests with `error`."""
         for _, answer in self._waiting()[-count:]:

@@ -76,6 +76,8 @@ def test_node_votes_outside_damaged_ranges_only(tmp_path: Path, family: Family, 
                 assert isinstance(handed, HandoffResult)
                 assert handed.marks[0] is None
                 assert handed.marks[1] is not None
+                malformed = HandoffBatch([(OTHER, NEWER), (OTHER, NEWER[:3])])
+                assert isinstance(await ask(malformed), Failed)
                 share = await ask(PullShare(RING.cell(key).homes[1], Share.HOMES, b"", 0, END))
                 assert isinstance(share, SharePage)
                 assert share.gaps == [(key, key + b"\x00")]

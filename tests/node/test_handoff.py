@@ -7,6 +7,7 @@ import pytest
 
 from ddb.node.repair.handoff import Handoff
 from ddb.node.repair.handoff_pacing import IDLE_BATCHES_IN_FLIGHT
+from ddb.node.storage.store import Family
 from ddb.wire.ports import Condition
 from tests.loop import run, turns
 from tests.node.standby import BATCH, HOMES, KEYS, PARTITION, Homes, standby, take_all
@@ -120,6 +121,32 @@ def test_an_error_ends_the_sweep(tmp_path: Path) -> None:
             with pytest.raises(ZeroDivisionError):
                 await sweep
             assert replica.hints.total == len(KEYS) - (IDLE_BATCHES_IN_FLIGHT - 1) * BATCH
+
+    run(scenario())
+
+
+def test_a_hint_that_becomes_malformed_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused hint whose row is malformed after its round stays out of the retry."""
+
+    async def scenario() -> None:
+        async with standby(tmp_path) as (handoff, replica, homes):
+
+            async def spoil(keys: list[bytes]) -> bool:
+                await replica.copies._store.commit([(Family.HINTS, keys[0], b"\x11\x03\x01")])
+                return True
+
+            monkeypatch.setattr(handoff, "_refresh", spoil)
+            sweep = asyncio.ensure_future(handoff.sweep())
+            await turns(20, 0.001)
+            homes.refuse(len(HOMES))
+            await take_all(sweep, homes)
+            malformed, *others = (key for key, _ in homes.sent[0][1].states)
+            handed = [key for _, hand in homes.sent for key, _ in hand.states]
+            assert handed.count(malformed) == len(HOMES)
+            assert {handed.count(key) for key in others} == {2 * len(HOMES)}
+            assert replica.copies.damaged(malformed)
 
     run(scenario())
 

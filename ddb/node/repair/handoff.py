@@ -213,7 +213,7 @@ class Handoff:
         for start in range(0, len(refused), MAX_CONCURRENT_ROUNDS):
             if not await self._refresh(refused[start : start + MAX_CONCURRENT_ROUNDS]):
                 return None
-        refreshed = [(key, raw) for key in refused if (raw := self._replica.copies.raw(key))]
+        refreshed = [(key, raw) for key in refused if (raw := self._replica.copies.readable(key))]
         if is_retry or not refreshed:
             return dropped
         # Retry at once: until then the hint index counts these hints as stored by no home.

@@ -3,6 +3,7 @@
 from ddb.node.replica.acceptor import Acceptor, Verdict
 from ddb.node.storage.store import Family
 from ddb.record.codec import peek
+from ddb.record.state import DamagedState
 from ddb.record.version import Dot
 from ddb.wire.messages import Failed, HandoffResult, Reply
 
@@ -20,7 +21,10 @@ async def accept_handoff(acceptor: Acceptor, states: list[tuple[bytes, bytes]]) 
     for key, raw in states:
         if acceptor.copies.family(key) is not Family.RECORDS:
             return Failed(f"{acceptor.name} is not a home of a key handed to it")
-        ballot = peek(raw)
+        try:
+            ballot = peek(raw)
+        except DamagedState as damage:
+            return Failed(f"{acceptor.name} refuses a hint: {damage}")
         acceptor.observe(ballot)
         stored = acceptor.copies.readable(key)
         if stored is None:
