@@ -26,7 +26,7 @@ def test_overload_costs_neither_throughput_nor_certainty(tmp_path: Path) -> None
     with Cluster(tmp_path) as cluster:
         asyncio.run(filled(HOST, cluster.port))
         few = measured(cluster, "hot PUT", 32)["PUT"]
-        many = measured(cluster, "hot PUT", 400)["PUT"]
+        many = measured(cluster, "hot PUT", 1000)["PUT"]
         assert len(many.good) > 0.4 * len(few.good)
         assert many.statuses["no"] > 0
         assert many.statuses["unknown"] <= STALLS * many.statuses.total()
