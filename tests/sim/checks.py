@@ -148,7 +148,7 @@ def cost(world: World) -> Iterable[str]:
 def available(world: World) -> Iterable[str]:
     """With at most one node of a cell out of reach, each request is decided within 250 ms.
 
-    A node that fails, returns and fails again during one request may leave it undecided.
+    A node that fails, returns and fails again may leave a request on one record undecided.
     """
     if not _owed(world.plan):
         return
@@ -162,9 +162,8 @@ def available(world: World) -> Iterable[str]:
                 excused = excused or not trouble.nodes
                 concerned = cell.intersection(trouble.nodes)
                 # The troubles are in the order of their beginning.
-                failed_again = failed_again or (
-                    trouble.start > timed.invoked and not troubled.isdisjoint(concerned)
-                )
+                again = trouble.start > timed.invoked and not troubled.isdisjoint(concerned)
+                failed_again = failed_again or (again and timed.id is not None)
                 troubled |= concerned
         if excused or len(troubled) > 1:
             continue
