@@ -29,7 +29,7 @@ MAX_COMBINED_CHANGES = 64
 """Changes that one round decides.
 
 Too low: a hot record takes few changes per round. Too high: a silent peer leaves more changes with
-an unknown outcome, and the loop evaluates them all without a pause.
+an unknown outcome. The loop also evaluates them all without a pause.
 """
 MAX_COMBINED_BYTES = 1024 * 1024
 """Bytes that one round evaluates: for each change its own body and the record's state.
