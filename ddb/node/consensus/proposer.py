@@ -114,7 +114,7 @@ class Proposer:
                 await self._back_off(began)
             else:
                 try:
-                    await self.peers.handle_failure(peer, key, failed_after, False, began, reply)
+                    await self.peers.handle_failure(peer, key, failed_after, began, reply)
                 except Expired as expired:
                     expire(changes, str(expired))
                     return

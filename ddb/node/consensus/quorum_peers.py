@@ -153,7 +153,6 @@ class QuorumPeers:
         peer: str,
         key: bytes,
         failed_after: float,
-        in_doubt: bool,
         asked_at: float,
         reply: Reply | None,
     ) -> None:
@@ -166,21 +165,21 @@ class QuorumPeers:
             peer: the node that received the request.
             key: the record of the request.
             failed_after: the start of the operation, by the steady clock in seconds.
-            in_doubt: as in `Expired`.
             asked_at: the time of the request, or earlier, in seconds.
             reply: a reply that declines, which concerns only this record. None if no reply
                 arrived, which concerns every record of the peer.
 
         Raises:
             Expired: both peers failed or declined at or after `failed_after`. This node may
-                itself be cut off, and the gateway can still ask another node.
+                itself be cut off, and the gateway can still ask another node. The caller knows
+                whether an earlier proposal leaves a doubt.
         """
         if reply is not None:
             self._record_declined(peer, key)
         elif self._failed_at.get(peer, -math.inf) < asked_at:
             return
         if self.both_failed(key, failed_after):
-            raise Expired(in_doubt, "neither peer replied")
+            raise Expired(False, "neither peer replied")
         (other,) = (name for name in self._ring.cell(key).nodes if name not in (self._name, peer))
         condition = self._transport.condition(other)
         if condition is Condition.DOWN or condition > self._transport.condition(peer):

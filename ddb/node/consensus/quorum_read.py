@@ -54,7 +54,7 @@ class QuorumRead:
             decided = self._commit_index.covers(asked)
             reply = await self._peers.ask(peer, ReadReplica(key, asked), deadline)
             if not isinstance(reply, SameVersion | ReplicaState):
-                await self._peers.handle_failure(peer, key, failed_after, False, asked_at, reply)
+                await self._peers.handle_failure(peer, key, failed_after, asked_at, reply)
                 continue
             raw = self._replica.copies.raw(key)
             own = peek(raw)
